@@ -1,0 +1,58 @@
+// Package authsvc is the domain of the auth service: API keys and their secrets, the decision on a call, the
+// keyring that makes it fast, and the contract of the stores that keep the keys. It knows nothing of SQL or HTTP.
+package authsvc
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Key is an API key of one workspace. Values are shared between goroutines: nobody changes one that was handed
+// out, a change is a new value.
+type Key struct {
+	ID          uuid.UUID
+	WorkspaceID string
+	Name        string
+	// Scopes are the agent types that the key may call.
+	Scopes []string
+	// AllAgents and AgentIDs are the agent access: exactly one of them is set.
+	AllAgents bool
+	AgentIDs  []string
+	Disabled  bool
+	// ExpireTime ends the key; zero = never. All times of a key are UTC with ms precision.
+	ExpireTime time.Time
+	CreateTime time.Time
+	UpdateTime time.Time
+	// Secrets are newest first, 1 to MaxSecrets.
+	Secrets []Secret
+}
+
+// MaxSecrets is how many secrets a key can have, dead ones included: the oldest dead one makes room.
+const MaxSecrets = 10
+
+// Secret is what is stored of one secret of a key.
+type Secret struct {
+	// Digest is the SHA-256 of the secret's text.
+	Digest Digest
+	// Last4 are the last 4 characters of the secret's text.
+	Last4      string
+	CreateTime time.Time
+	// ExpireTime ends this secret; zero = never by itself. A rotation sets it on the earlier ones.
+	ExpireTime time.Time
+}
+
+// Last4 is what tells the key's newest secret apart.
+func (k *Key) Last4() string { return k.Secrets[0].Last4 }
+
+// clone copies the key deep enough for a change.
+func (k Key) clone() Key {
+	k.Scopes = slices.Clone(k.Scopes)
+	k.AgentIDs = slices.Clone(k.AgentIDs)
+	k.Secrets = slices.Clone(k.Secrets)
+	return k
+}
+
+// past tells whether a moment that ends something has come; the zero time never does.
+func past(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }

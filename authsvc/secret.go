@@ -1,0 +1,97 @@
+package authsvc
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"time"
+)
+
+// A secret is "sk_", 6 characters of checksum and 32 random base62 characters (190 bits). The checksum is the
+// CRC-32 (IEEE) of the random characters in base62, as in GitHub's tokens
+// (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/): it refuses typing mistakes
+// without a look-up, and lets secret scanners tell a leaked secret from noise.
+const (
+	secretPrefix   = "sk_"
+	checksumLength = 6
+	randomLength   = 32
+	secretLength   = len(secretPrefix) + checksumLength + randomLength
+
+	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// Digest is the SHA-256 of a secret's text: all that is ever stored of it.
+type Digest [sha256.Size]byte
+
+// Equal compares in constant time.
+func (d Digest) Equal(other Digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
+
+// PlainSecret is a secret's text. It formats as its last 4 characters, so that it cannot reach a log by mistake;
+// Reveal gives the text.
+type PlainSecret struct{ text string }
+
+// NewSecret makes a secret from crypto/rand.
+func NewSecret() PlainSecret {
+	random := make([]byte, 0, randomLength)
+	var buf [64]byte
+	for len(random) < randomLength {
+		rand.Read(buf[:])
+		for _, b := range buf {
+			// 248 = 4 x 62: what is above would make some characters likelier than others.
+			if b < 248 && len(random) < randomLength {
+				random = append(random, base62[b%62])
+			}
+		}
+	}
+	return PlainSecret{text: secretPrefix + checksum(string(random)) + string(random)}
+}
+
+// ParseSecret takes what a caller sent and tells whether it is well formed: length, prefix, alphabet, checksum.
+// It never trims: a stray space makes another secret.
+func ParseSecret(text string) (PlainSecret, bool) {
+	random, ok := strings.CutPrefix(text, secretPrefix)
+	if !ok || len(text) != secretLength {
+		return PlainSecret{}, false
+	}
+	sum, random := random[:checksumLength], random[checksumLength:]
+	for i := range len(random) {
+		if strings.IndexByte(base62, random[i]) < 0 {
+			return PlainSecret{}, false
+		}
+	}
+	return PlainSecret{text: text}, sum == checksum(random)
+}
+
+// checksum is the CRC-32 of the random characters, in base62 with leading zeros.
+func checksum(random string) string {
+	sum := crc32.ChecksumIEEE([]byte(random))
+	var digits [checksumLength]byte
+	for i := range digits {
+		digits[checksumLength-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(digits[:])
+}
+
+// Reveal gives the text, for the one answer that shows it.
+func (s PlainSecret) Reveal() string { return s.text }
+
+// Digest gives what is stored.
+func (s PlainSecret) Digest() Digest { return sha256.Sum256([]byte(s.text)) }
+
+// Last4 gives the last 4 characters.
+func (s PlainSecret) Last4() string { return s.text[max(0, len(s.text)-4):] }
+
+// String hides the text.
+func (s PlainSecret) String() string { return secretPrefix + "…" + s.Last4() }
+
+// Format hides the text under every verb.
+func (s PlainSecret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
+// stored is the record of a new secret.
+func (s PlainSecret) stored(now time.Time) Secret {
+	return Secret{Digest: s.Digest(), Last4: s.Last4(), CreateTime: now}
+}
