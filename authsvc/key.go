@@ -3,7 +3,6 @@
 package authsvc
 
 import (
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,14 +44,6 @@ type Secret struct {
 
 // Last4 is what tells the key's newest secret apart.
 func (k *Key) Last4() string { return k.Secrets[0].Last4 }
-
-// clone copies the key deep enough for a change.
-func (k Key) clone() Key {
-	k.Scopes = slices.Clone(k.Scopes)
-	k.AgentIDs = slices.Clone(k.AgentIDs)
-	k.Secrets = slices.Clone(k.Secrets)
-	return k
-}
 
 // past tells whether a moment that ends something has come; the zero time never does.
 func past(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }

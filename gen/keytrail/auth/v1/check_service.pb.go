@@ -354,12 +354,12 @@ var File_keytrail_auth_v1_check_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\n" +
-	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xc5\x02\n" +
+	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xc2\x02\n" +
 	"\fCheckRequest\x12\x17\n" +
 	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x127\n" +
 	"\n" +
-	"agent_type\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x12;\n" +
-	"\bagent_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b2\x19^[^\\x00-\\x1f\\x7f]{0,255}$R\aagentId\x12A\n" +
+	"agent_type\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x128\n" +
+	"\bagent_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xff\x012\x13^[^\\x00-\\x1f\\x7f]*$R\aagentId\x12A\n" +
 	"\x06method\x18\x04 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9!#$%&'*+.^_`|~-]{0,32}$R\x06method\x12\x1a\n" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12G\n" +
 	"\fworkspace_id\x18\x06 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\"\xb7\x01\n" +

@@ -728,14 +728,14 @@ var File_keytrail_auth_v1_key_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xfc\x03\n" +
+	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf9\x03\n" +
 	"\x10CreateKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x124\n" +
-	"\x04name\x18\x02 \x01(\tB \xbaH\x1dr\x1b2\x19^[^\\x00-\\x1f\\x7f]{1,100}$R\x04name\x12;\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x122\n" +
+	"\x04name\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18d2\x13^[^\\x00-\\x1f\\x7f]*$R\x04name\x12;\n" +
 	"\x06scopes\x18\x03 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
 	"\n" +
-	"all_agents\x18\x04 \x01(\bR\tallAgents\x12G\n" +
-	"\tagent_ids\x18\x05 \x03(\tB*\xbaH'\x92\x01$\x10\xe8\a\x18\x01\"\x1dr\x1b2\x19^[^\\x00-\\x1f\\x7f]{1,255}$R\bagentIds\x12;\n" +
+	"all_agents\x18\x04 \x01(\bR\tallAgents\x12F\n" +
+	"\tagent_ids\x18\x05 \x03(\tB)\xbaH&\x92\x01#\x10\xe8\a\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x012\x13^[^\\x00-\\x1f\\x7f]*$R\bagentIds\x12;\n" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n" +
 	"\x12agents.exactly_one\x12=agent_ids: set either all_agents or at least one of agent_ids\x1a-this.all_agents != (size(this.agent_ids) > 0)\"T\n" +

@@ -1,0 +1,145 @@
+package authsvc_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// call is a call that fills every field.
+var call = authsvc.Call{AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1?token=t"}
+
+// expectRow expects everything in an entry but its id, which must be of the time of the call.
+func expectRow(t *testing.T, got, want authsvc.Entry, at time.Time) {
+	t.Helper()
+	if !uuid7.Valid(got.ID) || !uuid7.Time(got.ID).Equal(at) {
+		t.Errorf("the id %v is not a UUIDv7 of %v", got.ID, at)
+	}
+	got.ID = uuid.Nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+}
+
+func TestAllowedCallIsInProgressWithTheSnapshotOfItsKey(t *testing.T) {
+	w := newWorld(t)
+	key, secret := w.create(t, nil)
+	w.clock.tick = time.Millisecond
+	at := w.clock.now
+	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
+		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
+		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
+	}, at)
+}
+
+func TestDeniedCallIsFinishedWithStatusAndLatency(t *testing.T) {
+	w := newWorld(t)
+	key, secret := w.create(t, func(k *authsvc.Key) { k.Scopes = []string{"data_agent"} })
+	w.clock.tick = 1500 * time.Microsecond
+	at := w.clock.now
+	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
+		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
+		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
+		ErrorCode: authsvc.ScopeDenied, Status: 403, Latency: 1500 * time.Microsecond,
+	}, at)
+}
+
+func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	stranger := authsvc.NewSecret().Reveal()
+	tests := []struct {
+		name, apiKey, workspace, want string
+		code                          authsvc.ErrorCode
+	}{
+		{"no header", "", "globex", "globex", authsvc.MissingToken},
+		{"no header, no workspace", "", "", authsvc.Unattributed, authsvc.MissingToken},
+		{"a well-formed stranger", stranger, "globex", "globex", authsvc.InvalidToken},
+		{"a well-formed stranger, no workspace", stranger, "", authsvc.Unattributed, authsvc.InvalidToken},
+		{"not a secret", "Bearer abc", "globex", "globex", authsvc.InvalidToken},
+		{"any bytes", "\x00\xff\xfe", "", authsvc.Unattributed, authsvc.InvalidToken},
+		{"10 MB", strings.Repeat("k", 10<<20), "", authsvc.Unattributed, authsvc.InvalidToken},
+		{"a stray space", secret.Reveal() + " ", "acme", "acme", authsvc.InvalidToken},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := call
+			c.WorkspaceID = tt.workspace
+			expectRow(t, w.check(t, tt.apiKey, c), authsvc.Entry{
+				WorkspaceID: tt.want, AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
+				ErrorCode: tt.code, Status: 401,
+			}, w.clock.now)
+		})
+	}
+}
+
+func TestKeyOnAnotherWorkspacesAgentIsDeniedInItsOwnWorkspace(t *testing.T) {
+	w := newWorld(t)
+	key, secret := w.create(t, nil)
+	c := call
+	c.WorkspaceID = "globex"
+	entry := w.check(t, secret.Reveal(), c)
+	if entry.WorkspaceID != "acme" || entry.ErrorCode != authsvc.AgentDenied || entry.Status != 403 || entry.KeyID != key.ID {
+		t.Errorf("the row is %+v, want agent_denied in acme", entry)
+	}
+	for _, row := range w.trail.all() {
+		if row.WorkspaceID == "globex" {
+			t.Errorf("globex holds the row %+v of a key of acme", row)
+		}
+	}
+}
+
+func TestSnapshotIsOfTheSecretThatWasSentAtThatTime(t *testing.T) {
+	w := newWorld(t)
+	key, first := w.create(t, nil)
+	before := w.check(t, first.Reveal(), call)
+	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Hour)
+	must(t, err)
+	_, err = w.keys.Update(t.Context(), "acme", key.ID, func(k *authsvc.Key) { k.Name = "renamed" })
+	must(t, err)
+	old, current := w.check(t, first.Reveal(), call), w.check(t, second.Reveal(), call)
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+
+	for _, tt := range []struct {
+		row         authsvc.Entry
+		name, last4 string
+	}{{before, "production", first.Last4()}, {old, "renamed", first.Last4()}, {current, "renamed", second.Last4()}} {
+		if tt.row.KeyName != tt.name || tt.row.KeyLast4 != tt.last4 || tt.row.KeyID != key.ID {
+			t.Errorf("the row %+v, want the name %q and the last4 %q", tt.row, tt.name, tt.last4)
+		}
+	}
+	if rows := w.trail.all(); rows[0] != before {
+		t.Errorf("the first row became %+v", rows[0])
+	}
+}
+
+func TestUnknownAgentTypeIsTheBackendsMistakeAndLeavesNoRow(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	for _, apiKey := range []string{"", secret.Reveal()} {
+		_, err := w.checker.Check(t.Context(), apiKey, authsvc.Call{AgentType: "robot"})
+		expectInvalid(t, err, "agent_type")
+	}
+	if rows := w.trail.all(); len(rows) != 0 {
+		t.Errorf("rows %+v of calls that were never checked", rows)
+	}
+}
+
+func TestCheckAnswersNothingThatIsNotOnTheTrail(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
+	entry, err := w.checker.Check(t.Context(), secret.Reveal(), call)
+	if entry != (authsvc.Entry{}) || !errors.Is(err, w.trail.broken) {
+		t.Errorf("answers %+v, %v; want no entry and the trail's error", entry, err)
+	}
+	expectKind(t, err, fault.Unavailable)
+}

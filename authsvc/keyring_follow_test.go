@@ -1,0 +1,151 @@
+package authsvc_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/sqlite"
+)
+
+func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
+	w := newWorld(t)
+	key, first := w.create(t, nil)
+	w.expectCode(t, first, "")
+
+	set := func(change func(*authsvc.Key)) {
+		t.Helper()
+		_, err := w.keys.Update(t.Context(), "acme", key.ID, change)
+		must(t, err)
+	}
+	set(func(k *authsvc.Key) { k.Disabled = true })
+	w.expectCode(t, first, authsvc.Disabled)
+	set(func(k *authsvc.Key) { k.Disabled, k.Scopes = false, []string{"data_agent"} })
+	w.expectCode(t, first, authsvc.ScopeDenied)
+	set(func(k *authsvc.Key) { k.Scopes, k.ExpireTime = []string{"agent"}, w.clock.now })
+	w.expectCode(t, first, authsvc.Expired)
+	set(func(k *authsvc.Key) { k.ExpireTime = time.Time{} })
+	w.expectCode(t, first, "")
+
+	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Minute)
+	must(t, err)
+	w.expectCode(t, first, "")
+	w.expectCode(t, second, "")
+	w.clock.move(time.Minute)
+	w.expectCode(t, first, authsvc.Expired)
+	w.expectCode(t, second, "")
+
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+	w.expectCode(t, first, authsvc.InvalidToken)
+	w.expectCode(t, second, authsvc.InvalidToken)
+}
+
+func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
+	w := newWorld(t)
+	other := authsvc.NewKeyring(w.store, w.clock.Now)
+	checker := authsvc.NewChecker(other, w.trail, nil, authsvc.DefaultAgentTypes, w.clock.Now)
+	expect := func(secret authsvc.PlainSecret, want authsvc.ErrorCode) {
+		t.Helper()
+		entry, err := checker.Check(t.Context(), secret.Reveal(), authsvc.Call{AgentType: "agent"})
+		must(t, err)
+		if entry.ErrorCode != want {
+			t.Errorf("the other replica answers %q, want %q", entry.ErrorCode, want)
+		}
+	}
+	key, secret := w.create(t, nil)
+	kept, keptSecret := w.create(t, nil)
+	expect(secret, authsvc.InvalidToken)
+	must(t, other.Refresh(t.Context()))
+	expect(secret, "")
+
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+	_, rotated, err := w.keys.Rotate(t.Context(), "acme", kept.ID, 0)
+	must(t, err)
+	expect(secret, "")
+	must(t, other.Refresh(t.Context()))
+	expect(secret, authsvc.InvalidToken)
+	expect(keptSecret, authsvc.Expired)
+	expect(rotated, "")
+}
+
+func TestStalenessIsTheAgeOfTheLastRefreshThatWorked(t *testing.T) {
+	w := newWorld(t)
+	if age := w.keyring.Staleness(); age < 365*24*time.Hour {
+		t.Errorf("a keyring that was never filled is %v stale", age)
+	}
+	w.clock.tick = time.Second // a refresh counts from its beginning: what is committed meanwhile may be missing
+	must(t, w.keyring.Refresh(t.Context()))
+	w.clock.tick = 0
+	w.clock.move(time.Minute)
+	if age := w.keyring.Staleness(); age != time.Minute+time.Second {
+		t.Errorf("a minute and a second after the refresh began, the keyring is %v stale", age)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.keyring.Refresh(cancelled); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a refresh that could not read the store answers %v", err)
+	}
+	if age := w.keyring.Staleness(); age != time.Minute+time.Second {
+		t.Errorf("after a refresh that failed, the keyring is %v stale", age)
+	}
+}
+
+// brokenStore fails to tell changes while it is broken.
+type brokenStore struct {
+	authsvc.Store
+	broken atomic.Bool
+}
+
+func (s *brokenStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	if s.broken.Load() {
+		return errors.New("away")
+	}
+	return s.Store.Changes(ctx, since, apply)
+}
+
+func TestFollowRefreshesOnTimeOnWakeAndAfterFailures(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	synctest.Test(t, func(t *testing.T) {
+		real, err := sqlite.Open(t.Context(), path)
+		must(t, err)
+		defer real.Close()
+		store := &brokenStore{Store: real}
+		ring := authsvc.NewKeyring(store, time.Now)
+		wake := make(chan struct{})
+		var failures atomic.Int32
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			ring.Follow(ctx, time.Second, wake, func(error) { failures.Add(1) })
+		}()
+		expect := func(when string, staleness time.Duration, failed int32) {
+			t.Helper()
+			synctest.Wait()
+			if ring.Staleness() != staleness || failures.Load() != failed {
+				t.Errorf("%s: %v stale after %d failures, want %v after %d", when, ring.Staleness(), failures.Load(), staleness, failed)
+			}
+		}
+		pass := func(d time.Duration) { <-time.After(d) }
+
+		pass(time.Second)
+		expect("after a second", 0, 0)
+		pass(500 * time.Millisecond)
+		expect("between two turns", 500*time.Millisecond, 0)
+		wake <- struct{}{}
+		expect("woken", 0, 0)
+		store.broken.Store(true)
+		pass(1500 * time.Millisecond)
+		expect("with the store away", 1500*time.Millisecond, 2)
+		store.broken.Store(false)
+		pass(time.Second)
+		expect("with the store back", 0, 2)
+		cancel()
+		<-ended
+	})
+}

@@ -1,0 +1,74 @@
+// Package sqlite keeps the keys in an embedded SQLite database: the store of an auth service with one replica.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/internal/sqlitedb"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is an authsvc.Store on one SQLite file. Its writes run one after the other, so the order of revisions is
+// the order of commits.
+type Store struct{ db *sqlitedb.DB }
+
+var _ authsvc.Store = (*Store)(nil)
+
+// Open opens or creates the store at path.
+func Open(ctx context.Context, path string) (*Store, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	db, err := sqlitedb.Open(ctx, path, files)
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	return &Store{db: db}, nil
+}
+
+// Close closes the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// SigningKey implements authsvc.Store. The insert that changes nothing is what answers the key that is there.
+func (s *Store) SigningKey(ctx context.Context) ([]byte, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `INSERT INTO signing_key (one, key) VALUES (1, ?)
+			ON CONFLICT (one) DO UPDATE SET key = key RETURNING key`, key).Scan(&key)
+		if err != nil {
+			return fmt.Errorf("signing key: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// write runs do in a transaction on the one writer. An error of do comes back as it is.
+func (s *Store) write(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.db.Write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// A panic in do must not keep the only writer; after a commit this does nothing.
+	defer tx.Rollback()
+	if err := do(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}

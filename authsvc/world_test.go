@@ -1,0 +1,141 @@
+package authsvc_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/sqlite"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// world is an auth service on a real store, with a clock that stands still and a trail that the test reads.
+type world struct {
+	clock   *clock
+	store   *sqlite.Store
+	keyring *authsvc.Keyring
+	keys    *authsvc.Keys
+	checker *authsvc.Checker
+	trail   *rows
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
+	signingKey, err := store.SigningKey(t.Context())
+	must(t, err)
+	w := &world{clock: &clock{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, store: store, trail: &rows{}}
+	w.keyring = authsvc.NewKeyring(store, w.clock.Now)
+	w.keys = authsvc.NewKeys(store, w.keyring, authsvc.DefaultAgentTypes, w.clock.Now)
+	w.checker = authsvc.NewChecker(w.keyring, w.trail, signingKey, authsvc.DefaultAgentTypes, w.clock.Now)
+	return w
+}
+
+// create makes a key of acme that may call every agent, unless change says otherwise.
+func (w *world) create(t *testing.T, change func(*authsvc.Key)) (authsvc.Key, authsvc.PlainSecret) {
+	t.Helper()
+	draft := authsvc.Key{WorkspaceID: "acme", Name: "production", Scopes: []string{"agent"}, AllAgents: true}
+	if change != nil {
+		change(&draft)
+	}
+	key, secret, err := w.keys.Create(t.Context(), draft)
+	must(t, err)
+	return key, secret
+}
+
+// check checks a call on an agent of type agent and answers its entry, which must be the one row it appended.
+func (w *world) check(t *testing.T, apiKey string, call authsvc.Call) authsvc.Entry {
+	t.Helper()
+	if call.AgentType == "" {
+		call.AgentType = "agent"
+	}
+	before := len(w.trail.all())
+	entry, err := w.checker.Check(t.Context(), apiKey, call)
+	must(t, err)
+	appended := w.trail.all()[before:]
+	if len(appended) != 1 || appended[0] != entry {
+		t.Fatalf("the check answered %+v, and appended %+v", entry, appended)
+	}
+	return entry
+}
+
+// expectCode checks a call of acme with a secret.
+func (w *world) expectCode(t *testing.T, secret authsvc.PlainSecret, want authsvc.ErrorCode) {
+	t.Helper()
+	if got := w.check(t, secret.Reveal(), authsvc.Call{}).ErrorCode; got != want {
+		t.Errorf("the secret %v is answered with %q, want %q", secret, got, want)
+	}
+}
+
+// clock stands still until it is moved.
+type clock struct {
+	mu   sync.Mutex
+	now  time.Time
+	tick time.Duration // how far it moves each time it is read
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now
+	c.now = now.Add(c.tick)
+	return now
+}
+
+func (c *clock) move(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(by)
+}
+
+// rows is a trail that keeps what is appended, or fails.
+type rows struct {
+	mu     sync.Mutex
+	rows   []authsvc.Entry
+	broken error
+}
+
+func (r *rows) Append(_ context.Context, added ...authsvc.Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	r.rows = append(r.rows, added...)
+	return nil
+}
+
+func (r *rows) all() []authsvc.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]authsvc.Entry(nil), r.rows...)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expectInvalid expects bad input in a field.
+func expectInvalid(t *testing.T, err error, field string) {
+	t.Helper()
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Kind != fault.Invalid || f.Field != field || f.Reason == "" {
+		t.Errorf("error %v, want bad input in %s", err, field)
+	}
+}
+
+func expectKind(t *testing.T, err error, want fault.Kind) {
+	t.Helper()
+	if err == nil || fault.KindOf(err) != want {
+		t.Errorf("error %v of kind %v, want kind %v", err, fault.KindOf(err), want)
+	}
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+type checkCommand struct {
+	authFlags  `embed:""`
+	outputFlag `embed:""`
+	APIKey     string  `name:"api-key" help:"The secret that the caller sent; better given as KEYTRAIL_API_KEY, where other users of the machine cannot see it."`
+	AgentType  string  `default:"agent" help:"The type of the agent called."`
+	AgentID    string  `name:"agent" help:"The agent called, by id."`
+	Method     string  `default:"GET" help:"The HTTP method of the call."`
+	Endpoint   string  `default:"/" help:"The path of the call."`
+	Workspace  string  `short:"w" help:"The workspace that owns the called agent."`
+	Status     int32   `help:"If the call is allowed: report at once that it ended with this HTTP status."`
+	LatencyMs  float64 `name:"latency-ms" help:"The latency to report with --status, in ms."`
+}
+
+// Run checks one call. A denial is the exit code 3.
+func (c *checkCommand) Run(ctx context.Context, to console) error {
+	var denied bool
+	err := c.withChecks(ctx, func(ctx context.Context, checks authv1.CheckServiceClient) error {
+		answer, err := checks.Check(ctx, &authv1.CheckRequest{
+			ApiKey: c.APIKey, AgentType: c.AgentType, AgentId: c.AgentID, Method: c.Method, Endpoint: c.Endpoint,
+			WorkspaceId: c.Workspace,
+		})
+		if err != nil {
+			return err
+		}
+		denied = !answer.GetAllowed()
+		return errors.Join(c.report(ctx, checks, answer), c.print(to, answer))
+	})
+	if err == nil && denied {
+		return exitError{code: exitDenied}
+	}
+	return err
+}
+
+// report completes the row of an allowed call, where that is asked for.
+func (c *checkCommand) report(ctx context.Context, checks authv1.CheckServiceClient, answer *authv1.CheckResponse) error {
+	if c.Status == 0 || !answer.GetAllowed() {
+		return nil
+	}
+	_, err := checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
+		{Entry: answer.GetEntry(), Status: c.Status, LatencyMs: c.LatencyMs},
+	}})
+	return err
+}
+
+func (c *checkCommand) print(to console, answer *authv1.CheckResponse) error {
+	if c.json() {
+		return printJSON(to.out, answer)
+	}
+	if answer.GetAllowed() {
+		_, err := fmt.Fprintf(to.out, "allowed  %s\n", answer.GetEntry().GetId())
+		return err
+	}
+	_, err := fmt.Fprintf(to.out, "denied   %s  %d %s\n%s\n",
+		answer.GetEntry().GetId(), answer.GetHttpStatus(), answer.GetErrorCode(), answer.GetMessage())
+	return err
+}

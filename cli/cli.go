@@ -1,0 +1,94 @@
+// Package cli is the keytrail command: its subcommands, thin over the services, and the wiring of the services into
+// processes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes of the command.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	// exitDenied is of `keytrail check` alone: the call may not go through.
+	exitDenied = 3
+)
+
+// commands is the grammar of the command line. Every flag has an environment variable KEYTRAIL_….
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run everything in one process, on an embedded database."`
+	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
+	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
+	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// console is where a command writes: results to out, everything else to err.
+type console struct{ out, err io.Writer }
+
+// exitError carries an exit code that is not exitFailed; Main prints nothing for it.
+type exitError struct{ code int }
+
+// Error makes it an error; the text is never shown.
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// Main runs one command line and answers the exit code of the process. It ends soon after ctx does.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	// Kong ends the process by this hook, after help and the like; the panic brings its code back here instead.
+	type exit int
+	code := exitOK
+	func() {
+		defer func() {
+			if p := recover(); p != nil {
+				e, ok := p.(exit)
+				if !ok {
+					panic(p)
+				}
+				code = int(e)
+			}
+		}()
+		code = run(ctx, args, stdout, stderr, kong.Exit(func(c int) { panic(exit(c)) }))
+	}()
+	return code
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, onExit kong.Option) int {
+	parser, err := kong.New(&commands{},
+		kong.Name("keytrail"),
+		kong.Description("May this call go through, and what happened to that call?"),
+		kong.DefaultEnvars("KEYTRAIL"),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(console{out: stdout, err: stderr}),
+		onExit,
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "keytrail:", err)
+		return exitFailed
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "keytrail: %v\nTry 'keytrail --help'.\n", err)
+		return exitUsage
+	}
+	return exitCode(command.Run(), stderr)
+}
+
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	if e, ok := errors.AsType[exitError](err); ok {
+		return e.code
+	}
+	fmt.Fprintln(stderr, "keytrail:", err)
+	return exitFailed
+}

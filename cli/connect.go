@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// authFlags say where the auth service is.
+type authFlags struct {
+	AuthAddr string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
+}
+
+// logsFlags say where the log service is.
+type logsFlags struct {
+	LogsAddr string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
+}
+
+// workspaceFlag names the workspace that a command is about.
+type workspaceFlag struct {
+	Workspace string `short:"w" required:"" help:"The workspace, e.g. acme."`
+}
+
+// withKeys calls do with a client of the KeyService.
+func (f authFlags) withKeys(ctx context.Context, do func(context.Context, authv1.KeyServiceClient) error) error {
+	return dial(ctx, f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+		return do(ctx, authv1.NewKeyServiceClient(conn))
+	})
+}
+
+// withChecks calls do with a client of the CheckService.
+func (f authFlags) withChecks(ctx context.Context, do func(context.Context, authv1.CheckServiceClient) error) error {
+	return dial(ctx, f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+		return do(ctx, authv1.NewCheckServiceClient(conn))
+	})
+}
+
+// withLogs calls do with a client of the LogService.
+func (f logsFlags) withLogs(ctx context.Context, do func(context.Context, logsv1.LogServiceClient) error) error {
+	return dial(ctx, f.LogsAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+		return do(ctx, logsv1.NewLogServiceClient(conn))
+	})
+}
+
+func dial(ctx context.Context, addr string, do func(context.Context, *grpc.ClientConn) error) error {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	if err := do(ctx, conn); err != nil {
+		return errors.Join(callError{addr: addr, cause: err}, conn.Close())
+	}
+	return conn.Close()
+}
+
+// callError is a call on a service that failed.
+type callError struct {
+	addr  string
+	cause error
+}
+
+// Error says what the service answered, in words for a terminal.
+func (e callError) Error() string {
+	st := status.Convert(e.cause)
+	switch st.Code() {
+	case codes.Unknown:
+		return e.cause.Error()
+	case codes.Unavailable:
+		return fmt.Sprintf("cannot reach the service at %s; is `keytrail serve` running there? (%s)", e.addr, st.Message())
+	case codes.DeadlineExceeded:
+		return fmt.Sprintf("the service at %s did not answer in time", e.addr)
+	}
+	return st.Message()
+}
+
+// Unwrap gives the cause.
+func (e callError) Unwrap() error { return e.cause }

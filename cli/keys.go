@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+type keysCommand struct {
+	Create  keysCreate  `cmd:"" help:"Create a key and show its secret, once."`
+	List    keysList    `cmd:"" help:"List the keys of a workspace, newest first."`
+	Get     keysGet     `cmd:"" help:"Show one key."`
+	Update  keysUpdate  `cmd:"" help:"Change the name, scopes, agent access or expiry of a key."`
+	Disable keysDisable `cmd:"" help:"Disable a key: its calls are refused."`
+	Enable  keysEnable  `cmd:"" help:"Enable a disabled key."`
+	Rotate  keysRotate  `cmd:"" help:"Give a key a new secret and show it, once."`
+	Delete  keysDelete  `cmd:"" help:"Delete a key, for good."`
+}
+
+// keyFlags are what every command on keys takes.
+type keyFlags struct {
+	authFlags     `embed:""`
+	workspaceFlag `embed:""`
+	outputFlag    `embed:""`
+}
+
+// oneKey is what every command on one key takes.
+type oneKey struct {
+	keyFlags `embed:""`
+	ID       string `arg:"" help:"The id of the key."`
+}
+
+type keysCreate struct {
+	keyFlags  `embed:""`
+	Name      string        `required:"" help:"A name for people."`
+	Scopes    []string      `name:"scope" required:"" help:"An agent type that the key may call: agent, data_agent, voice_agent. Repeat it for more."`
+	AllAgents bool          `xor:"access" help:"Let the key call every agent of the workspace."`
+	AgentIDs  []string      `name:"agent" xor:"access" help:"An agent that the key may call, by id. Repeat it for more."`
+	ExpiresIn time.Duration `help:"How long the key lives, e.g. 2160h; without it, until it is deleted."`
+}
+
+// Run prints the secret to the standard output and all else to the standard error, so that a script can catch it.
+func (c *keysCreate) Run(ctx context.Context, to console) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		request := &authv1.CreateKeyRequest{
+			WorkspaceId: c.Workspace, Name: c.Name, Scopes: c.Scopes, AllAgents: c.AllAgents, AgentIds: c.AgentIDs,
+		}
+		if c.ExpiresIn != 0 {
+			request.ExpireTime = timestamppb.New(time.Now().Add(c.ExpiresIn))
+		}
+		answer, err := keys.CreateKey(ctx, request)
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(to.out, answer)
+		}
+		return printSecret(to, answer.GetKey(), answer.GetSecret())
+	})
+}
+
+type keysList struct {
+	keyFlags `embed:""`
+}
+
+// Run lists all pages.
+func (c *keysList) Run(ctx context.Context, to console) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		all := &authv1.ListKeysResponse{}
+		request := &authv1.ListKeysRequest{WorkspaceId: c.Workspace, PageSize: 1000}
+		for more := true; more; more = request.PageToken != "" {
+			page, err := keys.ListKeys(ctx, request)
+			if err != nil {
+				return err
+			}
+			all.Keys = append(all.Keys, page.GetKeys()...)
+			request.PageToken = page.GetNextPageToken()
+		}
+		if c.json() {
+			return printJSON(to.out, all)
+		}
+		return printKeys(to, all.GetKeys()...)
+	})
+}
+
+type keysGet struct {
+	oneKey `embed:""`
+}
+
+// Run shows one key.
+func (c *keysGet) Run(ctx context.Context, to console) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		answer, err := keys.GetKey(ctx, &authv1.GetKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(to.out, answer)
+		}
+		return printKeys(to, answer.GetKey())
+	})
+}
+
+type keysUpdate struct {
+	oneKey      `embed:""`
+	Name        string        `help:"A new name."`
+	Scopes      []string      `name:"scope" help:"The agent types that the key may call, in place of those it has."`
+	AllAgents   bool          `xor:"access" help:"Let the key call every agent of the workspace."`
+	AgentIDs    []string      `name:"agent" xor:"access" help:"The agents that the key may call, in place of those it has."`
+	ExpiresIn   time.Duration `xor:"expiry" help:"How long the key lives from now on."`
+	NeverExpire bool          `xor:"expiry" help:"Let the key live until it is deleted."`
+}
+
+// Run changes what was given.
+func (c *keysUpdate) Run(ctx context.Context, to console) error {
+	key, mask := &authv1.Key{}, &fieldmaskpb.FieldMask{}
+	set := func(given bool, field string, change func()) {
+		if given {
+			change()
+			mask.Paths = append(mask.Paths, field)
+		}
+	}
+	set(c.Name != "", "name", func() { key.Name = c.Name })
+	set(len(c.Scopes) > 0, "scopes", func() { key.Scopes = c.Scopes })
+	set(c.AllAgents, "all_agents", func() { key.AllAgents = true })
+	set(len(c.AgentIDs) > 0, "agent_ids", func() { key.AgentIds = c.AgentIDs })
+	set(c.ExpiresIn != 0, "expire_time", func() { key.ExpireTime = timestamppb.New(time.Now().Add(c.ExpiresIn)) })
+	set(c.NeverExpire, "expire_time", func() {})
+	if len(mask.Paths) == 0 {
+		return fmt.Errorf("nothing to change: give at least one of --name, --scope, --all-agents, --agent, --expires-in and --never-expire")
+	}
+	return c.update(ctx, to, key, mask)
+}
+
+type keysDisable struct {
+	oneKey `embed:""`
+}
+
+// Run disables the key.
+func (c *keysDisable) Run(ctx context.Context, to console) error {
+	return c.update(ctx, to, &authv1.Key{Disabled: true}, &fieldmaskpb.FieldMask{Paths: []string{"disabled"}})
+}
+
+type keysEnable struct {
+	oneKey `embed:""`
+}
+
+// Run enables the key.
+func (c *keysEnable) Run(ctx context.Context, to console) error {
+	return c.update(ctx, to, &authv1.Key{}, &fieldmaskpb.FieldMask{Paths: []string{"disabled"}})
+}
+
+func (c *oneKey) update(ctx context.Context, to console, key *authv1.Key, mask *fieldmaskpb.FieldMask) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		answer, err := keys.UpdateKey(ctx, &authv1.UpdateKeyRequest{
+			WorkspaceId: c.Workspace, KeyId: c.ID, Key: key, UpdateMask: mask,
+		})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(to.out, answer)
+		}
+		return printKeys(to, answer.GetKey())
+	})
+}
+
+type keysRotate struct {
+	oneKey `embed:""`
+	Grace  time.Duration `default:"24h" help:"How long the earlier secrets live on; 0 = they die at once."`
+}
+
+// Run prints the new secret as create does.
+func (c *keysRotate) Run(ctx context.Context, to console) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		answer, err := keys.RotateKey(ctx, &authv1.RotateKeyRequest{
+			WorkspaceId: c.Workspace, KeyId: c.ID, GracePeriod: durationpb.New(c.Grace),
+		})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(to.out, answer)
+		}
+		return printSecret(to, answer.GetKey(), answer.GetSecret())
+	})
+}
+
+type keysDelete struct {
+	oneKey `embed:""`
+}
+
+// Run deletes the key.
+func (c *keysDelete) Run(ctx context.Context, to console) error {
+	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
+		answer, err := keys.DeleteKey(ctx, &authv1.DeleteKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return printJSON(to.out, answer)
+		}
+		_, err = fmt.Fprintf(to.err, "Deleted key %s. Its request logs stay.\n", c.ID)
+		return err
+	})
+}
+
+func printSecret(to console, key *authv1.Key, secret string) error {
+	fmt.Fprintf(to.err, "Key %q (%s) of workspace %s. Its secret is shown only now:\n", key.GetName(), key.GetId(), key.GetWorkspaceId())
+	_, err := fmt.Fprintln(to.out, secret)
+	return err
+}
+
+func printKeys(to console, keys ...*authv1.Key) error {
+	t := newTable(to.out, "ID", "NAME", "LAST4", "SCOPES", "AGENTS", "STATE", "EXPIRES", "CREATED")
+	for _, k := range keys {
+		t.row(k.GetId(), k.GetName(), k.GetLast4(), strings.Join(k.GetScopes(), ","), agents(k), state(k),
+			instant(k.GetExpireTime()), instant(k.GetCreateTime()))
+	}
+	return t.flush()
+}
+
+func agents(k *authv1.Key) string {
+	if k.GetAllAgents() {
+		return "all"
+	}
+	return strings.Join(k.GetAgentIds(), ",")
+}
+
+func state(k *authv1.Key) string {
+	switch {
+	case k.GetDisabled():
+		return "disabled"
+	case k.GetExpireTime() != nil && !time.Now().Before(k.GetExpireTime().AsTime()):
+		return "expired"
+	}
+	return "enabled"
+}

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// codeCase is a call that must be answered with one of the six codes, or with none.
+type codeCase struct {
+	name      string
+	apiKey    string
+	agentType string
+	agentID   string
+	code      string
+	status    int
+	// key is the one whose snapshot the row must hold; nil where none is proved.
+	key     *key
+	keyName string
+}
+
+func codeCases(s *system) []codeCase {
+	good := s.createKey("acme", "good", nil)
+	off := s.createKey("acme", "off", nil)
+	s.ok("PATCH", s.keyPath("acme", off), object{"disabled": true})
+	old := s.createKey("acme", "old", nil)
+	s.ok("PATCH", s.keyPath("acme", old), object{"expireTime": time.Now().Add(-time.Hour).Format(time.RFC3339)})
+	listed := s.createKey("acme", "listed", object{"allAgents": false, "agentIds": []string{"a1", "a2"}})
+	gone := s.createKey("acme", "gone", nil)
+	s.ok("DELETE", s.keyPath("acme", gone), nil)
+	return []codeCase{
+		{"no key", "", "agent", "a1", "missing_token", 401, nil, ""},
+		{"a mistyped key", good.secret[:40] + "!", "agent", "a1", "invalid_token", 401, nil, ""},
+		{"a stray space", good.secret + " ", "agent", "a1", "invalid_token", 401, nil, ""},
+		{"a deleted key", gone.secret, "agent", "a1", "invalid_token", 401, nil, ""},
+		{"a disabled key", off.secret, "agent", "a1", "disabled", 401, &off, "off"},
+		{"an expired key", old.secret, "agent", "a1", "expired", 401, &old, "old"},
+		{"another scope", good.secret, "voice_agent", "a1", "scope_denied", 403, &good, "good"},
+		{"an agent not on the list", listed.secret, "agent", "a3", "agent_denied", 403, &listed, "listed"},
+		{"an agent on the list", listed.secret, "agent", "a2", "", 200, &listed, "listed"},
+		{"a good key", good.secret, "agent", "a1", "", 200, &good, "good"},
+	}
+}
+
+func TestEveryCodeOverGRPCBecomesARow(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	verifyRows(t, s, codeCases(s), func(c codeCase) string {
+		answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{
+			ApiKey: c.apiKey, AgentType: c.agentType, AgentId: c.agentID, Method: "POST",
+			Endpoint: "/v1/agents/" + c.agentID + "?token=hush", WorkspaceId: "acme",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.GetErrorCode() != c.code || int(answer.GetHttpStatus()) != c.status || answer.GetAllowed() != (c.code == "") {
+			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
+		}
+		if (answer.GetMessage() == "") != answer.GetAllowed() {
+			t.Errorf("%s: message %q with allowed %v", c.name, answer.GetMessage(), answer.GetAllowed())
+		}
+		if answer.GetAllowed() {
+			report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 200, LatencyMs: 12.5}}}
+			if _, err := s.checks.Report(t.Context(), report); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return answer.GetEntry().GetId()
+	})
+}
+
+func TestEveryCodeOverRESTBecomesARow(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	verifyRows(t, s, codeCases(s), func(c codeCase) string {
+		answer := s.ok("POST", "/v1/check", object{
+			"apiKey": c.apiKey, "agentType": c.agentType, "agentId": c.agentID, "method": "POST",
+			"endpoint": "/v1/agents/" + c.agentID + "?token=hush", "workspaceId": "acme",
+		})
+		if answer["errorCode"] != c.code || answer["httpStatus"] != float64(c.status) || answer["allowed"] != (c.code == "") {
+			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
+		}
+		entry := answer["entry"].(object)
+		if c.code == "" {
+			s.ok("POST", "/v1/report", object{"outcomes": []object{{"entry": entry, "status": 200, "latencyMs": 12.5}}})
+		}
+		return entry["id"].(string)
+	})
+}
+
+// verifyRows makes all calls, then reads their rows back over REST.
+func verifyRows(t *testing.T, s *system, cases []codeCase, call func(codeCase) (id string)) {
+	t.Helper()
+	ids := make([]string, len(cases))
+	for i, c := range cases {
+		ids[i] = call(c)
+	}
+	for i, c := range cases {
+		row := s.row("acme", ids[i], finished)
+		t.Run(c.name, func(t *testing.T) { verifyRow(t, row, c) })
+	}
+}
+
+func verifyRow(t *testing.T, row object, c codeCase) {
+	t.Helper()
+	want := object{
+		"workspaceId": "acme", "agentType": c.agentType, "agentId": c.agentID, "method": "POST",
+		"endpoint": "/v1/agents/" + c.agentID, "status": float64(c.status), "errorCode": c.code,
+		"keyId": "", "keyName": "", "keyLast4": "",
+	}
+	if c.key != nil {
+		want["keyId"], want["keyName"], want["keyLast4"] = c.key.id, c.keyName, c.key.last4
+	}
+	for field, value := range want {
+		if row[field] != value {
+			t.Errorf("%s = %v, want %v", field, row[field], value)
+		}
+	}
+	latency := row["latencyMs"].(float64)
+	if c.code == "" && latency != 12.5 || c.code != "" && (latency <= 0 || latency > 1000) {
+		t.Errorf("latencyMs = %v", latency)
+	}
+	at, err := time.Parse(time.RFC3339Nano, row["time"].(string))
+	if err != nil || time.Since(at).Abs() > time.Minute {
+		t.Errorf("time = %v (%v)", row["time"], err)
+	}
+}

@@ -1,0 +1,190 @@
+// Package e2e tests the whole system through the doors that its users have: gRPC, REST and the command line, on the
+// real wiring and real databases.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/keytrail/keytrail/cli"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// TestMain lets many tests run at once: they mostly wait for rows to arrive.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// system is a running Keytrail with clients on all its doors.
+type system struct {
+	t      *testing.T
+	server *cli.Server
+	checks authv1.CheckServiceClient
+	keys   authv1.KeyServiceClient
+	logs   logsv1.LogServiceClient
+	// logged is what the process wrote to its log.
+	logged *bytes.Buffer
+	stop   func() error
+}
+
+// start runs everything in one process, as `keytrail serve` does, on free ports. The test's end stops it.
+func start(t *testing.T, dataDir string, now func() time.Time) *system {
+	t.Helper()
+	logged := &bytes.Buffer{}
+	server, err := cli.NewServer(t.Context(), cli.ServeConfig{
+		DataDir: dataDir, GatewayAddr: "127.0.0.1:0", AuthAddr: "127.0.0.1:0", LogsAddr: "127.0.0.1:0",
+		OpsAddr: "127.0.0.1:0", Retention: 30 * 24 * time.Hour, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
+	}, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
+	if err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	stopped := false
+	s := &system{t: t, server: server, logged: logged, stop: func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-ended
+	}}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	auth, logs := dial(t, server.AuthAddr()), dial(t, server.LogsAddr())
+	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
+	return s
+}
+
+func dial(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatalf("dial %s: %v", addr, err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// object is a JSON object as a frontend sees it.
+type object = map[string]any
+
+// rest sends one request to the gateway; body may be nil, a string sent as it is, or anything JSON.
+func (s *system) rest(method, path string, body any) (status int, answer object) {
+	s.t.Helper()
+	var payload io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		payload = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		payload = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.server.GatewayAddr()+path, payload)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		s.t.Fatalf("%s %s: %d, not a JSON object: %v", method, path, resp.StatusCode, err)
+	}
+	return resp.StatusCode, answer
+}
+
+// ok is rest for what must succeed.
+func (s *system) ok(method, path string, body any) object {
+	s.t.Helper()
+	status, answer := s.rest(method, path, body)
+	if status != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %v", method, path, status, answer)
+	}
+	return answer
+}
+
+// row waits for a request log that satisfies want.
+func (s *system) row(workspace, id string, want func(object) bool) object {
+	s.t.Helper()
+	var last any
+	row := object(nil)
+	s.await(func() bool {
+		status, answer := s.rest("GET", "/v1/workspaces/"+workspace+"/request-logs/"+id, nil)
+		last = answer
+		if status != http.StatusOK {
+			return false
+		}
+		row = answer["requestLog"].(object)
+		return want(row)
+	}, func() any { return last })
+	return row
+}
+
+// await polls until done answers true.
+func (s *system) await(done func() bool, last func() any) {
+	s.t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline:
+			s.t.Fatalf("waited %v in vain; last seen: %v", patience, last())
+		case <-tick.C:
+		}
+	}
+}
+
+// key is a key with its secret.
+type key struct{ id, secret, last4 string }
+
+// createKey makes a key over REST; the fields of draft go over the defaults: scope agent, all agents.
+func (s *system) createKey(workspace, name string, draft object) key {
+	s.t.Helper()
+	body := object{"name": name, "scopes": []string{"agent"}, "allAgents": true}
+	for field, value := range draft {
+		body[field] = value
+	}
+	answer := s.ok("POST", "/v1/workspaces/"+workspace+"/keys", body)
+	made := answer["key"].(object)
+	return key{id: made["id"].(string), secret: answer["secret"].(string), last4: made["last4"].(string)}
+}
+
+func (s *system) keyPath(workspace string, k key) string {
+	return "/v1/workspaces/" + workspace + "/keys/" + k.id
+}
+
+// finished is the want of row for calls that have ended.
+func finished(row object) bool { return row["status"].(float64) != 0 }
+
+// exists is the want of row for any row.
+func exists(object) bool { return true }

@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+
+	"github.com/keytrail/keytrail/cli"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// command runs one command line against the system and answers what it printed.
+func (s *system) command(args ...string) (code int, stdout, stderr string) {
+	s.t.Helper()
+	var out, errs bytes.Buffer
+	code = cli.Main(s.t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestTheCommandLineDoesWhatTheServicesDo(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	run := func(wantCode int, args ...string) string {
+		t.Helper()
+		addr := "--auth-addr=" + s.server.AuthAddr()
+		if args[0] == "logs" {
+			addr = "--logs-addr=" + s.server.LogsAddr()
+		}
+		code, out, errs := s.command(append(args, addr)...)
+		if code != wantCode {
+			t.Fatalf("keytrail %v: exit code %d, want %d\n%s%s", args, code, wantCode, out, errs)
+		}
+		return out
+	}
+	secret := strings.TrimSpace(run(0, "keys", "create", "-w", "acme", "--name=CI", "--scope=agent", "--agent=a1"))
+	var listed struct{ Keys []struct{ ID, Name string } }
+	if err := json.Unmarshal([]byte(run(0, "keys", "list", "-w", "acme", "-o", "json")), &listed); err != nil || len(listed.Keys) != 1 {
+		t.Fatalf("keys list: %v %v", listed, err)
+	}
+	id := listed.Keys[0].ID
+	check := func(wantCode int, secret string, args ...string) {
+		t.Helper()
+		run(wantCode, append([]string{"check", "--api-key=" + secret, "--agent=a1", "--endpoint=/v1/a1"}, args...)...)
+	}
+	check(0, secret, "--status=200", "--latency-ms=1.5")
+	run(0, "keys", "disable", "-w", "acme", id)
+	check(3, secret)
+	run(0, "keys", "enable", "-w", "acme", id)
+	run(0, "keys", "update", "-w", "acme", id, "--name=renamed", "--scope=data_agent", "--all-agents")
+	check(3, secret)
+	newSecret := strings.TrimSpace(run(0, "keys", "rotate", "-w", "acme", id, "--grace=0s"))
+	check(0, newSecret, "--agent-type=data_agent")
+	if out := run(0, "keys", "get", "-w", "acme", id); !strings.Contains(out, "renamed") || !strings.Contains(out, "data_agent") {
+		t.Errorf("keys get:\n%s", out)
+	}
+	run(0, "keys", "delete", "-w", "acme", id)
+	run(1, "keys", "get", "-w", "acme", id)
+	var rows string
+	s.await(func() bool {
+		rows = run(0, "logs", "list", "-w", "acme", "--endpoint=/V1/")
+		return strings.Count(rows, "\n") == 5
+	}, func() any { return rows })
+	for _, text := range []string{"200", "1.500 ms", "401 disabled", "403 scope_denied", "in progress", "CI …" + secret[len(secret)-4:], "renamed …"} {
+		if !strings.Contains(rows, text) {
+			t.Errorf("logs list does not show %q:\n%s", text, rows)
+		}
+	}
+	run(0, "logs", "purge", "-w", "acme", "--yes")
+	if out := run(0, "logs", "list", "-w", "acme"); strings.Count(out, "\n") != 1 {
+		t.Errorf("after the purge:\n%s", out)
+	}
+	run(2, "keys", "create")
+	if code, out, _ := s.command("version"); code != 0 || !strings.HasPrefix(out, "keytrail ") {
+		t.Errorf("version: %d %q", code, out)
+	}
+}
+
+func TestShutdownStoresWhatWasPromised(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := start(t, dir, time.Now)
+	k := s.createKey("acme", "k", nil)
+	id := s.check(k, &authv1.CheckRequest{Endpoint: "/last"}).GetEntry().GetId()
+	if err := s.stop(); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+	again := start(t, dir, time.Now)
+	if status, answer := again.rest("GET", "/v1/workspaces/acme/request-logs/"+id, nil); status != http.StatusOK {
+		t.Errorf("the row of the last check: %d %v", status, answer)
+	}
+	if code := again.check(k, &authv1.CheckRequest{}).GetErrorCode(); code != "" {
+		t.Errorf("the key after a restart: %q", code)
+	}
+}
+
+func TestHealthAndReflectionAreThere(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		resp, err := http.Get("http://" + s.server.OpsAddr() + path)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %v %v", path, resp, err)
+			continue
+		}
+		resp.Body.Close()
+	}
+	for _, addr := range []string{s.server.AuthAddr(), s.server.LogsAddr()} {
+		conn := dial(t, addr)
+		health, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err != nil || health.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("health of %s: %v %v", addr, health, err)
+		}
+		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := &reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}
+		if err := stream.Send(list); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := stream.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) < 3 {
+			t.Errorf("reflection of %s: %v %v", addr, answer, err)
+		}
+	}
+}
+
+func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "keytrail")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var printed bytes.Buffer
+	process := exec.CommandContext(ctx, binary, "serve", "--data-dir", dir, "--log-level=debug",
+		"--gateway-addr=127.0.0.1:17080", "--auth-addr=127.0.0.1:17001", "--logs-addr=127.0.0.1:17002", "--ops-addr=127.0.0.1:17100")
+	process.Stdout, process.Stderr = &printed, &printed
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &system{t: t}
+	var last any
+	s.await(func() bool {
+		resp, err := http.Get("http://127.0.0.1:17100/readyz")
+		last = err
+		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	}, func() any { return last })
+	code, secret, errs := s.command("keys", "create", "-w", "acme", "--name=k", "--scope=agent", "--all-agents", "--auth-addr=127.0.0.1:17001")
+	secret = strings.TrimSpace(secret)
+	if code != 0 || !strings.HasPrefix(secret, "sk_") {
+		t.Fatalf("create: %d %q", code, errs)
+	}
+	for _, apiKey := range []string{secret, secret + "x"} {
+		s.command("check", "--api-key="+apiKey, "--endpoint=/v1?key="+secret, "--auth-addr=127.0.0.1:17001")
+	}
+	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v\n%s", err, printed.String())
+	}
+	if bytes.Contains(printed.Bytes(), []byte(secret)) {
+		t.Errorf("the process printed the secret:\n%s", printed.String())
+	}
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(secret)) {
+			t.Errorf("%s holds the secret", path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// check sends a check over gRPC.
+func (s *system) check(k key, call *authv1.CheckRequest) *authv1.CheckResponse {
+	s.t.Helper()
+	call.ApiKey, call.Method = k.secret, "POST"
+	if call.AgentType == "" {
+		call.AgentType = "agent"
+	}
+	answer, err := s.checks.Check(s.t.Context(), call)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer
+}
+
+// list answers the rows of one page.
+func (s *system) list(workspace, query string) []object {
+	s.t.Helper()
+	var rows []object
+	for _, row := range s.ok("GET", "/v1/workspaces/"+workspace+"/request-logs"+query, nil)["requestLogs"].([]any) {
+		rows = append(rows, row.(object))
+	}
+	return rows
+}
+
+func TestAKeyOfAnotherWorkspaceIsDeniedInItsOwnLog(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("workspace-a", "a's own", nil)
+	answer := s.check(k, &authv1.CheckRequest{AgentId: "b1", Endpoint: "/v1/b1", WorkspaceId: "workspace-b"})
+	if answer.GetErrorCode() != "agent_denied" {
+		t.Fatalf("error code %q, want agent_denied", answer.GetErrorCode())
+	}
+	row := s.row("workspace-a", answer.GetEntry().GetId(), exists)
+	if row["keyName"] != "a's own" {
+		t.Errorf("row %v", row)
+	}
+	if rows := s.list("workspace-b", ""); len(rows) != 0 {
+		t.Errorf("workspace-b sees %v", rows)
+	}
+	if status, answer := s.rest("GET", s.keyPath("workspace-b", k), nil); status != http.StatusNotFound {
+		t.Errorf("workspace-b gets the key: %d %v", status, answer)
+	}
+}
+
+func TestCallsThatNameNoWorkspaceAreUnattributed(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	answer := s.check(key{secret: "sk_nobody"}, &authv1.CheckRequest{Endpoint: "/v1"})
+	row := s.row("_unattributed", answer.GetEntry().GetId(), exists)
+	if row["errorCode"] != "invalid_token" {
+		t.Errorf("row %v", row)
+	}
+}
+
+func TestASnapshotSurvivesRenameRotationAndDeletion(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "first name", nil)
+	id := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
+	s.row("acme", id, exists)
+	s.ok("PATCH", s.keyPath("acme", k), object{"name": "second name"})
+	rotated := s.ok("POST", s.keyPath("acme", k)+":rotate", object{"gracePeriod": "3600s"})
+	second := key{id: k.id, secret: rotated["secret"].(string)}
+	newID := s.check(second, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
+	oldID := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
+	s.row("acme", newID, exists)
+	s.ok("DELETE", s.keyPath("acme", k), nil)
+	for _, want := range []struct{ id, name, last4 string }{
+		{id, "first name", k.last4}, {oldID, "second name", k.last4}, {newID, "second name", second.secret[len(second.secret)-4:]},
+	} {
+		row := s.row("acme", want.id, exists)
+		if row["keyName"] != want.name || row["keyLast4"] != want.last4 || row["keyId"] != k.id {
+			t.Errorf("row %v, want %v", row, want)
+		}
+	}
+	if rows := s.list("acme", "?key_id="+k.id); len(rows) != 3 {
+		t.Errorf("%d rows of the deleted key, want 3", len(rows))
+	}
+}
+
+func TestARotatedSecretExpiresAfterItsGrace(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "k", nil)
+	s.ok("POST", s.keyPath("acme", k)+":rotate", object{"gracePeriod": "0s"})
+	if code := s.check(k, &authv1.CheckRequest{}).GetErrorCode(); code != "expired" {
+		t.Errorf("error code %q, want expired", code)
+	}
+}
+
+func TestReportsThatMustChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "k", nil)
+	report := func(entry *logsv1.RequestLog, status int32) {
+		t.Helper()
+		outcome := &authv1.Outcome{Entry: entry, Status: status, LatencyMs: 1}
+		if _, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+			t.Fatalf("report: %v", err)
+		}
+	}
+	denied := s.check(k, &authv1.CheckRequest{AgentType: "voice_agent"}).GetEntry()
+	allowed := s.check(k, &authv1.CheckRequest{Endpoint: "/own"}).GetEntry()
+	unknown := s.check(k, &authv1.CheckRequest{Endpoint: "/copied"}).GetEntry()
+	copiedID := unknown.GetId()
+	unknown.Id = "01890a5d-ac96-774b-bcce-b302099a8057"
+	moved := s.check(k, &authv1.CheckRequest{Endpoint: "/moved"}).GetEntry()
+	moved.WorkspaceId = "other"
+
+	report(denied, 200)
+	report(unknown, 200)
+	report(moved, 200)
+	report(allowed, 201)
+	report(allowed, 500)
+	s.row("acme", allowed.GetId(), finished)
+	// Whatever is on its way has arrived once a later row has.
+	last := s.check(k, &authv1.CheckRequest{AgentType: "voice_agent"}).GetEntry()
+	s.row("acme", last.GetId(), finished)
+
+	for id, status := range map[string]float64{denied.GetId(): 403, allowed.GetId(): 201, copiedID: 0, moved.GetId(): 0} {
+		if row := s.row("acme", id, exists); row["status"] != status {
+			t.Errorf("row %v, want status %v", row, status)
+		}
+	}
+	if rows := s.list("other", ""); len(rows) != 0 {
+		t.Errorf("workspace other has %v", rows)
+	}
+	if rows := s.list("acme", ""); len(rows) != 5 {
+		t.Errorf("%d rows, want 5", len(rows))
+	}
+}
+
+func TestTheEndpointFilterTakesEveryCharacterLiterally(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "k", nil)
+	endpoints := []string{"/v1/agents", "/100%", "/1000", "/a_b", "/axb", `/back\slash`, "/o'brien", "/straße", "/STRASSE", "/日本語"}
+	var last string
+	for _, e := range endpoints {
+		last = s.check(k, &authv1.CheckRequest{Endpoint: e}).GetEntry().GetId()
+	}
+	s.row("acme", last, exists)
+	for filter, want := range map[string][]string{
+		"/V1/Agents": {"/v1/agents"}, "%": {"/100%"}, "_": {"/a_b"}, `\`: {`/back\slash`}, "'": {"/o'brien"},
+		"SSE": {"/STRASSE"}, "ß": {"/straße"}, "本": {"/日本語"}, "100": {"/1000", "/100%"},
+	} {
+		var got []string
+		for _, row := range s.list("acme", "?endpoint="+url.QueryEscape(filter)) {
+			got = append(got, row["endpoint"].(string))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("endpoint=%s finds %q, want %q", filter, got, want)
+		}
+	}
+}
+
+func TestStrangePathsNeverFailACall(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "k", nil)
+	ids := map[string]string{}
+	for path, want := range map[string]string{
+		"/a\xff\x00b?q":                     "/a%FF%00b",
+		"/" + strings.Repeat("ä", 2000):     "/" + strings.Repeat("ä", 1023),
+		"":                                  "",
+		"/tab\there\x7f":                    "/tab%09here%7F",
+		strings.Repeat("x", 3<<20) + "?a=b": strings.Repeat("x", 2048),
+	} {
+		ids[s.check(k, &authv1.CheckRequest{Endpoint: path}).GetEntry().GetId()] = want
+	}
+	for id, want := range ids {
+		if got := s.row("acme", id, exists)["endpoint"]; got != want {
+			t.Errorf("endpoint %.40q, want %.40q", got, want)
+		}
+	}
+}
+
+// record stores a row of this time at once, past the trail.
+func (s *system) record(workspace string, at time.Time) {
+	s.t.Helper()
+	row := &logsv1.RequestLog{Id: uuid7.New(at).String(), WorkspaceId: workspace, Status: 200}
+	answer, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{row}})
+	if err != nil || len(answer.GetRefused()) != 0 {
+		s.t.Fatalf("record a row: %v, %v", answer, err)
+	}
+}
+
+func TestAWalkYieldsEveryRowOnceWhileRowsArrive(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	k := s.createKey("acme", "k", nil)
+	there := map[string]int{}
+	var last string
+	for range 95 {
+		last = s.check(k, &authv1.CheckRequest{Endpoint: "/before"}).GetEntry().GetId()
+		there[last] = 0
+	}
+	s.row("acme", last, exists)
+	token := ""
+	for page := 0; page == 0 || token != ""; page++ {
+		answer := s.ok("GET", fmt.Sprintf("/v1/workspaces/acme/request-logs?page_size=10&page_token=%s", token), nil)
+		for _, row := range answer["requestLogs"].([]any) {
+			there[row.(object)["id"].(string)]++
+		}
+		token = answer["nextPageToken"].(string)
+		s.record("acme", time.Now())
+		if page > 20 {
+			t.Fatal("the walk does not end")
+		}
+	}
+	if len(there) != 95 {
+		t.Errorf("the walk met %d rows, want the 95 of its start", len(there))
+	}
+	for id, times := range there {
+		if times != 1 {
+			t.Errorf("row %s was met %d times", id, times)
+		}
+	}
+}
+
+func TestARowIsVisibleUntilTheMillisecondItIs30DaysOld(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	s := start(t, t.TempDir(), func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	entry := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetEntry()
+	s.row("acme", entry.GetId(), exists)
+	path := "/v1/workspaces/acme/request-logs/" + entry.GetId()
+	ahead.Store(int64(30*24*time.Hour - time.Minute))
+	if status, answer := s.rest("GET", path, nil); status != http.StatusOK {
+		t.Errorf("a minute before: %d %v", status, answer)
+	}
+	ahead.Store(int64(30 * 24 * time.Hour))
+	if status, answer := s.rest("GET", path, nil); status != http.StatusNotFound {
+		t.Errorf("30 days later: %d %v", status, answer)
+	}
+	if rows := s.list("acme", ""); len(rows) != 0 {
+		t.Errorf("30 days later the list has %v", rows)
+	}
+}
+
+func TestPurgeErasesOneWorkspaceOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	s.row("acme", s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetEntry().GetId(), exists)
+	other := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "other"}).GetEntry().GetId()
+	s.row("other", other, exists)
+	if answer := s.ok("POST", "/v1/workspaces/acme/request-logs:purge", object{}); answer["purgedCount"] != "1" {
+		t.Errorf("purge: %v", answer)
+	}
+	if rows := s.list("acme", ""); len(rows) != 0 {
+		t.Errorf("after the purge: %v", rows)
+	}
+	s.row("other", other, exists)
+}

@@ -1,0 +1,60 @@
+// Package gateway is the REST side of both services on one HTTP port: JSON as protojson writes it, errors as
+// google.rpc.Status. It reaches the services through client connections, so that every request passes the
+// interceptors of their servers.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/rs/cors"
+	"google.golang.org/grpc"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// maxBody is the most bytes of a request body: what a gRPC message may have, too.
+const maxBody = 4 << 20
+
+// Config says what the gateway is in front of.
+type Config struct {
+	// Auth and Logs are the connections to the two services.
+	Auth, Logs grpc.ClientConnInterface
+	// CORSOrigins are the web origins, e.g. https://console.example.com, whose pages may call; none = no page of
+	// another origin.
+	CORSOrigins []string
+}
+
+// New makes the handler of the gateway.
+func New(ctx context.Context, config Config) (http.Handler, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
+		runtime.SetQueryParameterParser(&strictQuery{}),
+	)
+	if err := register(ctx, mux, config); err != nil {
+		return nil, fmt.Errorf("register the REST routes: %w", err)
+	}
+	handler := http.MaxBytesHandler(mux, maxBody)
+	if len(config.CORSOrigins) == 0 {
+		return handler, nil
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: config.CORSOrigins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: []string{"Authorization", "Content-Type"},
+		MaxAge:         600,
+	}).Handler(handler), nil
+}
+
+func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
+	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(config.Auth)); err != nil {
+		return err
+	}
+	if err := authv1.RegisterKeyServiceHandlerClient(ctx, mux, authv1.NewKeyServiceClient(config.Auth)); err != nil {
+		return err
+	}
+	return logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsv1.NewLogServiceClient(config.Logs))
+}

@@ -1,0 +1,79 @@
+// Package serve is how both services run: their gRPC server, the ops port beside it, and the order in which parts
+// start and stop. It knows no service.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// drainTime is how long calls in flight have to end at shutdown; then they are cut off.
+const drainTime = 10 * time.Second
+
+// GRPC is a gRPC server with what every service has: validation, errors from one table, health and reflection.
+type GRPC struct {
+	*grpc.Server
+	health *health.Server
+}
+
+// NewGRPC makes a server. raw names the string fields that may hold any bytes, or the messages' fields whose
+// content the handler itself judges; every other string of a request must be UTF-8.
+func NewGRPC(log *slog.Logger, raw ...protoreflect.FullName) (*GRPC, error) {
+	validation, err := validate(raw)
+	if err != nil {
+		return nil, err
+	}
+	s := &GRPC{
+		Server: grpc.NewServer(
+			grpc.ChainUnaryInterceptor(answerErrors(log), validation),
+			grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		),
+		health: health.NewServer(),
+	}
+	grpc_health_v1.RegisterHealthServer(s.Server, s.health)
+	reflection.Register(s.Server)
+	return s, nil
+}
+
+// Run serves on the listeners until ctx ends, then lets calls in flight end and closes the listeners. It answers
+// nil after an orderly stop.
+func (s *GRPC) Run(ctx context.Context, listeners ...net.Listener) error {
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- s.Serve(l) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve gRPC: %w", err)
+		failed <- nil
+	}
+	s.stop()
+	for range listeners {
+		if e := <-failed; e != nil && !errors.Is(e, grpc.ErrServerStopped) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// stop refuses new calls and waits for those in flight.
+func (s *GRPC) stop() {
+	s.health.Shutdown()
+	cut := time.AfterFunc(drainTime, s.Stop)
+	defer cut.Stop()
+	s.GracefulStop()
+}

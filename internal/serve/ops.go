@@ -1,0 +1,67 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Check tells whether one thing that a part needs is there; nil = it is. It must answer fast.
+type Check func(ctx context.Context) error
+
+// Ops is the handler of the ops port: /healthz says that the process runs, /readyz that it can do its work. Both
+// are open to whoever reaches the port and hold no data of any workspace.
+func Ops(checks map[string]Check) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, checks) })
+	return mux
+}
+
+// ready answers 200 or 503 with a JSON object of every check: "ok", or what is wrong.
+func ready(w http.ResponseWriter, r *http.Request, checks map[string]Check) {
+	code, result := http.StatusOK, make(map[string]string, len(checks))
+	for name, check := range checks {
+		result[name] = "ok"
+		if err := check(r.Context()); err != nil {
+			code, result[name] = http.StatusServiceUnavailable, err.Error()
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(result) // the prober is gone: nobody to tell
+}
+
+// HTTP serves handler on the listener until ctx ends, then lets requests in flight end. It answers nil after an
+// orderly stop.
+func HTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		server.Close()
+		return fmt.Errorf("requests were cut off at shutdown: %w", err)
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return nil
+}

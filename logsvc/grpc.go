@@ -1,0 +1,109 @@
+package logsvc
+
+import (
+	"context"
+	"slices"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/pagetoken"
+	"github.com/keytrail/keytrail/internal/wire"
+)
+
+// RawFields are the request fields that this service judges row by row, so that one bad row does not stop a batch.
+var RawFields = []protoreflect.FullName{"keytrail.logs.v1.RecordRequestLogsRequest.request_logs"}
+
+// defaultPageSize is how many rows a page has where the request does not say.
+const defaultPageSize = 50
+
+type server struct {
+	logsv1.UnimplementedLogServiceServer
+	logs  *Service
+	rules protovalidate.Validator
+}
+
+// Register offers the service on a gRPC server.
+func Register(registrar grpc.ServiceRegistrar, logs *Service) error {
+	rules, err := protovalidate.New(protovalidate.WithMessages(&logsv1.RequestLog{}))
+	if err != nil {
+		return err
+	}
+	logsv1.RegisterLogServiceServer(registrar, server{logs: logs, rules: rules})
+	return nil
+}
+
+// RecordRequestLogs implements the contract.
+func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
+	rows := req.GetRequestLogs()
+	answer := &logsv1.RecordRequestLogsResponse{}
+	refuse := func(i int, reason string) {
+		answer.Refused = append(answer.Refused, &logsv1.RefusedRequestLog{
+			Index: int32(i), Id: rows[i].GetId(), Reason: reason,
+		})
+	}
+	entries := make([]Entry, 0, len(rows))
+	positions := make([]int, 0, len(rows))
+	for i, row := range rows {
+		entry, err := s.parse(row)
+		if err != nil {
+			refuse(i, err.Error())
+			continue
+		}
+		entries, positions = append(entries, entry), append(positions, i)
+	}
+	refused, err := s.logs.Record(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, reason := range refused {
+		refuse(positions[i], reason)
+	}
+	slices.SortFunc(answer.Refused, func(a, b *logsv1.RefusedRequestLog) int { return int(a.Index - b.Index) })
+	return answer, nil
+}
+
+// ListRequestLogs implements the contract.
+func (s server) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
+	search, query, err := parseSearch(req)
+	if err != nil {
+		return nil, err
+	}
+	page, more, err := s.logs.List(ctx, search)
+	if err != nil {
+		return nil, err
+	}
+	answer := &logsv1.ListRequestLogsResponse{SearchedTo: timestamppb.New(searchedTo(page))}
+	for _, e := range page.Entries {
+		answer.RequestLogs = append(answer.RequestLogs, e.proto())
+	}
+	if more {
+		answer.NextPageToken = pagetoken.Encode(page.SearchedTo, query...)
+	}
+	return answer, nil
+}
+
+// GetRequestLog implements the contract.
+func (s server) GetRequestLog(ctx context.Context, req *logsv1.GetRequestLogRequest) (*logsv1.GetRequestLogResponse, error) {
+	id, err := wire.ParseID("id", req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	entry, err := s.logs.Get(ctx, req.GetWorkspaceId(), id)
+	if err != nil {
+		return nil, err
+	}
+	return &logsv1.GetRequestLogResponse{RequestLog: entry.proto()}, nil
+}
+
+// PurgeRequestLogs implements the contract.
+func (s server) PurgeRequestLogs(ctx context.Context, req *logsv1.PurgeRequestLogsRequest) (*logsv1.PurgeRequestLogsResponse, error) {
+	purged, err := s.logs.Purge(ctx, req.GetWorkspaceId())
+	if err != nil {
+		return nil, err
+	}
+	return &logsv1.PurgeRequestLogsResponse{PurgedCount: purged}, nil
+}

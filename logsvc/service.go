@@ -1,0 +1,173 @@
+package logsvc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// DefaultSearchBudget is how long one page may search before it answers with what it has found.
+const DefaultSearchBudget = 250 * time.Millisecond
+
+// Config is what an operator can set. Zero values are not defaults: see the constants.
+type Config struct {
+	// Retention is how long rows are kept and shown.
+	Retention time.Duration
+	// SearchBudget is how long one page may search.
+	SearchBudget time.Duration
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Service records and finds request logs within the retention window. It may be used concurrently.
+type Service struct {
+	store  Store
+	config Config
+}
+
+// NewService makes the service over a store.
+func NewService(store Store, config Config) *Service {
+	return &Service{store: store, config: config}
+}
+
+func (s *Service) window() Window { return windowAt(s.config.Now(), s.config.Retention) }
+
+// refuse says why an entry can never be stored; empty if it can.
+func (w Window) refuse(e Entry) string {
+	switch {
+	case !uuid7.Valid(e.ID):
+		return "id: must be a UUIDv7"
+	case bytes.Compare(e.ID[:], w.From[:]) < 0:
+		return "id: its time is older than the retention"
+	case bytes.Compare(e.ID[:], w.To[:]) >= 0:
+		return "id: its time is more than a day in the future"
+	}
+	return ""
+}
+
+// Record stores entries of the window, durably, and answers why it did not store the others, by their position.
+func (s *Service) Record(ctx context.Context, entries []Entry) (refused map[int]string, err error) {
+	window := s.window()
+	fit := make([]Entry, 0, len(entries))
+	refused = map[int]string{}
+	for i, e := range entries {
+		if reason := window.refuse(e); reason != "" {
+			refused[i] = reason
+			continue
+		}
+		fit = append(fit, e)
+	}
+	if len(fit) == 0 {
+		return refused, nil
+	}
+	if err := s.store.Record(ctx, fit); err != nil {
+		return nil, fmt.Errorf("record %d request logs: %w", len(fit), err)
+	}
+	return refused, nil
+}
+
+// Get answers one entry, or a NotFound fault.
+func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (Entry, error) {
+	entry, found, err := s.store.Get(ctx, workspaceID, id)
+	if err != nil {
+		return Entry{}, fmt.Errorf("get a request log: %w", err)
+	}
+	from := s.window().From
+	if !found || bytes.Compare(id[:], from[:]) < 0 {
+		return Entry{}, fault.New(fault.NotFound, "request log not found")
+	}
+	return entry, nil
+}
+
+// Search is one page of a walk through a workspace's entries, newest first.
+type Search struct {
+	WorkspaceID string
+	Filter      Filter
+	// Start and End bound the time: Start <= time < End; a zero one does not.
+	Start, End time.Time
+	// Below is where this page begins, exclusive; the zero id is the newest.
+	Below uuid.UUID
+	// Limit is the most entries to answer, at least 1.
+	Limit int
+}
+
+// List answers one page. More tells whether there is anything left to search below page.SearchedTo.
+func (s *Service) List(ctx context.Context, search Search) (page Page, more bool, err error) {
+	ids := s.window().clip(search)
+	if ids.Empty() {
+		return Page{SearchedTo: ids.From}, false, nil
+	}
+	page, err = s.store.List(ctx, Query{
+		WorkspaceID: search.WorkspaceID, Filter: search.Filter, Range: ids, Limit: search.Limit,
+		Budget: s.config.SearchBudget,
+	})
+	if err != nil {
+		return Page{}, false, fmt.Errorf("list request logs: %w", err)
+	}
+	return page, page.SearchedTo != ids.From, nil
+}
+
+// clip is the ids of the window that a search is about.
+func (w Window) clip(search Search) Range {
+	ids := Range{From: w.From, To: uuid.Max}
+	if start := uuid7.First(search.Start); !search.Start.IsZero() && bytes.Compare(start[:], ids.From[:]) > 0 {
+		ids.From = start
+	}
+	if !search.End.IsZero() {
+		ids.To = uuid7.First(search.End)
+	}
+	if search.Below != uuid.Nil && bytes.Compare(search.Below[:], ids.To[:]) < 0 {
+		ids.To = search.Below
+	}
+	return ids
+}
+
+// Purge erases the entries that a workspace has now, chunk by chunk, and answers how many it has erased, also with
+// an error.
+func (s *Service) Purge(ctx context.Context, workspaceID string) (int64, error) {
+	upTo := s.window().To
+	var purged int64
+	for {
+		n, err := s.store.Purge(ctx, workspaceID, upTo)
+		purged += n
+		if err != nil {
+			return purged, fmt.Errorf("purge a workspace's request logs (%d are erased): %w", purged, err)
+		}
+		if n == 0 {
+			return purged, nil
+		}
+	}
+}
+
+// Expire erases what is older than the retention.
+func (s *Service) Expire(ctx context.Context) error {
+	if err := s.store.Expire(ctx, s.window().From); err != nil {
+		return fmt.Errorf("expire old request logs: %w", err)
+	}
+	return nil
+}
+
+// expireEvery is how often old rows are erased; they are out of sight from the millisecond they are too old.
+const expireEvery = 24 * time.Hour
+
+// ExpireDaily calls Expire at once and then every day until ctx ends. Failures are handed to failed.
+func (s *Service) ExpireDaily(ctx context.Context, failed func(error)) {
+	ticker := time.NewTicker(expireEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Expire(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}

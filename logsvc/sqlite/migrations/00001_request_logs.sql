@@ -1,0 +1,26 @@
+-- +goose Up
+
+-- The primary key is the order in which rows are read and erased: without a rowid, the table itself is that index.
+CREATE TABLE request_logs (
+    workspace_id TEXT    NOT NULL,
+    id           BLOB    NOT NULL CHECK (length(id) = 16),
+    key_id       BLOB, -- NULL where no key was proved
+    key_name     TEXT    NOT NULL,
+    key_last4    TEXT    NOT NULL,
+    agent_type   TEXT    NOT NULL,
+    agent_id     TEXT    NOT NULL,
+    method       TEXT    NOT NULL,
+    endpoint     TEXT    NOT NULL,
+    status       INTEGER NOT NULL, -- 0 = in progress
+    error_code   TEXT    NOT NULL,
+    latency_us   INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_logs_by_key ON request_logs (workspace_id, key_id, id) WHERE key_id IS NOT NULL;
+
+-- What people look for on the page is what went wrong, and most calls do not.
+CREATE INDEX request_logs_failed ON request_logs (workspace_id, id) WHERE status >= 400 OR error_code <> '';
+
+-- +goose Down
+DROP TABLE request_logs;

@@ -1,0 +1,123 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+const (
+	acme   = "acme"
+	globex = "globex"
+
+	day = 24 * time.Hour
+)
+
+// fixture is what a subtest works with. All of its times derive from now, because a store need not keep rows of any
+// other time than the retention up to a day ahead.
+type fixture struct {
+	*testing.T
+	store logsvc.Store
+	now   time.Time
+}
+
+// call is a finished call of acme, so long ago.
+func (f *fixture) call(ago time.Duration) logsvc.Entry {
+	return logsvc.Entry{
+		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz",
+		AgentType: "voice_agent", AgentID: "agent-1", Method: "POST", Endpoint: "/v1/agents/agent-1/calls",
+		Status: 200, Latency: 12345 * time.Microsecond,
+	}
+}
+
+// calls are count calls, the newest first, a second apart.
+func (f *fixture) calls(count int) []logsvc.Entry {
+	entries := make([]logsvc.Entry, count)
+	for i := range entries {
+		entries[i] = f.call(time.Duration(i) * time.Second)
+	}
+	return entries
+}
+
+// everything is the range of all ids that a store may hold.
+func (f *fixture) everything() logsvc.Range {
+	return logsvc.Range{From: uuid7.First(f.now.Add(-30 * day)), To: uuid7.First(f.now.Add(day))}
+}
+
+func (f *fixture) record(entries ...logsvc.Entry) {
+	f.Helper()
+	if err := f.store.Record(f.Context(), entries); err != nil {
+		f.Fatalf("Record: %v", err)
+	}
+}
+
+func (f *fixture) list(query logsvc.Query) logsvc.Page {
+	f.Helper()
+	page, err := f.store.List(f.Context(), query)
+	if err != nil {
+		f.Fatalf("List(%+v): %v", query, err)
+	}
+	return page
+}
+
+// all lists what the workspace holds of the filter, in one page.
+func (f *fixture) all(workspaceID string, filter logsvc.Filter) []logsvc.Entry {
+	f.Helper()
+	return f.list(logsvc.Query{
+		WorkspaceID: workspaceID, Filter: filter, Range: f.everything(), Limit: 100_000,
+	}).Entries
+}
+
+// holds fails unless the workspace holds exactly these entries, the newest first.
+func (f *fixture) holds(workspaceID string, want ...logsvc.Entry) {
+	f.Helper()
+	f.same(f.all(workspaceID, logsvc.Filter{}), want)
+}
+
+func (f *fixture) same(got, want []logsvc.Entry) {
+	f.Helper()
+	if !slices.Equal(got, want) {
+		f.Fatalf("got %d entries:\n%+v\nwant %d:\n%+v", len(got), got, len(want), want)
+	}
+}
+
+// purge erases all that the workspace holds up to an id and answers how many that were.
+func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
+	f.Helper()
+	for {
+		erased, err := f.store.Purge(f.Context(), workspaceID, upTo)
+		if err != nil {
+			f.Fatalf("Purge: %v", err)
+		}
+		if erased == 0 {
+			return total
+		}
+		total += erased
+	}
+}
+
+func (f *fixture) expire(before uuid.UUID) {
+	f.Helper()
+	if err := f.store.Expire(f.Context(), before); err != nil {
+		f.Fatalf("Expire: %v", err)
+	}
+}
+
+// in moves an entry to another workspace.
+func in(workspaceID string, e logsvc.Entry) logsvc.Entry {
+	e.WorkspaceID = workspaceID
+	return e
+}
+
+// ended gives an entry another end; status 0 is none.
+func ended(e logsvc.Entry, status int, errorCode string, latency time.Duration) logsvc.Entry {
+	e.Status, e.ErrorCode, e.Latency = status, errorCode, latency
+	return e
+}
+
+func inProgress(e logsvc.Entry) logsvc.Entry { return ended(e, 0, "", 0) }

@@ -1,0 +1,70 @@
+package storetest
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// Match tells whether a filter selects an entry: what every store must find, said in Go.
+func Match(f logsvc.Filter, e logsvc.Entry) bool {
+	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
+		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
+		(f.ErrorCode == "" || e.ErrorCode == f.ErrorCode) &&
+		strings.Contains(lower(e.Endpoint), lower(f.Endpoint))
+}
+
+// lower changes ASCII letters alone. In UTF-8 their bytes are part of no other character.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c - 'A' + 'a'
+		}
+	}
+	return string(b)
+}
+
+// row names an entry in a store.
+type row struct {
+	workspaceID string
+	id          uuid.UUID
+}
+
+// model is the store that all others are compared with.
+type model map[row]logsvc.Entry
+
+func (m model) record(entries ...logsvc.Entry) {
+	for _, e := range entries {
+		name := row{e.WorkspaceID, e.ID}
+		old, there := m[name]
+		switch {
+		case !there:
+			m[name] = e
+		case !old.Finished() && e.Finished():
+			m[name] = ended(old, e.Status, e.ErrorCode, e.Latency)
+		}
+	}
+}
+
+// list answers what matches in the range, the newest first.
+func (m model) list(workspaceID string, filter logsvc.Filter, within logsvc.Range) []logsvc.Entry {
+	var entries []logsvc.Entry
+	for name, e := range m {
+		if name.workspaceID == workspaceID && Match(filter, e) && contains(within, e.ID) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, newestFirst)
+	return entries
+}
+
+func newestFirst(a, b logsvc.Entry) int { return bytes.Compare(b.ID[:], a.ID[:]) }
+
+func contains(r logsvc.Range, id uuid.UUID) bool {
+	return bytes.Compare(r.From[:], id[:]) <= 0 && bytes.Compare(id[:], r.To[:]) < 0
+}

@@ -1,0 +1,128 @@
+package storetest
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+var recordSentences = []sentence{
+	{"one that is new is stored", newIsStored},
+	{"one that is there in progress takes status, error code and latency of a finished one", inProgressIsFinished},
+	{"in every other case the one that is there is left as it is", finishedIsLeft},
+	{"by (workspace, id): one id in two workspaces is two entries", idsAreOfAWorkspace},
+	{"the batch may hold one id several times, in any order", oneIDSeveralTimes},
+	{"all of them or none", allOrNone},
+	{"ids are within the window, which reaches a day into the future", wholeWindow},
+	{"a batch may be empty, and may be large", anySize},
+}
+
+func newIsStored(f *fixture) {
+	full := f.call(0)
+	full.KeyName = "Ключ 'prod'; DROP TABLE request_logs; --"
+	full.Endpoint = "/é/%/_/\\/\"/" + strings.Repeat("x", 2000)
+	full.Status, full.ErrorCode = 403, "agent_denied"
+	noKey := f.call(time.Second)
+	noKey.KeyID, noKey.KeyName, noKey.KeyLast4 = uuid.Nil, "", ""
+	bare := logsvc.Entry{ID: f.call(2 * time.Second).ID, WorkspaceID: acme}
+	fine := f.call(3 * time.Second)
+	fine.Latency = 1234567 * time.Nanosecond
+	f.record(bare, full, fine, noKey)
+	fine.Latency = 1234 * time.Microsecond
+	f.holds(acme, full, noKey, bare, fine)
+}
+
+func inProgressIsFinished(f *fixture) {
+	call := f.call(0)
+	f.record(inProgress(call))
+	finish := ended(call, 503, "late", 7*time.Second)
+	finish.KeyName, finish.Endpoint = "renamed", "/other"
+	f.record(finish)
+	f.holds(acme, ended(call, 503, "late", 7*time.Second))
+}
+
+func finishedIsLeft(f *fixture) {
+	finished := f.call(0)
+	f.record(finished)
+	f.record(ended(finished, 500, "other", time.Hour))
+	f.record(ended(finished, 0, "other", time.Hour))
+	f.record(finished)
+	running := inProgress(f.call(time.Minute))
+	f.record(running)
+	f.record(ended(running, 0, "other", time.Hour))
+	f.holds(acme, finished, running)
+}
+
+func idsAreOfAWorkspace(f *fixture) {
+	ours := f.call(0)
+	theirs := in(globex, ended(ours, 500, "", time.Second))
+	f.record(inProgress(ours), inProgress(theirs))
+	f.record(theirs)
+	f.holds(acme, inProgress(ours))
+	f.record(ours)
+	f.holds(acme, ours)
+	f.holds(globex, theirs)
+}
+
+func oneIDSeveralTimes(f *fixture) {
+	var want []logsvc.Entry
+	var batch []logsvc.Entry
+	for i, statuses := range [][]int{
+		{0, 200}, {200, 0}, {0, 0}, {200, 200}, {0, 200, 0}, {0, 0, 200}, {200, 0, 0}, {0, 200, 500}, {500, 0, 200},
+	} {
+		call, m := f.call(time.Duration(i)*time.Minute), model{}
+		for _, status := range statuses {
+			part := ended(call, status, "", time.Duration(status)*time.Millisecond)
+			m.record(part)
+			batch = append(batch, part)
+		}
+		want = append(want, m[row{acme, call.ID}])
+	}
+	f.record(batch...)
+	f.holds(acme, want...)
+	f.record(batch...)
+	for i, e := range want {
+		if !e.Finished() {
+			continue
+		}
+		f.record(inProgress(want[i]))
+	}
+	f.holds(acme, want...)
+}
+
+// allOrNone cuts batches off at every part of the time that one takes.
+func allOrNone(f *fixture) {
+	started := time.Now()
+	f.record(f.calls(300)...)
+	whole := time.Since(started)
+	for i := range 6 {
+		batch := f.calls(300)
+		for j := range batch {
+			batch[j].WorkspaceID = string(rune('a' + i))
+		}
+		ctx, cancel := context.WithTimeout(f.Context(), whole*time.Duration(i)/5)
+		err := f.store.Record(ctx, batch)
+		cancel()
+		stored := len(f.all(batch[0].WorkspaceID, logsvc.Filter{}))
+		if stored != 0 && stored != len(batch) || err == nil && stored == 0 {
+			f.Errorf("Record stored %d of %d entries and answered %v", stored, len(batch), err)
+		}
+	}
+}
+
+func wholeWindow(f *fixture) {
+	newest, oldest := f.call(-day+time.Second), f.call(30*day-time.Second)
+	f.record(oldest, newest)
+	f.holds(acme, newest, oldest)
+}
+
+func anySize(f *fixture) {
+	f.record()
+	batch := f.calls(5000) // the most that RecordRequestLogs takes
+	f.record(batch...)
+	f.holds(acme, batch...)
+}

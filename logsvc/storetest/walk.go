@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// randomWalks walks through pages of every kind while entries arrive in front of the walk and behind it, and
+// compares each page with the model. A failure repeats: only the clock and the random bits of ids differ.
+func randomWalks(f *fixture) {
+	for seed := range uint64(10) {
+		w := &world{fixture: f, rand: rand.New(rand.NewPCG(seed, 7)), model: model{}}
+		w.workspaces = []string{"w" + string(rune('a'+seed)), "v" + string(rune('a'+seed))}
+		w.keys = []uuid.UUID{uuid.Nil, uuid.New(), uuid.New()}
+		w.arrive(100)
+		for range 3 {
+			w.walk()
+		}
+		if f.Failed() {
+			f.Fatalf("with seed %d", seed)
+		}
+	}
+}
+
+// world is one random history.
+type world struct {
+	*fixture
+	rand       *rand.Rand
+	model      model
+	workspaces []string
+	keys       []uuid.UUID
+	calls      []logsvc.Entry
+}
+
+// walk asks for one page after the other, to the end of the range.
+func (w *world) walk() {
+	query := logsvc.Query{WorkspaceID: pick(w, w.workspaces), Filter: w.filter(), Range: w.somewhere()}
+	for !query.Range.Empty() {
+		query.Limit = 1 + w.rand.IntN(20)
+		query.Budget = pick(w, []time.Duration{0, 0, 1, time.Microsecond, time.Millisecond, time.Hour})
+		page := w.list(query)
+		w.check(query, page)
+		query.Range.To = page.SearchedTo
+		w.arrive(w.rand.IntN(4))
+	}
+}
+
+func (w *world) check(query logsvc.Query, page logsvc.Page) {
+	w.Helper()
+	w.progressed(query, page)
+	searched := logsvc.Range{From: page.SearchedTo, To: query.Range.To}
+	w.same(page.Entries, w.model.list(query.WorkspaceID, query.Filter, searched))
+	unhurried := query.Budget == 0 || query.Budget == time.Hour
+	if full := len(page.Entries) == query.Limit; unhurried && !full && page.SearchedTo != query.Range.From {
+		w.Errorf("List(%+v) stopped at %s with %d entries", query, page.SearchedTo, len(page.Entries))
+	}
+	if len(page.Entries) > query.Limit {
+		w.Errorf("List(%+v) answered %d entries", query, len(page.Entries))
+	}
+}
+
+// arrive records a batch of new calls, and of old ones again, some of them with another end.
+func (w *world) arrive(count int) {
+	var batch []logsvc.Entry
+	for range count {
+		call := w.newCall()
+		if len(w.calls) > 0 && w.rand.IntN(3) == 0 {
+			call = w.end(pick(w, w.calls))
+		}
+		w.calls = append(w.calls, call)
+		batch = append(batch, call)
+	}
+	w.model.record(batch...)
+	w.record(batch...)
+}
+
+// newCall is at any time of the window, or within one of the last milliseconds.
+func (w *world) newCall() logsvc.Entry {
+	ago := time.Duration(w.rand.Int64N(int64(30*day))) - day + time.Second
+	if w.rand.IntN(2) == 0 {
+		ago = time.Duration(w.rand.IntN(5)) * time.Millisecond
+	}
+	call := in(pick(w, w.workspaces), w.call(ago))
+	call.KeyID = pick(w, w.keys)
+	call.Endpoint = pick(w, []string{"/v1/agents", "/V1/Chat_1", "/v1/100%", "/é"})
+	return w.end(call)
+}
+
+func (w *world) end(e logsvc.Entry) logsvc.Entry {
+	status := pick(w, []int{0, 0, 200, 204, 302, 401, 403, 500})
+	return ended(e, status, pick(w, []string{"", "", "expired", "disabled"}), time.Duration(w.rand.IntN(99))*time.Millisecond)
+}
+
+func (w *world) filter() (f logsvc.Filter) {
+	return some(logsvc.Filter{
+		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys), ErrorCode: pick(w, []string{"expired", "disabled"}),
+		Endpoint: pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
+	}, w.rand.IntN(16)&w.rand.IntN(16))
+}
+
+// somewhere is everything, or a range whose ends are ids of calls or between them.
+func (w *world) somewhere() logsvc.Range {
+	r := w.everything()
+	if w.rand.IntN(3) == 0 {
+		r.From = pick(w, w.calls).ID
+	}
+	if w.rand.IntN(3) == 0 {
+		r.To = uuid7.First(pick(w, w.calls).Time())
+	}
+	return r
+}
+
+func pick[T any](w *world, from []T) T { return from[w.rand.IntN(len(from))] }
