@@ -43,7 +43,7 @@ func answerErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 var internal = status.Error(codes.Internal, "internal error")
 
 func toStatus(ctx context.Context, log *slog.Logger, method string, err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok {
+	if f, ok := errors.AsType[*fault.Error](err); ok && faultCodes[f.Kind] != codes.OK {
 		return faultStatus(f)
 	}
 	if _, ok := status.FromError(err); ok {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ var endpointCases = []struct {
 
 func endpoint(f *fixture) {
 	for i, c := range endpointCases {
-		workspaceID := "case-" + string(rune('a'+i))
+		workspaceID := fmt.Sprintf("case-%d", i)
 		var found, skipped []logsvc.Entry
 		for _, path := range c.finds {
 			found = append(found, f.at(workspaceID, path, len(found)))

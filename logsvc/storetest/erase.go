@@ -59,13 +59,13 @@ func (f *fixture) days(timeOfDay time.Duration) days {
 	for ago := range 15 {
 		d.gone = append(d.gone, at(midnight.Add(time.Duration(-ago)*day-time.Millisecond))...)
 	}
-	d.gone = append(d.gone, in("initech", d.gone[0])) // has nothing else, and comes last
+	d.gone = append(d.gone, in("aaron", d.gone[0]), in("initech", d.gone[0])) // the first and the last workspace
 	for _, later := range []time.Duration{0, time.Millisecond, time.Hour, day, 10 * day} {
 		d.stays = append(d.stays, at(midnight.Add(timeOfDay+later))...)
 	}
 	exactly := f.call(0)
 	exactly.ID = d.before
-	d.stays = append(d.stays, exactly, in("able", exactly)) // one has nothing else, and comes first
+	d.stays = append(d.stays, exactly, in("able", exactly)) // nothing of able goes
 	f.record(append(d.gone, d.stays...)...)
 	return d
 }

@@ -20,18 +20,18 @@ var storeSentences = []sentence{
 	{"a method that answers an error may be called again", mayBeCalledAgain},
 }
 
-// overlappingBatches delivers each call in progress and finished, eight times, as replicas would that retry.
+// overlappingBatches delivers each call in progress and finished, five times, as replicas would that retry.
 func overlappingBatches(f *fixture) {
-	want := f.calls(200)
+	want := f.calls(100)
 	var group sync.WaitGroup
-	for writer := range uint64(8) {
+	for writer := range uint64(5) {
 		batch := append([]logsvc.Entry{}, want...)
 		for _, call := range want {
 			batch = append(batch, inProgress(call))
 		}
 		random := rand.New(rand.NewPCG(writer, 1))
 		random.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
-		group.Go(func() { f.recordIn(batch, 50) })
+		group.Go(func() { f.recordIn(batch, 30) })
 	}
 	group.Wait()
 	f.holds(acme, want...)
@@ -48,7 +48,7 @@ func (f *fixture) recordIn(entries []logsvc.Entry, size int) {
 
 // walkDuringRecord wants each call that was there before the walk began once, whatever arrives among them.
 func walkDuringRecord(f *fixture) {
-	calls := f.calls(400)
+	calls := f.calls(200)
 	var before, during []logsvc.Entry
 	for i, call := range calls {
 		if i%2 == 0 {

@@ -31,6 +31,7 @@ func Test(t *testing.T, open func(t *testing.T) logsvc.Store) {
 		{"Expire", expireSentences},
 	} {
 		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
 			for _, s := range group.sentences {
 				t.Run(s.text, func(t *testing.T) {
 					t.Parallel()

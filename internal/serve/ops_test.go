@@ -1,0 +1,96 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestReadinessTellsEveryCheck(t *testing.T) {
+	well := func(context.Context) error { return nil }
+	stale := func(context.Context) error { return errors.New("30s behind") }
+	for name, tt := range map[string]struct {
+		checks map[string]Check
+		code   int
+		want   map[string]string
+	}{
+		"nothing to check": {nil, 200, map[string]string{}},
+		"all is well":      {map[string]Check{"a": well, "b": well}, 200, map[string]string{"a": "ok", "b": "ok"}},
+		"one is not":       {map[string]Check{"a": well, "b": stale}, 503, map[string]string{"a": "ok", "b": "30s behind"}},
+	} {
+		answer := httptest.NewRecorder()
+		Ops(tt.checks).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		var got map[string]string
+		must(t, json.Unmarshal(answer.Body.Bytes(), &got))
+		if diff := cmp.Diff(tt.want, got); diff != "" || answer.Code != tt.code || answer.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %v (-want +got):\n%s", name, answer.Code, answer.Header(), diff)
+		}
+	}
+}
+
+func TestHealthIsThatTheProcessRuns(t *testing.T) {
+	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("away") }})
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/": 404, "/metrics/x": 404} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+		if answer.Code != want {
+			t.Errorf("GET %s answers %d, want %d", path, answer.Code, want)
+		}
+	}
+}
+
+func TestHTTPLetsRequestsInFlightEnd(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-goOn
+		_, _ = io.WriteString(w, "late")
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped, bodies := make(chan error, 1), make(chan string, 1)
+	go func() { stopped <- HTTP(ctx, listener, handler) }()
+	go func() {
+		answer, err := http.Get("http://" + listener.Addr().String())
+		if err != nil {
+			bodies <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		bodies <- string(body)
+	}()
+	<-arrived
+	cancel()
+	for { // the listener closes when the stop has begun
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	close(goOn)
+	if body := <-bodies; body != "late" {
+		t.Errorf("the request in flight ended with %q", body)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("an orderly stop answers %v", err)
+	}
+}
+
+func TestHTTPSaysWhyItCouldNotServe(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, listener.Close())
+	if err := HTTP(t.Context(), listener, http.NotFoundHandler()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("HTTP on a closed listener answers %v", err)
+	}
+}

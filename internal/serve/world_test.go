@@ -1,0 +1,122 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// keys is a KeyService whose answers the test gives; behind a nil one, the RPC is not implemented.
+type keys struct {
+	authv1.UnimplementedKeyServiceServer
+	get    func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error)
+	create func(*authv1.CreateKeyRequest)
+	update func(*authv1.UpdateKeyRequest)
+}
+
+func (k *keys) GetKey(ctx context.Context, req *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
+	return k.get(ctx, req)
+}
+
+func (k *keys) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
+	k.create(req)
+	return &authv1.CreateKeyResponse{}, nil
+}
+
+func (k *keys) UpdateKey(_ context.Context, req *authv1.UpdateKeyRequest) (*authv1.UpdateKeyResponse, error) {
+	k.update(req)
+	return &authv1.UpdateKeyResponse{}, nil
+}
+
+// someKey is a request that breaks no rule.
+var someKey = &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: "01890a5d-ac96-774b-bcce-b302099a8057"}
+
+// world is a server with a service, and a client of it.
+type world struct {
+	client   authv1.KeyServiceClient
+	conn     *grpc.ClientConn
+	listener *bufconn.Listener
+	log      *logbook
+	// stop ends the server and answers what Run answered; it may be called again.
+	stop func() error
+}
+
+func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world {
+	t.Helper()
+	w := &world{log: &logbook{}, listener: bufconn.Listen(1 << 20)}
+	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), raw...)
+	must(t, err)
+	authv1.RegisterKeyServiceServer(server, service)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, w.listener) }()
+	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	w.conn, err = grpc.NewClient("passthrough:service",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(t, err)
+	w.client = authv1.NewKeyServiceClient(w.conn)
+	t.Cleanup(func() {
+		must(t, w.conn.Close())
+		must(t, w.stop())
+	})
+	return w
+}
+
+// logbook keeps what is logged, one JSON object a line.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// records answers what has been logged.
+func (l *logbook) records(t *testing.T) []map[string]any {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var records []map[string]any
+	for line := range bytes.Lines(l.text.Bytes()) {
+		var record map[string]any
+		must(t, json.Unmarshal(line, &record))
+		records = append(records, record)
+	}
+	return records
+}
+
+// violations are the fields and reasons that a status details.
+func violations(err error) map[string]string {
+	found := map[string]string{}
+	for _, detail := range status.Convert(err).Details() {
+		bad, _ := detail.(*errdetails.BadRequest)
+		for _, v := range bad.GetFieldViolations() {
+			found[v.GetField()] = v.GetDescription()
+		}
+	}
+	return found
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

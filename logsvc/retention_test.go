@@ -1,0 +1,132 @@
+package logsvc_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/sqlite"
+)
+
+func TestRowIsVisibleUntilTheMillisecondItIsThirtyDaysOld(t *testing.T) {
+	service, clock := newService(t)
+	// Within its millisecond, every row has the age of that millisecond.
+	first := entryAt(noon)
+	first.ID = uuid7.First(noon)
+	last := entryAt(noon.Add(time.Millisecond - 1))
+	next := entryAt(noon.Add(time.Millisecond))
+	record(t, service, first, last, next)
+	end := noon.Add(30 * 24 * time.Hour)
+	for _, tt := range []struct {
+		name string
+		now  time.Time
+		want []uuid.UUID
+	}{
+		{"at once", noon, []uuid.UUID{next.ID, last.ID, first.ID}},
+		{"a millisecond before", end.Add(-time.Millisecond), []uuid.UUID{next.ID, last.ID, first.ID}},
+		{"a nanosecond before", end.Add(-1), []uuid.UUID{next.ID, last.ID, first.ID}},
+		{"at 30 days", end, []uuid.UUID{next.ID}},
+		{"within that millisecond", end.Add(time.Millisecond - 1), []uuid.UUID{next.ID}},
+		{"a millisecond later", end.Add(time.Millisecond), nil},
+		{"a year later", end.Add(365 * 24 * time.Hour), nil},
+	} {
+		clock.set(tt.now)
+		if got := list(t, service, logsvc.Search{Start: noon.Add(-time.Hour)}); !slices.Equal(got, tt.want) {
+			t.Errorf("%s, the list holds %v, want %v", tt.name, got, tt.want)
+		}
+		for _, id := range []uuid.UUID{first.ID, last.ID, next.ID} {
+			_, err := service.Get(t.Context(), "acme", id)
+			if slices.Contains(tt.want, id) != (err == nil) || err != nil && fault.KindOf(err) != fault.NotFound {
+				t.Errorf("%s, Get(%v) answers %v", tt.name, id, err)
+			}
+		}
+	}
+}
+
+func TestExpiryErasesWhatIsOutOfSightAndNothingElse(t *testing.T) {
+	service, clock := newService(t)
+	old, young := entryAt(noon), entryAt(noon.Add(time.Millisecond))
+	record(t, service, old, young)
+	clock.set(noon.Add(30 * 24 * time.Hour))
+	must(t, service.Expire(t.Context()))
+	// With the clock set back, whatever was not erased would be in sight again.
+	clock.set(noon)
+	if got := list(t, service, logsvc.Search{}); !slices.Equal(got, []uuid.UUID{young.ID}) {
+		t.Errorf("after the expiry the list holds %v, want %v alone", got, young.ID)
+	}
+}
+
+func TestShorterRetentionCountsAsWell(t *testing.T) {
+	clock := &clock{now: noon}
+	service := logsvc.NewService(openStore(t), logsvc.Config{Retention: time.Hour, Now: clock.Now})
+	row := entryAt(noon)
+	record(t, service, row)
+	clock.set(noon.Add(time.Hour - time.Millisecond))
+	if got := list(t, service, logsvc.Search{}); len(got) != 1 {
+		t.Errorf("a millisecond before the hour is over: %v", got)
+	}
+	clock.set(noon.Add(time.Hour))
+	if got := list(t, service, logsvc.Search{}); len(got) != 0 {
+		t.Errorf("when the hour is over: %v", got)
+	}
+}
+
+// countingStore counts its expiries, and fails them while it is broken.
+type countingStore struct {
+	logsvc.Store
+	expiries atomic.Int32
+	broken   atomic.Bool
+}
+
+func (s *countingStore) Expire(ctx context.Context, before uuid.UUID) error {
+	s.expiries.Add(1)
+	if s.broken.Load() {
+		return errors.New("disk full")
+	}
+	return s.Store.Expire(ctx, before)
+}
+
+func TestOldRowsAreErasedAtTheStartAndEveryDay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logs.db")
+	synctest.Test(t, func(t *testing.T) {
+		real, err := sqlite.Open(t.Context(), path)
+		must(t, err)
+		defer real.Close()
+		store, failures := &countingStore{Store: real}, atomic.Int32{}
+		service := logsvc.NewService(store, config(time.Now))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			service.ExpireDaily(ctx, func(error) { failures.Add(1) })
+		}()
+		expect := func(when string, expiries, failed int32) {
+			t.Helper()
+			synctest.Wait()
+			if store.expiries.Load() != expiries || failures.Load() != failed {
+				t.Errorf("%s: %d expiries and %d failures, want %d and %d", when, store.expiries.Load(), failures.Load(), expiries, failed)
+			}
+		}
+		expect("at the start", 1, 0)
+		<-time.After(24*time.Hour - 1)
+		expect("before the day is over", 1, 0)
+		store.broken.Store(true)
+		<-time.After(1)
+		expect("after a day", 2, 1)
+		store.broken.Store(false)
+		<-time.After(24 * time.Hour)
+		expect("after a day with a failure", 3, 1)
+		cancel()
+		<-ended
+	})
+}

@@ -1,0 +1,159 @@
+package logsvc_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+func TestRecordRefusesWhatCanNeverBeStoredAndStoresTheRest(t *testing.T) {
+	service, _ := newService(t)
+	at := func(d time.Duration) logsvc.Entry { return entryAt(noon.Add(d)) }
+	notV7 := at(0)
+	notV7.ID = uuid.New()
+	foreign := at(0)
+	foreign.ID[8] |= 0xc0
+	const month, day, ms = 30 * 24 * time.Hour, 24 * time.Hour, time.Millisecond
+	entries := []logsvc.Entry{
+		0: at(0), 1: {WorkspaceID: "acme"}, 2: notV7, 3: foreign,
+		4: at(-month), 5: at(-month + ms), 6: at(-month - day), 7: at(day - ms), 8: at(day), 9: at(1000 * day),
+	}
+	refused, err := service.Record(t.Context(), entries)
+	must(t, err)
+	want := map[int]string{
+		1: "id: must be a UUIDv7", 2: "id: must be a UUIDv7", 3: "id: must be a UUIDv7",
+		4: "id: its time is older than the retention", 6: "id: its time is older than the retention",
+		8: "id: its time is more than a day in the future", 9: "id: its time is more than a day in the future",
+	}
+	if diff := cmp.Diff(want, refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+	if got, stored := list(t, service, logsvc.Search{}), []uuid.UUID{entries[7].ID, entries[0].ID, entries[5].ID}; !slices.Equal(got, stored) {
+		t.Errorf("stored %v, want %v", got, stored)
+	}
+}
+
+func TestRecordOfRefusedRowsAloneIsNoError(t *testing.T) {
+	service, _ := newService(t)
+	refused, err := service.Record(t.Context(), []logsvc.Entry{entryAt(noon.Add(-1000 * time.Hour))})
+	if err != nil || len(refused) != 1 {
+		t.Errorf("refused %v, %v", refused, err)
+	}
+}
+
+// purgingStore erases as many rows at a time as the test says, then fails.
+type purgingStore struct {
+	logsvc.Store
+	chunks []int64
+	upTo   []uuid.UUID
+}
+
+func (s *purgingStore) Purge(_ context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
+	s.upTo = append(s.upTo, upTo)
+	if workspaceID != "acme" || len(s.chunks) == 0 {
+		return 1, errors.New("disk full")
+	}
+	n := s.chunks[0]
+	s.chunks = s.chunks[1:]
+	return n, nil
+}
+
+func TestPurgeGoesOnUntilNothingIsLeft(t *testing.T) {
+	clock := &clock{now: noon}
+	store := &purgingStore{chunks: []int64{10, 10, 3, 0, 7}}
+	purged, err := logsvc.NewService(store, config(clock.Now)).Purge(t.Context(), "acme")
+	if err != nil || purged != 23 || len(store.upTo) != 4 {
+		t.Errorf("purged %d rows with %d chunks, %v; want 23 with 4", purged, len(store.upTo), err)
+	}
+	for _, upTo := range store.upTo {
+		if upTo != store.upTo[0] {
+			t.Errorf("the bound moved from %v to %v: rows that keep arriving would be chased", store.upTo[0], upTo)
+		}
+	}
+}
+
+func TestPurgeThatFailsTellsHowMuchIsErased(t *testing.T) {
+	clock := &clock{now: noon}
+	store := &purgingStore{chunks: []int64{10, 10}}
+	purged, err := logsvc.NewService(store, config(clock.Now)).Purge(t.Context(), "acme")
+	if purged != 21 || err == nil || !strings.Contains(err.Error(), "21 are erased") {
+		t.Errorf("purged %d, error %v; want 21, and an error that says so", purged, err)
+	}
+}
+
+func TestPurgeErasesOneWorkspaceWhole(t *testing.T) {
+	service, _ := newService(t)
+	other := entryAt(noon)
+	other.WorkspaceID = "globex"
+	record(t, service, other, entryAt(noon.Add(-29*24*time.Hour)), entryAt(noon), entryAt(noon.Add(23*time.Hour)))
+	if purged, err := service.Purge(t.Context(), "acme"); err != nil || purged != 3 {
+		t.Errorf("purged %d rows, %v; want 3", purged, err)
+	}
+	if got := list(t, service, logsvc.Search{}); len(got) != 0 {
+		t.Errorf("acme still has %v", got)
+	}
+	if _, err := service.Get(t.Context(), "globex", other.ID); err != nil {
+		t.Errorf("the row of globex: %v", err)
+	}
+}
+
+func TestSearchIsClippedToItsTimesAndTheWindow(t *testing.T) {
+	service, _ := newService(t)
+	var rows []logsvc.Entry
+	for i := range 4 {
+		rows = append(rows, entryAt(noon.Add(time.Duration(i)*time.Hour)))
+	}
+	record(t, service, rows...)
+	at := func(hours int) time.Time { return noon.Add(time.Duration(hours) * time.Hour) }
+	windowStart := uuid7.First(noon.Add(-logsvc.DefaultRetention + time.Millisecond))
+	for _, tt := range []struct {
+		name   string
+		search logsvc.Search
+		want   []int
+		end    uuid.UUID
+	}{
+		{"everything", logsvc.Search{}, []int{3, 2, 1, 0}, windowStart},
+		{"from a row's own time", logsvc.Search{Start: at(1)}, []int{3, 2, 1}, uuid7.First(at(1))},
+		{"up to a row's own time", logsvc.Search{End: at(2)}, []int{1, 0}, windowStart},
+		{"between", logsvc.Search{Start: at(1), End: at(3)}, []int{2, 1}, uuid7.First(at(1))},
+		{"below a row", logsvc.Search{Below: rows[2].ID}, []int{1, 0}, windowStart},
+		{"below a row that the end excludes", logsvc.Search{Below: rows[3].ID, End: at(1)}, []int{0}, windowStart},
+		{"a start before the window", logsvc.Search{Start: at(-10000), End: at(1)}, []int{0}, windowStart},
+		{"an end before the window", logsvc.Search{End: at(-10000)}, nil, windowStart},
+		{"an end before 1970", logsvc.Search{End: time.Unix(-1, 0)}, nil, windowStart},
+		{"a start in the future", logsvc.Search{Start: at(1000)}, nil, uuid7.First(at(1000))},
+		{"a start after the end", logsvc.Search{Start: at(3), End: at(1)}, nil, uuid7.First(at(3))},
+	} {
+		tt.search.WorkspaceID, tt.search.Limit = "acme", 10
+		page, more, err := service.List(t.Context(), tt.search)
+		must(t, err)
+		var got []int
+		for _, e := range page.Entries {
+			got = append(got, slices.IndexFunc(rows, func(r logsvc.Entry) bool { return r.ID == e.ID }))
+		}
+		if !slices.Equal(got, tt.want) || more || page.SearchedTo != tt.end {
+			t.Errorf("%s: rows %v, more %v, searched to %v; want %v to %v", tt.name, got, more, page.SearchedTo, tt.want, tt.end)
+		}
+	}
+}
+
+func TestPageThatIsFullSaysThatThereIsMore(t *testing.T) {
+	service, _ := newService(t)
+	record(t, service, entryAt(noon), entryAt(noon.Add(1000)), entryAt(noon.Add(2000)))
+	for limit, wantMore := range map[int]bool{1: true, 2: true, 3: false, 4: false} {
+		page, more, err := service.List(t.Context(), logsvc.Search{WorkspaceID: "acme", Limit: limit})
+		must(t, err)
+		if more != wantMore || len(page.Entries) != min(limit, 3) {
+			t.Errorf("a page of %d holds %d of 3 rows, more %v", limit, len(page.Entries), more)
+		}
+	}
+}
