@@ -15,8 +15,9 @@ import (
 var DefaultAgentTypes = []string{"agent", "data_agent", "voice_agent"}
 
 // Trail takes rows on their way to the request logs. Append answers when the rows are as safe as the trail
-// promises, or with an error when they are not on it. Rows of one id may be appended in any order, on any replica.
-// It may be called concurrently.
+// promises, or with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the
+// trail has counted them and told the log. Rows of one id may be appended in any order, on any replica. It may be
+// called concurrently, and keeps nothing of the slice.
 type Trail interface {
 	Append(ctx context.Context, rows ...Entry) error
 }
@@ -36,16 +37,16 @@ func NewChecker(keyring *Keyring, trail Trail, signingKey []byte, agentTypes []s
 }
 
 // Check decides on a call that came with apiKey in its header, and appends its row before it answers: a finished
-// one of a denial, one in progress of an allowed call.
+// one of a denial, one in progress of an allowed call. Where the trail has no room the decision is answered all the
+// same: a full trail must not be the reason why a platform stands still.
 func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, error) {
 	arrived := c.now()
 	if !slices.Contains(c.agentTypes, call.AgentType) {
 		return Entry{}, unknownAgentType("agent_type", call.AgentType, c.agentTypes)
 	}
-	call.Endpoint = CleanEndpoint(call.Endpoint)
 	entry := Entry{
-		ID: uuid7.New(arrived), AgentType: call.AgentType, AgentID: call.AgentID,
-		Method: call.Method, Endpoint: call.Endpoint,
+		ID: uuid7.New(arrived), AgentType: call.AgentType, AgentID: cleanAgentID(call.AgentID),
+		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint),
 	}
 	p, code := c.prove(apiKey)
 	if code == "" {
@@ -58,7 +59,7 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, e
 		entry.Status = code.HTTPStatus()
 		entry.Latency = c.now().Sub(arrived)
 	}
-	if err := c.trail.Append(ctx, entry); err != nil {
+	if err := c.trail.Append(ctx, entry); err != nil && fault.KindOf(err) != fault.Unavailable {
 		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
 	}
 	return entry, nil

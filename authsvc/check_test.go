@@ -133,13 +133,42 @@ func TestUnknownAgentTypeIsTheBackendsMistakeAndLeavesNoRow(t *testing.T) {
 	}
 }
 
-func TestCheckAnswersNothingThatIsNotOnTheTrail(t *testing.T) {
+func TestCheckAnswersNothingWhereTheTrailIsBroken(t *testing.T) {
 	w := newWorld(t)
 	_, secret := w.create(t, nil)
-	w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
+	w.trail.broken = errors.New("disk gone")
 	entry, err := w.checker.Check(t.Context(), secret.Reveal(), call)
 	if entry != (authsvc.Entry{}) || !errors.Is(err, w.trail.broken) {
 		t.Errorf("answers %+v, %v; want no entry and the trail's error", entry, err)
 	}
-	expectKind(t, err, fault.Unavailable)
+}
+
+func TestFullTrailLetsChecksGoOnAndRefusesReports(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
+	entry, err := w.checker.Check(t.Context(), secret.Reveal(), call)
+	if err != nil || entry.ErrorCode != "" || entry.WorkspaceID != "acme" {
+		t.Errorf("an allowed call is answered %+v, %v", entry, err)
+	}
+	if denied, err := w.checker.Check(t.Context(), "", call); err != nil || denied.ErrorCode != authsvc.MissingToken {
+		t.Errorf("a denied call is answered %+v, %v", denied, err)
+	}
+	expectKind(t, w.checker.Report(t.Context(), []authsvc.Outcome{w.outcome(entry)}), fault.Unavailable)
+}
+
+func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
+	w := newWorld(t)
+	id := "a\x00" + strings.Repeat("🙂", 300)
+	_, secret := w.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{id} })
+	for sent, want := range map[string]authsvc.ErrorCode{
+		id: "", id + "x": authsvc.AgentDenied, "a%00" + strings.Repeat("🙂", 251): authsvc.AgentDenied,
+	} {
+		c := call
+		c.AgentID, c.Method = sent, "PO\xffST"+strings.Repeat("T", 1<<20)
+		entry := w.check(t, secret.Reveal(), c)
+		if entry.ErrorCode != want || entry.AgentID != "a%00"+strings.Repeat("🙂", 251) || entry.Method != "PO%FFST"+strings.Repeat("T", 25) {
+			t.Errorf("the row of a call on %.10q is %+v, want %q", sent, entry, want)
+		}
+	}
 }

@@ -3,35 +3,69 @@ package authsvc
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// maxEndpoint is how many bytes of a path are kept.
-const maxEndpoint = 2048
+// How much is kept of what a caller sent: a path and a method in bytes, an agent id in characters.
+const (
+	maxEndpoint = 2048
+	maxMethod   = 32
+	maxAgentID  = 255
+)
 
 // CleanEndpoint makes of a request path what is kept of it: the query string is cut off, because it can hold
-// secrets; control characters and bytes that are not UTF-8 are percent-encoded; what is longer than 2,048 bytes is
-// cut there, or up to three bytes earlier so as not to split a character. It never fails.
+// secrets; control and format characters and bytes that are not UTF-8 are percent-encoded; what is longer than
+// 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character or its encoding. It never
+// fails.
 func CleanEndpoint(path string) string {
-	path, _, _ = strings.Cut(path, "?")
-	if len(path) <= maxEndpoint && utf8.ValidString(path) && !strings.ContainsFunc(path, control) {
-		return path
+	kept, _, cut := strings.Cut(path, "?")
+	kept = clean(kept, maxEndpoint, func(text string) int { return len(text) })
+	if cut {
+		// A substring would keep the whole path in memory, with its query.
+		return strings.Clone(kept)
 	}
-	var clean strings.Builder
-	for len(path) > 0 {
-		r, size := utf8.DecodeRuneInString(path)
-		char := path[:size]
-		if control(r) || r == utf8.RuneError && size == 1 {
-			char = fmt.Sprintf("%%%02X", path[0])
-		}
-		if clean.Len()+len(char) > maxEndpoint {
-			break
-		}
-		clean.WriteString(char)
-		path = path[size:]
-	}
-	return clean.String()
+	return kept
 }
 
-// control tells the characters that a table, a terminal or a database would stumble over.
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+// cleanMethod makes of an HTTP method what is kept of it, as CleanEndpoint does.
+func cleanMethod(method string) string {
+	return clean(method, maxMethod, func(text string) int { return len(text) })
+}
+
+// cleanAgentID makes of an agent id what is kept of it, as CleanEndpoint does.
+func cleanAgentID(id string) string { return clean(id, maxAgentID, utf8.RuneCountInString) }
+
+// clean percent-encodes what a table, a terminal or a database would stumble over, up to limit as size counts.
+func clean(text string, limit int, size func(string) int) string {
+	if size(text) <= limit && utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
+		return text
+	}
+	var kept strings.Builder
+	for used := 0; len(text) > 0; {
+		r, width := utf8.DecodeRuneInString(text)
+		char := text[:width]
+		if unprintable(r) || r == utf8.RuneError && width == 1 {
+			char = percent(char)
+		}
+		if used += size(char); used > limit {
+			break
+		}
+		kept.WriteString(char)
+		text = text[width:]
+	}
+	return kept.String()
+}
+
+// percent encodes every byte.
+func percent(char string) string {
+	var encoded strings.Builder
+	for _, b := range []byte(char) {
+		fmt.Fprintf(&encoded, "%%%02X", b)
+	}
+	return encoded.String()
+}
+
+// unprintable tells control characters and those that only change how others look, e.g. their direction: what is
+// shown must be what was sent.
+func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }

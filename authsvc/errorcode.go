@@ -14,20 +14,20 @@ const (
 	AgentDenied  ErrorCode = "agent_denied"
 )
 
-// denial is what the caller of a denied call is answered.
+// denial is what the caller of a denied call is answered: the HTTP status, what is wrong, and how to fix it.
 type denial struct {
-	status  int
-	message string
+	status       int
+	message, fix string
 }
 
-// denials is the one table of the six codes. The messages are shown to callers: what is wrong, then the fix.
+// denials is the one table of the six codes.
 var denials = map[ErrorCode]denial{
-	MissingToken: {401, "The api-key header is missing. Add the header `api-key: sk_<your-secret>`."},
-	InvalidToken: {401, "No API key has this secret. Re-check the value; the key may have been deleted."},
-	Disabled:     {401, "This API key is disabled. Enable it, or use a different key."},
-	Expired:      {401, "This API key has expired. Create a new key with a future expiry and switch over."},
-	ScopeDenied:  {403, "This API key may not call agents of this type. Add the missing scope to the key."},
-	AgentDenied:  {403, "This API key may not call this agent. Add the agent to the allowlist, or set Agent Access to All Agents."},
+	MissingToken: {401, "The api-key header is missing", "Add the header `api-key: sk_<your-secret>`"},
+	InvalidToken: {401, "No API key has this secret", "Re-check the value; the key may have been deleted"},
+	Disabled:     {401, "This API key is disabled", "Enable it, or use a different key"},
+	Expired:      {401, "This API key has expired", "Create a new key with a future expiry and switch over"},
+	ScopeDenied:  {403, "This API key may not call agents of this type", "Add the missing scope to the key"},
+	AgentDenied:  {403, "This API key may not call this agent", "Add the agent to the allowlist, or set Agent Access to All Agents"},
 }
 
 // HTTPStatus is what to answer to the caller: 200 if the code is empty, else 401 or 403.
@@ -38,5 +38,11 @@ func (c ErrorCode) HTTPStatus() int {
 	return denials[c].status
 }
 
-// Message is a sentence for the caller; empty if the code is.
-func (c ErrorCode) Message() string { return denials[c].message }
+// Message tells the caller what is wrong and how to fix it; empty if the code is.
+func (c ErrorCode) Message() string {
+	d, ok := denials[c]
+	if !ok {
+		return ""
+	}
+	return d.message + ". " + d.fix + "."
+}

@@ -16,6 +16,8 @@ import (
 // RawFields are the request fields in which any bytes are welcome: what the caller of a call sent.
 var RawFields = []protoreflect.FullName{
 	"keytrail.auth.v1.CheckRequest.api_key",
+	"keytrail.auth.v1.CheckRequest.agent_id",
+	"keytrail.auth.v1.CheckRequest.method",
 	"keytrail.auth.v1.CheckRequest.endpoint",
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/fault"
@@ -12,8 +13,12 @@ import (
 	"github.com/keytrail/keytrail/internal/wire"
 )
 
-// defaultPageSize is how many keys a page has where the request does not say.
-const defaultPageSize = 50
+const (
+	// defaultPageSize is how many keys a page has where the request does not say.
+	defaultPageSize = 50
+	// pageBytes ends a page early. One key can take as much, with a long list of agents; a gRPC message holds 4 MiB.
+	pageBytes = 1 << 20
+)
 
 type keyServer struct {
 	authv1.UnimplementedKeyServiceServer
@@ -67,15 +72,24 @@ func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	answer := &authv1.ListKeysResponse{}
-	if len(keys) > size {
-		keys = keys[:size]
-		answer.NextPageToken = pagetoken.Encode(keys[size-1].ID, "keys", workspace)
-	}
-	for _, key := range keys {
-		answer.Keys = append(answer.Keys, key.proto())
+	answer := &authv1.ListKeysResponse{Keys: fitting(keys[:min(size, len(keys))])}
+	if shown := len(answer.GetKeys()); shown < len(keys) {
+		answer.NextPageToken = pagetoken.Encode(keys[shown-1].ID, "keys", workspace)
 	}
 	return answer, nil
+}
+
+// fitting answers the first keys that fit into pageBytes together, at least one.
+func fitting(keys []Key) []*authv1.Key {
+	page, size := make([]*authv1.Key, 0, len(keys)), 0
+	for i := range keys {
+		key := keys[i].proto()
+		if size += proto.Size(key); i > 0 && size > pageBytes {
+			break
+		}
+		page = append(page, key)
+	}
+	return page
 }
 
 // UpdateKey implements the contract.
@@ -145,7 +159,8 @@ func masked(from *authv1.Key, paths []string) (func(*Key), error) {
 	}
 	var chosen []func(*Key)
 	for _, path := range paths {
-		set, ok := setters[path]
+		name := fieldOfKey(path)
+		set, ok := setters[name]
 		switch {
 		case path == "*":
 			for _, set := range setters {
@@ -153,18 +168,33 @@ func masked(from *authv1.Key, paths []string) (func(*Key), error) {
 			}
 		case ok:
 			chosen = append(chosen, set)
-		default:
-			return nil, fault.InvalidField("update_mask", "cannot change %q; it may name name, scopes, all_agents, agent_ids, disabled and expire_time", path)
+		case !outputOnly[name]:
+			return nil, fault.InvalidField("update_mask", "cannot change %q; it may name %s", path, changeable)
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fault.InvalidField("update_mask", "must name at least one field")
+		return nil, fault.InvalidField("update_mask", "must name at least one of %s", changeable)
 	}
 	return func(k *Key) {
 		for _, set := range chosen {
 			set(k)
 		}
 	}, nil
+}
+
+const changeable = "name, scopes, all_agents, agent_ids, disabled and expire_time"
+
+// outputOnly are the fields that a mask may name in vain (AIP-203), so that a key can be sent back as it was answered.
+var outputOnly = map[string]bool{
+	"id": true, "workspace_id": true, "last4": true, "create_time": true, "update_time": true, "secrets": true,
+}
+
+// fieldOfKey is how the contract spells a path of a mask, which may spell it as JSON does.
+func fieldOfKey(path string) string {
+	if field := (*authv1.Key)(nil).ProtoReflect().Descriptor().Fields().ByJSONName(path); field != nil {
+		return string(field.Name())
+	}
+	return path
 }
 
 func (k *Key) proto() *authv1.Key {

@@ -1,12 +1,14 @@
 package authsvc_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,6 +32,9 @@ func TestMalformedKeysNameTheField(t *testing.T) {
 		"a blank name":          {"name", func(r *authv1.CreateKeyRequest) { r.Name = "  " }},
 		"a long name":           {"name", func(r *authv1.CreateKeyRequest) { r.Name = strings.Repeat("é", 101) }},
 		"a name with a newline": {"name", func(r *authv1.CreateKeyRequest) { r.Name = "a\nb" }},
+		"a name with a C1":      {"name", func(r *authv1.CreateKeyRequest) { r.Name = "a\u009bb" }},
+		"a name turned around":  {"name", func(r *authv1.CreateKeyRequest) { r.Name = "a\u202eb" }},
+		"an agent turned round": {"agent_ids[0]", func(r *authv1.CreateKeyRequest) { r.AllAgents, r.AgentIds = false, []string{"a\u202eb"} }},
 		"a name not in UTF-8":   {"name", func(r *authv1.CreateKeyRequest) { r.Name = "a\xff" }},
 		"no agents":             {"agent_ids", func(r *authv1.CreateKeyRequest) { r.AllAgents = false }},
 		"all agents and some":   {"agent_ids", func(r *authv1.CreateKeyRequest) { r.AgentIds = []string{"a"} }},
@@ -107,6 +112,36 @@ func TestPagesHoldEveryKeyOnceAndTokensBelongToAWorkspace(t *testing.T) {
 	for _, size := range []int32{-1, 1001, 1e9} {
 		_, err := keys.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme", PageSize: size})
 		expectBad(t, err, "page_size")
+	}
+}
+
+func TestPagesOfLargeKeysEndEarly(t *testing.T) {
+	w := newWorld(t)
+	const count = 7
+	for range count {
+		w.clock.move(time.Millisecond)
+		w.create(t, func(k *authsvc.Key) {
+			k.AllAgents = false
+			for i := range 1000 {
+				k.AgentIDs = append(k.AgentIDs, fmt.Sprintf("%04d", i)+strings.Repeat("a", 500))
+			}
+		})
+	}
+	keys := authv1.NewKeyServiceClient(w.dial(t))
+	seen, request := map[string]bool{}, &authv1.ListKeysRequest{WorkspaceId: "acme", PageSize: 1000}
+	for more := true; more; more = request.PageToken != "" {
+		page, err := keys.ListKeys(t.Context(), request)
+		must(t, err)
+		if size := proto.Size(page); size > 5<<18 || len(page.GetKeys()) == 0 {
+			t.Fatalf("a page of %d keys takes %d bytes", len(page.GetKeys()), size)
+		}
+		for _, key := range page.GetKeys() {
+			seen[key.GetId()] = true
+		}
+		request.PageToken = page.GetNextPageToken()
+	}
+	if len(seen) != count {
+		t.Errorf("the pages hold %d keys, want %d", len(seen), count)
 	}
 }
 

@@ -42,6 +42,13 @@ func TestUpdateChangesWhatTheMaskNamesAndNothingElse(t *testing.T) {
 		"agents take all agents away": {[]string{"agent_ids"}, full, func(k *authv1.Key) {
 			k.AllAgents, k.AgentIds = false, []string{"a9"}
 		}},
+		"fields as JSON spells them": {[]string{"expireTime", "agentIds"}, full, func(k *authv1.Key) {
+			k.ExpireTime, k.AllAgents, k.AgentIds = full.GetExpireTime(), false, []string{"a9"}
+		}},
+		"output-only fields beside another": {
+			[]string{"id", "workspace_id", "name", "last4", "create_time", "updateTime", "secrets"}, full,
+			func(k *authv1.Key) { k.Name = "renamed" },
+		},
 		"everything": {[]string{"*"}, full, func(k *authv1.Key) {
 			k.Name, k.Scopes, k.AllAgents, k.AgentIds = "renamed", []string{"voice_agent"}, false, []string{"a9"}
 			k.Disabled, k.ExpireTime = true, full.GetExpireTime()
@@ -98,7 +105,8 @@ func TestMalformedUpdatesNameTheField(t *testing.T) {
 		"no mask":                 {"update_mask", whole(w), nil},
 		"an empty mask":           {"update_mask", whole(w), mask()},
 		"an unknown field":        {"update_mask", whole(w), mask("name", "colour")},
-		"a field it cannot set":   {"update_mask", whole(w), mask("workspace_id")},
+		"output-only fields":      {"update_mask", whole(w), mask("id", "workspace_id", "last4", "create_time", "updateTime", "secrets")},
+		"one it only answers":     {"update_mask", whole(w), mask("name", "secrets.last4")},
 		"a field within a field":  {"update_mask", whole(w), mask("expire_time.seconds")},
 		"no key":                  {"key", nil, mask("name")},
 		"a blank name":            {"name", &authv1.Key{Name: " "}, mask("name")},

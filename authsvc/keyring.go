@@ -2,12 +2,9 @@ package authsvc
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Keyring holds every key of every workspace in memory, so that neither a valid nor an invalid secret costs a
@@ -19,52 +16,43 @@ type Keyring struct {
 	refreshing sync.Mutex
 
 	mu       sync.RWMutex
-	keys     map[uuid.UUID]*Key
-	digests  map[uint64][]proof
+	index    index
 	revision Revision
 	fresh    time.Time
 }
 
-// proof is one secret of one key: what a digest leads to.
-type proof struct {
-	key    *Key
-	secret *Secret
-}
-
 // NewKeyring makes an empty keyring; Refresh fills it.
 func NewKeyring(store Store, now func() time.Time) *Keyring {
-	return &Keyring{store: store, now: now, keys: map[uuid.UUID]*Key{}, digests: map[uint64][]proof{}}
+	return &Keyring{store: store, now: now, index: newIndex()}
 }
-
-// bucket is what the digests are found by: 8 of the 32 bytes of a SHA-256, so that how long a look-up takes says
-// nothing about the stored digests that a caller could use. The whole digest is then compared in constant time.
-func bucket(d Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
 
 // find answers the key and the secret with this digest. Callers must not change them.
 func (r *Keyring) find(digest Digest) (proof, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, p := range r.digests[bucket(digest)] {
-		if p.secret.Digest.Equal(digest) {
-			return p, true
-		}
-	}
-	return proof{}, false
+	return r.index.find(digest)
 }
 
+// batchSize is how many changes are applied under one lock: enough that the lock costs nothing, few enough that a
+// check waits for microseconds.
+const batchSize = 256
+
 // Refresh applies what has changed in the store since the last one. When it answers nil, every change that was
-// committed before the call is in force.
+// committed before the call is in force. What was applied before an error stays, and the next one goes on from there.
 func (r *Keyring) Refresh(ctx context.Context) error {
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
-	began := r.now()
-	r.mu.RLock()
-	since := r.revision
-	r.mu.RUnlock()
+	began, since := r.now(), r.seen()
+	words, batch := newInterner(), make([]Change, 0, batchSize)
 	err := r.store.Changes(ctx, since, func(c Change) error {
-		r.apply(c)
+		words.share(&c.Key)
+		if batch = append(batch, c); len(batch) == batchSize {
+			r.apply(batch...)
+			batch = batch[:0]
+		}
 		return nil
 	})
+	r.apply(batch...)
 	if err != nil {
 		return fmt.Errorf("read the changes of keys after revision %d: %w", since, err)
 	}
@@ -74,40 +62,23 @@ func (r *Keyring) Refresh(ctx context.Context) error {
 	return nil
 }
 
-func (r *Keyring) apply(c Change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.revision = c.Revision
-	if old := r.keys[c.Key.ID]; old != nil {
-		r.forget(old)
-	}
-	if c.Deleted {
-		return
-	}
-	key := &c.Key
-	r.keys[key.ID] = key
-	for i := range key.Secrets {
-		b := bucket(key.Secrets[i].Digest)
-		r.digests[b] = append(r.digests[b], proof{key, &key.Secrets[i]})
-	}
+// seen is the newest revision that was applied.
+func (r *Keyring) seen() Revision {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.revision
 }
 
-// forget takes a key and its secrets out; the caller holds the lock.
-func (r *Keyring) forget(key *Key) {
-	delete(r.keys, key.ID)
-	for i := range key.Secrets {
-		b := bucket(key.Secrets[i].Digest)
-		var rest []proof
-		for _, p := range r.digests[b] {
-			if p.key != key {
-				rest = append(rest, p)
-			}
+// apply puts changes in force, by ascending revision.
+func (r *Keyring) apply(changes ...Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range changes {
+		r.revision = c.Revision
+		r.index.remove(c.Key.ID)
+		if !c.Deleted {
+			r.index.add(c.Key)
 		}
-		if len(rest) == 0 {
-			delete(r.digests, b)
-			continue
-		}
-		r.digests[b] = rest
 	}
 }
 
@@ -118,6 +89,9 @@ func (r *Keyring) Staleness() time.Duration {
 	defer r.mu.RUnlock()
 	return r.now().Sub(r.fresh)
 }
+
+// longestTurn ends a refresh of Follow that hangs, on whatever side: the next turn tries a new connection.
+const longestTurn = 30 * time.Second
 
 // Follow refreshes the keyring every interval, and whenever wake says that something changed, until ctx ends.
 // Failures are handed to failed, and the next turn tries again.
@@ -131,8 +105,14 @@ func (r *Keyring) Follow(ctx context.Context, interval time.Duration, wake <-cha
 		case <-ticker.C:
 		case <-wake:
 		}
-		if err := r.Refresh(ctx); err != nil && ctx.Err() == nil {
+		if err := r.turn(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
 		}
 	}
+}
+
+func (r *Keyring) turn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, longestTurn)
+	defer cancel()
+	return r.Refresh(ctx)
 }

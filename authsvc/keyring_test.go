@@ -43,8 +43,8 @@ func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 
 	ring.apply(Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
 	ring.apply(Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
-	if len(ring.keys) != 0 || len(ring.digests) != 0 {
-		t.Errorf("an empty keyring holds %d keys and %d buckets", len(ring.keys), len(ring.digests))
+	if x := ring.index; len(x.keys) != 0 || len(x.digests) != 0 || len(x.twins) != 0 {
+		t.Errorf("an empty keyring holds %d keys, %d buckets and %d with twins", len(x.keys), len(x.digests), len(x.twins))
 	}
 }
 

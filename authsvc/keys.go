@@ -16,7 +16,8 @@ import (
 // DefaultGrace is how long the earlier secrets live on after a rotation.
 const DefaultGrace = 24 * time.Hour
 
-// Keys manages the keys of workspaces. A change is in force on this replica's keyring when the method returns.
+// Keys manages the keys of workspaces. A change is in force on this replica's keyring when the method returns without
+// an error.
 // It may be used concurrently.
 type Keys struct {
 	store      Store
@@ -77,7 +78,7 @@ func (k *Keys) Update(ctx context.Context, workspaceID string, id uuid.UUID, cha
 	if err != nil {
 		return Key{}, err
 	}
-	return key, k.keyring.Refresh(ctx)
+	return key, k.enforce(ctx)
 }
 
 // Rotate gives a key a new secret; the earlier ones live on for the grace period at the most.
@@ -97,12 +98,21 @@ func (k *Keys) Rotate(ctx context.Context, workspaceID string, id uuid.UUID, gra
 // place of the secret would lose it for good.
 func (k *Keys) refresh(ctx context.Context) { _ = k.keyring.Refresh(ctx) }
 
+// enforce puts a stored change in force here. Where that fails it is an error: whoever revokes a key must not be told
+// that it is revoked while it still opens doors.
+func (k *Keys) enforce(ctx context.Context) error {
+	if k.keyring.Refresh(ctx) != nil {
+		return fault.New(fault.Unavailable, "the change is stored, but not in force here yet; it will be within a second of the key store being reachable")
+	}
+	return nil
+}
+
 // Delete removes a key and its secrets.
 func (k *Keys) Delete(ctx context.Context, workspaceID string, id uuid.UUID) error {
 	if err := k.store.Delete(ctx, workspaceID, id); err != nil {
 		return fmt.Errorf("delete a key: %w", err)
 	}
-	return k.keyring.Refresh(ctx)
+	return k.enforce(ctx)
 }
 
 func (k *Keys) alter(ctx context.Context, workspaceID string, id uuid.UUID, change func(*Key) error) (Key, error) {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Call is one call on an agent, as the backend received it.
+// Call is one call on an agent, as the backend received it. AgentID, Method and Endpoint are the caller's: they may
+// hold any bytes, of any length.
 type Call struct {
 	AgentType string
 	// AgentID is empty if the call is on no agent in particular.
-	AgentID string
-	Method  string
-	// Endpoint is the clean path (CleanEndpoint).
+	AgentID  string
+	Method   string
 	Endpoint string
 	// WorkspaceID owns the called agent; empty if the backend did not say.
 	WorkspaceID string

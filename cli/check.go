@@ -12,13 +12,13 @@ type checkCommand struct {
 	authFlags  `embed:""`
 	outputFlag `embed:""`
 	APIKey     string  `name:"api-key" help:"The secret that the caller sent; better given as KEYTRAIL_API_KEY, where other users of the machine cannot see it."`
-	AgentType  string  `default:"agent" help:"The type of the agent called."`
-	AgentID    string  `name:"agent" help:"The agent called, by id."`
-	Method     string  `default:"GET" help:"The HTTP method of the call."`
-	Endpoint   string  `default:"/" help:"The path of the call."`
+	AgentType  string  `env:"-" default:"agent" help:"The type of the agent called."`
+	AgentID    string  `env:"-" name:"agent" help:"The agent called, by id."`
+	Method     string  `env:"-" default:"GET" help:"The HTTP method of the call."`
+	Endpoint   string  `env:"-" default:"/" help:"The path of the call."`
 	Workspace  string  `short:"w" help:"The workspace that owns the called agent."`
-	Status     int32   `help:"If the call is allowed: report at once that it ended with this HTTP status."`
-	LatencyMs  float64 `name:"latency-ms" help:"The latency to report with --status, in ms."`
+	Status     int32   `env:"-" help:"If the call is allowed: report at once that it ended with this HTTP status."`
+	LatencyMs  float64 `env:"-" name:"latency-ms" help:"The latency to report with --status, in ms."`
 }
 
 // Run checks one call. A denial is the exit code 3.

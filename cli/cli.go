@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/keytrail/keytrail/logsvc"
 )
 
 // Exit codes of the command.
@@ -20,7 +22,9 @@ const (
 	exitDenied = 3
 )
 
-// commands is the grammar of the command line. Every flag has an environment variable KEYTRAIL_….
+// commands is the grammar of the command line. A flag has an environment variable KEYTRAIL_… where it says how and
+// where to work: addresses, the workspace, the output, the caller's secret and all of serve. What is to be done is
+// said on the command line alone (env:"-"): a variable left over must not purge, widen a key or change what is found.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run everything in one process, on an embedded database."`
 	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
@@ -59,17 +63,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, onExit kong.Option) int {
-	parser, err := kong.New(&commands{},
-		kong.Name("keytrail"),
-		kong.Description("May this call go through, and what happened to that call?"),
-		kong.DefaultEnvars("KEYTRAIL"),
-		kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.UsageOnError(),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(console{out: stdout, err: stderr}),
-		onExit,
-	)
+	parser, err := newParser(ctx, stdout, stderr, onExit)
 	if err != nil {
 		fmt.Fprintln(stderr, "keytrail:", err)
 		return exitFailed
@@ -80,6 +74,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, onExit ko
 		return exitUsage
 	}
 	return exitCode(command.Run(), stderr)
+}
+
+func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(&commands{}, append(options,
+		kong.Name("keytrail"),
+		kong.Description("May this call go through, and what happened to that call?"),
+		kong.DefaultEnvars("KEYTRAIL"),
+		kong.Vars{"retention": logsvc.DefaultRetention.String()},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(console{out: stdout, err: stderr}),
+	)...)
 }
 
 func exitCode(err error, stderr io.Writer) int {

@@ -39,11 +39,11 @@ type oneKey struct {
 
 type keysCreate struct {
 	keyFlags  `embed:""`
-	Name      string        `required:"" help:"A name for people."`
-	Scopes    []string      `name:"scope" required:"" help:"An agent type that the key may call: agent, data_agent, voice_agent. Repeat it for more."`
-	AllAgents bool          `xor:"access" help:"Let the key call every agent of the workspace."`
-	AgentIDs  []string      `name:"agent" xor:"access" help:"An agent that the key may call, by id. Repeat it for more."`
-	ExpiresIn time.Duration `help:"How long the key lives, e.g. 2160h; without it, until it is deleted."`
+	Name      string        `env:"-" required:"" help:"A name for people."`
+	Scopes    []string      `env:"-" sep:"none" name:"scope" required:"" help:"An agent type that the key may call: agent, data_agent, voice_agent. Repeat it for more."`
+	AllAgents bool          `env:"-" xor:"access" help:"Let the key call every agent of the workspace."`
+	AgentIDs  []string      `env:"-" sep:"none" name:"agent" xor:"access" help:"An agent that the key may call, by id. Repeat it for more."`
+	ExpiresIn time.Duration `env:"-" help:"How long the key lives, e.g. 2160h; without it, until it is deleted."`
 }
 
 // Run prints the secret to the standard output and all else to the standard error, so that a script can catch it.
@@ -110,12 +110,12 @@ func (c *keysGet) Run(ctx context.Context, to console) error {
 
 type keysUpdate struct {
 	oneKey      `embed:""`
-	Name        string        `help:"A new name."`
-	Scopes      []string      `name:"scope" help:"The agent types that the key may call, in place of those it has."`
-	AllAgents   bool          `xor:"access" help:"Let the key call every agent of the workspace."`
-	AgentIDs    []string      `name:"agent" xor:"access" help:"The agents that the key may call, in place of those it has."`
-	ExpiresIn   time.Duration `xor:"expiry" help:"How long the key lives from now on."`
-	NeverExpire bool          `xor:"expiry" help:"Let the key live until it is deleted."`
+	Name        string        `env:"-" help:"A new name."`
+	Scopes      []string      `env:"-" sep:"none" name:"scope" help:"The agent types that the key may call, in place of those it has."`
+	AllAgents   bool          `env:"-" xor:"access" help:"Let the key call every agent of the workspace."`
+	AgentIDs    []string      `env:"-" sep:"none" name:"agent" xor:"access" help:"The agents that the key may call, in place of those it has."`
+	ExpiresIn   time.Duration `env:"-" xor:"expiry" help:"How long the key lives from now on."`
+	NeverExpire bool          `env:"-" xor:"expiry" help:"Let the key live until it is deleted."`
 }
 
 // Run changes what was given.
@@ -174,7 +174,7 @@ func (c *oneKey) update(ctx context.Context, to console, key *authv1.Key, mask *
 
 type keysRotate struct {
 	oneKey `embed:""`
-	Grace  time.Duration `default:"24h" help:"How long the earlier secrets live on; 0 = they die at once."`
+	Grace  time.Duration `env:"-" default:"24h" help:"How long the earlier secrets live on; 0 = they die at once."`
 }
 
 // Run prints the new secret as create does.

@@ -23,13 +23,13 @@ type logsOf struct {
 
 type logsList struct {
 	logsOf      `embed:""`
-	StatusClass string `enum:",2xx,4xx,5xx" default:"" help:"Only 2xx, 4xx or 5xx."`
-	KeyID       string `name:"key" help:"Only calls with this key, by id."`
-	Endpoint    string `help:"Only endpoints that hold this text, in either case."`
-	ErrorCode   string `help:"Only calls that were denied with this code, e.g. invalid_token."`
-	Since       string `help:"Only calls since this time (RFC 3339), or since so long ago (e.g. 90m)."`
-	Until       string `help:"Only calls before this time, or before so long ago."`
-	Limit       int    `default:"50" help:"The most rows to list; 0 = all."`
+	StatusClass string `env:"-" enum:",2xx,4xx,5xx" default:"" help:"Only 2xx, 4xx or 5xx."`
+	KeyID       string `env:"-" name:"key" help:"Only calls with this key, by id."`
+	Endpoint    string `env:"-" help:"Only endpoints that hold this text, in either case."`
+	ErrorCode   string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
+	Since       string `env:"-" help:"Only calls since this time (RFC 3339), or since so long ago (e.g. 90m)."`
+	Until       string `env:"-" help:"Only calls before this time, or before so long ago."`
+	Limit       int    `env:"-" default:"50" help:"The most rows to list; 0 = all."`
 }
 
 // Run walks pages until the limit is full or nothing is left to search.
@@ -113,7 +113,7 @@ func (c *logsGet) Run(ctx context.Context, to console) error {
 
 type logsPurge struct {
 	logsOf `embed:""`
-	Yes    bool `required:"" help:"Say that you mean it: there is no way back."`
+	Yes    bool `env:"-" required:"" help:"Say that you mean it: there is no way back."`
 }
 
 // Run erases the workspace's rows.

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -39,7 +41,25 @@ func newTable(w io.Writer, header ...string) table {
 	return t
 }
 
-func (t table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
+func (t table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = visible(cell)
+	}
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
+
+// visible escapes what does not print, so that no row can steer the terminal or pass for another.
+func visible(text string) string {
+	var shown strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			shown.WriteRune(r)
+			continue
+		}
+		shown.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return shown.String()
+}
 
 func (t table) flush() error { return t.w.Flush() }
 

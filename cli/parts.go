@@ -61,9 +61,7 @@ func newLogsPart(store logsvc.Store, addr string, config logsvc.Config, log *slo
 		return nil, err
 	}
 	p := &logsPart{service: logsvc.NewService(store, config), server: server, pipe: newPipe(), log: log}
-	if err := logsvc.Register(server, p.service); err != nil {
-		return nil, err
-	}
+	logsvc.Register(server, p.service)
 	p.listener, err = listen("--logs-addr", addr, to)
 	return p, err
 }
@@ -76,6 +74,14 @@ func (p *logsPart) run(ctx context.Context) error {
 		},
 		func(ctx context.Context) error { return p.server.Run(ctx, p.listener, p.pipe) },
 	)
+}
+
+// readable is the readiness of the store of request logs. What is wrong with it is not for the open port to tell.
+func (p *logsPart) readable(ctx context.Context) error {
+	if p.service.Ping(ctx) != nil {
+		return errors.New("the store cannot be read")
+	}
+	return nil
 }
 
 // authConfig is what the auth service is made of.
@@ -149,44 +155,62 @@ func (p *authPart) fresh(context.Context) error {
 	return nil
 }
 
-// gatewayPart is REST with its listener.
-type gatewayPart struct {
+// room is the readiness of the trail.
+func (p *authPart) room(context.Context) error {
+	if p.queue.Full() {
+		return errors.New("the queue of request logs is full")
+	}
+	return nil
+}
+
+// gatewayConfig is what the gateway is made of.
+type gatewayConfig struct {
+	addr       string
+	auth, logs pipe
+	origins    []string
+	log        *slog.Logger
+}
+
+// httpPart is an HTTP handler with its listener.
+type httpPart struct {
 	handler  http.Handler
 	listener net.Listener
+	log      *slog.Logger
 }
 
-func newGatewayPart(ctx context.Context, addr string, auth, logs pipe, origins []string, to *closers) (*gatewayPart, error) {
-	authConn, err := auth.dial(to)
+func newGatewayPart(ctx context.Context, config gatewayConfig, to *closers) (*httpPart, error) {
+	auth, err := config.auth.dial(to)
 	if err != nil {
 		return nil, err
 	}
-	logsConn, err := logs.dial(to)
+	logs, err := config.logs.dial(to)
 	if err != nil {
 		return nil, err
 	}
-	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{Auth: authConn, Logs: logsConn, CORSOrigins: origins})
+	listener, err := listen("--gateway-addr", config.addr, to)
 	if err != nil {
 		return nil, err
 	}
-	p := &gatewayPart{handler: handler}
-	p.listener, err = listen("--gateway-addr", addr, to)
-	return p, err
+	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
+		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener),
+	})
+	return &httpPart{handler: handler, listener: listener, log: config.log}, err
 }
 
-func (p *gatewayPart) run(ctx context.Context) error { return serve.HTTP(ctx, p.listener, p.handler) }
-
-// opsPart is the ops port.
-type opsPart struct {
-	handler  http.Handler
-	listener net.Listener
+// loopback tells whether only this machine can reach a listener.
+func loopback(listener net.Listener) bool {
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
 }
 
-func newOpsPart(addr string, checks map[string]serve.Check, to *closers) (*opsPart, error) {
+func newOpsPart(addr string, checks map[string]serve.Check, log *slog.Logger, to *closers) (*httpPart, error) {
 	listener, err := listen("--ops-addr", addr, to)
-	return &opsPart{handler: serve.Ops(checks), listener: listener}, err
+	return &httpPart{handler: serve.Ops(checks), listener: listener, log: log}, err
 }
 
-func (p *opsPart) run(ctx context.Context) error { return serve.HTTP(ctx, p.listener, p.handler) }
+func (p *httpPart) run(ctx context.Context) error {
+	return serve.HTTP(ctx, p.listener, p.handler, p.log)
+}
 
 // listen opens a TCP address; the flag is named where that fails.
 func listen(flag, addr string, to *closers) (net.Listener, error) {

@@ -2,14 +2,17 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/keytrail/keytrail/authsvc"
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
+	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/logsvc"
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
@@ -18,11 +21,11 @@ import (
 // ServeConfig is what `keytrail serve` can be told. Addresses are host:port; port 0 takes a free one.
 type ServeConfig struct {
 	DataDir     string        `default:"./keytrail-data" type:"path" help:"Folder of the embedded databases; made if it is missing."`
-	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address of REST."`
+	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address of REST. On a loopback address it takes requests for localhost and loopback addresses only."`
 	AuthAddr    string        `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
 	LogsAddr    string        `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
 	OpsAddr     string        `default:"127.0.0.1:9100" help:"Address of /healthz and /readyz."`
-	Retention   time.Duration `default:"720h" help:"How long request logs are kept; at least 1h."`
+	Retention   time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h."`
 	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys."`
 	CORSOrigins []string      `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 }
@@ -31,6 +34,11 @@ type ServeConfig struct {
 func (c ServeConfig) Validate() error {
 	if c.Retention < time.Hour {
 		return fmt.Errorf("--retention: must be at least 1h, got %v", c.Retention)
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := gateway.ValidOrigin(origin); err != nil {
+			return fmt.Errorf("--cors-origins: %w", err)
+		}
 	}
 	return validateAgentTypes(c.AgentTypes)
 }
@@ -42,7 +50,10 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, to console) error {
-	server, err := NewServer(ctx, c.ServeConfig, c.logger(to.err), time.Now)
+	log := c.logger(to.err)
+	// What the libraries log goes the same way.
+	slog.SetDefault(log)
+	server, err := NewServer(ctx, c.ServeConfig, log, time.Now)
 	if err != nil {
 		return err
 	}
@@ -56,9 +67,11 @@ type Server struct {
 	log     *slog.Logger
 	logs    *logsPart
 	auth    *authPart
-	gateway *gatewayPart
-	ops     *opsPart
+	gateway *httpPart
+	ops     *httpPart
 	closers closers
+	// stopping is set from the beginning of the end.
+	stopping atomic.Bool
 }
 
 // NewServer opens the databases and the listeners. Run must be called, to close them again.
@@ -78,11 +91,26 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 	if err := s.openAuth(ctx, now); err != nil {
 		return nil, err
 	}
-	if s.gateway, err = newGatewayPart(ctx, config.GatewayAddr, s.auth.pipe, s.logs.pipe, config.CORSOrigins, &s.closers); err != nil {
+	if err := s.openGateway(ctx); err != nil {
 		return nil, err
 	}
-	s.ops, err = newOpsPart(config.OpsAddr, map[string]serve.Check{"keyring": s.auth.fresh}, &s.closers)
+	s.ops, err = newOpsPart(config.OpsAddr, s.checks(), log, &s.closers)
 	return s, err
+}
+
+// checks are what /readyz asks.
+func (s *Server) checks() map[string]serve.Check {
+	return map[string]serve.Check{
+		"process": s.serving, "keyring": s.auth.fresh, "trail": s.auth.room, "request_logs": s.logs.readable,
+	}
+}
+
+// serving is the readiness of the process.
+func (s *Server) serving(context.Context) error {
+	if s.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return nil
 }
 
 func (s *Server) openLogs(ctx context.Context, now func() time.Time) error {
@@ -109,12 +137,26 @@ func (s *Server) openAuth(ctx context.Context, now func() time.Time) error {
 	return err
 }
 
-// Run works until ctx ends or a part fails, then ends the parts in order: REST, the checks, the trail, the request
-// logs. It answers nil after an orderly stop, with everything stored and closed.
+func (s *Server) openGateway(ctx context.Context) (err error) {
+	s.gateway, err = newGatewayPart(ctx, gatewayConfig{
+		addr: s.config.GatewayAddr, auth: s.auth.pipe, logs: s.logs.pipe, origins: s.config.CORSOrigins, log: s.log,
+	}, &s.closers)
+	return err
+}
+
+// Run works until ctx ends or a part fails, then ends the parts in order: readiness, REST, the checks, the trail, the
+// request logs, the ops port. It answers nil after an orderly stop, with everything stored and closed.
 func (s *Server) Run(ctx context.Context) error {
-	err := serve.InOrder(ctx, s.ops.run, s.logs.run, s.auth.ship, s.auth.run, s.gateway.run)
+	err := serve.InOrder(ctx, s.ops.run, s.logs.run, s.auth.ship, s.auth.run, s.gateway.run, s.announceStop)
 	s.log.Info("stopped")
 	return s.closers.closeAfter(err)
+}
+
+// announceStop is the last part, so the first to be told of the end: from then on the process is not ready.
+func (s *Server) announceStop(ctx context.Context) error {
+	<-ctx.Done()
+	s.stopping.Store(true)
+	return nil
 }
 
 // GatewayAddr is where REST is served.

@@ -59,7 +59,9 @@ func TestBadInputOverRESTNamesTheFieldAndTheReason(t *testing.T) {
 		{"rotation of another workspace's key", "POST", s.keyPath("other", k) + ":rotate", object{}, 404, []string{"not found"}},
 		{"unknown row", "GET", logs + "/" + k.id, nil, 404, []string{"not found"}},
 		{"unknown route", "GET", "/v2", nil, 404, nil},
-		{"wrong verb", "PUT", keys, nil, 501, nil},
+		{"wrong verb", "PUT", keys, nil, 405, []string{"PUT"}},
+		{"NUL in a filter", "GET", logs + "?endpoint=a%00b", nil, 400, []string{"endpoint", "NUL"}},
+		{"two bodies", "POST", keys, `{"name":"n"}{"name":"m"}`, 400, []string{"nothing after it"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, answer := s.rest(c.method, c.path, c.body)
@@ -88,8 +90,8 @@ func TestBadInputOverGRPCIsInvalidArgument(t *testing.T) {
 			_, err := s.keys.ListKeys(ctx, &authv1.ListKeysRequest{WorkspaceId: "a b"})
 			return err
 		},
-		"agent_id": func() error {
-			_, err := s.checks.Check(ctx, &authv1.CheckRequest{AgentType: "agent", AgentId: "\xff"})
+		"agent_type": func() error {
+			_, err := s.checks.Check(ctx, &authv1.CheckRequest{AgentType: "\xff"})
 			return err
 		},
 		"outcomes": func() error {

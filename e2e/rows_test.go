@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -188,6 +189,41 @@ func TestStrangePathsNeverFailACall(t *testing.T) {
 	for id, want := range ids {
 		if got := s.row("acme", id, exists)["endpoint"]; got != want {
 			t.Errorf("endpoint %.40q, want %.40q", got, want)
+		}
+	}
+}
+
+func TestStrangeMethodsAndAgentsNeverFailACall(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{
+		ApiKey: s.createKey("acme", "k", nil).secret, AgentType: "agent", Method: "G\xffT /\u202e" + strings.Repeat("x", 100),
+		AgentId: "a\x00\u009b" + strings.Repeat("🙂", 300),
+	})
+	if err != nil || !answer.GetAllowed() {
+		t.Fatalf("answered %v, %v", answer, err)
+	}
+	row := s.row("acme", answer.GetEntry().GetId(), exists)
+	if row["method"] != "G%FFT /%E2%80%AE"+strings.Repeat("x", 16) || row["agentId"] != "a%00%C2%9B"+strings.Repeat("🙂", 245) {
+		t.Errorf("row %v", row)
+	}
+}
+
+func TestAKeyCanBeSentBackAsItWasAnswered(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	for _, draft := range []object{nil, {"allAgents": false, "agentIds": []string{"a1"}, "expireTime": "2999-01-01T00:00:00Z"}} {
+		k := s.createKey("acme", "k", draft)
+		want := s.ok("GET", s.keyPath("acme", k), nil)["key"].(object)
+		got := s.ok("PATCH", s.keyPath("acme", k), want)["key"].(object)
+		delete(want, "updateTime")
+		delete(got, "updateTime")
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the key became %v, want %v", got, want)
+		}
+		want["name"] = "renamed"
+		if got := s.ok("PATCH", s.keyPath("acme", k)+"?updateMask=name,expireTime", want)["key"].(object); got["name"] != "renamed" {
+			t.Errorf("the key became %v", got)
 		}
 	}
 }

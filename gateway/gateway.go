@@ -26,20 +26,26 @@ type Config struct {
 	// CORSOrigins are the web origins, e.g. https://console.example.com, whose pages may call; none = no page of
 	// another origin.
 	CORSOrigins []string
+	// Loopback says that the gateway listens to this machine alone: it then refuses requests for any other host.
+	Loopback bool
 }
 
 // New makes the handler of the gateway.
 func New(ctx context.Context, config Config) (http.Handler, error) {
+	readQueriesStrictly()
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
-		runtime.SetQueryParameterParser(&strictQuery{}),
+		// A verb means what it says: no X-HTTP-Method-Override, no form that is posted to a GET route. A web page
+		// of any origin could send both.
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithRoutingErrorHandler(routingError),
 	)
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	handler := http.MaxBytesHandler(mux, maxBody)
-	if len(config.CORSOrigins) == 0 {
-		return handler, nil
+	handler, err := guard(http.MaxBytesHandler(mux, maxBody), config)
+	if err != nil || len(config.CORSOrigins) == 0 {
+		return handler, err
 	}
 	return cors.New(cors.Options{
 		AllowedOrigins: config.CORSOrigins,

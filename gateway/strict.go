@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -20,26 +23,51 @@ import (
 // replica may have answered.
 type marshaler struct {
 	runtime.JSONPb
-	lenient runtime.JSONPb
+	lenient protojson.UnmarshalOptions
 }
 
 func newMarshaler() *marshaler {
-	write := protojson.MarshalOptions{EmitUnpopulated: true}
 	return &marshaler{
-		JSONPb:  runtime.JSONPb{MarshalOptions: write},
-		lenient: runtime.JSONPb{MarshalOptions: write, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true}},
+		JSONPb:  runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitUnpopulated: true}},
+		lenient: protojson.UnmarshalOptions{DiscardUnknown: true},
 	}
 }
 
 // NewDecoder reads one request body.
 func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
+		options := m.UnmarshalOptions
 		if _, ok := v.(*authv1.ReportRequest); ok {
-			return m.lenient.NewDecoder(r).Decode(v)
+			options = m.lenient
 		}
-		return m.JSONPb.NewDecoder(r).Decode(v)
+		text := json.NewDecoder(r)
+		if err := (runtime.DecoderWrapper{Decoder: text, UnmarshalOptions: options}).Decode(v); err != nil {
+			return err
+		}
+		return expectEnd(text)
 	})
 }
+
+// expectEnd refuses text after the value: two requests in one body are a mistake, and the second would be lost.
+func expectEnd(text *json.Decoder) error {
+	_, err := text.Token()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil && !isSyntax(err):
+		return err // the body could not be read
+	}
+	return errors.New("the body must be one JSON value, with nothing after it")
+}
+
+func isSyntax(err error) bool {
+	_, ok := errors.AsType[*json.SyntaxError](err)
+	return ok
+}
+
+// readQueriesStrictly makes every query be read by strictQuery. The library knows one parser a process, and no lock
+// for it: set again, it would race with the requests of another gateway.
+var readQueriesStrictly = sync.OnceFunc(func() { runtime.SetQueryParameterParser(&strictQuery{})(nil) })
 
 // strictQuery refuses query parameters that the request does not have: a misspelt filter must not select all.
 type strictQuery struct{ runtime.DefaultQueryParser }

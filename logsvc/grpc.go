@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,18 +21,12 @@ const defaultPageSize = 50
 
 type server struct {
 	logsv1.UnimplementedLogServiceServer
-	logs  *Service
-	rules protovalidate.Validator
+	logs *Service
 }
 
 // Register offers the service on a gRPC server.
-func Register(registrar grpc.ServiceRegistrar, logs *Service) error {
-	rules, err := protovalidate.New(protovalidate.WithMessages(&logsv1.RequestLog{}))
-	if err != nil {
-		return err
-	}
-	logsv1.RegisterLogServiceServer(registrar, server{logs: logs, rules: rules})
-	return nil
+func Register(registrar grpc.ServiceRegistrar, logs *Service) {
+	logsv1.RegisterLogServiceServer(registrar, server{logs: logs})
 }
 
 // RecordRequestLogs implements the contract.
@@ -48,7 +41,7 @@ func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequest
 	entries := make([]Entry, 0, len(rows))
 	positions := make([]int, 0, len(rows))
 	for i, row := range rows {
-		entry, err := s.parse(row)
+		entry, err := parse(row)
 		if err != nil {
 			refuse(i, err.Error())
 			continue

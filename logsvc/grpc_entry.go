@@ -1,14 +1,10 @@
 package logsvc
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -19,12 +15,9 @@ import (
 )
 
 // parse reads one row of a batch and holds it against the rules of the contract.
-func (s server) parse(row *logsv1.RequestLog) (Entry, error) {
-	if err := s.rules.Validate(row); err != nil {
-		return Entry{}, ruleError(err)
-	}
-	if field := notText(row); field != "" {
-		return Entry{}, fault.InvalidField(field, "must be valid UTF-8 without NUL")
+func parse(row *logsv1.RequestLog) (Entry, error) {
+	if err := breaksRule(row); err != nil {
+		return Entry{}, err
 	}
 	id, err := wire.ParseID("id", row.GetId())
 	if err != nil {
@@ -42,29 +35,6 @@ func (s server) parse(row *logsv1.RequestLog) (Entry, error) {
 		Status: int(row.GetStatus()), ErrorCode: row.GetErrorCode(),
 		Latency: wire.ParseLatency(row.GetLatencyMs()),
 	}, nil
-}
-
-// ruleError names the first field that broke a rule; the row is refused whatever the others are.
-func ruleError(err error) error {
-	invalid, ok := errors.AsType[*protovalidate.ValidationError](err)
-	if !ok {
-		return fmt.Errorf("validate a row: %w", err)
-	}
-	v := invalid.Violations[0].Proto
-	return fault.InvalidField(protovalidate.FieldPathString(v.GetField()), "%s", v.GetMessage())
-}
-
-// notText finds a free-text field that a database would refuse; the others have patterns.
-func notText(row *logsv1.RequestLog) string {
-	for _, field := range []struct{ name, text string }{
-		{"key_name", row.GetKeyName()}, {"key_last4", row.GetKeyLast4()}, {"agent_id", row.GetAgentId()},
-		{"method", row.GetMethod()}, {"endpoint", row.GetEndpoint()},
-	} {
-		if !utf8.ValidString(field.text) || strings.IndexByte(field.text, 0) >= 0 {
-			return field.name
-		}
-	}
-	return ""
 }
 
 func (e Entry) proto() *logsv1.RequestLog {
@@ -90,6 +60,10 @@ func parseSearch(req *logsv1.ListRequestLogsRequest) (search Search, query []str
 	search = Search{WorkspaceID: req.GetWorkspaceId(), Limit: int(req.GetPageSize())}
 	if search.Limit == 0 {
 		search.Limit = defaultPageSize
+	}
+	if strings.IndexByte(req.GetEndpoint(), 0) >= 0 {
+		// No row holds one, and not every store can be asked for it.
+		return Search{}, nil, fault.InvalidField("endpoint", "must not hold NUL")
 	}
 	search.Filter = Filter{Endpoint: req.GetEndpoint(), ErrorCode: req.GetErrorCode()}
 	if class := req.GetStatusClass(); class != "" {
@@ -125,11 +99,18 @@ func searchedTo(page Page) time.Time {
 	return at
 }
 
-// parseBound reads a bound on the times of rows, which have ms precision: the first ms that is not before it.
+// lastBound is the last ms that the contract can write. No row is that far in the future.
+var lastBound = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)
+
+// parseBound reads a bound on the times of rows, which have ms precision: the first ms that is not before it, or
+// lastBound.
 func parseBound(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	at, err := wire.ParseTime(field, t)
 	if err != nil || at.IsZero() {
 		return time.Time{}, err
 	}
-	return at.Add(time.Millisecond - 1).Truncate(time.Millisecond), nil
+	if at = at.Add(time.Millisecond - 1).Truncate(time.Millisecond); at.After(lastBound) {
+		return lastBound, nil
+	}
+	return at, nil
 }

@@ -85,6 +85,14 @@ func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (En
 	return entry, nil
 }
 
+// Ping tells whether the store can be read, by looking a row up that is not there.
+func (s *Service) Ping(ctx context.Context) error {
+	if _, _, err := s.store.Get(ctx, "ping", uuid7.First(s.config.Now())); err != nil {
+		return fmt.Errorf("read the store of request logs: %w", err)
+	}
+	return nil
+}
+
 // Search is one page of a walk through a workspace's entries, newest first.
 type Search struct {
 	WorkspaceID string

@@ -42,6 +42,7 @@ var update = []statement{
 		holds(t, store, key)
 	}},
 	{"two updates at once never lose one", noneLost},
+	{"two updates at once never lose a secret", noSecretLost},
 	{"change gets a fresh copy: what it did before it failed is forgotten", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
 		before := newest(t, store)
@@ -159,4 +160,27 @@ func noneLost(t *testing.T, store authsvc.Store) {
 	slices.Sort(key.AgentIDs)
 	slices.Sort(got.AgentIDs)
 	equal(t, "the key after all updates", got, key)
+}
+
+// noSecretLost is of its own because secrets may be kept apart from their key: who waited for the key and then
+// finds the secrets of before the wait would write those.
+func noSecretLost(t *testing.T, store authsvc.Store) {
+	key := created(t, store, home)
+	var all sync.WaitGroup
+	for range authsvc.MaxSecrets - 1 {
+		all.Go(func() {
+			secret := newSecret(start)
+			_, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+				key.Secrets = slices.Insert(key.Secrets, 0, secret)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	got, err := store.Get(t.Context(), home, key.ID)
+	must(t, err)
+	equal(t, "the number of secrets after all rotations", len(got.Secrets), authsvc.MaxSecrets)
 }

@@ -10,17 +10,21 @@ import (
 
 	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 const (
-	// maxRows bounds the queue: about 200 MB of long rows.
+	// maxRows bounds the queue by rows, not by bytes: about 35 MB for the rows and some 100 bytes of text for each
+	// with common paths; up to 3.5 KB each, 700 MB in all, where every row has the longest path and agent id.
 	maxRows = 200_000
 	// batchRows is the most rows sent at once; the longest rows then still fit a gRPC message of 4 MiB.
 	batchRows = 1000
 	// linger is how long a row waits for company: a call that ends sooner costs one row instead of two.
 	linger = time.Second
 	// drainTime is how long the rows that wait at shutdown have to be stored.
-	drainTime = 10 * time.Second
+	drainTime = 3 * time.Second
+	// tellEvery is how often, at the most, the log tells of rows that found no room.
+	tellEvery = time.Minute
 )
 
 // Queue is an authsvc.Trail. Run ships what is appended.
@@ -32,7 +36,9 @@ type Queue struct {
 
 	mu   sync.Mutex
 	rows []authsvc.Entry
-	lost int
+	// refused counts the rows that found no room since the log was told, at the time of told.
+	refused int
+	told    time.Time
 }
 
 // New makes an empty queue in front of a log service.
@@ -40,19 +46,34 @@ func New(client logsv1.LogServiceClient, log *slog.Logger) *Queue {
 	return &Queue{client: client, log: log, arrived: make(chan struct{}, 1)}
 }
 
-// Append queues rows. It never waits. Where the queue is full the calls go on and their rows are counted as lost.
+// Append queues rows, all or none. It never waits: where they find no room it counts them, tells the log and answers
+// a fault.Unavailable.
 func (q *Queue) Append(_ context.Context, rows ...authsvc.Entry) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	fit := min(len(rows), max(0, maxRows-len(q.rows))) // a batch that was put back may have overfilled it
-	q.rows = append(q.rows, rows[:fit]...)
-	q.lost += len(rows) - fit
+	if len(q.rows)+len(rows) > maxRows {
+		q.refused += len(rows)
+		q.tell()
+		return fault.New(fault.Unavailable, "the queue of request logs is full; try again later")
+	}
+	q.rows = append(q.rows, rows...)
 	select {
 	case q.arrived <- struct{}{}:
 	default:
 	}
 	return nil
 }
+
+// tell logs how many rows found no room, where the last time was long enough ago; the caller holds the lock.
+func (q *Queue) tell() {
+	if now := time.Now(); q.refused > 0 && now.Sub(q.told) >= tellEvery {
+		q.log.Error("request logs not taken: the queue is full", "rows", q.refused)
+		q.refused, q.told = 0, now
+	}
+}
+
+// Full tells whether the queue has no room left.
+func (q *Queue) Full() bool { return q.waiting() >= maxRows }
 
 // Run ships rows until ctx ends, and then what still waits.
 func (q *Queue) Run(ctx context.Context) error {
@@ -65,10 +86,19 @@ func (q *Queue) Run(ctx context.Context) error {
 	for q.waiting() > 0 && drain.Err() == nil {
 		q.ship(drain, q.take())
 	}
-	if waiting := q.waiting(); waiting > 0 {
-		q.log.Error("request logs lost: the log service did not take them before shutdown", "rows", waiting)
-	}
+	q.account()
 	return nil
+}
+
+// account tells the log of every row that it was not told of yet and that nothing can be done for any more.
+func (q *Queue) account() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.rows) > 0 {
+		q.log.Error("request logs lost: the log service did not take them before shutdown", "rows", len(q.rows))
+	}
+	q.told = time.Time{}
+	q.tell()
 }
 
 // await returns when a batch is full, when the linger after a first row is over, or when ctx ends.
@@ -103,10 +133,7 @@ func (q *Queue) waiting() int {
 func (q *Queue) take() []authsvc.Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.lost > 0 {
-		q.log.Error("request logs lost: the queue is full", "rows", q.lost)
-		q.lost = 0
-	}
+	q.tell()
 	n := min(batchRows, len(q.rows))
 	batch := q.rows[:n:n]
 	if q.rows = q.rows[n:]; len(q.rows) == 0 {

@@ -1,7 +1,7 @@
 package trail
 
 import (
-	"context"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,7 +10,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // pass lets time go by, and then everything that is due happen.
@@ -199,37 +201,59 @@ func TestShutdownGivesUpInTimeAndTellsEveryLostRow(t *testing.T) {
 	}
 }
 
-func TestFullQueueLetsCallsGoOnAndCountsTheirRows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		service := &logService{}
-		queue, book := start(t, service)
-		rows := calls(1)
-		for range maxRows/batchRows - 1 {
-			appendAll(t, queue, slices.Repeat(rows, batchRows)...)
-		}
-		last := calls(batchRows + 3)
-		appendAll(t, queue, last...) // all but three fit
-		appendAll(t, queue, calls(4)...)
-		if got := queue.waiting(); got != maxRows {
-			t.Errorf("%d rows wait, want %d", got, maxRows)
-		}
-		run(t, queue)()
-		if rows, _ := book.logged("request logs lost: the queue is full"); rows != 7 {
-			t.Errorf("the log tells of %d rows lost, want 7", rows)
-		}
-		if rows, _, _ := service.state(); rows != 1+batchRows {
-			t.Errorf("%d rows have arrived, want %d", rows, 1+batchRows)
-		}
-	})
+func TestFullQueueTakesAllOfTheRowsOrNone(t *testing.T) {
+	queue := New(nil, slog.New(&logbook{rows: map[string]int{}}))
+	appendAll(t, queue, make([]authsvc.Entry, maxRows-2)...)
+	if err := queue.Append(t.Context(), calls(5)...); fault.KindOf(err) != fault.Unavailable || queue.waiting() != maxRows-2 {
+		t.Errorf("five rows where two fit: %v, and %d rows wait", err, queue.waiting())
+	}
+	if queue.Full() {
+		t.Error("a queue with room for two is full")
+	}
+	appendAll(t, queue, calls(2)...)
+	if !queue.Full() {
+		t.Error("a queue without room is not full")
+	}
+
+	// While a batch is out, others take its place; it comes back all the same.
+	batch := queue.take()
+	appendAll(t, queue, make([]authsvc.Entry, batchRows)...)
+	queue.putBack(batch)
+	if err := queue.Append(t.Context(), calls(1)...); fault.KindOf(err) != fault.Unavailable || queue.waiting() != maxRows+batchRows {
+		t.Errorf("a row on an overfull queue: %v, and %d rows wait", err, queue.waiting())
+	}
+	for len(queue.rows) > 0 {
+		batch = queue.take()
+	}
+	if len(batch) != batchRows || queue.rows != nil {
+		t.Errorf("the last batch holds %d rows", len(batch))
+	}
 }
 
-func TestAppendTakesRowsWhileAFullQueueHasABatchPutBack(t *testing.T) {
-	queue := &Queue{arrived: make(chan struct{}, 1)}
-	appendAll(t, queue, slices.Repeat(calls(1), maxRows)...)
-	batch := queue.take()
-	appendAll(t, queue, slices.Repeat(calls(1), len(batch))...)
-	queue.putBack(batch)
-	if err := queue.Append(context.Background(), calls(2)...); err != nil || queue.lost != 2 {
-		t.Errorf("append to an overfull queue: %v, %d lost, want 2", err, queue.lost)
-	}
+func TestRowsThatFindNoRoomAreToldAtOnceAndOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := &logbook{rows: map[string]int{}}
+		queue := New(nil, slog.New(book))
+		appendAll(t, queue, make([]authsvc.Entry, maxRows)...)
+		refuse := func(count, want int) {
+			t.Helper()
+			if err := queue.Append(t.Context(), calls(count)...); err == nil {
+				t.Error("a full queue takes rows")
+			}
+			if got, _ := book.logged("request logs not taken: the queue is full"); got != want {
+				t.Errorf("the log tells of %d rows, want %d", got, want)
+			}
+		}
+		refuse(3, 3)
+		refuse(4, 3)
+		pass(tellEvery - time.Second)
+		refuse(5, 3)
+		pass(time.Second)
+		refuse(1, 13)
+		refuse(2, 13)
+		queue.account()
+		if got, _ := book.logged("request logs not taken: the queue is full"); got != 15 {
+			t.Errorf("at the end the log tells of %d rows, want 15", got)
+		}
+	})
 }

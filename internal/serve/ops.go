@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 // Check tells whether one thing that a part needs is there; nil = it is. It must answer fast.
 type Check func(ctx context.Context) error
+
+// checkTime is how long all checks of one answer may take: probes do not wait much longer.
+const checkTime = time.Second
 
 // Ops is the handler of the ops port: /healthz says that the process runs, /readyz that it can do its work. Both
 // are open to whoever reaches the port and hold no data of any workspace.
@@ -24,10 +28,12 @@ func Ops(checks map[string]Check) http.Handler {
 
 // ready answers 200 or 503 with a JSON object of every check: "ok", or what is wrong.
 func ready(w http.ResponseWriter, r *http.Request, checks map[string]Check) {
+	ctx, cancel := context.WithTimeout(r.Context(), checkTime)
+	defer cancel()
 	code, result := http.StatusOK, make(map[string]string, len(checks))
 	for name, check := range checks {
 		result[name] = "ok"
-		if err := check(r.Context()); err != nil {
+		if err := check(ctx); err != nil {
 			code, result[name] = http.StatusServiceUnavailable, err.Error()
 		}
 	}
@@ -37,8 +43,8 @@ func ready(w http.ResponseWriter, r *http.Request, checks map[string]Check) {
 }
 
 // HTTP serves handler on the listener until ctx ends, then lets requests in flight end. It answers nil after an
-// orderly stop.
-func HTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+// orderly stop; requests that stalled and were cut off do not make it another.
+func HTTP(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -57,8 +63,7 @@ func HTTP(ctx context.Context, listener net.Listener, handler http.Handler) erro
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
-		server.Close()
-		return fmt.Errorf("requests were cut off at shutdown: %w", err)
+		log.WarnContext(ctx, "requests were cut off at shutdown", "after", drainTime, "error", errors.Join(err, server.Close()))
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)

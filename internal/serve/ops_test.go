@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -35,6 +38,20 @@ func TestReadinessTellsEveryCheck(t *testing.T) {
 	}
 }
 
+func TestCheckThatHangsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		answer := httptest.NewRecorder()
+		Ops(map[string]Check{"a": hangs}).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		if answer.Code != 503 {
+			t.Errorf("a check that hangs answers %d", answer.Code)
+		}
+	})
+}
+
 func TestHealthIsThatTheProcessRuns(t *testing.T) {
 	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("away") }})
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/": 404, "/metrics/x": 404} {
@@ -57,7 +74,7 @@ func TestHTTPLetsRequestsInFlightEnd(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped, bodies := make(chan error, 1), make(chan string, 1)
-	go func() { stopped <- HTTP(ctx, listener, handler) }()
+	go func() { stopped <- HTTP(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
 	go func() {
 		answer, err := http.Get("http://" + listener.Addr().String())
 		if err != nil {
@@ -86,11 +103,41 @@ func TestHTTPLetsRequestsInFlightEnd(t *testing.T) {
 	}
 }
 
+func TestHTTPDoesNotWaitForAClientThatStalls(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	arrived := make(chan struct{})
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped, log := make(chan error, 1), &logbook{}
+	go func() { stopped <- HTTP(ctx, listener, handler, slog.New(slog.NewJSONHandler(log, nil))) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
+	must(t, err)
+	<-arrived
+	began := time.Now()
+	cancel()
+	if err := <-stopped; err != nil {
+		t.Errorf("a stop that cut a client off answers %v", err)
+	}
+	if took := time.Since(began); took > 2*drainTime {
+		t.Errorf("the stop took %v", took)
+	}
+	if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
+		t.Errorf("logged %v, want a warning", records)
+	}
+}
+
 func TestHTTPSaysWhyItCouldNotServe(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, listener.Close())
-	if err := HTTP(t.Context(), listener, http.NotFoundHandler()); !errors.Is(err, net.ErrClosed) {
+	if err := HTTP(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("HTTP on a closed listener answers %v", err)
 	}
 }

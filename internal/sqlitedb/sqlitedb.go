@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
@@ -27,6 +28,9 @@ type DB struct {
 // Open opens or creates the file at path and applies the migrations. What a transaction has committed survives a
 // crash of the machine (synchronous = FULL).
 func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
+	if err := createPrivate(path); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
 	db := &DB{}
 	var err error
 	if db.Write, err = open(path, 1, "_txlock=immediate"); err != nil {
@@ -39,6 +43,16 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 		return nil, errors.Join(err, db.Write.Close())
 	}
 	return db, nil
+}
+
+// createPrivate makes a missing file for its owner alone, whatever the folder and the umask allow; SQLite gives the
+// files beside it (-wal, -shm) the same mode. One that is there keeps its mode: somebody may have chosen it.
+func createPrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func open(path string, connections int, options string) (*sql.DB, error) {

@@ -33,13 +33,14 @@ type CheckRequest struct {
 	ApiKey string `protobuf:"bytes,1,opt,name=api_key,json=apiKey" json:"api_key,omitempty"`
 	// The type of the agent called: one of the catalogue, by default `agent`, `data_agent`, `voice_agent`.
 	AgentType string `protobuf:"bytes,2,opt,name=agent_type,json=agentType" json:"agent_type,omitempty"`
-	// The id of the agent called, up to 255 characters; empty if the call is on no agent in particular, which only
-	// a key with access to all agents may do.
+	// The id of the agent called, as it came: the decision is made on its exact bytes. Empty if the call is on no
+	// agent in particular, which only a key with access to all agents may do. The row keeps its first 255
+	// characters; control and format characters and bytes that are not UTF-8 are percent-encoded there.
 	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId" json:"agent_id,omitempty"`
-	// The HTTP method of the call.
+	// The HTTP method of the call, as it came. The row keeps its first 32 bytes, encoded like the agent id.
 	Method string `protobuf:"bytes,4,opt,name=method" json:"method,omitempty"`
-	// The request path of the call, as it came. Whatever follows a `?` is cut off before anything else sees it; a
-	// path over 2,048 bytes is cut there; control characters and bytes that are not UTF-8 are percent-encoded.
+	// The request path of the call, as it came. Whatever follows a `?` is cut off before anything else sees it. The
+	// row keeps its first 2,048 bytes, encoded like the agent id.
 	Endpoint string `protobuf:"bytes,5,opt,name=endpoint" json:"endpoint,omitempty"`
 	// The workspace that owns the called agent: a key of another workspace is then denied with `agent_denied`, and
 	// calls whose key proves nothing are logged here. Without it, those go to the reserved `_unattributed`.
@@ -354,13 +355,13 @@ var File_keytrail_auth_v1_check_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\n" +
-	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xc2\x02\n" +
+	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xf8\x01\n" +
 	"\fCheckRequest\x12\x17\n" +
 	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x127\n" +
 	"\n" +
-	"agent_type\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x128\n" +
-	"\bagent_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xff\x012\x13^[^\\x00-\\x1f\\x7f]*$R\aagentId\x12A\n" +
-	"\x06method\x18\x04 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9!#$%&'*+.^_`|~-]{0,32}$R\x06method\x12\x1a\n" +
+	"agent_type\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1a\n" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12G\n" +
 	"\fworkspace_id\x18\x06 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\"\xb7\x01\n" +
 	"\rCheckResponse\x12\x18\n" +

@@ -32,12 +32,16 @@ const (
 // CheckService is for backends and proxies: check each call before it is served, report it when it has ended.
 type CheckServiceClient interface {
 	// Check decides on one call. A denial is an answer, not an error. The call's row is on its way to the request
-	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of the caller's
-	// header or path). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such calls.
+	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of what the caller
+	// sent: header, method, path and agent id may hold any bytes; JSON itself can only carry UTF-8, so over REST a
+	// backend has to make it that). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such
+	// calls.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// Report completes the rows of allowed calls with their status and latency. Idempotent: an outcome for a call
 	// that was denied, has been reported before, or never came from a check changes nothing and is not an error. It
-	// may reach another replica than the check did, and before the check's own row is stored.
+	// may reach another replica than the check did, and before the check's own row is stored. INVALID_ARGUMENT: one
+	// outcome is malformed; then the whole request is refused and nothing of it is taken. UNAVAILABLE: nothing is
+	// known to be taken, send it again.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
 
@@ -76,12 +80,16 @@ func (c *checkServiceClient) Report(ctx context.Context, in *ReportRequest, opts
 // CheckService is for backends and proxies: check each call before it is served, report it when it has ended.
 type CheckServiceServer interface {
 	// Check decides on one call. A denial is an answer, not an error. The call's row is on its way to the request
-	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of the caller's
-	// header or path). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such calls.
+	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of what the caller
+	// sent: header, method, path and agent id may hold any bytes; JSON itself can only carry UTF-8, so over REST a
+	// backend has to make it that). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such
+	// calls.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// Report completes the rows of allowed calls with their status and latency. Idempotent: an outcome for a call
 	// that was denied, has been reported before, or never came from a check changes nothing and is not an error. It
-	// may reach another replica than the check did, and before the check's own row is stored.
+	// may reach another replica than the check did, and before the check's own row is stored. INVALID_ARGUMENT: one
+	// outcome is malformed; then the whole request is refused and nothing of it is taken. UNAVAILABLE: nothing is
+	// known to be taken, send it again.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedCheckServiceServer()
 }

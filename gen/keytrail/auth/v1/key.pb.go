@@ -30,7 +30,7 @@ type Key struct {
 	Id string `protobuf:"bytes,1,opt,name=id" json:"id,omitempty"`
 	// The workspace the key belongs to. Output only.
 	WorkspaceId string `protobuf:"bytes,2,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// A name for people, 1 to 100 characters, not blank, no control characters. Need not be unique.
+	// A name for people, 1 to 100 characters, not blank, no control or format characters. Need not be unique.
 	Name string `protobuf:"bytes,3,opt,name=name" json:"name,omitempty"`
 	// The last 4 characters of the newest secret. Output only.
 	Last4 string `protobuf:"bytes,4,opt,name=last4" json:"last4,omitempty"`
@@ -237,16 +237,16 @@ var File_keytrail_auth_v1_key_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1akeytrail/auth/v1/key.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x04\n" +
+	"\x1akeytrail/auth/v1/key.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x04\n" +
 	"\x03Key\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
-	"\fworkspace_id\x18\x02 \x01(\tR\vworkspaceId\x120\n" +
-	"\x04name\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x18d2\x13^[^\\x00-\\x1f\\x7f]*$R\x04name\x12\x14\n" +
+	"\fworkspace_id\x18\x02 \x01(\tR\vworkspaceId\x12/\n" +
+	"\x04name\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12\x14\n" +
 	"\x05last4\x18\x04 \x01(\tR\x05last4\x129\n" +
 	"\x06scopes\x18\x05 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
 	"\n" +
-	"all_agents\x18\x06 \x01(\bR\tallAgents\x12F\n" +
-	"\tagent_ids\x18\a \x03(\tB)\xbaH&\x92\x01#\x10\xe8\a\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x012\x13^[^\\x00-\\x1f\\x7f]*$R\bagentIds\x12\x1a\n" +
+	"all_agents\x18\x06 \x01(\bR\tallAgents\x12E\n" +
+	"\tagent_ids\x18\a \x03(\tB(\xbaH%\x92\x01\"\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\x12\x1a\n" +
 	"\bdisabled\x18\b \x01(\bR\bdisabled\x12;\n" +
 	"\vexpire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12;\n" +

@@ -31,7 +31,7 @@ type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace that the key is for; it exists from then on.
 	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// A name for people, 1 to 100 characters, not blank, no control characters. Need not be unique.
+	// A name for people, 1 to 100 characters, not blank, no control or format characters. Need not be unique.
 	Name string `protobuf:"bytes,2,opt,name=name" json:"name,omitempty"`
 	// The agent types that the key may call, of the catalogue; at least one, each once.
 	Scopes []string `protobuf:"bytes,3,rep,name=scopes" json:"scopes,omitempty"`
@@ -278,7 +278,8 @@ type ListKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace.
 	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// The most keys to answer, 1 to 1,000; 0 = 50.
+	// The most keys to answer, 1 to 1,000; 0 = 50. A page may have fewer, at least one, where keys have long lists of
+	// agents: it ends at about 1 MiB. Only an empty `next_page_token` tells the last page.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before; empty for the first page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken" json:"page_token,omitempty"`
@@ -402,8 +403,9 @@ type UpdateKeyRequest struct {
 	// The new values.
 	Key *Key `protobuf:"bytes,3,opt,name=key" json:"key,omitempty"`
 	// Which fields to change: `name`, `scopes`, `all_agents`, `agent_ids`, `disabled`, `expire_time`, or `*` for all
-	// of them. In REST it is made from the fields of the body where it is left out. Naming `agent_ids` with at least
-	// one takes `all_agents` away, and the reverse.
+	// of them; also as JSON spells them. Output-only fields are ignored, as long as another is named: a key may be
+	// sent back as it was answered. In REST the mask is made from the fields of the body where it is left out. Naming
+	// `agent_ids` with at least one takes `all_agents` away, and the reverse.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -728,14 +730,14 @@ var File_keytrail_auth_v1_key_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf9\x03\n" +
+	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf7\x03\n" +
 	"\x10CreateKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x122\n" +
-	"\x04name\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18d2\x13^[^\\x00-\\x1f\\x7f]*$R\x04name\x12;\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x121\n" +
+	"\x04name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12;\n" +
 	"\x06scopes\x18\x03 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
 	"\n" +
-	"all_agents\x18\x04 \x01(\bR\tallAgents\x12F\n" +
-	"\tagent_ids\x18\x05 \x03(\tB)\xbaH&\x92\x01#\x10\xe8\a\x18\x01\"\x1cr\x1a\x10\x01\x18\xff\x012\x13^[^\\x00-\\x1f\\x7f]*$R\bagentIds\x12;\n" +
+	"all_agents\x18\x04 \x01(\bR\tallAgents\x12E\n" +
+	"\tagent_ids\x18\x05 \x03(\tB(\xbaH%\x92\x01\"\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\x12;\n" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n" +
 	"\x12agents.exactly_one\x12=agent_ids: set either all_agents or at least one of agent_ids\x1a-this.all_agents != (size(this.agent_ids) > 0)\"T\n" +

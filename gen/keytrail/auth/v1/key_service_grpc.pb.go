@@ -32,8 +32,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call
-// returns, and on every other replica within a second. A key that the workspace does not have is NOT_FOUND,
-// whether or not another workspace has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// returns, and on every other replica within a second. UNAVAILABLE says in its text where a change is stored but
+// not in force yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace has it.
+// Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceClient interface {
 	// CreateKey makes a key and its first secret, and answers that secret: the only time that it is ever shown.
 	CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error)
@@ -123,8 +124,9 @@ func (c *keyServiceClient) DeleteKey(ctx context.Context, in *DeleteKeyRequest, 
 // for forward compatibility.
 //
 // KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call
-// returns, and on every other replica within a second. A key that the workspace does not have is NOT_FOUND,
-// whether or not another workspace has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// returns, and on every other replica within a second. UNAVAILABLE says in its text where a change is stored but
+// not in force yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace has it.
+// Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceServer interface {
 	// CreateKey makes a key and its first secret, and answers that secret: the only time that it is ever shown.
 	CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error)

@@ -191,8 +191,8 @@ type ListRequestLogsRequest struct {
 	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass" json:"status_class,omitempty"`
 	// The id of a key, deleted or not.
 	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
-	// A substring of the endpoint, up to 256 bytes. ASCII letters match either case; every other character,
-	// `%`, `_` and `\` included, stands for itself.
+	// A substring of the endpoint, up to 256 bytes, without NUL. ASCII letters match either case; every other
+	// character, `%`, `_` and `\` included, stands for itself.
 	Endpoint string `protobuf:"bytes,4,opt,name=endpoint" json:"endpoint,omitempty"`
 	// One of the six error codes.
 	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode" json:"error_code,omitempty"`

@@ -43,8 +43,9 @@ type LogServiceClient interface {
 	ListRequestLogs(ctx context.Context, in *ListRequestLogsRequest, opts ...grpc.CallOption) (*ListRequestLogsResponse, error)
 	// GetRequestLog answers one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	GetRequestLog(ctx context.Context, in *GetRequestLogRequest, opts ...grpc.CallOption) (*GetRequestLogResponse, error)
-	// PurgeRequestLogs erases every row of a workspace that was there when the call began. It works in bounded
-	// chunks: a call that is cut off has erased some, and calling again goes on.
+	// PurgeRequestLogs erases every row of a workspace that was there when the call began. Rows that arrive meanwhile
+	// may go or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
+	// works in bounded chunks: a call that is cut off has erased some, and calling again goes on.
 	PurgeRequestLogs(ctx context.Context, in *PurgeRequestLogsRequest, opts ...grpc.CallOption) (*PurgeRequestLogsResponse, error)
 }
 
@@ -114,8 +115,9 @@ type LogServiceServer interface {
 	ListRequestLogs(context.Context, *ListRequestLogsRequest) (*ListRequestLogsResponse, error)
 	// GetRequestLog answers one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error)
-	// PurgeRequestLogs erases every row of a workspace that was there when the call began. It works in bounded
-	// chunks: a call that is cut off has erased some, and calling again goes on.
+	// PurgeRequestLogs erases every row of a workspace that was there when the call began. Rows that arrive meanwhile
+	// may go or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
+	// works in bounded chunks: a call that is cut off has erased some, and calling again goes on.
 	PurgeRequestLogs(context.Context, *PurgeRequestLogsRequest) (*PurgeRequestLogsResponse, error)
 	mustEmbedUnimplementedLogServiceServer()
 }

@@ -46,12 +46,12 @@ type RequestLog struct {
 	KeyLast4 string `protobuf:"bytes,6,opt,name=key_last4,json=keyLast4" json:"key_last4,omitempty"`
 	// The type of the agent called, e.g. `data_agent`.
 	AgentType string `protobuf:"bytes,7,opt,name=agent_type,json=agentType" json:"agent_type,omitempty"`
-	// The agent called; empty if the call named none.
+	// The agent called, its first 255 characters, encoded like `endpoint`; empty if the call named none.
 	AgentId string `protobuf:"bytes,8,opt,name=agent_id,json=agentId" json:"agent_id,omitempty"`
-	// The HTTP method of the call, as it was sent.
+	// The HTTP method of the call, its first 32 bytes, encoded like `endpoint`.
 	Method string `protobuf:"bytes,9,opt,name=method" json:"method,omitempty"`
-	// The path of the call: no query string, no more than 2,048 bytes, bytes that are not UTF-8 and control
-	// characters percent-encoded.
+	// The path of the call: no query string, no more than 2,048 bytes; bytes that are not UTF-8, control and format
+	// characters are percent-encoded.
 	Endpoint string `protobuf:"bytes,10,opt,name=endpoint" json:"endpoint,omitempty"`
 	// The HTTP status the caller got, 100 to 599; 0 = in progress: the check allowed the call, and its report has
 	// not come yet.

@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keytrail/keytrail/authsvc"
+)
+
+// querier is where a read runs: the pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+// Get implements authsvc.Store.
+func (s *Store) Get(ctx context.Context, workspaceID string, id uuid.UUID) (authsvc.Key, error) {
+	return get(ctx, s.pool, workspaceID, id)
+}
+
+func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (authsvc.Key, error) {
+	keys, err := collect(ctx, q, `SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted`, "position",
+		workspaceID, id)
+	if err != nil {
+		return authsvc.Key{}, fmt.Errorf("get key %s: %w", id, err)
+	}
+	if len(keys) == 0 {
+		return authsvc.Key{}, authsvc.ErrNotFound
+	}
+	return keys[0], nil
+}
+
+// List implements authsvc.Store.
+func (s *Store) List(ctx context.Context, workspaceID string, before uuid.UUID, limit int) ([]authsvc.Key, error) {
+	if before == uuid.Nil {
+		before = uuid.Max
+	}
+	keys, err := collect(ctx, s.pool, `SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
+		ORDER BY id DESC LIMIT $3`, "id DESC, position", workspaceID, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return keys, nil
+}
+
+// Changes implements authsvc.Store. Followers poll far more often than something changes, so the counter is asked
+// first. Then one statement reads one snapshot, beside any writer. It is planned anew each time: what is right for
+// the handful of keys of a poll takes a hundred times longer for all keys, and the reverse.
+func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	var newest authsvc.Revision
+	if err := s.pool.QueryRow(ctx, `SELECT value FROM revision`).Scan(&newest); err != nil {
+		return wrap(ctx, "newest revision", err)
+	}
+	if newest <= since {
+		return nil
+	}
+	// A follower that knows nothing needs no tombstones.
+	return stream(ctx, s.pool, `SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0)`,
+		"revision, position", apply, pgx.QueryExecModeCacheDescribe, since)
+}
+
+func collect(ctx context.Context, q querier, selection, order string, args ...any) ([]authsvc.Key, error) {
+	var keys []authsvc.Key
+	err := stream(ctx, q, selection, order, func(c authsvc.Change) error {
+		keys = append(keys, c.Key)
+		return nil
+	}, args...)
+	return keys, err
+}
+
+// stream gives each selected key to apply, with its secrets, as it comes from the database. An error of apply
+// comes back as it is.
+func stream(ctx context.Context, q querier, selection, order string, apply func(authsvc.Change) error, args ...any) error {
+	rows, err := q.Query(ctx, `SELECT id, keys.workspace_id, revision, deleted, name, scopes, all_agents, agent_ids,
+			disabled, keys.expire_time, keys.create_time, update_time,
+			digest, last4, secrets.create_time, secrets.expire_time
+		FROM (`+selection+`) AS keys
+		LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id
+		ORDER BY `+order, args...)
+	if err != nil {
+		return wrap(ctx, "read keys", err)
+	}
+	defer rows.Close()
+	return fold(ctx, rows, apply)
+}
+
+// lock holds a key against other changes until the transaction ends, or answers ErrNotFound. It reads nothing: who
+// had to wait for the row would see the key's new fields beside its old secrets, and must ask again.
+func lock(ctx context.Context, tx pgx.Tx, workspaceID string, id uuid.UUID) error {
+	err := tx.QueryRow(ctx, `SELECT FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted FOR UPDATE`,
+		workspaceID, id).Scan()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return authsvc.ErrNotFound
+	}
+	if err != nil {
+		return wrap(ctx, fmt.Sprintf("lock key %s", id), err)
+	}
+	return nil
+}

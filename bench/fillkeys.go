@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// fillKeys makes keys behind the service's back, in the database itself: a tenth of them with an allowlist of two
+// agents, each with one secret that nobody knows.
+func fillKeys(ctx context.Context, url string, keys int) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range []string{
+		`SET search_path = keytrail_auth`,
+		fmt.Sprintf(`INSERT INTO keys (workspace_id, id, revision, name, scopes, all_agents, agent_ids, disabled, create_time, update_time)
+			SELECT 'ws-' || lpad((n %% 1000)::text, 4, '0'), gen_random_uuid(), n, 'key ' || n || ' for production',
+				'{agent,voice_agent}', n %% 10 <> 0,
+				CASE WHEN n %% 10 = 0 THEN ARRAY['agent-' || n, 'agent-' || n + 1] ELSE '{}' END, false, now(), now()
+			FROM generate_series(1, %d) n`, keys),
+		`INSERT INTO secrets (workspace_id, key_id, position, digest, last4, create_time)
+			SELECT workspace_id, id, 0, sha256(id::text::bytea), right(id::text, 4), create_time FROM keys`,
+		fmt.Sprintf(`UPDATE revision SET value = %d`, keys),
+		`ANALYZE keys, secrets`,
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("make %d keys: %w", keys, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/postgres"
+)
+
+const (
+	// changes is how many keys are disabled on one replica while another is watched.
+	changes = 200
+	// pollEvery is how often a keyring asks for changes where nothing wakes it.
+	pollEvery = time.Second
+)
+
+type keysBench struct {
+	database `embed:""`
+	Keys     int `default:"1000000" help:"How many keys the keyring holds."`
+}
+
+// keysFigures are the last line of the output.
+type keysFigures struct {
+	Keys                     int     `json:"keys"`
+	LoadS                    float64 `json:"load_s"`
+	BytesPerKey              float64 `json:"bytes_per_key"`
+	RevokeP99Ms              float64 `json:"revoke_p99_ms"`
+	RevokeP99MsWithoutListen float64 `json:"revoke_p99_ms_without_listen"`
+}
+
+// Run measures the keyring of a replica.
+func (b *keysBench) Run(ctx context.Context) (err error) {
+	makeDatabase, stop, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	url, err := makeDatabase("keys")
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	f := keysFigures{Keys: b.Keys}
+	if err := f.measure(ctx, url, b.Keys); err != nil {
+		return err
+	}
+	fmt.Fprintf(table, "keys\t%d\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\nrevocation, p99\t%.1f ms\t\nwithout LISTEN, p99\t%.1f ms\t\n",
+		f.Keys, f.LoadS, f.BytesPerKey, f.RevokeP99Ms, f.RevokeP99MsWithoutListen)
+	table.Flush()
+	line, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println(string(line))
+	return err
+}
+
+func (f *keysFigures) measure(ctx context.Context, url string, keys int) error {
+	here, err := postgres.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := fillKeys(ctx, url, keys); err != nil {
+		return err
+	}
+	there, err := postgres.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	ring := authsvc.NewKeyring(there, time.Now)
+	before, began := heap(), time.Now()
+	if err := ring.Refresh(ctx); err != nil {
+		return err
+	}
+	f.LoadS = round(time.Since(began).Seconds())
+	f.BytesPerKey = round(float64(heap()-before) / float64(keys))
+	own := authsvc.NewKeyring(here, time.Now)
+	if err := own.Refresh(ctx); err != nil {
+		return err
+	}
+	manager := authsvc.NewKeys(here, own, authsvc.DefaultAgentTypes, time.Now)
+	took, err := revoke(ctx, manager, there, ring, true)
+	if err != nil {
+		return err
+	}
+	f.RevokeP99Ms = round(ms(quantile(took, 0.99)))
+	took, err = revoke(ctx, manager, there, ring, false)
+	f.RevokeP99MsWithoutListen = round(ms(quantile(took, 0.99)))
+	return err
+}
+
+// heap is how many bytes live on it.
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// nowhere takes rows that nobody reads.
+type nowhere struct{}
+
+// Append implements authsvc.Trail.
+func (nowhere) Append(context.Context, ...authsvc.Entry) error { return nil }
+
+// revoke disables keys on one replica, spread over some seconds, and answers how long another still let each through,
+// from the answer to whoever disabled it.
+func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, ring *authsvc.Keyring, listen bool) ([]time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	failed := func(err error) { fmt.Fprintln(os.Stderr, "bench:", err) }
+	var wake <-chan struct{}
+	if listen {
+		wake = store.Wake()
+		group.Go(func() error { store.Listen(ctx, failed); return nil })
+	}
+	group.Go(func() error { ring.Follow(ctx, pollEvery, wake, failed); return nil })
+	checker := authsvc.NewChecker(ring, nowhere{}, make([]byte, 32), authsvc.DefaultAgentTypes, time.Now)
+	took := make([]time.Duration, changes)
+	group.Go(func() error {
+		defer cancel()
+		for i := range changes {
+			var err error
+			if took[i], err = revokeOne(ctx, manager, checker); err != nil {
+				return err
+			}
+			if err := pause(ctx, 17*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return took, group.Wait()
+}
+
+func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Checker) (time.Duration, error) {
+	key, secret, err := manager.Create(ctx, authsvc.Key{
+		WorkspaceID: "revoked", Name: "k", Scopes: []string{"agent"}, AllAgents: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := until(ctx, checker, secret, ""); err != nil {
+		return 0, err
+	}
+	if _, err := manager.Update(ctx, "revoked", key.ID, func(k *authsvc.Key) { k.Disabled = true }); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	err = until(ctx, checker, secret, authsvc.Disabled)
+	return time.Since(began), err
+}
+
+// until checks a secret until the answer is code.
+func until(ctx context.Context, checker *authsvc.Checker, secret authsvc.PlainSecret, code authsvc.ErrorCode) error {
+	for {
+		entry, err := checker.Check(ctx, secret.Reveal(), authsvc.Call{AgentType: "agent"})
+		if err != nil || entry.ErrorCode == code {
+			return err
+		}
+		if err := pause(ctx, 200*time.Microsecond); err != nil {
+			return err
+		}
+	}
+}

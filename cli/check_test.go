@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// startServer runs everything in one process, as `keytrail serve` does, on free ports.
+func startServer(t *testing.T) *Server {
+	t.Helper()
+	const free = "127.0.0.1:0"
+	server, err := NewServer(t.Context(), ServeConfig{
+		DataDir: t.TempDir(), GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
+		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
+	}, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the server stopped with %v", err)
+		}
+	})
+	return server
+}
+
+func TestCheckExitsWithThreeWhereTheCallIsDenied(t *testing.T) {
+	server := startServer(t)
+	at := []string{"--auth-addr", server.AuthAddr()}
+	run := func(args ...string) (int, string, string) {
+		t.Helper()
+		return keytrail(t, append(args, at...)...)
+	}
+	code, secret, stderr := run("keys", "create", "-w", "acme", "--name", "n", "--scope", "agent", "--all-agents")
+	if code != 0 || !strings.HasPrefix(secret, "sk_") {
+		t.Fatalf("keys create: exit code %d, out %q, err %q", code, secret, stderr)
+	}
+	secret = strings.TrimSpace(secret)
+	for _, tt := range []struct {
+		apiKey, agentType string
+		code              int
+		says              string
+	}{
+		{secret, "agent", 0, "allowed"},
+		{secret, "data_agent", 3, "403 scope_denied"},
+		{"", "agent", 3, "401 missing_token"},
+		{secret + " ", "agent", 3, "401 invalid_token"},
+		{secret, "robot", 1, "agent_type: "},
+	} {
+		code, stdout, stderr := run("check", "--api-key", tt.apiKey, "--agent-type", tt.agentType)
+		if code != tt.code || !strings.Contains(stdout+stderr, tt.says) {
+			t.Errorf("a check with %q on a %s: exit code %d, out %q, err %q; want %d and %q",
+				tt.apiKey, tt.agentType, code, stdout, stderr, tt.code, tt.says)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// keytrail runs one command line without the settings of the environment.
+func keytrail(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	for _, setting := range os.Environ() {
+		if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "KEYTRAIL_") {
+			t.Setenv(name, value) // brought back after the test
+			os.Unsetenv(name)
+		}
+	}
+	// Were a bad flag of serve accepted, the server would start: somewhere harmless, and not for ever.
+	t.Setenv("KEYTRAIL_DATA_DIR", t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var out, err bytes.Buffer
+	code = Main(ctx, args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestExitCodesTellWhoseMistakeItWas(t *testing.T) {
+	// Nobody listens on port 1.
+	const nobody = "127.0.0.1:1"
+	for name, tt := range map[string]struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		"no command":            {nil, 2, "keytrail --help"},
+		"an unknown command":    {[]string{"fly"}, 2, "fly"},
+		"an unknown flag":       {[]string{"version", "--loud"}, 2, "--loud"},
+		"a flag left out":       {[]string{"keys", "list"}, 2, "--workspace"},
+		"an argument left out":  {[]string{"keys", "get", "-w", "acme"}, 2, "<id>"},
+		"a choice that is not":  {[]string{"logs", "list", "-w", "acme", "--status-class", "3xx"}, 2, "--status-class"},
+		"an output that is not": {[]string{"logs", "list", "-w", "acme", "-o", "yaml"}, 2, "--output"},
+		"purge without --yes":   {[]string{"logs", "purge", "-w", "acme"}, 2, "--yes"},
+		"two agent accesses": {[]string{"keys", "create", "-w", "acme", "--name", "n", "--scope", "agent", "--all-agents", "--agent", "a"},
+			2, "--all-agents"},
+		"two expiries":          {[]string{"keys", "update", "-w", "acme", "k", "--never-expire", "--expires-in", "1h"}, 2, "--never-expire"},
+		"nothing to update":     {[]string{"keys", "update", "-w", "acme", "k"}, 1, "nothing to change"},
+		"a short retention":     {[]string{"serve", "--retention", "59m"}, 2, "--retention: must be at least 1h, got 59m0s"},
+		"an origin with a path": {[]string{"serve", "--cors-origins", "https://a.com/x"}, 2, "--cors-origins: \"https://a.com/x\" must be scheme://host"},
+		"every origin":          {[]string{"serve", "--cors-origins", "https://a.com,*"}, 2, "--cors-origins: \"*\""},
+		"a bad agent type":      {[]string{"serve", "--agent-types", "agent,Robot"}, 2, `--agent-types: "Robot"`},
+		"a bad log level":       {[]string{"serve", "--log-level", "loud"}, 2, "--log-level"},
+		"an unreadable time":    {[]string{"logs", "list", "-w", "acme", "--since", "noon"}, 1, "--since: \"noon\""},
+		"a limit below 0":       {[]string{"logs", "list", "-w", "acme", "--limit=-1"}, 1, "--limit"},
+		"nobody at the other":   {[]string{"keys", "list", "-w", "acme", "--auth-addr", nobody}, 1, "cannot reach the service at " + nobody},
+		"no logs either":        {[]string{"logs", "list", "-w", "acme", "--logs-addr", nobody}, 1, "keytrail serve"},
+		"a check of nobody":     {[]string{"check", "--auth-addr", nobody}, 1, nobody},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := keytrail(t, tt.args...)
+			if code != tt.code || !strings.Contains(stderr, tt.stderr) || stdout != "" {
+				t.Errorf("keytrail %s: exit code %d, out %q, err %q; want %d and %q", tt.args, code, stdout, stderr, tt.code, tt.stderr)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersionGoToTheStandardOutput(t *testing.T) {
+	for arg, want := range map[string]string{"--help": "serve", "version": "keytrail "} {
+		code, stdout, stderr := keytrail(t, arg)
+		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("keytrail %s: exit code %d, out %q, err %q", arg, code, stdout, stderr)
+		}
+	}
+}
+
+func TestExitCodeOfAnError(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err    error
+		code   int
+		stderr string
+	}{
+		"none":             {nil, 0, ""},
+		"a denial":         {exitError{code: exitDenied}, 3, ""},
+		"a denial within":  {fmt.Errorf("check: %w", exitError{code: exitDenied}), 3, ""},
+		"any other":        {errors.New("disk full"), 1, "keytrail: disk full\n"},
+		"a cancelled call": {callError{addr: "a:1", cause: context.Canceled}, 1, "keytrail: context canceled\n"},
+	} {
+		var stderr bytes.Buffer
+		if code := exitCode(tt.err, &stderr); code != tt.code || stderr.String() != tt.stderr {
+			t.Errorf("%s: exit code %d, %q; want %d, %q", name, code, stderr.String(), tt.code, tt.stderr)
+		}
+	}
+}
+
+func TestFlagsHaveEnvironmentVariables(t *testing.T) {
+	t.Setenv("KEYTRAIL_RETENTION", "1m")
+	var out, err bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	code := Main(ctx, []string{"serve", "--data-dir", t.TempDir()}, &out, &err)
+	if code != 2 || !strings.Contains(err.String(), "--retention") {
+		t.Errorf("KEYTRAIL_RETENTION=1m: exit code %d, %q", code, err.String())
+	}
+}
+
+func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
+	parser, err := newParser(t.Context(), io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{
+		"auth-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		for _, group := range leaf.AllFlags(false) {
+			for _, flag := range group {
+				if expected := want[flag.Name] || leaf.Name == "serve"; flag.Name != "help" && expected != (len(flag.Envs) > 0) {
+					t.Errorf("%s --%s has the variables %q", leaf.FullPath(), flag.Name, flag.Envs)
+				}
+			}
+		}
+	}
+}
+
+func TestNoVariableMeansYes(t *testing.T) {
+	for name, value := range map[string]string{"KEYTRAIL_YES": "true", "KEYTRAIL_WORKSPACE": "acme"} {
+		t.Setenv(name, value)
+	}
+	var out, stderr bytes.Buffer
+	if code := Main(t.Context(), []string{"logs", "purge", "--logs-addr", "127.0.0.1:1"}, &out, &stderr); code != 2 || !strings.Contains(stderr.String(), "--yes") {
+		t.Errorf("a purge with KEYTRAIL_YES: exit code %d, %q", code, stderr.String())
+	}
+}
+
+func TestCommasDoNotSplitAgentsAndScopes(t *testing.T) {
+	var request *authv1.CreateKeyRequest
+	server := grpc.NewServer()
+	authv1.RegisterKeyServiceServer(server, &keyService{created: func(r *authv1.CreateKeyRequest) { request = r }})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	code, _, stderr := keytrail(t, "keys", "create", "-w", "acme", "--name", "n", "--scope", "a,b", "--agent", "x,y", "--agent", "z",
+		"--auth-addr", listener.Addr().String())
+	if code != 0 || !slices.Equal(request.GetScopes(), []string{"a,b"}) || !slices.Equal(request.GetAgentIds(), []string{"x,y", "z"}) {
+		t.Errorf("exit code %d, %q, the request %v", code, stderr, request)
+	}
+}
+
+// keyService shows what it is asked to create.
+type keyService struct {
+	authv1.UnimplementedKeyServiceServer
+	created func(*authv1.CreateKeyRequest)
+}
+
+func (s *keyService) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
+	s.created(req)
+	return &authv1.CreateKeyResponse{Key: &authv1.Key{}}, nil
+}

@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// process is the built command, serving.
+type process struct {
+	*system
+	cmd     *exec.Cmd
+	printed *output
+	// Where it listens, as it says itself.
+	rest, auth, logs, health string
+}
+
+// startProcess builds the command and lets it serve on free ports.
+func startProcess(t *testing.T, dataDir string) *process {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "keytrail")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	const free = "127.0.0.1:0"
+	p := &process{system: &system{t: t}, printed: &output{}}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	p.cmd = exec.CommandContext(ctx, binary, "serve", "--data-dir", dataDir, "--log-level=debug",
+		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free)
+	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.await(func() bool { return strings.Contains(p.printed.String(), "/readyz") }, func() any { return p.printed.String() })
+	for name, addr := range map[string]*string{"REST": &p.rest, "auth gRPC": &p.auth, "logs gRPC": &p.logs, "health": &p.health} {
+		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:http://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
+		if found == nil {
+			t.Fatalf("the process does not say where %s is:\n%s", name, p.printed)
+		}
+		*addr = found[1]
+	}
+	p.await(func() bool { code, _ := p.ready(); return code == http.StatusOK }, func() any { return p.printed.String() })
+	return p
+}
+
+// ready asks /readyz; the code is 0 where nobody answers.
+func (p *process) ready() (code int, checks map[string]string) {
+	resp, err := http.Get("http://" + p.health + "/readyz")
+	if err != nil {
+		return 0, nil
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&checks); err != nil {
+		return 0, nil
+	}
+	return resp.StatusCode, checks
+}
+
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expectEnd expects the process to have ended well.
+func (p *process) expectEnd() {
+	p.t.Helper()
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("after SIGTERM: %v\n%s", err, p.printed)
+	}
+}
+
+// createKey makes a key on the command line and answers its secret.
+func (p *process) createKey() string {
+	p.t.Helper()
+	code, secret, errs := p.command("keys", "create", "-w", "acme", "--name=k", "--scope=agent", "--all-agents", "--auth-addr="+p.auth)
+	if code != 0 || !strings.HasPrefix(secret, "sk_") {
+		p.t.Fatalf("create: %d %q", code, errs)
+	}
+	return strings.TrimSpace(secret)
+}
+
+func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := startProcess(t, dir)
+	secret := p.createKey()
+	for _, apiKey := range []string{secret, secret + "x"} {
+		p.command("check", "--api-key="+apiKey, "--endpoint=/v1?key="+secret, "--auth-addr="+p.auth)
+	}
+	p.terminate()
+	p.expectEnd()
+	if strings.Contains(p.printed.String(), secret) {
+		t.Errorf("the process printed the secret:\n%s", p.printed)
+	}
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(secret)) {
+			t.Errorf("%s holds the secret", path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheProcessEndsInTimeWhateverItsClientsDo: docker stop kills after 10 s.
+func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := startProcess(t, dir)
+	watch, err := grpc_health_v1.NewHealthClient(dial(t, p.auth)).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, p.logs, "")
+	connect(t, p.rest, "POST /v1/check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+	code, answer, _ := p.command("check", "--api-key="+p.createKey(), "--endpoint=/last", "--auth-addr="+p.auth)
+	id := strings.TrimSpace(strings.TrimPrefix(answer, "allowed"))
+	if code != 0 || id == "" {
+		t.Fatalf("check: %d %q", code, answer)
+	}
+
+	began := time.Now()
+	p.terminate()
+	p.await(func() bool { _, checks := p.ready(); return checks["process"] == "stopping" }, func() any { return p.printed.String() })
+	p.expectEnd()
+	if took := time.Since(began); took > 7*time.Second {
+		t.Errorf("the process took %v to end", took)
+	}
+	if !strings.Contains(p.printed.String(), "requests were cut off") {
+		t.Errorf("nobody is told of the client that stalled:\n%s", p.printed)
+	}
+	if status, answer := start(t, dir, time.Now).rest("GET", "/v1/workspaces/acme/request-logs/"+id, nil); status != http.StatusOK {
+		t.Errorf("the row of the last check: %d %v", status, answer)
+	}
+}
+
+// connect opens a connection, sends what it is told to and then nothing more.
+func connect(t *testing.T, addr, text string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// output is what a process has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

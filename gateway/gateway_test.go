@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestUnsetFieldsAreWrittenOut(t *testing.T) {
+	handler, _ := newGateway(t)
+	for name, tt := range map[string]struct{ method, path, body, want string }{
+		"a check": {"POST", "/v1/check", `{"agentType":"agent"}`, `{"allowed":false, "errorCode":"missing_token",
+			"httpStatus":401, "message":"", "entry":{"id":"", "time":null, "workspaceId":"", "keyId":"", "keyName":"",
+			"keyLast4":"", "agentType":"", "agentId":"", "method":"", "endpoint":"", "status":0, "errorCode":"", "latencyMs":0}}`},
+		"a list": {"GET", "/v1/workspaces/acme/request-logs", "", `{"requestLogs":[], "nextPageToken":"", "searchedTo":null}`},
+		"a key": {"POST", "/v1/workspaces/acme/keys", `{"name":"n","scopes":["agent"],"allAgents":true}`, `{"secret":"",
+			"key":{"id":"", "workspaceId":"", "name":"n", "last4":"", "scopes":[], "allAgents":false, "agentIds":[],
+			"disabled":false, "expireTime":null, "createTime":null, "updateTime":null, "secrets":[]}}`},
+		"nothing": {"POST", "/v1/report", `{"outcomes":[{"entry":{"id":"` + keyID + `","workspaceId":"acme"},"status":200}]}`, `{}`},
+	} {
+		answer := send(handler, tt.method, tt.path, tt.body)
+		var got, want any
+		must(t, json.Unmarshal(answer.Body.Bytes(), &got))
+		must(t, json.Unmarshal([]byte(tt.want), &want))
+		if diff := cmp.Diff(want, got); diff != "" || answer.Code != 200 {
+			t.Errorf("%s: %d (-want +got):\n%s", name, answer.Code, diff)
+		}
+	}
+}
+
+func TestErrorsAreStatusesInJSON(t *testing.T) {
+	handler, _ := newGateway(t)
+	const key = "/keys/01890a5d-ac96-774b-bcce-b302099a8057"
+	for name, tt := range map[string]struct {
+		method, path, body string
+		http, code         int
+		says               string
+	}{
+		"a broken rule":           {"POST", "/v1/workspaces/acme/keys", `{"scopes":["agent"],"allAgents":true}`, 400, 3, "name: "},
+		"a workspace in the path": {"GET", "/v1/workspaces/Not.An.Id/keys/x", "", 400, 3, "workspace_id: "},
+		"what is not there":       {"GET", "/v1/workspaces/globex" + key, "", 404, 5, "key not found"},
+		"a path that is not":      {"GET", "/v2/check", "", 404, 5, "Not Found"},
+		"a method that is not":    {"DELETE", "/v1/check", "", 405, 12, "DELETE"},
+		"an HTTP method unheard":  {"BREW", "/v1/check", "", 405, 12, "BREW"},
+		"an RPC to come":          {"DELETE", "/v1/workspaces/acme" + key, "", 501, 12, ""},
+		"a body of 10 MB":         {"POST", "/v1/check", `{"agentType":"agent","endpoint":"` + strings.Repeat("a", 10<<20) + `"}`, 400, 3, "body too large"},
+		"a body cut short":        {"POST", "/v1/check", `{"agentType":`, 400, 3, ""},
+		"a body that is no JSON":  {"POST", "/v1/check", "agent_type=agent", 400, 3, ""},
+		"two bodies":              {"POST", "/v1/check", `{"agentType":"agent"}{"agentType":"agent"}`, 400, 3, "nothing after it"},
+		"text after a body":       {"POST", "/v1/check", `{"agentType":"agent"} x`, 400, 3, "nothing after it"},
+		"text after a report":     {"POST", "/v1/report", `{"outcomes":[]}]`, 400, 3, "nothing after it"},
+		"text after an update":    {"PATCH", "/v1/workspaces/acme" + key, `{"name":"n"},`, 400, 3, "nothing after it"},
+		"megabytes after a body":  {"POST", "/v1/check", `{"agentType":"agent"}` + strings.Repeat(" ", 10<<20), 400, 3, "body too large"},
+		"a body not in UTF-8":     {"POST", "/v1/check", "{\"agentType\":\"agent\",\"agentId\":\"\xff\"}", 400, 3, "UTF-8"},
+		"a query not in UTF-8":    {"GET", "/v1/workspaces/acme/request-logs?endpoint=%FF", "", 400, 3, "endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectError(t, send(handler, tt.method, tt.path, tt.body), tt.http, tt.code, tt.says)
+		})
+	}
+}
+
+func TestBrokenRulesAreDetailedInJSON(t *testing.T) {
+	handler, _ := newGateway(t)
+	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs?page_size=-1&status_class=3xx", "")
+	var status struct {
+		Details []struct {
+			Type            string `json:"@type"`
+			FieldViolations []struct{ Field, Description string }
+		}
+	}
+	must(t, json.Unmarshal(answer.Body.Bytes(), &status))
+	if len(status.Details) != 1 || status.Details[0].Type != "type.googleapis.com/google.rpc.BadRequest" {
+		t.Fatalf("the details of %s are not a BadRequest", answer.Body)
+	}
+	var fields []string
+	for _, v := range status.Details[0].FieldViolations {
+		if fields = append(fields, v.Field); v.Description == "" {
+			t.Errorf("no reason for %s", v.Field)
+		}
+	}
+	if diff := cmp.Diff([]string{"status_class", "page_size"}, fields); diff != "" {
+		t.Errorf("violations (-want +got):\n%s", diff)
+	}
+}
+
+const console = "https://console.example.com"
+
+func TestNoPageOfAnotherOriginMayCallUnlessConfigured(t *testing.T) {
+	handler, _ := newGateway(t)
+	for _, method := range []string{"GET", "OPTIONS"} {
+		answer := send(handler, method, "/v1/workspaces/acme/request-logs", "",
+			"Origin", console, "Access-Control-Request-Method", "GET")
+		for name := range answer.Header() {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s answers %s: %s", method, name, answer.Header().Get(name))
+			}
+		}
+	}
+}
+
+func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
+	handler, _ := newGateway(t, console)
+	const path = "/v1/workspaces/acme/request-logs"
+	for origin, want := range map[string]string{console: console, "https://evil.example.com": "", "https://console.example.com.evil.com": "", "null": ""} {
+		answer := send(handler, "GET", path, "", "Origin", origin)
+		if got := answer.Header().Get("Access-Control-Allow-Origin"); got != want || answer.Code != 200 {
+			t.Errorf("a page of %s gets %d and may be read by %q, want %q", origin, answer.Code, got, want)
+		}
+		if answer.Header().Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("a page of %s may send cookies", origin)
+		}
+		for _, method := range []string{"GET", "POST", "PATCH", "DELETE"} {
+			answer := send(handler, "OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", method,
+				"Access-Control-Request-Headers", "authorization,content-type")
+			if got := answer.Header().Get("Access-Control-Allow-Origin"); got != want {
+				t.Errorf("a page of %s may %s as %q, want %q", origin, method, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+const keyID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func TestUnknownFieldOfABodyIsRefused(t *testing.T) {
+	handler, services := newGateway(t)
+	for name, tt := range map[string]struct{ method, path, body, says string }{
+		"misspelt":     {"POST", "/v1/workspaces/acme/keys", `{"name":"n","scopes":["agent"],"allAgents":true,"expiresTime":"2027-01-01T00:00:00Z"}`, "expiresTime"},
+		"in a check":   {"POST", "/v1/check", `{"agentType":"agent","workspace":"acme"}`, "workspace"},
+		"in an update": {"PATCH", "/v1/workspaces/acme/keys/" + keyID, `{"nmae":"n"}`, "nmae"},
+		"given twice":  {"POST", "/v1/check", `{"agentType":"agent","agent_type":"data_agent"}`, "agent_type"},
+		"of a type":    {"POST", "/v1/check", `{"agentType":7}`, "agentType"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectError(t, send(handler, tt.method, tt.path, tt.body), 400, 3, tt.says)
+			if got := services.took(); got != nil {
+				t.Errorf("the service took %v", got)
+			}
+		})
+	}
+}
+
+func TestReportTakesEntriesOfANewerReplica(t *testing.T) {
+	handler, services := newGateway(t)
+	answer := send(handler, "POST", "/v1/report", `{"outcomes":[{"entry":{"id":"`+keyID+`","workspaceId":"acme","fieldToCome":{"a":[1]}},"status":200,"latencyMs":12.5}]}`)
+	want := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: &logsv1.RequestLog{Id: keyID, WorkspaceId: "acme"}, Status: 200, LatencyMs: 12.5}}}
+	if diff := cmp.Diff(want, services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
+		t.Errorf("%d %s (-want +got):\n%s", answer.Code, answer.Body, diff)
+	}
+}
+
+func TestEntryOfACheckCanBeSentBackAsItCame(t *testing.T) {
+	entry := &logsv1.RequestLog{
+		Id: keyID, Time: timestamppb.New(noon), WorkspaceId: "acme", KeyName: "né\"", Endpoint: "/a%00\\",
+		Proof: &logsv1.RequestLog_Signature{Signature: "s"},
+	}
+	text, err := newMarshaler().Marshal(entry)
+	must(t, err)
+	handler, services := newGateway(t)
+	answer := send(handler, "POST", "/v1/report", `{"outcomes":[{"entry":`+string(text)+`,"status":200}]}`)
+	want := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: entry, Status: 200}}}
+	if diff := cmp.Diff(want, services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
+		t.Errorf("%d %s (-want +got):\n%s", answer.Code, answer.Body, diff)
+	}
+}
+
+func TestQueryIsReadStrictly(t *testing.T) {
+	handler, services := newGateway(t)
+	path := "/v1/workspaces/acme/request-logs?"
+	full := &logsv1.ListRequestLogsRequest{
+		WorkspaceId: "acme", StatusClass: "4xx", KeyId: keyID, Endpoint: `/é%_\'`, ErrorCode: "expired",
+		StartTime: timestamppb.New(noon), PageSize: 7, PageToken: "t",
+	}
+	for name, query := range map[string]string{
+		"names of the contract": "status_class=4xx&key_id=" + keyID + "&endpoint=/%C3%A9%25_%5C%27&error_code=expired&start_time=2026-05-01T12:00:00Z&page_size=7&page_token=t",
+		"names of JSON":         "statusClass=4xx&keyId=" + keyID + "&endpoint=/%C3%A9%25_%5C%27&errorCode=expired&startTime=2026-05-01T12:00:00Z&pageSize=7&pageToken=t",
+	} {
+		answer := send(handler, "GET", path+query, "")
+		if diff := cmp.Diff(proto.Message(full), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
+			t.Errorf("%s: %d %s (-want +got):\n%s", name, answer.Code, answer.Body, diff)
+		}
+	}
+	for query, says := range map[string]string{
+		"status=4xx": "status: unknown query parameter", "statusclass=4xx": "statusclass", "endpoint.x=1": "endpoint.x",
+		"start_time.x=1": "start_time.x", "=1": "unknown query parameter", "page_size=many": "", "page_size=9999999999": "",
+		"start_time=yesterday": "", "status_class=4xx&status_class=5xx": "status_class",
+	} {
+		expectError(t, send(handler, "GET", path+query, ""), 400, 3, says)
+		if got := services.took(); got != nil {
+			t.Errorf("with the query %s the service took %v", query, got)
+		}
+	}
+}
+
+func TestUpdateChangesTheFieldsOfItsBodyWithoutAMask(t *testing.T) {
+	handler, services := newGateway(t)
+	for body, want := range map[string]struct {
+		key   string
+		paths []string
+	}{
+		`{"name":"n"}`:                          {`{"name":"n"}`, []string{"name"}},
+		`{"disabled":false}`:                    {`{}`, []string{"disabled"}},
+		`{"agentIds":["a"]}`:                    {`{"agentIds":["a"]}`, []string{"agent_ids"}},
+		`{"expireTime":null}`:                   {`{}`, []string{"expire_time"}},
+		`{"agent_ids":["a"]}`:                   {`{"agentIds":["a"]}`, []string{"agent_ids"}},
+		`{"scopes":["agent"]}`:                  {`{"scopes":["agent"]}`, []string{"scopes"}},
+		`{"allAgents":true}`:                    {`{"allAgents":true}`, []string{"all_agents"}},
+		`{"expireTime":"2027-01-01T00:00:00Z"}`: {`{"expireTime":"2027-01-01T00:00:00Z"}`, []string{"expire_time"}},
+	} {
+		key := &authv1.Key{}
+		must(t, protojson.Unmarshal([]byte(want.key), key))
+		answer := send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID, body)
+		request := &authv1.UpdateKeyRequest{
+			WorkspaceId: "acme", KeyId: keyID, Key: key, UpdateMask: &fieldmaskpb.FieldMask{Paths: want.paths},
+		}
+		if diff := cmp.Diff(proto.Message(request), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
+			t.Errorf("%s: %d %s (-want +got):\n%s", body, answer.Code, answer.Body, diff)
+		}
+	}
+}
+
+func TestMaskOfTheQueryGoesBeforeTheBody(t *testing.T) {
+	handler, services := newGateway(t)
+	send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID+"?update_mask=name,expire_time", `{"name":"n","disabled":true}`)
+	request, ok := services.took().(*authv1.UpdateKeyRequest)
+	if !ok {
+		t.Fatal("the service took nothing")
+	}
+	if diff := cmp.Diff([]string{"name", "expire_time"}, request.GetUpdateMask().GetPaths()); diff != "" {
+		t.Errorf("mask (-want +got):\n%s", diff)
+	}
+}
+
+func TestPathTellsWhoseKeyItIs(t *testing.T) {
+	handler, services := newGateway(t)
+	path := "/v1/workspaces/acme/keys/" + keyID + ":rotate"
+	want := &authv1.RotateKeyRequest{WorkspaceId: "acme", KeyId: keyID}
+	for _, body := range []string{`{}`, ``, `{"workspaceId":"globex","keyId":"x"}`} {
+		answer := send(handler, "POST", path, body)
+		if diff := cmp.Diff(proto.Message(want), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
+			t.Errorf("with the body %s: %d %s (-want +got):\n%s", body, answer.Code, answer.Body, diff)
+		}
+	}
+}

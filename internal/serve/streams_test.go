@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+)
+
+func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
+	w := newWorld(t, &keys{})
+	watch, err := grpc_health_v1.NewHealthClient(w.conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	must(t, err)
+	_, err = watch.Recv()
+	must(t, err)
+	reflection, err := grpc_reflection_v1.NewServerReflectionClient(w.conn).ServerReflectionInfo(t.Context())
+	must(t, err)
+	must(t, reflection.Send(&grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
+	}))
+	_, err = reflection.Recv()
+	must(t, err)
+	must(t, w.stop())
+	for err == nil {
+		_, err = watch.Recv() // first, perhaps, that the service is not serving any more
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ends with %v, want UNAVAILABLE", err)
+	}
+	if _, err := reflection.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the reflection ends with %v, want UNAVAILABLE", err)
+	}
+	if records := w.log.records(t); len(records) != 0 {
+		t.Errorf("the stop cut something off: %v", records)
+	}
+}
+
+func TestStopDoesNotWaitForASilentConnection(t *testing.T) {
+	server, err := NewGRPC(slog.New(slog.DiscardHandler))
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Run(ctx, listener) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Read(make([]byte, 1)) // the server's settings: it has accepted the connection
+	must(t, err)
+	began := time.Now()
+	cancel()
+	must(t, <-stopped)
+	if took := time.Since(began); took > 2*drainTime {
+		t.Errorf("the stop took %v", took)
+	}
+}

@@ -1,0 +1,82 @@
+package logsvc
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// sound is a row that keeps every rule.
+func sound() *logsv1.RequestLog {
+	return &logsv1.RequestLog{
+		Id: "01890a5d-ac96-774b-bcce-b302099a8057", WorkspaceId: "acme", KeyId: "01890a5d-ac96-774b-bcce-b302099a8057",
+		KeyName: "name", KeyLast4: "x7Qz", AgentType: "agent", AgentId: "a1", Method: "GET", Endpoint: "/v1", Status: 200, LatencyMs: 1,
+	}
+}
+
+func TestTheRulesByHandAreThoseOfTheContract(t *testing.T) {
+	contract, err := protovalidate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{
+		"", "a", "_", "-", "A", "é", "_unattributed", "a b", "a-b_c", "0", "-a", "agent", "expired", "expires", "x7Qz", "x7Qzé", "ééééé",
+		strings.Repeat("a", 32), strings.Repeat("a", 33), strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 65),
+		strings.Repeat("é", 100), strings.Repeat("é", 101), strings.Repeat("é", 255), strings.Repeat("é", 256),
+		strings.Repeat("a", 2048), strings.Repeat("a", 2049), strings.Repeat("é", 1025),
+		"01890a5d-ac96-774b-bcce-b302099a8057", "01890A5D-AC96-774B-BCCE-B302099A8057", "01890a5dac96774bbcceb302099a8057",
+		"{01890a5d-ac96-774b-bcce-b302099a8057}", "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a805g",
+		"01890a5d_ac96_774b_bcce_b302099a8057",
+	}
+	tried, refused := 0, 0
+	hold := func(field string, row *logsv1.RequestLog) {
+		t.Helper()
+		_, byHand := parse(row)
+		byContract := contract.Validate(row)
+		if (byHand == nil) != (byContract == nil) {
+			t.Errorf("%s of %v: by hand %v, by the contract %v", field, row, byHand, byContract)
+		}
+		tried++
+		if byHand != nil {
+			refused++
+		}
+	}
+	set := map[string]func(*logsv1.RequestLog, string){
+		"id":           func(r *logsv1.RequestLog, s string) { r.Id = s },
+		"workspace_id": func(r *logsv1.RequestLog, s string) { r.WorkspaceId = s },
+		"key_id":       func(r *logsv1.RequestLog, s string) { r.KeyId = s },
+		"key_name":     func(r *logsv1.RequestLog, s string) { r.KeyName = s },
+		"key_last4":    func(r *logsv1.RequestLog, s string) { r.KeyLast4 = s },
+		"agent_type":   func(r *logsv1.RequestLog, s string) { r.AgentType = s },
+		"agent_id":     func(r *logsv1.RequestLog, s string) { r.AgentId = s },
+		"method":       func(r *logsv1.RequestLog, s string) { r.Method = s },
+		"endpoint":     func(r *logsv1.RequestLog, s string) { r.Endpoint = s },
+		"error_code":   func(r *logsv1.RequestLog, s string) { r.ErrorCode = s },
+		"signature":    func(r *logsv1.RequestLog, s string) { r.Proof = &logsv1.RequestLog_Signature{Signature: s} },
+	}
+	for field, put := range set {
+		for _, text := range texts {
+			row := proto.CloneOf(sound())
+			put(row, text)
+			hold(field, row)
+		}
+	}
+	for _, status := range []int32{-1, 0, 1, 99, 100, 200, 599, 600, math.MaxInt32} {
+		row := sound()
+		row.Status = status
+		hold("status", row)
+	}
+	for _, latency := range []float64{-1, -0.0001, 0, 0.001, 86_400_000, 86_400_000.1, math.Inf(1), math.Inf(-1), math.NaN()} {
+		row := sound()
+		row.LatencyMs = latency
+		hold("latency_ms", row)
+	}
+	if refused == 0 || refused == tried {
+		t.Errorf("%d of %d rows refused: the test tells nothing apart", refused, tried)
+	}
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// ahead is how many days from today are made before they come: rows may be a day in the future.
+	ahead = 2
+	// keepEvery is how often the layout is looked after. An hour's endpoints are indexed when the hour is over, so
+	// that what a search has to walk without an index is about an hour of rows.
+	keepEvery = time.Hour
+	// settle is how long after an hour's end its index is made: by then most of its rows have arrived.
+	settle = 2 * time.Minute
+)
+
+// Keep looks after the layout until ctx ends: it makes days ahead and indexes endpoints. Failures are handed to failed.
+func (s *Store) Keep(ctx context.Context, failed func(error)) {
+	for {
+		if err := s.Upkeep(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+		now := s.now()
+		timer := time.NewTimer(now.Truncate(keepEvery).Add(keepEvery + settle).Sub(now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// Upkeep makes the days ahead, and the trigram indexes of all hours that are over. It leaves the indexes to another
+// replica that is at it already.
+func (s *Store) Upkeep(ctx context.Context) error {
+	if err := s.makeAhead(ctx); err != nil {
+		return err
+	}
+	defer s.indexes.forget()
+	return s.withLayout(ctx, func(conn *pgxpool.Conn) error {
+		days, err := storedDays(ctx, conn)
+		if err != nil {
+			return err
+		}
+		indexes, err := trigramIndexes(ctx, conn)
+		if err != nil {
+			return err
+		}
+		for _, d := range days {
+			to := indexable(d.day, s.now().Add(-settle))
+			if d.detaching || !to.After(d.start()) || indexed(indexes, d.day, to) {
+				continue
+			}
+			if err := index(ctx, conn, d.day, to, indexes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// indexed tells whether a day has its one index, up to this moment.
+func indexed(indexes []trigramIndex, d day, to time.Time) bool {
+	for _, x := range indexes {
+		if x.day == d && x.valid && x.end().Equal(to) {
+			return true
+		}
+	}
+	return false
+}
+
+// makeAhead makes the days that rows may be of from now on.
+func (s *Store) makeAhead(ctx context.Context) error {
+	today := dayOf(s.now())
+	for d := today - 1; d <= today+ahead; d++ {
+		if err := s.make(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// indexable is the moment up to which a day can be indexed: the last full hour, at most the day's end.
+func indexable(d day, now time.Time) time.Time {
+	if to := now.UTC().Truncate(time.Hour); to.Before(d.end()) {
+		return to
+	}
+	return d.end()
+}

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/keytrail/keytrail/internal/pgdb"
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// upsert stores a batch in one statement. The arrays are unnested in the select list: in FROM they would be
+// written to a temporary file first.
+const upsert = `
+	INSERT INTO request_logs AS t
+		(id, latency_us, key_ref, hour, status, workspace_id, agent_type, agent_id, method, error_code, endpoint)
+	SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::smallint[]),
+		unnest($5::smallint[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
+		unnest($10::text[]), unnest($11::text[])
+	ON CONFLICT (workspace_id, id) DO UPDATE
+		SET status = excluded.status, error_code = excluded.error_code, latency_us = excluded.latency_us
+		WHERE t.status = 0 AND excluded.status <> 0`
+
+// Record implements logsvc.Store.
+func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	folded := fold(entries)
+	err := s.record(ctx, folded)
+	if noPartition(err) {
+		// Another replica, or an earlier call, has dropped a day that was known here.
+		s.days.forget()
+		err = s.record(ctx, folded)
+	}
+	if err != nil {
+		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
+	}
+	return nil
+}
+
+func (s *Store) record(ctx context.Context, entries []*logsvc.Entry) error {
+	for _, d := range s.days.missing(entries) {
+		if err := s.make(ctx, d); err != nil {
+			return err
+		}
+	}
+	today := dayOf(s.now())
+	refs, fresh := s.snapshots.resolve(entries, today)
+	// The statements of a batch are one transaction.
+	batch := &pgx.Batch{}
+	queueSnapshots(batch, fresh, today)
+	batch.Queue(upsert, columnsOf(entries, refs)...)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	s.snapshots.stored(fresh, today)
+	return nil
+}
+
+// noPartition tells that the day of a row has no partition.
+func noPartition(err error) bool { return isCode(err, "23514") } // check_violation
+
+// columnsOf turns entries into one array a column, in the order of upsert.
+func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
+	type entry = *logsvc.Entry
+	return []any{
+		column(entries, func(e entry) pgtype.UUID { return pgUUID(e.ID) }),
+		column(entries, func(e entry) int64 { return e.Latency.Microseconds() }),
+		refs,
+		column(entries, func(e entry) int16 { return hourOf(e.ID) }),
+		column(entries, func(e entry) int16 { return int16(e.Status) }),
+		column(entries, func(e entry) string { return e.WorkspaceID }),
+		column(entries, func(e entry) string { return e.AgentType }),
+		column(entries, func(e entry) string { return e.AgentID }),
+		column(entries, func(e entry) string { return e.Method }),
+		column(entries, func(e entry) string { return e.ErrorCode }),
+		column(entries, func(e entry) string { return e.Endpoint }),
+	}
+}
+
+// column gathers one value of each row.
+func column[Row, Value any](rows []Row, value func(Row) Value) pgtype.FlatArray[Value] {
+	values := make(pgtype.FlatArray[Value], len(rows))
+	for i := range rows {
+		values[i] = value(rows[i])
+	}
+	return values
+}
+
+func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
+
+// hourOf is the hour of the UTC day of an id.
+func hourOf(id uuid.UUID) int16 { return int16(uuid7.Time(id).Hour()) }
+
+// fold sorts the batch by (workspace, id), the order in which every replica takes its locks, and makes one entry of
+// those of one id, as the store would: one statement cannot touch a row twice.
+func fold(entries []logsvc.Entry) []*logsvc.Entry {
+	sorted := make([]*logsvc.Entry, len(entries))
+	for i := range entries {
+		sorted[i] = &entries[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *logsvc.Entry) int {
+		return cmp.Or(strings.Compare(a.WorkspaceID, b.WorkspaceID), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	folded := sorted[:0]
+	for _, e := range sorted {
+		last := len(folded) - 1
+		if last < 0 || folded[last].ID != e.ID || folded[last].WorkspaceID != e.WorkspaceID {
+			folded = append(folded, e)
+			continue
+		}
+		if !folded[last].Finished() && e.Finished() {
+			merged := *folded[last]
+			merged.Status, merged.ErrorCode, merged.Latency = e.Status, e.ErrorCode, e.Latency
+			folded[last] = &merged
+		}
+	}
+	return folded
+}

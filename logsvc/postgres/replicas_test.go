@@ -1,0 +1,273 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/postgres"
+)
+
+const day = 24 * time.Hour
+
+// rows makes finished entries of one workspace, one a millisecond from a time on.
+func rows(workspace string, from time.Time, n int) []logsvc.Entry {
+	entries := make([]logsvc.Entry, n)
+	for i := range entries {
+		entries[i] = logsvc.Entry{
+			ID: uuid7.New(from.Add(time.Duration(i) * time.Millisecond)), WorkspaceID: workspace,
+			KeyID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), KeyName: "k", KeyLast4: "x7Qz",
+			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond,
+		}
+	}
+	return entries
+}
+
+// all walks a workspace to its end.
+func all(t *testing.T, store logsvc.Store, workspace string, filter logsvc.Filter) []logsvc.Entry {
+	t.Helper()
+	var found []logsvc.Entry
+	to := uuid.Max
+	for to != uuid.Nil {
+		page, err := store.List(t.Context(), logsvc.Query{WorkspaceID: workspace, Filter: filter, Range: logsvc.Range{To: to}, Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, page.Entries...)
+		to = page.SearchedTo
+	}
+	return found
+}
+
+// newestFirst is the order of a list.
+func newestFirst(entries []logsvc.Entry) []logsvc.Entry {
+	sorted := slices.Clone(entries)
+	slices.SortFunc(sorted, func(a, b logsvc.Entry) int { return slices.Compare(b.ID[:], a.ID[:]) })
+	return sorted
+}
+
+func TestABatchSentTwiceInTwoReplicasAndReorderedIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t, migrate)
+	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now)}
+	batch := rows("acme", time.Now().Add(-time.Minute), 2000)
+	progress := slices.Clone(batch)
+	for i := range progress {
+		progress[i].Status, progress[i].Latency = 0, 0
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	for i := range 12 {
+		send := slices.Clone([][]logsvc.Entry{batch, progress}[i%2])
+		random := rand.New(rand.NewPCG(uint64(i), 1))
+		random.Shuffle(len(send), func(a, b int) { send[a], send[b] = send[b], send[a] })
+		group.Go(func() error { return replicas[i/2%2].Record(ctx, send) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(newestFirst(batch), all(t, replicas[0], "acme", logsvc.Filter{})); diff != "" {
+		t.Errorf("stored (-sent +found):\n%s", diff)
+	}
+}
+
+func TestTwoReplicasMakeAndDropTheSameDaysAtOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t, migrate)
+	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now), open(t, url, time.Now)}
+	now := time.Now().Truncate(time.Millisecond)
+	group, ctx := errgroup.WithContext(t.Context())
+	for _, store := range replicas {
+		group.Go(func() error {
+			for back := 12; back >= 0; back-- {
+				at := now.Add(-time.Duration(back) * day)
+				if err := store.Record(ctx, rows("acme", at, 3)); err != nil {
+					return fmt.Errorf("record: %w", err)
+				}
+				if err := store.Expire(ctx, uuid7.First(at.Add(-2*day))); err != nil {
+					return fmt.Errorf("expire: %w", err)
+				}
+				if _, err := store.List(ctx, logsvc.Query{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Limit: 100}); err != nil {
+					return fmt.Errorf("list: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	// The last Expire may have been left to a replica that had begun earlier.
+	if err := replicas[0].Expire(t.Context(), uuid7.First(now.Add(-2*day))); err != nil {
+		t.Fatal(err)
+	}
+	kept := all(t, replicas[0], "acme", logsvc.Filter{})
+	if oldest := kept[len(kept)-1].Time(); oldest.Before(now.Add(-3 * day)) {
+		t.Errorf("a row of %v is still there", oldest)
+	}
+	young := 0
+	for _, e := range kept {
+		if !e.Time().Before(now.Add(-2 * day)) {
+			young++
+		}
+	}
+	if want := 3 * 3 * 3; young != want {
+		t.Errorf("%d rows of the last two days, want %d", young, want)
+	}
+}
+
+func TestAReplicaWhoseClockIsAheadOrBehindStoresItsRows(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.Database(t, migrate), time.Now)
+	for name, at := range map[string]time.Time{
+		"ten-minutes-ahead": time.Now().Add(10 * time.Minute), "a-day-ahead": time.Now().Add(day - time.Minute),
+		"a-day-behind": time.Now().Add(-day), "29-days-behind": time.Now().Add(-29 * day),
+	} {
+		batch := rows(name, at, 5)
+		if err := store.Record(t.Context(), batch); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(newestFirst(batch), all(t, store, name, logsvc.Filter{})); diff != "" {
+			t.Errorf("%s (-sent +found):\n%s", name, diff)
+		}
+	}
+}
+
+func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
+	t.Parallel()
+	// Noon, so that the day has hours that are over and hours that are not.
+	noon := time.Now().UTC().Truncate(day).Add(12*time.Hour + 30*time.Minute)
+	var ahead atomic.Int64
+	store := open(t, pgtest.Database(t, migrate), func() time.Time { return noon.Add(time.Duration(ahead.Load())) })
+	var sent []logsvc.Entry
+	for _, at := range []time.Time{noon.Add(-day), noon.Add(-5 * time.Hour), noon.Add(-time.Minute)} {
+		sent = append(sent, rows("acme", at, 3000)...)
+	}
+	sent[4000].Endpoint, sent[8000].Endpoint, sent[100].Endpoint = "/v1/Needle%1_", "/v1/neeDLE%1_", "/v1/NEEDLE%1_"
+	want := newestFirst([]logsvc.Entry{sent[4000], sent[8000], sent[100]})
+	record := func(entries []logsvc.Entry) {
+		t.Helper()
+		for chunk := range slices.Chunk(entries, 3000) {
+			if err := store.Record(t.Context(), chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	find := func(when string) {
+		t.Helper()
+		if diff := cmp.Diff(want, all(t, store, "acme", logsvc.Filter{Endpoint: "needle%1_"})); diff != "" {
+			t.Errorf("%s (-want +found):\n%s", when, diff)
+		}
+		if found := all(t, store, "acme", logsvc.Filter{Endpoint: "nowhere"}); len(found) != 0 {
+			t.Errorf("%s: found %v", when, found)
+		}
+	}
+	record(sent)
+	find("before the first index")
+	for hour := range 3 {
+		ahead.Store(int64(hour) * int64(time.Hour))
+		if err := store.Upkeep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		find(fmt.Sprintf("%d hours later", hour))
+		late := rows("acme", noon.Add(-6*time.Hour), 1)
+		late[0].Endpoint = fmt.Sprintf("/late/needle%%1_/%d", hour)
+		record(late)
+		want = newestFirst(append(want, late...))
+		find("with a late row")
+	}
+}
+
+func TestPostgresRestartedUnderLoadLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Private(t)
+	url := server.URL("postgres")
+	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now)}
+	var mu sync.Mutex
+	var acknowledged []logsvc.Entry
+	ctx, stop := context.WithCancel(t.Context())
+	var senders sync.WaitGroup
+	for i := range 4 {
+		senders.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				batch := rows("acme", time.Now(), 50)
+				// As the trail does: again and again, until it is acknowledged.
+				for ctx.Err() == nil && replicas[i%2].Record(ctx, batch) != nil {
+				}
+				if ctx.Err() == nil {
+					mu.Lock()
+					acknowledged = append(acknowledged, batch...)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	grown := func() {
+		t.Helper()
+		mu.Lock()
+		before := len(acknowledged)
+		mu.Unlock()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.After(30 * time.Second); ; {
+			select {
+			case <-deadline:
+				t.Fatal("nothing is acknowledged any more")
+			case <-tick.C:
+			}
+			mu.Lock()
+			done := len(acknowledged) > before+500
+			mu.Unlock()
+			if done {
+				return
+			}
+		}
+	}
+	grown()
+	for _, mode := range []pgserver.Mode{pgserver.Immediate, pgserver.Fast} {
+		if err := server.Restart(t.Context(), mode); err != nil {
+			t.Fatal(err)
+		}
+		grown()
+	}
+	stop()
+	senders.Wait()
+	found := map[uuid.UUID]int{}
+	for _, e := range all(t, replicas[0], "acme", logsvc.Filter{}) {
+		found[e.ID]++
+	}
+	for _, e := range acknowledged {
+		if found[e.ID] != 1 {
+			t.Fatalf("row %v was acknowledged and is there %d times", e.ID, found[e.ID])
+		}
+	}
+}
+
+func TestAPurgeThatIsCutOffGoesOn(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.Database(t, migrate), time.Now)
+	if err := store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)); err != nil {
+		t.Fatal(err)
+	}
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := store.Purge(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {
+		t.Errorf("a purge with a cancelled context: %v", err)
+	}
+	if n, err := store.Purge(t.Context(), "acme", uuid.Max); err != nil || n != 100 {
+		t.Errorf("purged %d, %v", n, err)
+	}
+}

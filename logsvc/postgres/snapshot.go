@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// snapshot is what a row shows of its key.
+type snapshot struct {
+	workspaceID string
+	keyID       uuid.UUID
+	name, last4 string
+}
+
+func snapshotOf(e *logsvc.Entry) snapshot {
+	return snapshot{workspaceID: e.WorkspaceID, keyID: e.KeyID, name: e.KeyName, last4: e.KeyLast4}
+}
+
+// none tells that no key was proved.
+func (s snapshot) none() bool { return s.keyID == uuid.Nil && s.name == "" && s.last4 == "" }
+
+// ref is what rows refer to a snapshot by: 63 bits of its SHA-256. Two snapshots of one workspace would have to
+// number in the billions before two of them were likely to share one. 0 is no key.
+func (s snapshot) ref() int64 {
+	if s.none() {
+		return 0
+	}
+	hash := sha256.New()
+	hash.Write(s.keyID[:])
+	// Names hold no NUL.
+	hash.Write([]byte(s.workspaceID + "\x00" + s.name + "\x00" + s.last4))
+	return int64(binary.BigEndian.Uint64(hash.Sum(nil))>>1 | 1)
+}
+
+// maxKnownSnapshots bounds the memory of knownSnapshots, to about 50 MB.
+const maxKnownSnapshots = 200_000
+
+// knownSnapshots remembers the references of snapshots that are stored with today as the day of their last use, so
+// that a batch seldom needs to store one. It forgets them at midnight: a snapshot may be dropped once it has not
+// been used for as long as rows are kept.
+type knownSnapshots struct {
+	mu   sync.Mutex
+	on   day
+	refs map[snapshot]int64
+}
+
+func newKnownSnapshots() *knownSnapshots { return &knownSnapshots{refs: map[snapshot]int64{}} }
+
+// resolve answers the references of the entries, and the snapshots that have to be stored before them.
+func (k *knownSnapshots) resolve(entries []*logsvc.Entry, today day) (refs []int64, fresh map[snapshot]int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.on != today || len(k.refs) > maxKnownSnapshots {
+		k.on = today
+		clear(k.refs)
+	}
+	refs, fresh = make([]int64, len(entries)), map[snapshot]int64{}
+	for i := range entries {
+		snap := snapshotOf(entries[i])
+		if snap.none() {
+			continue
+		}
+		ref, known := k.refs[snap]
+		if !known {
+			ref = snap.ref()
+			fresh[snap] = ref
+		}
+		refs[i] = ref
+	}
+	return refs, fresh
+}
+
+// stored takes note of snapshots whose transaction has been committed.
+func (k *knownSnapshots) stored(fresh map[snapshot]int64, on day) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for snap, ref := range fresh {
+		if on == k.on {
+			k.refs[snap] = ref
+		}
+	}
+}
+
+const storeSnapshots = `
+	INSERT INTO request_log_keys AS k (workspace_id, key_ref, used_on, key_id, key_name, key_last4)
+	SELECT w, r, $1, i, n, l FROM unnest($2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::text[]) u(w, r, i, n, l)
+	ON CONFLICT (workspace_id, key_ref) DO UPDATE SET used_on = excluded.used_on WHERE k.used_on < excluded.used_on`
+
+// queueSnapshots stores the fresh ones, in one order on every replica, so that two never wait for each other.
+func queueSnapshots(batch *pgx.Batch, fresh map[snapshot]int64, today day) {
+	if len(fresh) == 0 {
+		return
+	}
+	sorted := make([]snapshot, 0, len(fresh))
+	for snap := range fresh {
+		sorted = append(sorted, snap)
+	}
+	slices.SortFunc(sorted, func(a, b snapshot) int {
+		return cmp.Or(strings.Compare(a.workspaceID, b.workspaceID), cmp.Compare(fresh[a], fresh[b]))
+	})
+	batch.Queue(storeSnapshots, today.start(),
+		column(sorted, func(s snapshot) string { return s.workspaceID }),
+		column(sorted, func(s snapshot) int64 { return fresh[s] }),
+		column(sorted, func(s snapshot) pgtype.UUID { return pgUUID(s.keyID) }),
+		column(sorted, func(s snapshot) string { return s.name }),
+		column(sorted, func(s snapshot) string { return s.last4 }))
+}

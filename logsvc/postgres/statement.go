@@ -1,0 +1,190 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// statement is SQL that grows with its arguments. Its text depends on the kind of search alone, so that every
+// connection plans it once.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// arg adds an argument and answers its place holder.
+func (st *statement) arg(value any) string {
+	st.args = append(st.args, value)
+	return fmt.Sprintf("$%d", len(st.args))
+}
+
+const columns = `t.id, t.latency_us, t.key_ref, t.status, t.agent_type, t.agent_id, t.method, t.error_code, t.endpoint`
+
+// withKeys completes the rows of inner by their snapshots, newest first.
+func (st *statement) withKeys(workspace, inner string) *statement {
+	st.sql = `SELECT ` + columns + `, k.key_id, coalesce(k.key_name, ''), coalesce(k.key_last4, '')
+		FROM (` + inner + `) t
+		LEFT JOIN request_log_keys k ON k.workspace_id = ` + workspace + ` AND k.key_ref = t.key_ref
+		ORDER BY t.id DESC`
+	return st
+}
+
+// direct selects the newest matches of a segment along the index that fits the filter best: endpoints along the
+// primary key, error codes along the denied calls, keys and status classes along indexes of their own.
+func (on *search) direct(seg segment, limit int) *statement {
+	filter := on.query.Filter
+	st := &statement{}
+	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
+	from := "SELECT " + columns + " FROM " + seg.table() + " t WHERE t.workspace_id = " + workspace + on.within(st, seg)
+	switch {
+	case filter.Endpoint != "":
+		return st.withKeys(workspace, from+on.matching(st)+newest(most))
+	case filter.ErrorCode != "":
+		// The literal lets the planner see that the partial index has all of them.
+		return st.withKeys(workspace, from+" AND t.error_code <> ''"+on.matching(st)+newest(most))
+	case on.refs != nil:
+		return on.perKey(st, seg, workspace, from, most)
+	}
+	return st.withKeys(workspace, from+on.ofClass(st)+newest(most))
+}
+
+// perKey asks for each snapshot of the key by itself and merges the answers.
+func (on *search) perKey(st *statement, seg segment, workspace, from, most string) *statement {
+	from += " AND t.key_ref = r.ref" + on.ofClass(st)
+	if on.query.Filter.StatusClass >= 4 {
+		from += newest(most)
+	} else {
+		from += " AND t.hour <= " + st.arg(lastHour(seg)) + " ORDER BY t.hour DESC, t.id DESC LIMIT " + most
+	}
+	return st.withKeys(workspace, `SELECT t.* FROM unnest(`+st.arg(on.refs)+`::bigint[]) r(ref)
+		CROSS JOIN LATERAL (`+from+`) t`+newest(most))
+}
+
+// byTrigrams selects the newest matches of an indexed segment by its trigram index. MATERIALIZED keeps the planner
+// from walking another index instead.
+func (on *search) byTrigrams(seg segment, limit int) *statement {
+	st := &statement{}
+	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
+	st.withKeys(workspace, "SELECT "+columns+" FROM candidates t WHERE t.workspace_id = "+workspace+
+		on.within(st, seg)+on.matching(st)+newest(most))
+	// The bound belongs to the condition of the index itself, so it has to be a literal.
+	st.sql = `WITH candidates AS MATERIALIZED (
+			SELECT t.workspace_id, ` + columns + ` FROM ` + seg.table() + ` t
+			WHERE t.endpoint ILIKE ` + st.arg(like(telling(on.query.Filter.Endpoint))) + `
+			AND t.id < '` + bound(seg.indexedTo).String() + `'
+		) ` + st.sql
+	return st
+}
+
+func newest(most string) string { return " ORDER BY t.id DESC LIMIT " + most }
+
+func (on *search) within(st *statement, seg segment) string {
+	return " AND t.id >= " + st.arg(pgUUID(seg.ids.From)) + " AND t.id < " + st.arg(pgUUID(seg.ids.To))
+}
+
+// matching is the whole filter.
+func (on *search) matching(st *statement) (where string) {
+	filter := on.query.Filter
+	if filter.StatusClass != 0 {
+		where += " AND t.status / 100 = " + st.arg(filter.StatusClass)
+	}
+	if on.refs != nil {
+		where += " AND t.key_ref = ANY(" + st.arg(on.refs) + "::bigint[])"
+	}
+	if filter.ErrorCode != "" {
+		where += " AND t.error_code = " + st.arg(filter.ErrorCode)
+	}
+	if filter.Endpoint != "" {
+		where += " AND strpos(lower(t.endpoint), " + st.arg(lowerASCII(filter.Endpoint)) + ") > 0"
+	}
+	return where
+}
+
+// ofClass is the status class, said so that the planner sees which partial index has all of it.
+func (on *search) ofClass(st *statement) string {
+	class := on.query.Filter.StatusClass
+	if class == 0 {
+		return ""
+	}
+	where := " AND t.status / 100 = " + st.arg(class)
+	if class >= 4 {
+		where += " AND t.status >= 400"
+	}
+	return where
+}
+
+// lastHour is the hour of the newest ids of a segment.
+func lastHour(seg segment) int16 {
+	if to := uuid7.Time(seg.ids.To); to.Before(seg.end()) {
+		return int16(to.Hour())
+	}
+	return 23
+}
+
+// scanEntry reads the rows of withKeys.
+func scanEntry(workspaceID string) pgx.RowToFunc[logsvc.Entry] {
+	return func(row pgx.CollectableRow) (logsvc.Entry, error) {
+		e := logsvc.Entry{WorkspaceID: workspaceID}
+		var id, keyID pgtype.UUID
+		var micros, ref int64
+		err := row.Scan(&id, &micros, &ref, &e.Status, &e.AgentType, &e.AgentID, &e.Method, &e.ErrorCode, &e.Endpoint,
+			&keyID, &e.KeyName, &e.KeyLast4)
+		e.ID, e.KeyID = uuid.UUID(id.Bytes), uuid.UUID(keyID.Bytes)
+		e.Latency = time.Duration(micros) * time.Microsecond
+		return e, err
+	}
+}
+
+// like is the pattern of a literal substring.
+func like(text string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// trigram is the least length of a text that the trigram index can look for.
+const trigram = 3
+
+// mostTelling is how long a part of a text the trigram index is asked for: each further trigram costs a list of
+// rows to read, and a few tell most.
+const mostTelling = 6
+
+// telling is the part of a text that fewest endpoints are likely to have: that with the most digits, which ids are
+// made of, then letters; the last of equals.
+func telling(text string) string {
+	best, at := -1, 0
+	for i := 0; i+mostTelling <= len(text); i++ {
+		worth := 0
+		for _, c := range []byte(text[i : i+mostTelling]) {
+			switch {
+			case '0' <= c && c <= '9':
+				worth += 3
+			case 'a' <= c|0x20 && c|0x20 <= 'z':
+				worth++
+			}
+		}
+		if worth >= best {
+			best, at = worth, i
+		}
+	}
+	if best < 0 || !utf8.ValidString(text[at:at+mostTelling]) {
+		return text
+	}
+	return text[at : at+mostTelling]
+}
+
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
+}

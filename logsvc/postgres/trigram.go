@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The endpoints of a day are indexed by trigrams hour by hour: each index covers the day from its start to a full
+// hour, and takes the place of the one before. While rows come in fast they meet no such index, which costs more
+// than all others together; a search walks at most the hour or so that has none yet.
+
+// endpointIndex is the name of the trigram index over the day's first hours, up to 24.
+func (d day) endpointIndex(hours int) string {
+	return fmt.Sprintf("%s_endpoint_%02d", d.table(), hours)
+}
+
+// endpointIndexName splits endpointIndex: the table and the hours.
+const endpointIndexName = `^(request_logs_\d{8})_endpoint_(\d\d)$`
+
+// trigramIndex is one such index; an attempt that was broken off leaves one that is not valid.
+type trigramIndex struct {
+	name  string
+	day   day
+	hours int
+	valid bool
+}
+
+// trigramIndexes reads all of them.
+func trigramIndexes(ctx context.Context, db querier) ([]trigramIndex, error) {
+	rows, err := db.Query(ctx, `
+		SELECT x.relname, name[1], name[2], n.indisvalid
+		FROM pg_class parent
+		JOIN pg_class x ON x.relnamespace = parent.relnamespace AND x.relkind = 'i'
+		CROSS JOIN LATERAL regexp_match(x.relname, $1) name
+		JOIN pg_index n ON n.indexrelid = x.oid
+		WHERE parent.oid = 'request_logs'::regclass AND name IS NOT NULL`, endpointIndexName)
+	if err != nil {
+		return nil, fmt.Errorf("read the trigram indexes: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (x trigramIndex, err error) {
+		var table, hours string
+		if err := row.Scan(&x.name, &table, &hours, &x.valid); err != nil {
+			return trigramIndex{}, err
+		}
+		if x.day, err = parseTable(table); err != nil {
+			return trigramIndex{}, err
+		}
+		x.hours, err = strconv.Atoi(hours)
+		return x, err
+	})
+}
+
+// trustIndexes is how long a search may rely on what was read of the trigram indexes. Where one has been replaced
+// meanwhile the new one serves as well, for it covers more.
+const trustIndexes = time.Minute
+
+// knownIndexes remembers up to when each day is indexed.
+type knownIndexes struct {
+	mu   sync.Mutex
+	read time.Time
+	to   map[day]time.Time
+}
+
+// forget makes the next search read them again.
+func (k *knownIndexes) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.read = time.Time{}
+}
+
+// ends answers up to when each day is indexed.
+func (k *knownIndexes) ends(ctx context.Context, db querier) (map[day]time.Time, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Since(k.read) < trustIndexes {
+		return k.to, nil
+	}
+	indexes, err := trigramIndexes(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	to := make(map[day]time.Time, len(indexes))
+	for _, x := range indexes {
+		if end := x.end(); x.valid && end.After(to[x.day]) {
+			to[x.day] = end
+		}
+	}
+	k.read, k.to = time.Now(), to
+	return to, nil
+}
+
+func (x trigramIndex) end() time.Time { return x.day.start().Add(time.Duration(x.hours) * time.Hour) }
+
+// index makes the trigram index of the day up to a moment and then drops the shorter ones. A day that is over is also
+// repacked: many workspaces at once fill its primary key badly, and it shrinks by two fifths.
+func index(ctx context.Context, conn *pgxpool.Conn, d day, to time.Time, old []trigramIndex) error {
+	name := d.endpointIndex(int(to.Sub(d.start()) / time.Hour))
+	statements := []string{
+		"SET maintenance_work_mem = '256MB'",
+		// What is left of an attempt that was broken off is of no use.
+		"DROP INDEX CONCURRENTLY IF EXISTS " + name,
+		fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON %s USING gin (endpoint gin_trgm_ops) WHERE id < '%s'", name, d.table(), bound(to)),
+	}
+	for _, x := range old {
+		if x.day == d && x.name != name {
+			statements = append(statements, "DROP INDEX CONCURRENTLY IF EXISTS "+x.name)
+		}
+	}
+	if to.Equal(d.end()) {
+		statements = append(statements, "REINDEX INDEX CONCURRENTLY "+d.table()+"_pkey", "VACUUM (FREEZE, ANALYZE) "+d.table())
+	}
+	for _, sql := range append(statements, "RESET maintenance_work_mem") {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("index the endpoints of %s: %w", d.table(), err)
+		}
+	}
+	return nil
+}
