@@ -26,16 +26,16 @@ func NewKeyring(store Store, now func() time.Time) *Keyring {
 	return &Keyring{store: store, now: now, index: newIndex()}
 }
 
-// find answers the key and the secret with this digest. Callers must not change them.
+// find answers the key and the secret with this digest.
 func (r *Keyring) find(digest Digest) (proof, bool) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.index.find(digest)
+	key, secret := r.index.find(digest)
+	r.mu.RUnlock()
+	if key == nil {
+		return proof{}, false
+	}
+	return key.proof(secret), true
 }
-
-// batchSize is how many changes are applied under one lock: enough that the lock costs nothing, few enough that a
-// check waits for microseconds.
-const batchSize = 256
 
 // Refresh applies what has changed in the store since the last one. When it answers nil, every change that was
 // committed before the call is in force. What was applied before an error stays, and the next one goes on from there.
@@ -43,16 +43,9 @@ func (r *Keyring) Refresh(ctx context.Context) error {
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
 	began, since := r.now(), r.seen()
-	words, batch := newInterner(), make([]Change, 0, batchSize)
-	err := r.store.Changes(ctx, since, func(c Change) error {
-		words.share(&c.Key)
-		if batch = append(batch, c); len(batch) == batchSize {
-			r.apply(batch...)
-			batch = batch[:0]
-		}
-		return nil
-	})
-	r.apply(batch...)
+	b := batch{ring: r, holder: newHolder()}
+	err := r.store.Changes(ctx, since, b.add)
+	b.apply()
 	if err != nil {
 		return fmt.Errorf("read the changes of keys after revision %d: %w", since, err)
 	}
@@ -67,19 +60,6 @@ func (r *Keyring) seen() Revision {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.revision
-}
-
-// apply puts changes in force, by ascending revision.
-func (r *Keyring) apply(changes ...Change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range changes {
-		r.revision = c.Revision
-		r.index.remove(c.Key.ID)
-		if !c.Deleted {
-			r.index.add(c.Key)
-		}
-	}
 }
 
 // Staleness is how long ago the keyring last knew everything that the store knows. Before the first refresh it is

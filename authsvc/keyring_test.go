@@ -16,14 +16,14 @@ func TestKeyringTellsDigestsOfOneBucketApart(t *testing.T) {
 			t.Fatalf("digest %d is in another bucket", i)
 		}
 		keys[i] = Key{ID: uuid.New(), Secrets: []Secret{{Digest: digest}}}
-		ring.apply(Change{Revision: Revision(i + 1), Key: keys[i]})
+		apply(ring, Change{Revision: Revision(i + 1), Key: keys[i]})
 	}
 	expectFound(t, ring, digests[0], keys[0].ID)
 	expectFound(t, ring, digests[1], keys[1].ID)
 	expectFound(t, ring, digests[2], keys[2].ID)
 	expectFound(t, ring, Digest{0: 1}, uuid.Nil)
 
-	ring.apply(Change{Revision: 4, Key: Key{ID: keys[1].ID}, Deleted: true})
+	apply(ring, Change{Revision: 4, Key: Key{ID: keys[1].ID}, Deleted: true})
 	expectFound(t, ring, digests[0], keys[0].ID)
 	expectFound(t, ring, digests[1], uuid.Nil)
 	expectFound(t, ring, digests[2], keys[2].ID)
@@ -32,20 +32,26 @@ func TestKeyringTellsDigestsOfOneBucketApart(t *testing.T) {
 func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 	ring := NewKeyring(nil, func() time.Time { return noon })
 	key := Key{ID: uuid.New(), Secrets: []Secret{{Digest: Digest{1}}, {Digest: Digest{2}}, {Digest: Digest{0: 1, 31: 1}}}}
-	ring.apply(Change{Revision: 1, Key: key})
+	apply(ring, Change{Revision: 1, Key: key})
 	// A rotation that dropped a secret: the dropped one leads nowhere any more.
 	rotated := key
 	rotated.Secrets = []Secret{{Digest: Digest{3}}, key.Secrets[0]}
-	ring.apply(Change{Revision: 2, Key: rotated})
+	apply(ring, Change{Revision: 2, Key: rotated})
 	expectFound(t, ring, Digest{1}, key.ID)
 	expectFound(t, ring, Digest{2}, uuid.Nil)
 	expectFound(t, ring, Digest{3}, key.ID)
 
-	ring.apply(Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
-	ring.apply(Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
+	apply(ring, Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
+	apply(ring, Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
 	if x := ring.index; len(x.keys) != 0 || len(x.digests) != 0 || len(x.twins) != 0 {
 		t.Errorf("an empty keyring holds %d keys, %d buckets and %d with twins", len(x.keys), len(x.digests), len(x.twins))
 	}
+}
+
+func apply(ring *Keyring, c Change) {
+	b := batch{ring: ring, holder: newHolder()}
+	b.add(c)
+	b.apply()
 }
 
 // expectFound expects the key behind a digest; uuid.Nil is none.

@@ -27,6 +27,9 @@ const (
 // said on the command line alone (env:"-"): a variable left over must not purge, widen a key or change what is found.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run everything in one process, on an embedded database."`
+	Authsvc authCommand    `cmd:"" help:"Run the auth service alone, on Postgres."`
+	Logsvc  logsvcCommand  `cmd:"" help:"Run the log service alone, on Postgres."`
+	Gateway gatewayCommand `cmd:"" help:"Run REST alone, in front of the two services."`
 	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
 	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
 	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
@@ -81,7 +84,11 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 		kong.Name("keytrail"),
 		kong.Description("May this call go through, and what happened to that call?"),
 		kong.DefaultEnvars("KEYTRAIL"),
-		kong.Vars{"retention": logsvc.DefaultRetention.String()},
+		kong.Vars{
+			"retention":     logsvc.DefaultRetention.String(),
+			"search_budget": logsvc.DefaultSearchBudget.String(),
+			"max_staleness": defaultMaxStaleness.String(),
+		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.UsageOnError(),

@@ -85,6 +85,13 @@ type logFlags struct {
 	LogLevel  slog.Level `default:"info" help:"The least level to log: debug, info, warn or error."`
 }
 
+// setLogger makes the logger of a process; what the libraries log goes the same way.
+func (f logFlags) setLogger(w io.Writer) *slog.Logger {
+	log := f.logger(w)
+	slog.SetDefault(log)
+	return log
+}
+
 func (f logFlags) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
 	if f.LogFormat == "json" {

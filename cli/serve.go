@@ -2,18 +2,14 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
-	"github.com/keytrail/keytrail/authsvc"
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
-	"github.com/keytrail/keytrail/gateway"
-	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/logsvc"
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
 )
@@ -32,13 +28,11 @@ type ServeConfig struct {
 
 // Validate says which setting is wrong and why.
 func (c ServeConfig) Validate() error {
-	if c.Retention < time.Hour {
-		return fmt.Errorf("--retention: must be at least 1h, got %v", c.Retention)
+	if err := validateRetention(c.Retention); err != nil {
+		return err
 	}
-	for _, origin := range c.CORSOrigins {
-		if err := gateway.ValidOrigin(origin); err != nil {
-			return fmt.Errorf("--cors-origins: %w", err)
-		}
+	if err := validateOrigins(c.CORSOrigins); err != nil {
+		return err
 	}
 	return validateAgentTypes(c.AgentTypes)
 }
@@ -50,128 +44,65 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, to console) error {
-	log := c.logger(to.err)
-	// What the libraries log goes the same way.
-	slog.SetDefault(log)
+	log := c.setLogger(to.err)
 	server, err := NewServer(ctx, c.ServeConfig, log, time.Now)
 	if err != nil {
 		return err
 	}
-	server.welcome(to.err)
+	server.welcome(to.err, c.DataDir)
 	return server.Run(ctx)
 }
 
-// Server is everything in one process.
-type Server struct {
-	config  ServeConfig
-	log     *slog.Logger
-	logs    *logsPart
-	auth    *authPart
-	gateway *httpPart
-	ops     *httpPart
-	closers closers
-	// stopping is set from the beginning of the end.
-	stopping atomic.Bool
-}
-
-// NewServer opens the databases and the listeners. Run must be called, to close them again.
-func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now func() time.Time) (_ *Server, err error) {
-	s := &Server{config: config, log: log}
-	defer func() {
-		if err != nil {
-			err = s.closers.closeAfter(err)
+// NewServer opens everything in one process: the databases and the listeners. Run must be called, to close them again.
+func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
+	return newServer(log, config.OpsAddr, func(s *Server) error {
+		if err := makeDataDir(config.DataDir); err != nil {
+			return err
 		}
-	}()
-	if err := makeDataDir(config.DataDir); err != nil {
-		return nil, err
-	}
-	if err := s.openLogs(ctx, now); err != nil {
-		return nil, err
-	}
-	if err := s.openAuth(ctx, now); err != nil {
-		return nil, err
-	}
-	if err := s.openGateway(ctx); err != nil {
-		return nil, err
-	}
-	s.ops, err = newOpsPart(config.OpsAddr, s.checks(), log, &s.closers)
-	return s, err
+		if err := s.openEmbeddedLogs(ctx, config, now); err != nil {
+			return err
+		}
+		if err := s.openEmbeddedAuth(ctx, config, now); err != nil {
+			return err
+		}
+		return s.openGateway(ctx, gatewayConfig{
+			addr: config.GatewayAddr, auth: s.auth.pipe.dial, logs: s.logs.pipe.dial, origins: config.CORSOrigins,
+		})
+	})
 }
 
-// checks are what /readyz asks.
-func (s *Server) checks() map[string]serve.Check {
-	return map[string]serve.Check{
-		"process": s.serving, "keyring": s.auth.fresh, "trail": s.auth.room, "request_logs": s.logs.readable,
-	}
-}
-
-// serving is the readiness of the process.
-func (s *Server) serving(context.Context) error {
-	if s.stopping.Load() {
-		return errors.New("stopping")
-	}
-	return nil
-}
-
-func (s *Server) openLogs(ctx context.Context, now func() time.Time) error {
-	store, err := logsqlite.Open(ctx, filepath.Join(s.config.DataDir, "logs.db"))
+func (s *Server) openEmbeddedLogs(ctx context.Context, config ServeConfig, now func() time.Time) error {
+	store, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, "logs.db"))
 	if err != nil {
 		return fmt.Errorf("open the request logs: %w", err)
 	}
 	s.closers.add(store)
-	s.logs, err = newLogsPart(store, s.config.LogsAddr, logsvc.Config{
-		Retention: s.config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now,
-	}, s.log, &s.closers)
-	return err
+	return s.openLogs(logsConfig{store: store, addr: config.LogsAddr, service: logsvc.Config{
+		Retention: config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now,
+	}})
 }
 
-func (s *Server) openAuth(ctx context.Context, now func() time.Time) error {
-	store, err := authsqlite.Open(ctx, filepath.Join(s.config.DataDir, "auth.db"))
+func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, now func() time.Time) error {
+	store, err := authsqlite.Open(ctx, filepath.Join(config.DataDir, "auth.db"))
 	if err != nil {
 		return fmt.Errorf("open the keys: %w", err)
 	}
 	s.closers.add(store)
-	s.auth, err = newAuthPart(ctx, authConfig{
-		store: store, addr: s.config.AuthAddr, agentTypes: s.config.AgentTypes, now: now, log: s.log,
-	}, s.logs.pipe, &s.closers)
-	return err
+	return s.openAuth(ctx, authConfig{
+		store: store, addr: config.AuthAddr, logs: s.logs.pipe.dial, agentTypes: config.AgentTypes, now: now,
+		maxStaleness: defaultMaxStaleness,
+	})
 }
 
-func (s *Server) openGateway(ctx context.Context) (err error) {
-	s.gateway, err = newGatewayPart(ctx, gatewayConfig{
-		addr: s.config.GatewayAddr, auth: s.auth.pipe, logs: s.logs.pipe, origins: s.config.CORSOrigins, log: s.log,
-	}, &s.closers)
-	return err
-}
-
-// Run works until ctx ends or a part fails, then ends the parts in order: readiness, REST, the checks, the trail, the
-// request logs, the ops port. It answers nil after an orderly stop, with everything stored and closed.
-func (s *Server) Run(ctx context.Context) error {
-	err := serve.InOrder(ctx, s.ops.run, s.logs.run, s.auth.ship, s.auth.run, s.gateway.run, s.announceStop)
-	s.log.Info("stopped")
-	return s.closers.closeAfter(err)
-}
-
-// announceStop is the last part, so the first to be told of the end: from then on the process is not ready.
-func (s *Server) announceStop(ctx context.Context) error {
-	<-ctx.Done()
-	s.stopping.Store(true)
+// makeDataDir makes the folder of the databases, for its owner alone.
+func makeDataDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
 	return nil
 }
 
-// GatewayAddr is where REST is served.
-func (s *Server) GatewayAddr() string { return s.gateway.listener.Addr().String() }
-
-// AuthAddr is where the auth service's gRPC is served.
-func (s *Server) AuthAddr() string { return s.auth.listener.Addr().String() }
-
-// LogsAddr is where the log service's gRPC is served.
-func (s *Server) LogsAddr() string { return s.logs.listener.Addr().String() }
-
-// OpsAddr is where health is served.
-func (s *Server) OpsAddr() string { return s.ops.listener.Addr().String() }
-
-func (s *Server) welcome(w io.Writer) {
+func (s *Server) welcome(w io.Writer, dataDir string) {
 	fmt.Fprintf(w, `Keytrail %s is up. Data in %s
 
   REST        http://%s
@@ -179,18 +110,5 @@ func (s *Server) welcome(w io.Writer) {
   logs gRPC   %s
   health      http://%s/readyz
 
-`, Version(), s.config.DataDir, s.GatewayAddr(), s.AuthAddr(), s.LogsAddr(), s.OpsAddr())
-}
-
-// validateAgentTypes holds the catalogue against the form that the contract gives agent types.
-func validateAgentTypes(types []string) error {
-	if len(types) == 0 {
-		return fmt.Errorf("--agent-types: must name at least one, e.g. %s", authsvc.DefaultAgentTypes[0])
-	}
-	for _, t := range types {
-		if !authsvc.ValidAgentType(t) {
-			return fmt.Errorf("--agent-types: %q must be 1 to 63 of a-z, 0-9 and _", t)
-		}
-	}
-	return nil
+`, Version(), dataDir, s.GatewayAddr(), s.AuthAddr(), s.LogsAddr(), s.OpsAddr())
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/pgtest"
 )
 
 // TestMain lets many tests run at once: they mostly wait for rows to arrive.
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
-	m.Run()
+	pgtest.Main(m)
 }
 
 // patience is how long a test waits for what must come.
@@ -57,26 +59,28 @@ func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	stopped := false
-	s := &system{t: t, server: server, logged: logged, stop: func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		return <-ended
-	}}
-	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
+	s := &system{t: t, server: server, logged: logged, stop: run(t, server)}
 	auth, logs := dial(t, server.AuthAddr()), dial(t, server.LogsAddr())
 	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	return s
+}
+
+// run runs a process until stop is called, or to the test's end.
+func run(t *testing.T, server *cli.Server) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return stop
 }
 
 func dial(t *testing.T, addr string) *grpc.ClientConn {

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -12,17 +15,14 @@ import (
 
 // fold gathers the rows of each key, one a secret, into one change.
 func fold(ctx context.Context, rows pgx.Rows, apply func(authsvc.Change) error) error {
-	var (
-		current authsvc.Change // revision 0 is the one before the first
-		r       row
-	)
-	targets := r.targets()
+	var current authsvc.Change // revision 0 is the one before the first
+	r := newReader(rows)
 	for rows.Next() {
-		if err := rows.Scan(targets...); err != nil {
+		if err := r.read(); err != nil {
 			return wrap(ctx, "read key", err)
 		}
 		// Every key has a revision of its own.
-		if r.change.Revision == current.Revision {
+		if r.revision == current.Revision {
 			current.Key.Secrets = append(current.Key.Secrets, r.secret())
 			continue
 		}
@@ -31,7 +31,7 @@ func fold(ctx context.Context, rows pgx.Rows, apply func(authsvc.Change) error) 
 				return err
 			}
 		}
-		current = r.key()
+		current = r.change()
 	}
 	if err := rows.Err(); err != nil {
 		return wrap(ctx, "read keys", err)
@@ -42,50 +42,83 @@ func fold(ctx context.Context, rows pgx.Rows, apply func(authsvc.Change) error) 
 	return apply(current)
 }
 
-// row is one row of a read: a key with one of its secrets, or a tombstone. It is used again for the next one: a
-// million rows make no garbage beside the keys themselves.
-type row struct {
-	change                      authsvc.Change
+// reader reads rows: each is a key with one of its secrets, or a tombstone. Its fields are those of the current row.
+// A million rows go through it when a replica starts, so it makes nothing anew that it has made before.
+type reader struct {
+	rows                        pgx.Rows
+	targets                     []any
+	lists                       map[string][]string // by their bytes
+	id                          pgtype.UUID
+	revision                    authsvc.Revision
+	deleted                     bool
+	key                         authsvc.Key
 	expire, create, update      pgtype.Timestamptz
-	digest                      []byte
+	digest                      pgtype.DriverBytes // valid until the next row
 	last4                       pgtype.Text
 	secretCreate, secretExpires pgtype.Timestamptz
 }
 
-// targets are where the columns of a row go.
-func (r *row) targets() []any {
-	key := &r.change.Key
-	return []any{&key.ID, &key.WorkspaceID, &r.change.Revision, &r.change.Deleted, &key.Name, &key.Scopes, &key.AllAgents,
-		&key.AgentIDs, &key.Disabled, &r.expire, &r.create, &r.update, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
+// Where the lists are among the columns.
+const (
+	scopesColumn   = 5
+	agentIDsColumn = 7
+)
+
+func newReader(rows pgx.Rows) *reader {
+	r := &reader{rows: rows, lists: map[string][]string{}}
+	r.targets = []any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
+		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
+	return r
 }
 
-// key is the row's key with the row's secret.
-func (r *row) key() authsvc.Change {
-	change := r.change
-	if change.Deleted {
-		change.Key = authsvc.Key{ID: change.Key.ID}
-		return change
+// read takes the current row.
+func (r *reader) read() error {
+	if err := r.rows.Scan(r.targets...); err != nil {
+		return err
 	}
-	key := &change.Key
-	key.Scopes, key.AgentIDs = words(key.Scopes), words(key.AgentIDs)
+	var err error
+	if r.key.Scopes, err = r.list(scopesColumn); err != nil {
+		return err
+	}
+	r.key.AgentIDs, err = r.list(agentIDsColumn)
+	return err
+}
+
+// list reads a list of words; none are nil. The caller gets a copy of his own.
+func (r *reader) list(column int) ([]string, error) {
+	raw := r.rows.RawValues()[column]
+	list, known := r.lists[string(raw)]
+	if !known {
+		field := r.rows.FieldDescriptions()[column]
+		if err := r.rows.Conn().TypeMap().Scan(field.DataTypeOID, field.Format, raw, &list); err != nil {
+			return nil, fmt.Errorf("%s: %w", field.Name, err)
+		}
+		r.lists[string(raw)] = list
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return slices.Clone(list), nil
+}
+
+// change is the row's key with the row's secret.
+func (r *reader) change() authsvc.Change {
+	id := uuid.UUID(r.id.Bytes)
+	if r.deleted {
+		return authsvc.Change{Revision: r.revision, Deleted: true, Key: authsvc.Key{ID: id}}
+	}
+	key := r.key
+	key.ID = id
 	key.ExpireTime, key.CreateTime, key.UpdateTime = moment(r.expire), moment(r.create), moment(r.update)
 	if r.digest != nil {
 		key.Secrets = []authsvc.Secret{r.secret()}
 	}
-	return change
+	return authsvc.Change{Revision: r.revision, Key: key}
 }
 
-func (r *row) secret() authsvc.Secret {
+func (r *reader) secret() authsvc.Secret {
 	return authsvc.Secret{Digest: authsvc.Digest(r.digest), Last4: r.last4.String,
 		CreateTime: moment(r.secretCreate), ExpireTime: moment(r.secretExpires)}
-}
-
-// words are nil where there are none.
-func words(list []string) []string {
-	if len(list) == 0 {
-		return nil
-	}
-	return list
 }
 
 // moment reads the column of a time: NULL is the zero time.

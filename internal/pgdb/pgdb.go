@@ -20,7 +20,8 @@ import (
 //
 // What the url says wins over the defaults made here: pool_max_conns (10), connect_timeout (5 s), statement_timeout
 // (5 min, a net: callers bring contexts), idle_in_transaction_session_timeout (30 s: a replica that hangs must not
-// keep its locks), application_name. No error holds the url or its password.
+// keep its locks), application_name, and jit (off: it takes longer to compile what services ask than to run it).
+// No error holds the url or its password.
 func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, error) {
 	config, err := parse(url, schema)
 	if err != nil {
@@ -63,6 +64,7 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 		"application_name":                    schema,
 		"statement_timeout":                   "5min",
 		"idle_in_transaction_session_timeout": "30s",
+		"jit":                                 "off",
 	} {
 		if conn.RuntimeParams[name] == "" {
 			conn.RuntimeParams[name] = value

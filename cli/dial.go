@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// pipeBuffer is how many bytes wait in an in-memory connection.
+const pipeBuffer = 1 << 20
+
+// pipe is a gRPC server's in-memory door, for the other parts of one process.
+type pipe struct{ *bufconn.Listener }
+
+func newPipe() pipe { return pipe{bufconn.Listen(pipeBuffer)} }
+
+// dial makes a client connection through the pipe.
+func (p pipe) dial(to *closers) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("passthrough:in-memory",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, fmt.Errorf("connect in memory: %w", err)
+	}
+	to.add(conn)
+	return conn, nil
+}
+
+// connect makes a connection to another part.
+type connect func(to *closers) (*grpc.ClientConn, error)
+
+// remote connects to a part in other processes: to all of the addresses behind a DNS name, in turn, and again to the
+// next one where one is away.
+func remote(addr string) connect {
+	return func(to *closers) (*grpc.ClientConn, error) {
+		conn, err := grpc.NewClient("dns:///"+addr,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))
+		if err != nil {
+			return nil, fmt.Errorf("connect to %s: %w", addr, err)
+		}
+		to.add(conn)
+		return conn, nil
+	}
+}
+
+// reconnect is quicker than gRPC's own, which waits up to two minutes: the other part is a neighbour that restarts.
+var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}

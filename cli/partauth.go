@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/trail"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/serve"
+)
+
+// followEvery is how often the keyring asks the store for changes, at the least.
+const followEvery = time.Second
+
+// authConfig is what the auth service is made of.
+type authConfig struct {
+	store      authsvc.Store
+	addr       string
+	agentTypes []string
+	now        func() time.Time
+	// logs connects to the log service.
+	logs connect
+	// maxStaleness is how long a keyring that cannot reach its store counts as ready.
+	maxStaleness time.Duration
+	// wake says that keys have changed, while listen runs; nil = the keyring asks by itself, every second.
+	wake   <-chan struct{}
+	listen serve.Run
+}
+
+// authPart is the auth service with its keyring, its trail and its listeners.
+type authPart struct {
+	config   authConfig
+	keyring  *authsvc.Keyring
+	queue    *trail.Queue
+	server   *serve.GRPC
+	listener net.Listener
+	pipe     pipe
+	log      *slog.Logger
+}
+
+func (s *Server) openAuth(ctx context.Context, config authConfig) error {
+	server, err := serve.NewGRPC(s.log, authsvc.RawFields...)
+	if err != nil {
+		return err
+	}
+	conn, err := config.logs(&s.closers)
+	if err != nil {
+		return err
+	}
+	signingKey, err := config.store.SigningKey(ctx)
+	if err != nil {
+		return fmt.Errorf("read the signing key of entries: %w", err)
+	}
+	p := &authPart{
+		config: config, keyring: authsvc.NewKeyring(config.store, config.now),
+		queue: trail.New(logsv1.NewLogServiceClient(conn), s.log), server: server, pipe: newPipe(), log: s.log,
+	}
+	if err := p.keyring.Refresh(ctx); err != nil {
+		return fmt.Errorf("load the keyring: %w", err)
+	}
+	authsvc.Register(server,
+		authsvc.NewChecker(p.keyring, p.queue, signingKey, config.agentTypes, config.now),
+		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
+	if p.listener, err = listen("--auth-addr", config.addr, &s.closers); err != nil {
+		return err
+	}
+	s.auth, s.checks["keyring"], s.checks["trail"] = p, p.fresh, p.room
+	return nil
+}
+
+// ship carries the rows of checks to the log service; it ends after run, when no more can come.
+func (p *authPart) ship(ctx context.Context) error { return p.queue.Run(ctx) }
+
+func (p *authPart) run(ctx context.Context) error {
+	parts := []serve.Run{
+		func(ctx context.Context) error {
+			p.keyring.Follow(ctx, followEvery, p.config.wake, func(err error) { p.log.Error("the keyring is not refreshed", "error", err) })
+			return nil
+		},
+		func(ctx context.Context) error { return p.server.Run(ctx, p.listener, p.pipe) },
+	}
+	if p.config.listen != nil {
+		parts = append([]serve.Run{p.config.listen}, parts...)
+	}
+	return serve.InOrder(ctx, parts...)
+}
+
+// defaultMaxStaleness is how long a replica that cannot reach its store counts as ready.
+const defaultMaxStaleness = 30 * time.Second
+
+// fresh is the readiness of the keyring.
+func (p *authPart) fresh(context.Context) error {
+	if age := p.keyring.Staleness(); age > p.config.maxStaleness {
+		return fmt.Errorf("the keyring last knew every key %v ago", age.Round(time.Second))
+	}
+	return nil
+}
+
+// room is the readiness of the trail.
+func (p *authPart) room(context.Context) error {
+	if p.queue.Full() {
+		return errors.New("the queue of request logs is full")
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/logsvc"
+)
+
+// logsPart is the log service with its listeners.
+type logsPart struct {
+	service  *logsvc.Service
+	server   *serve.GRPC
+	listener net.Listener
+	pipe     pipe
+	keep     serve.Run
+	log      *slog.Logger
+}
+
+// logsConfig is what the log service is made of.
+type logsConfig struct {
+	store   logsvc.Store
+	addr    string
+	service logsvc.Config
+	// keep is work that the store wants done while the service runs; nil = none.
+	keep serve.Run
+}
+
+func (s *Server) openLogs(config logsConfig) error {
+	server, err := serve.NewGRPC(s.log, logsvc.RawFields...)
+	if err != nil {
+		return err
+	}
+	p := &logsPart{
+		service: logsvc.NewService(config.store, config.service), server: server, pipe: newPipe(), keep: config.keep, log: s.log,
+	}
+	logsvc.Register(server, p.service)
+	if p.listener, err = listen("--logs-addr", config.addr, &s.closers); err != nil {
+		return err
+	}
+	s.logs, s.checks["request_logs"] = p, p.readable
+	return nil
+}
+
+func (p *logsPart) run(ctx context.Context) error {
+	parts := []serve.Run{
+		func(ctx context.Context) error {
+			p.service.ExpireDaily(ctx, func(err error) { p.log.Error("old request logs are not erased", "error", err) })
+			return nil
+		},
+		func(ctx context.Context) error { return p.server.Run(ctx, p.listener, p.pipe) },
+	}
+	if p.keep != nil {
+		parts = append([]serve.Run{p.keep}, parts...)
+	}
+	return serve.InOrder(ctx, parts...)
+}
+
+// readable is the readiness of the store of request logs. What is wrong with it is not for the open port to tell.
+func (p *logsPart) readable(ctx context.Context) error {
+	if p.service.Ping(ctx) != nil {
+		return errors.New("the store cannot be read")
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+
+	"github.com/keytrail/keytrail/internal/serve"
+)
+
+// Server is one process with the parts that it was told to run; the others are nil.
+type Server struct {
+	log     *slog.Logger
+	logs    *logsPart
+	auth    *authPart
+	gateway *httpPart
+	ops     *httpPart
+	checks  map[string]serve.Check
+	closers closers
+	// stopping is set from the beginning of the end.
+	stopping atomic.Bool
+}
+
+// newServer makes a process and fills it; an error closes what was opened.
+func newServer(log *slog.Logger, opsAddr string, fill func(*Server) error) (_ *Server, err error) {
+	s := &Server{log: log, checks: map[string]serve.Check{}}
+	s.checks["process"] = s.serving
+	defer func() {
+		if err != nil {
+			err = s.closers.closeAfter(err)
+		}
+	}()
+	if err := fill(s); err != nil {
+		return nil, err
+	}
+	s.ops, err = newOpsPart(opsAddr, s.checks, log, &s.closers)
+	return s, err
+}
+
+// Run works until ctx ends or a part fails, then ends the parts in order: readiness, REST, the checks, the trail, the
+// request logs, the ops port. It answers nil after an orderly stop, with everything stored and closed.
+func (s *Server) Run(ctx context.Context) error {
+	parts := []serve.Run{s.ops.run}
+	if s.logs != nil {
+		parts = append(parts, s.logs.run)
+	}
+	if s.auth != nil {
+		parts = append(parts, s.auth.ship, s.auth.run)
+	}
+	if s.gateway != nil {
+		parts = append(parts, s.gateway.run)
+	}
+	err := serve.InOrder(ctx, append(parts, s.announceStop)...)
+	s.log.Info("stopped")
+	return s.closers.closeAfter(err)
+}
+
+// serving is the readiness of the process.
+func (s *Server) serving(context.Context) error {
+	if s.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return nil
+}
+
+// announceStop is the last part, so the first to be told of the end: from then on the process is not ready.
+func (s *Server) announceStop(ctx context.Context) error {
+	<-ctx.Done()
+	s.stopping.Store(true)
+	return nil
+}
+
+// GatewayAddr is where REST is served.
+func (s *Server) GatewayAddr() string { return s.gateway.listener.Addr().String() }
+
+// AuthAddr is where the auth service's gRPC is served.
+func (s *Server) AuthAddr() string { return s.auth.listener.Addr().String() }
+
+// LogsAddr is where the log service's gRPC is served.
+func (s *Server) LogsAddr() string { return s.logs.listener.Addr().String() }
+
+// OpsAddr is where health is served.
+func (s *Server) OpsAddr() string { return s.ops.listener.Addr().String() }
+
+// listen opens a TCP address; the flag is named where that fails.
+func listen(flag, addr string, to *closers) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	to.add(l)
+	return l, nil
+}
+
+// closers are closed in the reverse order of their opening.
+type closers []io.Closer
+
+func (c *closers) add(closer io.Closer) { *c = append(*c, closer) }
+
+// closeAfter closes them all and answers err with whatever closing added. A listener that its server has closed
+// already is no mistake.
+func (c *closers) closeAfter(err error) error {
+	for i := len(*c) - 1; i >= 0; i-- {
+		if e := (*c)[i].Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	*c = nil
+	return err
+}

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
+	"github.com/keytrail/keytrail/logsvc"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
+)
+
+// The parts as processes of their own, on Postgres: any number of each.
+
+// databaseFlag says where a service keeps its data.
+type databaseFlag struct {
+	DatabaseURL string `required:"" help:"The Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. Both services may share one: each has a schema of its own."`
+}
+
+// AuthConfig is what `keytrail authsvc` can be told.
+type AuthConfig struct {
+	databaseFlag `embed:""`
+	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
+	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service; a name with several addresses is all of its replicas."`
+	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz and /readyz."`
+	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys; the same for all replicas."`
+	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database goes on being ready: for so long a revoked key may pass."`
+}
+
+// Validate says which setting is wrong and why.
+func (c AuthConfig) Validate() error {
+	if c.MaxStaleness < 2*followEvery {
+		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*followEvery, c.MaxStaleness)
+	}
+	return validateAgentTypes(c.AgentTypes)
+}
+
+// NewAuthServer opens the auth service as a process of its own.
+func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
+	return newServer(log, config.OpsAddr, func(s *Server) error {
+		store, err := authpostgres.Open(ctx, config.DatabaseURL)
+		if err != nil {
+			return fmt.Errorf("open the keys: %w", err)
+		}
+		s.closers.add(store)
+		return s.openAuth(ctx, authConfig{
+			store: store, addr: config.AuthAddr, logs: remote(config.LogsAddr), agentTypes: config.AgentTypes, now: now,
+			maxStaleness: config.MaxStaleness, wake: store.Wake(),
+			listen: func(ctx context.Context) error {
+				store.Listen(ctx, func(err error) { log.Warn("changes of keys are polled, not heard", "error", err) })
+				return nil
+			},
+		})
+	})
+}
+
+// LogsConfig is what `keytrail logsvc` can be told.
+type LogsConfig struct {
+	databaseFlag `embed:""`
+	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
+	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address of /healthz and /readyz."`
+	Retention    time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h; the same for all replicas."`
+	SearchBudget time.Duration `default:"${search_budget}" help:"How long one page of a list may search before it answers with what it has found."`
+}
+
+// Validate says which setting is wrong and why.
+func (c LogsConfig) Validate() error {
+	if c.SearchBudget < 10*time.Millisecond {
+		return fmt.Errorf("--search-budget: must be at least 10ms, got %v", c.SearchBudget)
+	}
+	return validateRetention(c.Retention)
+}
+
+// NewLogsServer opens the log service as a process of its own.
+func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
+	return newServer(log, config.OpsAddr, func(s *Server) error {
+		store, err := logspostgres.Open(ctx, config.DatabaseURL, now)
+		if err != nil {
+			return fmt.Errorf("open the request logs: %w", err)
+		}
+		s.closers.add(store)
+		return s.openLogs(logsConfig{
+			store: store, addr: config.LogsAddr,
+			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
+			keep: func(ctx context.Context) error {
+				store.Keep(ctx, func(err error) { log.Error("the days of request logs are not looked after", "error", err) })
+				return nil
+			},
+		})
+	})
+}
+
+// GatewayConfig is what `keytrail gateway` can be told.
+type GatewayConfig struct {
+	GatewayAddr string   `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address it takes requests for localhost and loopback addresses only."`
+	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service; a name with several addresses is all of its replicas."`
+	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
+	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address of /healthz and /readyz."`
+	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+}
+
+// Validate says which setting is wrong and why.
+func (c GatewayConfig) Validate() error { return validateOrigins(c.CORSOrigins) }
+
+// NewGatewayServer opens the gateway as a process of its own.
+func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logger) (*Server, error) {
+	return newServer(log, config.OpsAddr, func(s *Server) error {
+		return s.openGateway(ctx, gatewayConfig{
+			addr: config.GatewayAddr, auth: remote(config.AuthAddr), logs: remote(config.LogsAddr), origins: config.CORSOrigins,
+		})
+	})
+}
+
+type authCommand struct {
+	AuthConfig `embed:""`
+	logFlags   `embed:""`
+}
+
+// Run serves until ctx ends.
+func (c *authCommand) Run(ctx context.Context, to console) error {
+	log := c.setLogger(to.err)
+	server, err := NewAuthServer(ctx, c.AuthConfig, log, time.Now)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "version", Version(), "part", "authsvc", "grpc", server.AuthAddr(), "ops", server.OpsAddr())
+	return server.Run(ctx)
+}
+
+type logsvcCommand struct {
+	LogsConfig `embed:""`
+	logFlags   `embed:""`
+}
+
+// Run serves until ctx ends.
+func (c *logsvcCommand) Run(ctx context.Context, to console) error {
+	log := c.setLogger(to.err)
+	server, err := NewLogsServer(ctx, c.LogsConfig, log, time.Now)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "version", Version(), "part", "logsvc", "grpc", server.LogsAddr(), "ops", server.OpsAddr())
+	return server.Run(ctx)
+}
+
+type gatewayCommand struct {
+	GatewayConfig `embed:""`
+	logFlags      `embed:""`
+}
+
+// Run serves until ctx ends.
+func (c *gatewayCommand) Run(ctx context.Context, to console) error {
+	log := c.setLogger(to.err)
+	server, err := NewGatewayServer(ctx, c.GatewayConfig, log)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "version", Version(), "part", "gateway", "rest", server.GatewayAddr(), "ops", server.OpsAddr())
+	return server.Run(ctx)
+}

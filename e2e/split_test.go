@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keytrail/keytrail/cli"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/pgtest"
+)
+
+const (
+	anyPort   = "127.0.0.1:0"
+	retention = 30 * 24 * time.Hour
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// must answers a server that could be opened, running.
+func must(t *testing.T, server *cli.Server, err error) *cli.Server {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, server)
+	return server
+}
+
+// split runs the parts as processes of their own on one Postgres: two auth services, two log services, one gateway.
+// The system that it answers speaks to the first of each, other to the second of both services.
+func split(t *testing.T, url string) (first, other *system) {
+	t.Helper()
+	systems := [2]*system{{t: t}, {t: t}}
+	for _, s := range systems {
+		var logs cli.LogsConfig
+		logs.DatabaseURL, logs.LogsAddr, logs.OpsAddr = url, anyPort, anyPort
+		logs.Retention, logs.SearchBudget = retention, 250*time.Millisecond
+		logsServer, err := cli.NewLogsServer(t.Context(), logs, quiet, time.Now)
+		logsServer = must(t, logsServer, err)
+		var auth cli.AuthConfig
+		auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
+		auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, 30*time.Second
+		authServer, err := cli.NewAuthServer(t.Context(), auth, quiet, time.Now)
+		authServer = must(t, authServer, err)
+		conn := dial(t, authServer.AuthAddr())
+		s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)
+		s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr()))
+		gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
+			GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
+		}, quiet)
+		s.server = must(t, gateway, err)
+	}
+	return systems[0], systems[1]
+}
+
+func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {
+	t.Parallel()
+	first, other := split(t, pgtest.Database(t, nil))
+	k := first.createKey("acme", "k", nil)
+	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
+	answer := first.check(k, &authv1.CheckRequest{Endpoint: "/across"})
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 201, LatencyMs: 3}}}
+	if _, err := other.checks.Report(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*system{first, other} {
+		if row := s.row("acme", answer.GetEntry().GetId(), finished); row["status"] != 201.0 || row["keyName"] != "k" {
+			t.Errorf("row %v", row)
+		}
+	}
+	first.ok("PATCH", first.keyPath("acme", k), object{"disabled": true})
+	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetErrorCode() == "disabled" }, func() any { return "still allowed" })
+	other.ok("DELETE", other.keyPath("acme", k), nil)
+	first.await(func() bool { return first.check(k, &authv1.CheckRequest{}).GetErrorCode() == "invalid_token" }, func() any { return "still known" })
+}
+
+func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Private(t)
+	first, other := split(t, server.URL("postgres"))
+	k := first.createKey("acme", "k", nil)
+	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
+	ctx, stop := context.WithCancel(t.Context())
+	group, _ := errgroup.WithContext(ctx)
+	answered := make([][]string, 2)
+	for i, s := range []*system{first, other} {
+		group.Go(func() error {
+			tick := time.NewTicker(2 * time.Millisecond)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{ApiKey: k.secret, AgentType: "voice_agent", Endpoint: "/load"})
+				if err != nil {
+					return err
+				}
+				answered[i] = append(answered[i], answer.GetEntry().GetId())
+				<-tick.C
+			}
+			return nil
+		})
+	}
+	for _, mode := range []pgserver.Mode{pgserver.Immediate, pgserver.Fast} {
+		if err := server.Restart(t.Context(), mode); err != nil {
+			t.Fatal(err)
+		}
+		// The system works again: a new key is made and in force on the other replica.
+		first.await(func() bool {
+			answer, err := first.keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
+				WorkspaceId: "acme", Name: "later", Scopes: []string{"agent"}, AllAgents: true,
+			})
+			if err != nil {
+				return false
+			}
+			later := key{secret: answer.GetSecret()}
+			other.await(func() bool { return other.check(later, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
+			return true
+		}, func() any { return "no key can be made" })
+	}
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Fatalf("a check failed: %v", err)
+	}
+	want := len(answered[0]) + len(answered[1])
+	rows := map[string]int{}
+	other.await(func() bool {
+		clear(rows)
+		token := ""
+		for more := true; more; more = token != "" {
+			page, err := other.logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{
+				WorkspaceId: "acme", Endpoint: "/load", PageSize: 1000, PageToken: token,
+			})
+			if err != nil {
+				return false
+			}
+			for _, row := range page.GetRequestLogs() {
+				rows[row.GetId()]++
+			}
+			token = page.GetNextPageToken()
+		}
+		return len(rows) == want
+	}, func() any { return len(rows) })
+	for id, times := range rows {
+		if times != 1 {
+			t.Errorf("row %s is there %d times", id, times)
+		}
+	}
+}
