@@ -51,7 +51,7 @@ func (s *Store) Upkeep(ctx context.Context) error {
 			return err
 		}
 		for _, d := range days {
-			to := indexable(d.day, s.now().Add(-settle))
+			to := fullHours(d.day, s.now().Add(-settle))
 			if d.detaching || !to.After(d.start()) || indexed(indexes, d.day, to) {
 				continue
 			}
@@ -84,8 +84,8 @@ func (s *Store) makeAhead(ctx context.Context) error {
 	return nil
 }
 
-// indexable is the moment up to which a day can be indexed: the last full hour, at most the day's end.
-func indexable(d day, now time.Time) time.Time {
+// fullHours is the moment up to which a day can be indexed: the last full hour, at most the day's end.
+func fullHours(d day, now time.Time) time.Time {
 	if to := now.UTC().Truncate(time.Hour); to.Before(d.end()) {
 		return to
 	}

@@ -245,7 +245,7 @@ func (on *search) walkChunk(ctx context.Context) error {
 		return err
 	}
 	found := len(on.page.Entries) - had
-	on.useIndex = len(on.query.Filter.Endpoint) >= trigram && found*rare < on.chunk
+	on.useIndex = indexable.MatchString(telling(on.query.Filter.Endpoint)) && found*rare < on.chunk
 	on.chunk = min(2*on.chunk, largestChunk)
 	return nil
 }

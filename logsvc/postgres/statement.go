@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -149,8 +150,9 @@ func like(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
 }
 
-// trigram is the least length of a text that the trigram index can look for.
-const trigram = 3
+// indexable text has three ASCII letters or digits in a row: what the trigram index surely knows. Without them it would
+// be read as a whole.
+var indexable = regexp.MustCompile(`[A-Za-z0-9]{3}`)
 
 // mostTelling is how long a part of a text the trigram index is asked for: each further trigram costs a list of
 // rows to read, and a few tell most.
