@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -22,7 +23,8 @@ func copyRows(ctx context.Context, url string, g *generator, connections int) (f
 	const chunk = 50_000
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	next := make(chan int)
+	// The rows are made while Postgres works, as they are beside several senders.
+	next := make(chan []logsvc.Entry, 2)
 	for range connections {
 		group.Go(func() error {
 			conn, err := pgx.Connect(ctx, url)
@@ -30,8 +32,7 @@ func copyRows(ctx context.Context, url string, g *generator, connections int) (f
 				return err
 			}
 			defer conn.Close(ctx)
-			for from := range next {
-				rows := g.batch(from, min(from+chunk, g.rows))
+			for rows := range next {
 				if _, err := conn.CopyFrom(ctx, pgx.Identifier{"keytrail_logs", "request_logs"}, copyColumns, &source{rows: rows}); err != nil {
 					return fmt.Errorf("copy: %w", err)
 				}
@@ -43,7 +44,7 @@ func copyRows(ctx context.Context, url string, g *generator, connections int) (f
 		defer close(next)
 		for from := 0; from < g.rows; from += chunk {
 			select {
-			case next <- from:
+			case next <- g.batch(from, min(from+chunk, g.rows)):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -73,7 +74,7 @@ func (s *source) Err() error { return nil }
 func (s *source) Values() ([]any, error) {
 	e := &s.rows[s.at-1]
 	s.values = [11]any{
-		[16]byte(e.ID), e.Latency.Microseconds(), int64(e.KeyID.ID()), int16(e.Time().Hour()), int16(e.Status), e.WorkspaceID,
+		[16]byte(e.ID), e.Latency.Microseconds(), int64(binary.BigEndian.Uint64(e.KeyID[8:]) >> 1), int16(e.Time().Hour()), int16(e.Status), e.WorkspaceID,
 		e.AgentType, e.AgentID, e.Method, e.ErrorCode, e.Endpoint,
 	}
 	return s.values[:], nil

@@ -88,5 +88,6 @@ func (l *logService) stream(ctx context.Context, g *generator, stop <-chan struc
 			}
 		})
 	}
-	return took, group.Wait()
+	err := group.Wait()
+	return took, err
 }

@@ -142,7 +142,8 @@ func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, r
 		}
 		return nil
 	})
-	return took, group.Wait()
+	err := group.Wait()
+	return took, err
 }
 
 func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Checker) (time.Duration, error) {

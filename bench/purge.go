@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc"
 )
 
 const (
@@ -33,6 +35,9 @@ func (l *logService) purge(ctx context.Context, g *generator) (longest time.Dura
 				return err
 			}
 			longest = max(longest, time.Since(began))
+			if err := l.nothingBefore(ctx, end); err != nil {
+				return err
+			}
 			if err := pause(ctx, calm/(purgedDays+1)); err != nil {
 				return err
 			}
@@ -40,6 +45,15 @@ func (l *logService) purge(ctx context.Context, g *generator) (longest time.Dura
 		return nil
 	})
 	return longest, float64(quantile(during, 0.99)) / float64(quantile(before, 0.99)), err
+}
+
+// nothingBefore fails where the store still has a row of before a time.
+func (l *logService) nothingBefore(ctx context.Context, end time.Time) error {
+	page, err := l.store.List(ctx, logsvc.Query{WorkspaceID: "ws-0000", Range: logsvc.Range{To: uuid7.First(end)}, Limit: 1})
+	if err == nil && len(page.Entries) > 0 {
+		return fmt.Errorf("a row of %v is still there", page.Entries[0].Time())
+	}
+	return err
 }
 
 // watch times the batches that come in while do runs, for as long as calm.
@@ -73,7 +87,8 @@ func (l *logService) watch(ctx context.Context, g *generator, do func(context.Co
 		}
 		return pause(ctx, calm-time.Since(began))
 	})
-	return took, group.Wait()
+	err = group.Wait()
+	return took, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

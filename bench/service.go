@@ -24,7 +24,7 @@ type logService struct {
 	stop   func() error
 }
 
-// startLogs runs the log service as `keytrail logsvc` does, on a loopback port.
+// startLogs runs the log service on a loopback port, without the hourly upkeep: that is measured by itself.
 func startLogs(ctx context.Context, url string) (*logService, error) {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {

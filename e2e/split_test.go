@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -33,31 +34,53 @@ func must(t *testing.T, server *cli.Server, err error) *cli.Server {
 	return server
 }
 
-// split runs the parts as processes of their own on one Postgres: two auth services, two log services, one gateway.
-// The system that it answers speaks to the first of each, other to the second of both services.
+// replicaOptions are what the auth service of a replica may have of its own; zero is what every other has.
+type replicaOptions struct {
+	now          func() time.Time
+	maxStaleness time.Duration
+	log          *slog.Logger
+}
+
+func (o replicaOptions) withDefaults() replicaOptions {
+	if o.now == nil {
+		o.now = time.Now
+	}
+	o.maxStaleness, o.log = cmp.Or(o.maxStaleness, 30*time.Second), cmp.Or(o.log, quiet)
+	return o
+}
+
+// replica runs one of each part as a process of its own. It answers the system and its auth service.
+func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *cli.Server) {
+	t.Helper()
+	options = options.withDefaults()
+	var logs cli.LogsConfig
+	logs.DatabaseURL, logs.LogsAddr, logs.OpsAddr = url, anyPort, anyPort
+	logs.Retention, logs.SearchBudget = retention, 250*time.Millisecond
+	logsServer, err := cli.NewLogsServer(t.Context(), logs, quiet, time.Now)
+	logsServer = must(t, logsServer, err)
+	var auth cli.AuthConfig
+	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
+	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
+	authServer, err = cli.NewAuthServer(t.Context(), auth, options.log, options.now)
+	authServer = must(t, authServer, err)
+	gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
+		GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
+	}, quiet)
+	gateway = must(t, gateway, err)
+	conn := dial(t, authServer.AuthAddr())
+	return &system{
+		t: t, server: gateway, checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn),
+		logs: logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr())),
+	}, authServer
+}
+
+// split runs the parts as processes of their own on one Postgres: two auth services, two log services, two gateways.
+// The system that it answers speaks to the first of each, other to the second.
 func split(t *testing.T, url string) (first, other *system) {
 	t.Helper()
-	systems := [2]*system{{t: t}, {t: t}}
-	for _, s := range systems {
-		var logs cli.LogsConfig
-		logs.DatabaseURL, logs.LogsAddr, logs.OpsAddr = url, anyPort, anyPort
-		logs.Retention, logs.SearchBudget = retention, 250*time.Millisecond
-		logsServer, err := cli.NewLogsServer(t.Context(), logs, quiet, time.Now)
-		logsServer = must(t, logsServer, err)
-		var auth cli.AuthConfig
-		auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
-		auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, 30*time.Second
-		authServer, err := cli.NewAuthServer(t.Context(), auth, quiet, time.Now)
-		authServer = must(t, authServer, err)
-		conn := dial(t, authServer.AuthAddr())
-		s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)
-		s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr()))
-		gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
-			GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
-		}, quiet)
-		s.server = must(t, gateway, err)
-	}
-	return systems[0], systems[1]
+	first, _ = replica(t, url, replicaOptions{})
+	other, _ = replica(t, url, replicaOptions{})
+	return first, other
 }
 
 func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {

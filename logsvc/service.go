@@ -161,21 +161,27 @@ func (s *Service) Expire(ctx context.Context) error {
 	return nil
 }
 
-// expireEvery is how often old rows are erased; they are out of sight from the millisecond they are too old.
-const expireEvery = 24 * time.Hour
+const (
+	// expireEvery is how often old rows are erased; they are out of sight from the millisecond they are too old.
+	expireEvery = 24 * time.Hour
+	// expireAgain is when a failed attempt is repeated.
+	expireAgain = time.Minute
+)
 
-// ExpireDaily calls Expire at once and then every day until ctx ends. Failures are handed to failed.
+// ExpireDaily calls Expire at once and then every day until ctx ends. Failures are handed to failed, and repeated.
 func (s *Service) ExpireDaily(ctx context.Context, failed func(error)) {
-	ticker := time.NewTicker(expireEvery)
-	defer ticker.Stop()
 	for {
+		next := expireEvery
 		if err := s.Expire(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
+			next = expireAgain
 		}
+		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
 	}
 }

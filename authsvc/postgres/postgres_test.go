@@ -164,3 +164,10 @@ func equal(t *testing.T, got, want any) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func rename(name string) func(*authsvc.Key) error {
+	return func(key *authsvc.Key) error {
+		key.Name = name
+		return nil
+	}
+}

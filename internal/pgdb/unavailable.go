@@ -24,8 +24,9 @@ func Unavailable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "the database cannot be reached; try again"), err)
 }
 
-// awayCodes are the server's: shutting down, crashed, starting, too many connections.
-var awayCodes = []string{"57P01", "57P02", "57P03", "53300"}
+// awayCodes are the server's: shutting down, crashed, starting, too many connections, disk full, read-only (no longer
+// the primary), and the losers of a deadlock or of a wait for a lock.
+var awayCodes = []string{"57P01", "57P02", "57P03", "53300", "53100", "25006", "40P01", "55P03"}
 
 // away tells whether err is of the connection rather than of the statement.
 func away(err error) bool {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
@@ -24,8 +25,6 @@ const (
 	dayLength = 24 * time.Hour
 	tableName = "request_logs_"
 	dayFormat = "20060102"
-	// layoutLock is the advisory lock of whoever makes or drops days, or indexes them.
-	layoutLock = 0x6b74_6c6f_6773 // "ktlogs"
 )
 
 func dayOf(t time.Time) day {
@@ -124,21 +123,10 @@ func (s *Store) MakeDay(ctx context.Context, at time.Time) error { return s.make
 // make makes the partition of a day, where it is missing. The table is attached once it is complete: that takes a lock
 // on the parent that neither reads nor writes wait for.
 func (s *Store) make(ctx context.Context, d day) error {
-	ids := d.ids()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := lockLayout(ctx, tx); err != nil {
-			return err
-		}
-		var exists bool
-		if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", d.table()).Scan(&exists); err != nil || exists {
-			return err
-		}
-		_, err := tx.Exec(ctx, fmt.Sprintf(`
-			CREATE TABLE %[1]s (LIKE request_logs INCLUDING ALL);
-			ALTER TABLE request_logs ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
-			d.table(), ids.From, ids.To))
-		return err
-	})
+	attached, err := s.attached(ctx, d)
+	if err == nil && !attached {
+		err = s.withLock(ctx, layoutLock, func(conn *pgxpool.Conn) error { return attach(ctx, conn, d) })
+	}
 	if err != nil {
 		return fmt.Errorf("make the partition %s: %w", d.table(), err)
 	}
@@ -146,9 +134,37 @@ func (s *Store) make(ctx context.Context, d day) error {
 	return nil
 }
 
-// lockLayout waits until no other replica makes, drops or indexes days, up to the end of the transaction.
-func lockLayout(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', '5s', true), pg_advisory_xact_lock($1)", layoutLock)
+// attached tells whether the day is a part of the table. One that has only been left behind by a drop that was broken
+// off is not.
+func (s *Store) attached(ctx context.Context, d day) (bool, error) {
+	var attached bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1) AND NOT inhdetachpending)`,
+		d.table()).Scan(&attached)
+	return attached, err
+}
+
+// attach makes the partition; the caller holds the layout lock. What stands in its way is the rest of a drop.
+func attach(ctx context.Context, conn *pgxpool.Conn, d day) error {
+	days, err := storedDays(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, other := range days {
+		if other.day == d && !other.detaching {
+			return nil
+		}
+		if other.day == d {
+			if err := drop(ctx, conn, other); err != nil {
+				return err
+			}
+		}
+	}
+	ids := d.ids()
+	_, err = conn.Exec(ctx, fmt.Sprintf(`
+		DROP TABLE IF EXISTS %[1]s;
+		CREATE TABLE %[1]s (LIKE request_logs INCLUDING ALL);
+		ALTER TABLE request_logs ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
+		d.table(), ids.From, ids.To))
 	return err
 }
 

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
@@ -48,28 +50,36 @@ func (s *Store) purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (
 }
 
 // Expire implements logsvc.Store: it drops the days that have ended by then, and the snapshots that no row can refer
-// to any more. Replicas take turns.
+// to any more.
 func (s *Store) Expire(ctx context.Context, before uuid.UUID) error {
-	err := s.withLayout(ctx, func(conn *pgxpool.Conn) error {
-		days, err := storedDays(ctx, conn)
-		if err != nil {
-			return err
-		}
-		for _, d := range days {
-			if d.detaching || !below(before, d.ids().To) {
-				if err := drop(ctx, conn, d); err != nil {
-					return err
-				}
-			}
-		}
-		// A replica remembers until midnight that a snapshot is stored; one day more is for its clock.
-		_, err = conn.Exec(ctx, `DELETE FROM request_log_keys WHERE used_on < $1::date - 1`, uuid7.Time(before))
-		return err
-	})
+	err := s.withLock(ctx, layoutLock, func(conn *pgxpool.Conn) error { return expire(ctx, conn, before) })
 	if err != nil {
 		return fmt.Errorf("expire request logs: %w", pgdb.Unavailable(ctx, err))
 	}
 	return nil
+}
+
+func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID) error {
+	days, err := storedDays(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, d := range days {
+		if d.detaching || !below(before, d.ids().To) {
+			if err := drop(ctx, conn, d); err != nil {
+				return err
+			}
+		}
+	}
+	if err := dropStray(ctx, conn); err != nil {
+		return err
+	}
+	// A replica remembers until midnight that a snapshot is stored; one day more is for its clock. In order, as batches
+	// store them, so that the two never wait for each other in a circle.
+	_, err = conn.Exec(ctx, `DELETE FROM request_log_keys WHERE (workspace_id, key_ref) IN (
+		SELECT workspace_id, key_ref FROM request_log_keys WHERE used_on < $1::date - 1
+		ORDER BY workspace_id, key_ref FOR UPDATE SKIP LOCKED)`, uuid7.Time(before))
+	return err
 }
 
 // drop takes a day out of the table and then away. Reads and writes of other days never wait: detaching
@@ -93,22 +103,20 @@ func drop(ctx context.Context, conn *pgxpool.Conn, d stored) error {
 	return nil
 }
 
-// withLayout calls do on a connection that holds the layout lock, or not at all where another replica holds it: that
-// one does the same work.
-func (s *Store) withLayout(ctx context.Context, do func(*pgxpool.Conn) error) error {
-	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		var locked bool
-		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", layoutLock).Scan(&locked); err != nil || !locked {
-			return err
-		}
-		_, err := conn.Exec(ctx, "SET lock_timeout = '5s'")
-		if err == nil {
-			err = do(conn)
-		}
-		// Ends the lock and the setting also where the context or the connection broke off.
-		if _, e := conn.Exec(context.WithoutCancel(ctx), "RESET lock_timeout; SELECT pg_advisory_unlock_all()"); e != nil {
-			conn.Conn().Close(context.WithoutCancel(ctx))
-		}
+// dropStray drops days that were detached by an attempt that was broken off before it dropped them.
+func dropStray(ctx context.Context, conn *pgxpool.Conn) error {
+	rows, err := conn.Query(ctx, `
+		SELECT c.relname FROM pg_class parent JOIN pg_class c ON c.relnamespace = parent.relnamespace AND c.relkind = 'r'
+		WHERE parent.oid = 'request_logs'::regclass AND c.relname ~ '^request_logs_\d{8}$'
+			AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)`)
+	if err != nil {
 		return err
-	})
+	}
+	stray, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, table := range stray {
+		if _, e := conn.Exec(ctx, "DROP TABLE IF EXISTS "+table); e != nil {
+			err = errors.Join(err, fmt.Errorf("drop %s: %w", table, e))
+		}
+	}
+	return err
 }

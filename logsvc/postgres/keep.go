@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,7 +26,8 @@ func (s *Store) Keep(ctx context.Context, failed func(error)) {
 			failed(err)
 		}
 		now := s.now()
-		timer := time.NewTimer(now.Truncate(keepEvery).Add(keepEvery + settle).Sub(now))
+		// Some chance, so that replicas do not come all at once.
+		timer := time.NewTimer(now.Truncate(keepEvery).Add(keepEvery + settle + rand.N(settle)).Sub(now))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -41,36 +44,26 @@ func (s *Store) Upkeep(ctx context.Context) error {
 		return err
 	}
 	defer s.indexes.forget()
-	return s.withLayout(ctx, func(conn *pgxpool.Conn) error {
+	_, err := s.tryLock(ctx, indexLock, func(conn *pgxpool.Conn) error {
+		// Nobody queues behind what is made concurrently, and it waits for every older transaction.
+		if _, err := conn.Exec(ctx, "SET lock_timeout = 0"); err != nil {
+			return err
+		}
 		days, err := storedDays(ctx, conn)
 		if err != nil {
 			return err
 		}
-		indexes, err := trigramIndexes(ctx, conn)
-		if err != nil {
-			return err
-		}
+		// What went wrong with one day is not to hold up the others.
+		var errs []error
 		for _, d := range days {
 			to := fullHours(d.day, s.now().Add(-settle))
-			if d.detaching || !to.After(d.start()) || indexed(indexes, d.day, to) {
-				continue
-			}
-			if err := index(ctx, conn, d.day, to, indexes); err != nil {
-				return err
+			if !d.detaching && to.After(d.start()) {
+				errs = append(errs, index(ctx, conn, d.day, to))
 			}
 		}
-		return nil
+		return errors.Join(errs...)
 	})
-}
-
-// indexed tells whether a day has its one index, up to this moment.
-func indexed(indexes []trigramIndex, d day, to time.Time) bool {
-	for _, x := range indexes {
-		if x.day == d && x.valid && x.end().Equal(to) {
-			return true
-		}
-	}
-	return false
+	return err
 }
 
 // makeAhead makes the days that rows may be of from now on.

@@ -19,14 +19,16 @@ const (
 	// largestChunk, about 16 ms.
 	firstChunk   = 2000
 	largestChunk = 16_000
-	// rare is how many rows there are to one match, at the least, for the trigram index to be quicker than a walk
+	// rarity is how many rows there are to one match, at the least, for the trigram index to be quicker than a walk
 	// along the primary key: a page of 50 would take more than 20,000 rows.
-	rare = 400
+	rarity = 400
 	// mostDays is how many days are asked in one round trip, once the first few had too little.
 	mostDays = 8
-	// indexPatience is how long the trigram index of a day may take: it is slow where its trigrams are everywhere
-	// and their combination is not.
-	indexPatience = 60 * time.Millisecond
+	// patience is how long one day may take that is asked by an index: it is slow where the index has much that the
+	// rest of the filter refuses, or trigrams that are everywhere while their combination is not.
+	patience = 60 * time.Millisecond
+	// leastPatience is what a day gets at the end of the budget.
+	leastPatience = 10 * time.Millisecond
 )
 
 // segment is a range of ids within one day that is searched in one way.
@@ -46,10 +48,12 @@ type search struct {
 	// segments are what is left to search, newest first.
 	segments []segment
 	page     logsvc.Page
+	// until is when the budget is used up; zero = never.
+	until time.Time
 	// days and chunk are how much the next step takes on.
 	days, chunk int
-	// useIndex says that matches are rare enough, and noIndex that the index proved no help.
-	useIndex, noIndex bool
+	// rare says that matches are rare enough for the trigram index, and walking that an index has proved no help.
+	rare, walking bool
 }
 
 // List implements logsvc.Store.
@@ -66,8 +70,11 @@ func (s *Store) list(ctx context.Context, query logsvc.Query) (logsvc.Page, erro
 	if query.Range.Empty() {
 		return nothing, nil
 	}
-	started := time.Now()
 	on := &search{Store: s, query: query, days: 1, chunk: firstChunk, page: logsvc.Page{SearchedTo: query.Range.To}}
+	if query.Budget > 0 {
+		// What is left is for the step that is under way at the end.
+		on.until = time.Now().Add(query.Budget * 4 / 5)
+	}
 	if err := on.findKey(ctx); err != nil {
 		return nothing, err
 	}
@@ -85,8 +92,7 @@ func (s *Store) list(ctx context.Context, query logsvc.Query) (logsvc.Page, erro
 		if err != nil {
 			return nothing, err
 		}
-		// A step may take a fifth of the default budget.
-		if query.Budget > 0 && time.Since(started) >= query.Budget*4/5 {
+		if on.left() <= 0 {
 			break
 		}
 	}
@@ -169,45 +175,60 @@ func (on *search) complete() bool {
 // room is how many entries the page still takes.
 func (on *search) room() int { return on.query.Limit - len(on.page.Entries) }
 
-// step searches on: days by an index that has all matches and nothing else, days by the trigram index, or a chunk
-// of the primary key.
+// left is how much of the budget is left.
+func (on *search) left() time.Duration {
+	if on.until.IsZero() {
+		return time.Hour
+	}
+	return time.Until(on.until)
+}
+
+// step searches on: days by an index of what the filter is about, days by the trigram index, or a chunk of the
+// primary key. An index that takes too long gives way to the primary key for the rest of the page.
 func (on *search) step(ctx context.Context) error {
 	filter := on.query.Filter
+	ask := on.direct
 	switch {
-	case filter.Endpoint == "" && (filter.StatusClass != 2 || on.refs != nil || filter.ErrorCode != ""):
-		return on.askDays(ctx, 0, on.direct)
-	case on.useIndex && !on.noIndex && on.segments[0].indexed:
-		err := on.askDays(ctx, indexPatience, on.byTrigrams)
-		if tooSlow(err) {
-			on.noIndex = true
-			return nil
+	case on.walking:
+		return on.walkChunk(ctx)
+	case filter.Endpoint != "":
+		if !on.rare || !on.segments[0].indexed {
+			return on.walkChunk(ctx)
 		}
-		return err
+		ask = on.byTrigrams
+	case filter.StatusClass == 2 && on.refs == nil && filter.ErrorCode == "":
+		return on.walkChunk(ctx)
 	}
-	return on.walkChunk(ctx)
+	err := on.askDays(ctx, ask)
+	if tooSlow(err) {
+		on.walking = true
+		return nil
+	}
+	return err
 }
 
 // askDays asks for the next days at once, twice as many each time, and takes the answers until the page is full.
-func (on *search) askDays(ctx context.Context, patience time.Duration, ask func(segment, int) *statement) error {
-	n := min(on.days, len(on.segments))
-	batch := &pgx.Batch{}
-	if patience > 0 {
-		batch.Queue("SELECT set_config('statement_timeout', $1, true)", fmt.Sprint(patience.Milliseconds()))
-	}
-	asked := 0
-	for _, seg := range on.segments[:n] {
-		if patience > 0 && !seg.indexed {
-			break
+func (on *search) askDays(ctx context.Context, ask func(segment, int) *statement) error {
+	asked := on.segments[:min(on.days, len(on.segments))]
+	if on.query.Filter.Endpoint != "" {
+		for i, seg := range asked {
+			if !seg.indexed {
+				asked = asked[:i]
+				break
+			}
 		}
+	}
+	each := max(leastPatience, min(patience, on.left()/time.Duration(len(asked))))
+	batch := &pgx.Batch{}
+	batch.Queue("SELECT set_config('statement_timeout', $1, true)", fmt.Sprint(each.Milliseconds()))
+	for _, seg := range asked {
 		st := ask(seg, on.room())
 		batch.Queue(st.sql, st.args...)
-		asked++
 	}
 	answers := on.readers.SendBatch(ctx, batch)
-	if patience > 0 {
-		if _, err := answers.Exec(); err != nil {
-			return errors.Join(err, answers.Close())
-		}
+	if _, err := answers.Exec(); err != nil {
+		answers.Close()
+		return err
 	}
 	for range asked {
 		if on.room() == 0 {
@@ -223,7 +244,10 @@ func (on *search) askDays(ctx context.Context, patience time.Duration, ask func(
 		}
 	}
 	on.days = min(2*on.days, mostDays)
-	return answers.Close()
+	if err := answers.Close(); err != nil && on.room() > 0 {
+		return err
+	}
+	return nil
 }
 
 // walkChunk looks at the next rows of the primary key, whether they match or not: that bounds its time however rare
@@ -235,7 +259,7 @@ func (on *search) walkChunk(ctx context.Context) error {
 		return err
 	}
 	seg.ids.From = edge
-	st := on.direct(seg, on.room())
+	st := on.walk(seg, on.room())
 	rows, err := on.readers.Query(ctx, st.sql, st.args...)
 	if err != nil {
 		return err
@@ -245,7 +269,7 @@ func (on *search) walkChunk(ctx context.Context) error {
 		return err
 	}
 	found := len(on.page.Entries) - had
-	on.useIndex = indexable.MatchString(telling(on.query.Filter.Endpoint)) && found*rare < on.chunk
+	on.rare = indexable.MatchString(telling(on.query.Filter.Endpoint)) && found*rarity < on.chunk
 	on.chunk = min(2*on.chunk, largestChunk)
 	return nil
 }

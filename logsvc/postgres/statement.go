@@ -39,23 +39,31 @@ func (st *statement) withKeys(workspace, inner string) *statement {
 	return st
 }
 
-// direct selects the newest matches of a segment along the index that fits the filter best: endpoints along the
-// primary key, error codes along the denied calls, keys and status classes along indexes of their own.
-func (on *search) direct(seg segment, limit int) *statement {
-	filter := on.query.Filter
+// walk selects the newest matches of a segment along the primary key.
+func (on *search) walk(seg segment, limit int) *statement {
 	st := &statement{}
 	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
-	from := "SELECT " + columns + " FROM " + seg.table() + " t WHERE t.workspace_id = " + workspace + on.within(st, seg)
+	return st.withKeys(workspace, on.from(st, seg, workspace)+on.matching(st)+newest(most))
+}
+
+// direct selects the newest matches of a segment along the index of what the filter is about: error codes along the
+// denied calls, keys and status classes along indexes of their own, all calls along the primary key.
+func (on *search) direct(seg segment, limit int) *statement {
+	st := &statement{}
+	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
+	from := on.from(st, seg, workspace)
 	switch {
-	case filter.Endpoint != "":
-		return st.withKeys(workspace, from+on.matching(st)+newest(most))
-	case filter.ErrorCode != "":
+	case on.query.Filter.ErrorCode != "":
 		// The literal lets the planner see that the partial index has all of them.
 		return st.withKeys(workspace, from+" AND t.error_code <> ''"+on.matching(st)+newest(most))
 	case on.refs != nil:
 		return on.perKey(st, seg, workspace, from, most)
 	}
 	return st.withKeys(workspace, from+on.ofClass(st)+newest(most))
+}
+
+func (on *search) from(st *statement, seg segment, workspace string) string {
+	return "SELECT " + columns + " FROM " + seg.table() + " t WHERE t.workspace_id = " + workspace + on.within(st, seg)
 }
 
 // perKey asks for each snapshot of the key by itself and merges the answers.

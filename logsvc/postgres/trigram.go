@@ -97,28 +97,49 @@ func (k *knownIndexes) ends(ctx context.Context, db querier) (map[day]time.Time,
 
 func (x trigramIndex) end() time.Time { return x.day.start().Add(time.Duration(x.hours) * time.Hour) }
 
-// index makes the trigram index of the day up to a moment and then drops the shorter ones. A day that is over is also
-// repacked: many workspaces at once fill its primary key badly, and it shrinks by two fifths.
-func index(ctx context.Context, conn *pgxpool.Conn, d day, to time.Time, old []trigramIndex) error {
-	name := d.endpointIndex(int(to.Sub(d.start()) / time.Hour))
-	statements := []string{
-		"SET maintenance_work_mem = '256MB'",
-		// What is left of an attempt that was broken off is of no use.
-		"DROP INDEX CONCURRENTLY IF EXISTS " + name,
-		fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON %s USING gin (endpoint gin_trgm_ops) WHERE id < '%s'", name, d.table(), bound(to)),
+// index does what is missing of the day's indexes up to a moment. A day that is over is repacked first: many workspaces
+// at once fill its primary key badly, and it shrinks by two fifths. The trigram index up to the day's end comes last,
+// and so says that all is done; what is left of attempts that were broken off is dropped.
+func index(ctx context.Context, conn *pgxpool.Conn, d day, to time.Time) error {
+	all, err := trigramIndexes(ctx, conn)
+	if err != nil {
+		return err
 	}
-	for _, x := range old {
-		if x.day == d && x.name != name {
+	name, there := d.endpointIndex(int(to.Sub(d.start())/time.Hour)), false
+	var statements []string
+	for _, x := range all {
+		switch {
+		case x.day != d:
+		case x.name == name:
+			there = x.valid
+		default:
 			statements = append(statements, "DROP INDEX CONCURRENTLY IF EXISTS "+x.name)
 		}
 	}
-	if to.Equal(d.end()) {
-		statements = append(statements, "REINDEX INDEX CONCURRENTLY "+d.table()+"_pkey", "VACUUM (FREEZE, ANALYZE) "+d.table())
+	if !there {
+		// Older ones serve until the new one is there; what is not valid serves nobody.
+		statements = append(indexStatements(d, name, to), statements...)
 	}
-	for _, sql := range append(statements, "RESET maintenance_work_mem") {
+	for _, sql := range statements {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("index the endpoints of %s: %w", d.table(), err)
 		}
 	}
 	return nil
+}
+
+// indexStatements are the statements that make the index of this name.
+func indexStatements(d day, name string, to time.Time) []string {
+	var statements []string
+	if to.Equal(d.end()) {
+		statements = []string{
+			"DROP INDEX CONCURRENTLY IF EXISTS " + d.table() + "_pkey_ccnew",
+			"REINDEX INDEX CONCURRENTLY " + d.table() + "_pkey",
+			"VACUUM (FREEZE, ANALYZE) " + d.table(),
+		}
+	}
+	return append(statements,
+		"SET maintenance_work_mem = '256MB'",
+		"DROP INDEX CONCURRENTLY IF EXISTS "+name,
+		fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON %s USING gin (endpoint gin_trgm_ops) WHERE id < '%s'", name, d.table(), bound(to)))
 }
