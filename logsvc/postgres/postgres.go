@@ -35,8 +35,8 @@ type Store struct {
 	indexes   knownIndexes
 }
 
-// Open connects with two pools of pool_max_conns connections each (10 where the URL does not say), brings the schema up to date and makes the days from yesterday to the day after tomorrow. Keep
-// goes on with the days after that.
+// Open connects with two pools of pool_max_conns connections each (10 where the URL does not say), brings the schema up
+// to date and makes the days from yesterday to the day after tomorrow. Keep goes on with the days after that.
 func Open(ctx context.Context, url string, now func() time.Time) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
