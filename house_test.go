@@ -87,6 +87,11 @@ var rules = []rule{
 		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/..."},
 	},
 	{
+		sentence: "a private Postgres is for tests and measurements: an operator names the one that he runs",
+		about:    both(not(isTest), not(in("internal/pgtest/...", "bench/..."))),
+		never:    []string{"internal/pgserver/..."},
+	},
+	{
 		sentence: "testing never links into production",
 		about:    both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/..."))),
 		never:    []string{"testing/..."},
@@ -314,6 +319,8 @@ var ruleCases = []struct {
 	{"authsvc/sqlite/store_test.go", imports(ours + "authsvc/storetest"), ""},
 	{"authsvc/sqlite/store.go", imports(ours + "authsvc/storetest"), "imports authsvc/storetest"},
 	{"cli/serve.go", imports(ours + "internal/pgtest"), "imports internal/pgtest"},
+	{"cli/serve.go", imports(ours + "internal/pgserver"), "imports internal/pgserver"},
+	{"bench/main.go", imports(ours + "internal/pgserver"), ""},
 	{"cli/serve.go", imports("testing"), "imports testing"},
 	{"authsvc/storetest/store.go", imports("testing", ours+"authsvc"), ""},
 	{"cli/serve.go", "import \"os\"\nvar _ = os.Exit", "names os.Exit"},

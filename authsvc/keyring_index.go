@@ -7,38 +7,43 @@ import (
 	"github.com/google/uuid"
 )
 
-// index finds keys by the digests of their secrets. There is one entry a secret and one a key, and no slice between
-// them: with a million keys every small thing counts, in memory and for the garbage collector.
+// index finds keys by the digests of their secrets. Its maps lead to slots and hold no pointers, and there is one
+// entry a secret and one a key with no slice between them: with a million keys every small thing counts, in memory
+// and for the garbage collector.
 type index struct {
-	keys map[uuid.UUID]*held
+	slots []*held // nil = free
+	free  []slot
+	keys  map[uuid.UUID]slot
 	// digests leads from a bucket to the key that has a secret in it.
-	digests map[uint64]*held
+	digests map[uint64]slot
 	// twins are the other keys of a bucket: hardly ever is there one.
-	twins map[uint64][]*held
+	twins map[uint64][]slot
 }
 
+// slot is where a key is in the index.
+type slot uint32
+
 func newIndex() index {
-	return index{keys: map[uuid.UUID]*held{}, digests: map[uint64]*held{}, twins: map[uint64][]*held{}}
+	return index{keys: map[uuid.UUID]slot{}, digests: map[uint64]slot{}, twins: map[uint64][]slot{}}
 }
 
 // bucket is what the digests are found by: 8 of the 32 bytes of a SHA-256, so that how long a look-up takes says
 // nothing about the stored digests that a caller could use. The whole digest is then compared in constant time.
 func bucket(d Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
 
-// find answers the key that has a secret with this digest, and which of its secrets that is.
+// find answers the key that has a secret with this digest, and which of its secrets that is; nil if none has.
 func (x *index) find(digest Digest) (*held, int) {
 	b := bucket(digest)
-	if key := x.digests[b]; key != nil {
-		if i := key.proves(digest); i >= 0 {
-			return key, i
-		}
-	}
-	if len(x.twins) == 0 {
+	at, ok := x.digests[b]
+	if !ok {
 		return nil, -1
 	}
-	for _, key := range x.twins[b] {
-		if i := key.proves(digest); i >= 0 {
-			return key, i
+	if i := x.slots[at].proves(digest); i >= 0 {
+		return x.slots[at], i
+	}
+	for _, at := range x.twins[b] {
+		if i := x.slots[at].proves(digest); i >= 0 {
+			return x.slots[at], i
 		}
 	}
 	return nil, -1
@@ -46,33 +51,51 @@ func (x *index) find(digest Digest) (*held, int) {
 
 // add puts a key in that is not there.
 func (x *index) add(key *held) {
-	x.keys[key.id] = key
+	at := x.place(key)
+	x.keys[key.id] = at
 	for i := range key.secrets() {
 		b := bucket(key.secret(i).digest)
-		switch first := x.digests[b]; {
-		case first == nil:
-			x.digests[b] = key
-		case first != key && !slices.Contains(x.twins[b], key):
-			x.twins[b] = append(x.twins[b], key)
+		switch first, taken := x.digests[b]; {
+		case !taken:
+			x.digests[b] = at
+		case first != at && !slices.Contains(x.twins[b], at):
+			x.twins[b] = append(x.twins[b], at)
 		}
 	}
 }
 
+// place gives a key a slot.
+func (x *index) place(key *held) slot {
+	if last := len(x.free) - 1; last >= 0 {
+		at := x.free[last]
+		x.free, x.slots[at] = x.free[:last], key
+		return at
+	}
+	x.slots = append(x.slots, key)
+	return slot(len(x.slots) - 1)
+}
+
 // remove takes a key and its secrets out, where it is there.
 func (x *index) remove(id uuid.UUID) {
-	key := x.keys[id]
-	if key == nil {
+	at, ok := x.keys[id]
+	if !ok {
 		return
 	}
+	key := x.slots[at]
 	delete(x.keys, id)
 	for i := range key.secrets() {
-		x.clear(bucket(key.secret(i).digest), key)
+		x.clear(bucket(key.secret(i).digest), at)
 	}
+	x.slots[at], x.free = nil, append(x.free, at)
 }
 
 // clear takes a key out of a bucket. A twin takes its place.
-func (x *index) clear(b uint64, key *held) {
-	all := slices.DeleteFunc(append([]*held{x.digests[b]}, x.twins[b]...), func(k *held) bool { return k == nil || k == key })
+func (x *index) clear(b uint64, at slot) {
+	all := slices.Clone(x.twins[b])
+	if first, taken := x.digests[b]; taken {
+		all = slices.Insert(all, 0, first)
+	}
+	all = slices.DeleteFunc(all, func(other slot) bool { return other == at })
 	delete(x.digests, b)
 	delete(x.twins, b)
 	if len(all) > 0 {

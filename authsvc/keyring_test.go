@@ -43,8 +43,13 @@ func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 
 	apply(ring, Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
 	apply(ring, Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
-	if x := ring.index; len(x.keys) != 0 || len(x.digests) != 0 || len(x.twins) != 0 {
+	x := ring.index
+	if len(x.keys) != 0 || len(x.digests) != 0 || len(x.twins) != 0 || x.slots[0] != nil {
 		t.Errorf("an empty keyring holds %d keys, %d buckets and %d with twins", len(x.keys), len(x.digests), len(x.twins))
+	}
+	apply(ring, Change{Revision: 5, Key: key})
+	if len(ring.index.slots) != 1 {
+		t.Errorf("one key at a time takes %d slots", len(ring.index.slots))
 	}
 }
 

@@ -36,8 +36,9 @@ type Store interface {
 
 	// Update reads a key, lets change alter it and stores the result with the next revision, so that two updates
 	// at once never lose one. change may be called more than once, each time with a fresh copy; it must be quick and
-	// must not call the store, whose writers may be waiting for it. An error of change ends it, unchanged and as it is. ErrNotFound where there is no key. ID, WorkspaceID and CreateTime
-	// never change. It answers the key as stored.
+	// must not call the store, whose writers may be waiting for it. An error of change ends it, unchanged and as it
+	// is. ErrNotFound where there is no key. ID, WorkspaceID and CreateTime never change. It answers the key as
+	// stored.
 	Update(ctx context.Context, workspaceID string, id uuid.UUID, change func(*Key) error) (Key, error)
 
 	// Delete removes a key and its secrets, with the next revision, or answers ErrNotFound.

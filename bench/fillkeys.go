@@ -22,8 +22,8 @@ func fillKeys(ctx context.Context, url string, keys int) error {
 				'{agent,voice_agent}', n %% 10 <> 0,
 				CASE WHEN n %% 10 = 0 THEN ARRAY['agent-' || n, 'agent-' || n + 1] ELSE '{}' END, false, now(), now()
 			FROM generate_series(1, %d) n`, keys),
-		`INSERT INTO secrets (workspace_id, key_id, position, digest, last4, create_time)
-			SELECT workspace_id, id, 0, sha256(id::text::bytea), right(id::text, 4), create_time FROM keys`,
+		`INSERT INTO secrets (workspace_id, key_id, revision, position, digest, last4, create_time)
+			SELECT workspace_id, id, revision, 0, sha256(id::text::bytea), right(id::text, 4), create_time FROM keys`,
 		fmt.Sprintf(`UPDATE revision SET value = %d`, keys),
 		`ANALYZE keys, secrets`,
 	} {

@@ -11,6 +11,29 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 )
 
+// The queries answer a row for each secret of a key, in the columns of a reader. A tombstone and a key without
+// secrets have one row with nothing in those.
+const (
+	columnsOfKeys = `SELECT id, keys.workspace_id, keys.revision, deleted, name, scopes, all_agents, agent_ids,
+			disabled, keys.expire_time, keys.create_time, update_time,
+			digest, last4, secrets.create_time, secrets.expire_time `
+	withSecrets = ` AS keys LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id `
+
+	oneKey = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted)` +
+		withSecrets + `ORDER BY position`
+
+	onePage = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
+			ORDER BY id DESC LIMIT $3)` +
+		withSecrets + `ORDER BY id DESC, position`
+
+	// A follower that knows nothing needs no tombstones. Both tables are read in the order of their indexes on the
+	// revision, from $1 on: for a million keys that is a merge without a sort, half of the work of a hash join with
+	// one, and for a few keys it is cheap whatever the planner believes about the tables.
+	changed = columnsOfKeys + `FROM (SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0))` +
+		withSecrets + `AND secrets.revision = keys.revision AND secrets.revision > $1
+		ORDER BY keys.revision, position`
+)
+
 // querier is where a read runs: the pool, or a transaction.
 type querier interface {
 	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
@@ -22,8 +45,7 @@ func (s *Store) Get(ctx context.Context, workspaceID string, id uuid.UUID) (auth
 }
 
 func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (authsvc.Key, error) {
-	keys, err := collect(ctx, q, `SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted`, "position",
-		workspaceID, id)
+	keys, err := collect(ctx, q, oneKey, workspaceID, id)
 	if err != nil {
 		return authsvc.Key{}, fmt.Errorf("get key %s: %w", id, err)
 	}
@@ -38,8 +60,7 @@ func (s *Store) List(ctx context.Context, workspaceID string, before uuid.UUID, 
 	if before == uuid.Nil {
 		before = uuid.Max
 	}
-	keys, err := collect(ctx, s.pool, `SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
-		ORDER BY id DESC LIMIT $3`, "id DESC, position", workspaceID, before, limit)
+	keys, err := collect(ctx, s.pool, onePage, workspaceID, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
@@ -47,8 +68,8 @@ func (s *Store) List(ctx context.Context, workspaceID string, before uuid.UUID, 
 }
 
 // Changes implements authsvc.Store. Followers poll far more often than something changes, so the counter is asked
-// first. Then one statement reads one snapshot, beside any writer. It is planned anew each time: what is right for
-// the handful of keys of a poll takes a hundred times longer for all keys, and the reverse.
+// first. Then one statement reads one snapshot, beside any writer. It is planned anew each time, for the number of
+// keys that it is about.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
 	var newest authsvc.Revision
 	if err := s.pool.QueryRow(ctx, `SELECT value FROM revision`).Scan(&newest); err != nil {
@@ -57,29 +78,22 @@ func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(
 	if newest <= since {
 		return nil
 	}
-	// A follower that knows nothing needs no tombstones.
-	return stream(ctx, s.pool, `SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0)`,
-		"revision, position", apply, pgx.QueryExecModeCacheDescribe, since)
+	return stream(ctx, s.pool, changed, apply, pgx.QueryExecModeCacheDescribe, since)
 }
 
-func collect(ctx context.Context, q querier, selection, order string, args ...any) ([]authsvc.Key, error) {
+func collect(ctx context.Context, q querier, query string, args ...any) ([]authsvc.Key, error) {
 	var keys []authsvc.Key
-	err := stream(ctx, q, selection, order, func(c authsvc.Change) error {
+	err := stream(ctx, q, query, func(c authsvc.Change) error {
 		keys = append(keys, c.Key)
 		return nil
 	}, args...)
 	return keys, err
 }
 
-// stream gives each selected key to apply, with its secrets, as it comes from the database. An error of apply
-// comes back as it is.
-func stream(ctx context.Context, q querier, selection, order string, apply func(authsvc.Change) error, args ...any) error {
-	rows, err := q.Query(ctx, `SELECT id, keys.workspace_id, revision, deleted, name, scopes, all_agents, agent_ids,
-			disabled, keys.expire_time, keys.create_time, update_time,
-			digest, last4, secrets.create_time, secrets.expire_time
-		FROM (`+selection+`) AS keys
-		LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id
-		ORDER BY `+order, args...)
+// stream gives each key to apply, with its secrets, as it comes from the database. An error of apply comes back as
+// it is.
+func stream(ctx context.Context, q querier, query string, apply func(authsvc.Change) error, args ...any) error {
+	rows, err := q.Query(ctx, query, args...)
 	if err != nil {
 		return wrap(ctx, "read keys", err)
 	}

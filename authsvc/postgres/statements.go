@@ -33,11 +33,11 @@ func deleteSecrets(b *pgx.Batch, workspaceID string, id uuid.UUID) {
 	b.Queue(`DELETE FROM secrets WHERE workspace_id = $1 AND key_id = $2`, workspaceID, id)
 }
 
-func insertSecrets(b *pgx.Batch, key authsvc.Key) {
+func insertSecrets(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
 	for position, secret := range key.Secrets {
-		b.Queue(`INSERT INTO secrets (workspace_id, key_id, position, digest, last4, create_time, expire_time)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, key.WorkspaceID, key.ID, position, secret.Digest[:], secret.Last4,
-			instant(secret.CreateTime), instant(secret.ExpireTime))
+		b.Queue(`INSERT INTO secrets (workspace_id, key_id, revision, position, digest, last4, create_time, expire_time)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, key.WorkspaceID, key.ID, revision, position, secret.Digest[:],
+			secret.Last4, instant(secret.CreateTime), instant(secret.ExpireTime))
 	}
 }
 

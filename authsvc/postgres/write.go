@@ -22,7 +22,7 @@ func (s *Store) Create(ctx context.Context, key authsvc.Key) error {
 		}
 		var b pgx.Batch
 		insertKey(&b, revision, key)
-		insertSecrets(&b, key)
+		insertSecrets(&b, revision, key)
 		return send(ctx, tx, &b, key.ID)
 	})
 }
@@ -91,7 +91,7 @@ func replace(ctx context.Context, tx pgx.Tx, key authsvc.Key) error {
 	var b pgx.Batch
 	updateKey(&b, revision, key)
 	deleteSecrets(&b, key.WorkspaceID, key.ID)
-	insertSecrets(&b, key)
+	insertSecrets(&b, revision, key)
 	return send(ctx, tx, &b, key.ID)
 }
 

@@ -73,7 +73,7 @@ func (s *Store) list(ctx context.Context, query logsvc.Query) (logsvc.Page, erro
 	on := &search{Store: s, query: query, days: 1, chunk: firstChunk, page: logsvc.Page{SearchedTo: query.Range.To}}
 	if query.Budget > 0 {
 		// What is left is for the step that is under way at the end.
-		on.until = time.Now().Add(query.Budget * 4 / 5)
+		on.until = time.Now().Add(query.Budget * 3 / 4)
 	}
 	if err := on.findKey(ctx); err != nil {
 		return nothing, err

@@ -24,10 +24,12 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_revision ON keys (revision);
 
--- position 0 is the key's newest secret.
+-- position 0 is the key's newest secret. revision is the key's: a change of a key writes its secrets anew, so that
+-- a follower finds both in the order in which it wants them.
 CREATE TABLE secrets (
     workspace_id text     NOT NULL,
     key_id       uuid     NOT NULL,
+    revision     bigint   NOT NULL,
     position     smallint NOT NULL,
     digest       bytea    NOT NULL CHECK (octet_length(digest) = 32),
     last4        text     NOT NULL,
@@ -36,6 +38,8 @@ CREATE TABLE secrets (
     PRIMARY KEY (workspace_id, key_id, position),
     UNIQUE (workspace_id, digest)
 );
+
+CREATE INDEX secrets_revision ON secrets (revision, position);
 
 -- The newest revision. Whoever changes a key holds this row from the moment he takes the next revision until his
 -- commit: so revisions are in the order of commits, and changes to keys wait for each other, all workspaces'. They
