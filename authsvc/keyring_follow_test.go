@@ -95,6 +95,45 @@ func TestStalenessIsTheAgeOfTheLastRefreshThatWorked(t *testing.T) {
 	}
 }
 
+// breakingStore breaks off after some changes.
+type breakingStore struct {
+	authsvc.Store
+	changes int
+}
+
+func (s *breakingStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	told := 0
+	return s.Store.Changes(ctx, since, func(c authsvc.Change) error {
+		if told++; told > s.changes {
+			return errors.New("broken off")
+		}
+		return apply(c)
+	})
+}
+
+func TestRefreshGoesOnWhereItWasBrokenOff(t *testing.T) {
+	w := newWorld(t)
+	var secrets []authsvc.PlainSecret
+	for range 3 {
+		_, secret := w.create(t, nil)
+		secrets = append(secrets, secret)
+	}
+	ring := authsvc.NewKeyring(&breakingStore{Store: w.store, changes: 1}, w.clock.Now)
+	checker := authsvc.NewChecker(ring, w.trail, nil, authsvc.DefaultAgentTypes, w.clock.Now)
+	for refreshed := range secrets {
+		if err := ring.Refresh(t.Context()); (err != nil) != (refreshed < len(secrets)-1) {
+			t.Errorf("refresh %d: %v", refreshed, err)
+		}
+		for i, secret := range secrets {
+			entry, err := checker.Check(t.Context(), secret.Reveal(), authsvc.Call{AgentType: "agent"})
+			must(t, err)
+			if (entry.ErrorCode == "") != (i <= refreshed) {
+				t.Errorf("after refresh %d, key %d is answered with %q", refreshed, i, entry.ErrorCode)
+			}
+		}
+	}
+}
+
 // brokenStore fails to tell changes while it is broken, and lets something happen while it tells them.
 type brokenStore struct {
 	authsvc.Store
