@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/logsvc"
@@ -50,8 +51,8 @@ type search struct {
 	page     logsvc.Page
 	// until is when the budget is used up; zero = never.
 	until time.Time
-	// days and chunk are how much the next step takes on.
-	days, chunk int
+	// days and chunk are how much the next step takes on; walked is how many rows were looked at one by one.
+	days, chunk, walked int
 	// rare says that matches are rare enough for the trigram index, and walking that an index has proved no help.
 	rare, walking bool
 }
@@ -254,7 +255,7 @@ func (on *search) askDays(ctx context.Context, ask func(segment, int) *statement
 // a match is.
 func (on *search) walkChunk(ctx context.Context) error {
 	seg := on.segments[0]
-	edge, err := on.edge(ctx, seg)
+	edge, looked, err := on.edge(ctx, seg)
 	if err != nil {
 		return err
 	}
@@ -264,29 +265,33 @@ func (on *search) walkChunk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	had := len(on.page.Entries)
 	if err := on.take(rows, edge); err != nil {
 		return err
 	}
-	found := len(on.page.Entries) - had
-	on.rare = indexable.MatchString(telling(on.query.Filter.Endpoint)) && found*rarity < on.chunk
+	on.walked += looked
+	on.rare = indexable.MatchString(telling(on.query.Filter.Endpoint)) &&
+		on.walked >= rarity && len(on.page.Entries)*rarity < on.walked
 	on.chunk = min(2*on.chunk, largestChunk)
 	return nil
 }
 
-// edge is the id at which the next chunk of the segment ends.
-func (on *search) edge(ctx context.Context, seg segment) (uuid.UUID, error) {
-	rows, err := on.readers.Query(ctx, "SELECT id FROM "+seg.table()+
-		" WHERE workspace_id = $1 AND id >= $2 AND id < $3 ORDER BY id DESC OFFSET $4 LIMIT 1",
-		on.query.WorkspaceID, pgUUID(seg.ids.From), pgUUID(seg.ids.To), on.chunk-1)
+// edge is the id at which the next chunk of the segment ends, and how many rows it has.
+func (on *search) edge(ctx context.Context, seg segment) (edge uuid.UUID, looked int, err error) {
+	rows, err := on.readers.Query(ctx, "WITH chunk AS MATERIALIZED (SELECT id FROM "+seg.table()+
+		" WHERE workspace_id = $1 AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT $4)"+
+		" SELECT count(*), (SELECT id FROM chunk OFFSET $5 LIMIT 1) FROM chunk",
+		on.query.WorkspaceID, pgUUID(seg.ids.From), pgUUID(seg.ids.To), on.chunk, on.chunk-1)
 	if err != nil {
-		return uuid.Nil, err
+		return uuid.Nil, 0, err
 	}
-	edge, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[[16]byte])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return seg.ids.From, nil
+	var last pgtype.UUID
+	_, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		return struct{}{}, row.Scan(&looked, &last)
+	})
+	if !last.Valid {
+		return seg.ids.From, looked, err
 	}
-	return edge, err
+	return last.Bytes, looked, err
 }
 
 // take adds the answers about the first segment down to the id from.
