@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/trail"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -18,6 +19,7 @@ func startServer(t *testing.T) *Server {
 	server, err := NewServer(t.Context(), ServeConfig{
 		DataDir: t.TempDir(), GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
 		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
+		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
 	}, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ type authConfig struct {
 	now        func() time.Time
 	// logs connects to the log service.
 	logs connect
+	// trailDir is the folder of the trail.
+	trailDir string
+	trail    trailFlags
 	// maxStaleness is how long a keyring that cannot reach its store counts as ready.
 	maxStaleness time.Duration
 	// wake says that keys have changed, while listen runs; nil = the keyring asks by itself, every second.
@@ -36,7 +39,7 @@ type authConfig struct {
 type authPart struct {
 	config   authConfig
 	keyring  *authsvc.Keyring
-	queue    *trail.Queue
+	trail    *trail.Trail
 	server   *serve.GRPC
 	listener net.Listener
 	pipe     pipe
@@ -57,24 +60,31 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 		return fmt.Errorf("read the signing key of entries: %w", err)
 	}
 	p := &authPart{
-		config: config, keyring: authsvc.NewKeyring(config.store, config.now),
-		queue: trail.New(logsv1.NewLogServiceClient(conn), s.log), server: server, pipe: newPipe(), log: s.log,
+		config: config, keyring: authsvc.NewKeyring(config.store, config.now), server: server, pipe: newPipe(), log: s.log,
 	}
+	p.trail, err = trail.Open(trail.Config{
+		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync,
+		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	s.closers.add(p.trail)
 	if err := p.keyring.Refresh(ctx); err != nil {
 		return fmt.Errorf("load the keyring: %w", err)
 	}
 	authsvc.Register(server,
-		authsvc.NewChecker(p.keyring, p.queue, signingKey, config.agentTypes, config.now),
+		authsvc.NewChecker(p.keyring, p.trail, signingKey, config.agentTypes, config.now),
 		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
 	if p.listener, err = listen("--auth-addr", config.addr, &s.closers); err != nil {
 		return err
 	}
-	s.auth, s.checks["keyring"], s.checks["trail"] = p, p.fresh, p.room
+	s.auth, s.checks["keyring"], s.checks["trail"] = p, p.fresh, p.recording
 	return nil
 }
 
 // ship carries the rows of checks to the log service; it ends after run, when no more can come.
-func (p *authPart) ship(ctx context.Context) error { return p.queue.Run(ctx) }
+func (p *authPart) ship(ctx context.Context) error { return p.trail.Run(ctx) }
 
 func (p *authPart) run(ctx context.Context) error {
 	parts := []serve.Run{
@@ -101,10 +111,14 @@ func (p *authPart) fresh(context.Context) error {
 	return nil
 }
 
-// room is the readiness of the trail.
-func (p *authPart) room(context.Context) error {
-	if p.queue.Full() {
-		return errors.New("the queue of request logs is full")
+// recording is the readiness of the trail. One that is full because the log service is away is so on every replica: it
+// counts only where calls are refused for it. A disk that fails is this replica's own.
+func (p *authPart) recording(context.Context) error {
+	if p.trail.Writable() != nil {
+		return errors.New("the trail of request logs cannot be written")
+	}
+	if p.trail.Full() && p.config.trail.TrailFull == trailFullRefuse {
+		return errors.New("the trail of request logs is full")
 	}
 	return nil
 }

@@ -50,9 +50,9 @@ func loopback(listener net.Listener) bool {
 	return ok && addr.IP.IsLoopback()
 }
 
-func newOpsPart(addr string, checks map[string]serve.Check, log *slog.Logger, to *closers) (*httpPart, error) {
+func newOpsPart(addr string, handler http.Handler, log *slog.Logger, to *closers) (*httpPart, error) {
 	listener, err := listen("--ops-addr", addr, to)
-	return &httpPart{handler: serve.Ops(checks), listener: listener, log: log}, err
+	return &httpPart{handler: handler, listener: listener, log: log}, err
 }
 
 func (p *httpPart) run(ctx context.Context) error {

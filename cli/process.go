@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/keytrail/keytrail/internal/serve"
 )
 
@@ -20,6 +22,7 @@ type Server struct {
 	gateway *httpPart
 	ops     *httpPart
 	checks  map[string]serve.Check
+	metrics *prometheus.Registry
 	closers closers
 	// stopping is set from the beginning of the end.
 	stopping atomic.Bool
@@ -27,7 +30,7 @@ type Server struct {
 
 // newServer makes a process and fills it; an error closes what was opened.
 func newServer(log *slog.Logger, opsAddr string, fill func(*Server) error) (_ *Server, err error) {
-	s := &Server{log: log, checks: map[string]serve.Check{}}
+	s := &Server{log: log, checks: map[string]serve.Check{}, metrics: prometheus.NewRegistry()}
 	s.checks["process"] = s.serving
 	defer func() {
 		if err != nil {
@@ -37,7 +40,7 @@ func newServer(log *slog.Logger, opsAddr string, fill func(*Server) error) (_ *S
 	if err := fill(s); err != nil {
 		return nil, err
 	}
-	s.ops, err = newOpsPart(opsAddr, s.checks, log, &s.closers)
+	s.ops, err = newOpsPart(opsAddr, serve.Ops(s.checks, s.metrics), log, &s.closers)
 	return s, err
 }
 

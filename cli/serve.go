@@ -16,14 +16,15 @@ import (
 
 // ServeConfig is what `keytrail serve` can be told. Addresses are host:port; port 0 takes a free one.
 type ServeConfig struct {
-	DataDir     string        `default:"./keytrail-data" type:"path" help:"Folder of the embedded databases; made if it is missing."`
+	DataDir     string        `default:"./keytrail-data" type:"path" help:"Folder of the embedded databases and of the trail; made if it is missing."`
 	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address of REST. On a loopback address it takes requests for localhost and loopback addresses only."`
 	AuthAddr    string        `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
 	LogsAddr    string        `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
-	OpsAddr     string        `default:"127.0.0.1:9100" help:"Address of /healthz and /readyz."`
+	OpsAddr     string        `default:"127.0.0.1:9100" help:"Address of /healthz, /readyz and /metrics."`
 	Retention   time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h."`
 	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys."`
-	CORSOrigins []string      `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+	trailFlags  `embed:""`
+	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 }
 
 // Validate says which setting is wrong and why.
@@ -32,6 +33,9 @@ func (c ServeConfig) Validate() error {
 		return err
 	}
 	if err := validateOrigins(c.CORSOrigins); err != nil {
+		return err
+	}
+	if err := c.trailFlags.validate(); err != nil {
 		return err
 	}
 	return validateAgentTypes(c.AgentTypes)
@@ -90,7 +94,7 @@ func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, now f
 	s.closers.add(store)
 	return s.openAuth(ctx, authConfig{
 		store: store, addr: config.AuthAddr, logs: s.logs.pipe.dial, agentTypes: config.AgentTypes, now: now,
-		maxStaleness: defaultMaxStaleness,
+		maxStaleness: defaultMaxStaleness, trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 	})
 }
 

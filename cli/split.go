@@ -23,15 +23,20 @@ type AuthConfig struct {
 	databaseFlag `embed:""`
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service; a name with several addresses is all of its replicas."`
-	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz and /readyz."`
+	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz, /readyz and /metrics."`
 	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys; the same for all replicas."`
 	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database goes on being ready: for so long a revoked key may pass."`
+	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail, the rows that the log service has not stored yet; made if it is missing. Each replica needs its own, on a disk that outlives it."`
+	trailFlags   `embed:""`
 }
 
 // Validate says which setting is wrong and why.
 func (c AuthConfig) Validate() error {
 	if c.MaxStaleness < 2*followEvery {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*followEvery, c.MaxStaleness)
+	}
+	if err := c.trailFlags.validate(); err != nil {
+		return err
 	}
 	return validateAgentTypes(c.AgentTypes)
 }
@@ -46,7 +51,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		s.closers.add(store)
 		return s.openAuth(ctx, authConfig{
 			store: store, addr: config.AuthAddr, logs: remote(config.LogsAddr), agentTypes: config.AgentTypes, now: now,
-			maxStaleness: config.MaxStaleness, wake: store.Wake(),
+			maxStaleness: config.MaxStaleness, trailDir: config.TrailDir, trail: config.trailFlags, wake: store.Wake(),
 			listen: func(ctx context.Context) error {
 				store.Listen(ctx, func(err error) { log.Warn("changes of keys are polled, not heard", "error", err) })
 				return nil
@@ -59,7 +64,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 type LogsConfig struct {
 	databaseFlag `embed:""`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
-	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address of /healthz and /readyz."`
+	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address of /healthz, /readyz and /metrics."`
 	Retention    time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h; the same for all replicas."`
 	SearchBudget time.Duration `default:"${search_budget}" help:"How long one page of a list may search before it answers with what it has found."`
 }
@@ -96,7 +101,7 @@ type GatewayConfig struct {
 	GatewayAddr string   `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address it takes requests for localhost and loopback addresses only."`
 	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service; a name with several addresses is all of its replicas."`
 	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
-	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address of /healthz and /readyz."`
+	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address of /healthz, /readyz and /metrics."`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 }
 

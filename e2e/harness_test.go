@@ -52,10 +52,12 @@ type system struct {
 func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	t.Helper()
 	logged := &bytes.Buffer{}
-	server, err := cli.NewServer(t.Context(), cli.ServeConfig{
+	config := cli.ServeConfig{
 		DataDir: dataDir, GatewayAddr: "127.0.0.1:0", AuthAddr: "127.0.0.1:0", LogsAddr: "127.0.0.1:0",
 		OpsAddr: "127.0.0.1:0", Retention: 30 * 24 * time.Hour, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
-	}, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
+	}
+	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
+	server, err := cli.NewServer(t.Context(), config, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}

@@ -60,6 +60,7 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	logsServer = must(t, logsServer, err)
 	var auth cli.AuthConfig
 	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
+	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
 	authServer, err = cli.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)

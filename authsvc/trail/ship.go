@@ -2,74 +2,121 @@ package trail
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
-	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
-	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
 const (
-	firstRetry  = 100 * time.Millisecond
-	longestWait = 5 * time.Second
-	sendTime    = 30 * time.Second
+	// linger is how long a record waits for company: a call that ends sooner costs one row instead of two.
+	linger = time.Second
+	// batchRows and batchBytes bound what is sent at once: a gRPC message holds 4 MiB.
+	batchRows  = 1000
+	batchBytes = 3 << 20
+	// rowOverhead is what a row of a list takes beside its own bytes, at the most.
+	rowOverhead = 6
+	// inFlight is how many batches are under way at once. Their order does not matter.
+	inFlight = 4
+	// drainTime is how long the rows that wait at shutdown have to be stored; the others wait on disk.
+	drainTime = 3 * time.Second
 )
 
-// ship sends a batch until it is stored or ctx ends; then the batch goes back into the queue.
-func (q *Queue) ship(ctx context.Context, batch []authsvc.Entry) {
-	if len(batch) == 0 {
-		return
-	}
-	batch = fold(batch)
-	request := &logsv1.RecordRequestLogsRequest{RequestLogs: make([]*logsv1.RequestLog, len(batch))}
-	for i, row := range batch {
-		request.RequestLogs[i] = row.Proto()
-	}
-	for wait := firstRetry; ; wait = min(2*wait, longestWait) {
-		err := q.send(ctx, request)
-		if err == nil {
-			return
+// Run ships rows until ctx ends, and then, for a short time, what still waits. What it does not get rid of stays on the
+// disk for the next process.
+func (t *Trail) Run(ctx context.Context) error {
+	for more := false; ctx.Err() == nil; {
+		if !more {
+			t.await(ctx)
 		}
-		if ctx.Err() == nil {
-			q.log.Warn("the log service did not take request logs; trying again", "rows", len(batch), "error", err)
-		}
-		// Up to half of the wait is left to chance, so that replicas do not come back all at once.
-		timer := time.NewTimer(wait/2 + rand.N(wait/2))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			q.putBack(batch)
-			return
-		case <-timer.C:
-		}
+		more = t.shipWindow(ctx)
 	}
-}
-
-func (q *Queue) send(ctx context.Context, request *logsv1.RecordRequestLogsRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	answer, err := q.client.RecordRequestLogs(ctx, request)
-	for _, r := range answer.GetRefused() {
-		q.log.Error("request log refused for good", "id", r.GetId(), "reason", r.GetReason())
+	for drain.Err() == nil && t.shipWindow(drain) {
 	}
-	return err
+	if left := t.journal.Waiting(); left > 0 {
+		t.log.Warn("request logs wait on the trail for the next start", "bytes", left)
+	}
+	return nil
 }
 
-// fold makes one row of the records of one id: the finished one, where there is one.
-func fold(batch []authsvc.Entry) []authsvc.Entry {
-	at := make(map[uuid.UUID]int, len(batch))
-	folded := make([]authsvc.Entry, 0, len(batch))
-	for _, row := range batch {
-		i, known := at[row.ID]
-		switch {
-		case !known:
-			at[row.ID] = len(folded)
-			folded = append(folded, row)
-		case folded[i].Status == 0:
-			folded[i] = row
-		}
+// await returns when the linger after a first record is over, or when ctx ends.
+func (t *Trail) await(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.journal.Arrived():
 	}
-	return folded
+	t.metrics.oldest.Store(time.Now().UnixNano())
+	pause(ctx, linger)
+}
+
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// shipWindow ships the next window and releases it. It answers whether there is more to ship at once.
+func (t *Trail) shipWindow(ctx context.Context) (more bool) {
+	w, err := t.gather()
+	if err != nil {
+		t.complain(ctx, 0, err)
+		pause(ctx, firstRetry)
+		return true
+	}
+	if w.records == 0 {
+		return false
+	}
+	t.metrics.oldest.Store(w.first.UnixNano())
+	if !t.sendAll(ctx, w.rows) {
+		return t.rewind(ctx)
+	}
+	t.metrics.folded.Add(float64(w.records - len(w.rows)))
+	t.metrics.oldest.Store(0)
+	if err := t.journal.Release(w.end); err != nil {
+		// It goes on from memory; after a crash these rows would be sent once more.
+		t.complain(ctx, 0, err)
+	}
+	return w.more
+}
+
+// rewind goes back to what is not released, because ctx has ended with only some of it sent.
+func (t *Trail) rewind(ctx context.Context) (more bool) {
+	if err := t.reader.Close(); err != nil {
+		t.complain(ctx, 0, err)
+	}
+	t.reader = t.journal.NewReader()
+	return true
+}
+
+// sendAll sends rows in batches, several at once, and answers whether all of them arrived before ctx ended.
+func (t *Trail) sendAll(ctx context.Context, rows []*logsv1.RequestLog) bool {
+	var group errgroup.Group
+	group.SetLimit(inFlight)
+	for _, batch := range batches(rows) {
+		group.Go(func() error { return t.send(ctx, batch) })
+	}
+	return group.Wait() == nil
+}
+
+// batches cuts rows into what can be sent at once.
+func batches(rows []*logsv1.RequestLog) [][]*logsv1.RequestLog {
+	var cut [][]*logsv1.RequestLog
+	first, bytes := 0, 0
+	for i, row := range rows {
+		size := proto.Size(row) + rowOverhead
+		if i-first >= batchRows || bytes+size > batchBytes {
+			cut, first, bytes = append(cut, rows[first:i]), i, 0
+		}
+		bytes += size
+	}
+	return append(cut, rows[first:])
 }

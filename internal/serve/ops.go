@@ -9,6 +9,9 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Check tells whether one thing that a part needs is there; nil = it is. It must answer fast.
@@ -17,12 +20,13 @@ type Check func(ctx context.Context) error
 // checkTime is how long all checks of one answer may take: probes do not wait much longer.
 const checkTime = time.Second
 
-// Ops is the handler of the ops port: /healthz says that the process runs, /readyz that it can do its work. Both
-// are open to whoever reaches the port and hold no data of any workspace.
-func Ops(checks map[string]Check) http.Handler {
+// Ops is the handler of the ops port: /healthz says that the process runs, /readyz that it can do its work, /metrics
+// are for Prometheus. All are open to whoever reaches the port and hold no data of any workspace.
+func Ops(checks map[string]Check, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, checks) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestReadinessTellsEveryCheck(t *testing.T) {
@@ -29,7 +30,7 @@ func TestReadinessTellsEveryCheck(t *testing.T) {
 		"one is not":       {map[string]Check{"a": well, "b": stale}, 503, map[string]string{"a": "ok", "b": "30s behind"}},
 	} {
 		answer := httptest.NewRecorder()
-		Ops(tt.checks).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		Ops(tt.checks, prometheus.NewRegistry()).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
 		var got map[string]string
 		must(t, json.Unmarshal(answer.Body.Bytes(), &got))
 		if diff := cmp.Diff(tt.want, got); diff != "" || answer.Code != tt.code || answer.Header().Get("Content-Type") != "application/json" {
@@ -45,7 +46,7 @@ func TestCheckThatHangsIsGivenUp(t *testing.T) {
 			return ctx.Err()
 		}
 		answer := httptest.NewRecorder()
-		Ops(map[string]Check{"a": hangs}).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		Ops(map[string]Check{"a": hangs}, prometheus.NewRegistry()).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
 		if answer.Code != 503 {
 			t.Errorf("a check that hangs answers %d", answer.Code)
 		}
@@ -53,7 +54,7 @@ func TestCheckThatHangsIsGivenUp(t *testing.T) {
 }
 
 func TestHealthIsThatTheProcessRuns(t *testing.T) {
-	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("away") }})
+	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("away") }}, prometheus.NewRegistry())
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/": 404, "/metrics/x": 404} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))

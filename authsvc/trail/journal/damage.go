@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// pass moves the reader past bytes that are no good frame, to the next good one or to the end of the segment.
+func (r *Reader) pass(s segment) error {
+	from, to := r.at.Offset, r.at.Offset+1
+	for ; to < s.size; to++ {
+		frame, err := r.frame(s, to)
+		if err != nil {
+			return err
+		}
+		if frame != nil {
+			break
+		}
+	}
+	r.account(s, from, to)
+	r.at.Offset = to
+	return nil
+}
+
+// account tells of the bytes from from to to, which are passed over. At the end of a segment they are what a crash
+// tore, and were never acknowledged. Before a good frame they have been damaged on the disk since: a copy is set aside.
+func (r *Reader) account(s segment, from, to int64) {
+	r.j.options.Damaged(to - from)
+	log := r.j.options.Log.With("segment", s.name(), "offset", from, "bytes", to-from)
+	if to >= s.size {
+		log.Warn("the torn end of a segment is cut off")
+		return
+	}
+	aside, err := r.setAside(s, from, to)
+	log.Error("a segment is damaged; the records around the damage are good", "set_aside", aside, "error", err)
+}
+
+// setAside copies a part of a segment into a file beside it.
+func (r *Reader) setAside(s segment, from, to int64) (name string, err error) {
+	name = fmt.Sprintf("%s.%d.damaged", s.name(), from)
+	f, err := os.OpenFile(filepath.Join(r.j.options.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, io.NewSectionReader(r.file, from, to-from))
+	return name, errors.Join(err, f.Close())
+}
+
+// missing looks into an error of reading: where the file has become shorter than it was, or is gone, what is not there
+// any more is accounted for and the journal goes on without it. Where the lock is gone too it is the whole folder that
+// is away, which may come back.
+func (r *Reader) missing(s segment, size int64, cause error) error {
+	if !errors.Is(cause, io.EOF) && !errors.Is(cause, fs.ErrNotExist) {
+		return cause
+	}
+	if _, err := os.Stat(r.j.lock.Path()); err != nil {
+		return errors.Join(cause, err)
+	}
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	for i := range r.j.segments {
+		if at := &r.j.segments[i]; at.seq == s.seq && at.size > size {
+			r.j.options.Log.Error("a segment has lost its end to another hand", "segment", s.name(), "bytes", at.size-size)
+			r.j.options.Damaged(at.size - size)
+			r.j.size -= at.size - size
+			at.size = size
+		}
+	}
+	return cause
+}

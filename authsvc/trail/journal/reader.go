@@ -1,0 +1,145 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// readAhead is how many bytes are read at once; more than any frame.
+const readAhead = 256 << 10
+
+// Record is one record as it is read.
+type Record struct {
+	// Time is when it was appended, to the millisecond.
+	Time time.Time
+	// Payload is valid until the next call of Next.
+	Payload []byte
+}
+
+// Reader reads the records of a journal in their order, from the oldest that is not released on. It may be used by one
+// goroutine.
+type Reader struct {
+	j  *Journal
+	at Position
+	// file is the open segment, opened its sequence number, and buf the bytes of it from start on.
+	file   *os.File
+	opened uint64
+	buf    []byte
+	start  int64
+}
+
+// NewReader makes the reader; Close frees its file.
+func (j *Journal) NewReader() *Reader { return &Reader{j: j, at: j.released} }
+
+// Position is the place before the record that Next answers next.
+func (r *Reader) Position() Position { return r.at }
+
+// Close frees the reader's file.
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.file = nil
+	return err
+}
+
+// Next answers the next record; ok is false where there is none yet. Damaged bytes are passed over and accounted for
+// (Options.Damaged). After an error Next may be called again, and has passed nothing over.
+func (r *Reader) Next() (record Record, ok bool, err error) {
+	for {
+		s, active, found := r.segment()
+		if !found {
+			return Record{}, false, nil
+		}
+		frame, err := r.frame(s, r.at.Offset)
+		switch {
+		case err != nil:
+			return Record{}, false, err
+		case frame != nil:
+			r.at.Offset += int64(len(frame))
+			if len(frame) > headerBytes {
+				return Record{Time: appendedAt(frame), Payload: frame[headerBytes:]}, true, nil
+			}
+		case r.at.Offset < s.size:
+			if err := r.pass(s); err != nil {
+				return Record{}, false, err
+			}
+		case active:
+			return Record{}, false, nil
+		default:
+			r.at = Position{Segment: s.seq + 1}
+		}
+	}
+}
+
+// segment finds the segment to read: the first one from the position on.
+func (r *Reader) segment() (s segment, active, found bool) {
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	for i, s := range r.j.segments {
+		if s.seq < r.at.Segment {
+			continue
+		}
+		if s.seq > r.at.Segment {
+			r.at = Position{Segment: s.seq}
+		}
+		return s, i == len(r.j.segments)-1 && r.j.active != nil, true
+	}
+	return segment{}, false, false
+}
+
+// frame answers the good frame at an offset; nil where there is none.
+func (r *Reader) frame(s segment, offset int64) ([]byte, error) {
+	header, err := r.bytes(s, offset, headerBytes)
+	if err != nil || header == nil {
+		return nil, err
+	}
+	length, ok := payloadBytes(header)
+	if !ok {
+		return nil, nil
+	}
+	frame, err := r.bytes(s, offset, headerBytes+length)
+	if err != nil || frame == nil || !sound(frame, s.salt) {
+		return nil, err
+	}
+	return frame, nil
+}
+
+// bytes answers n bytes of a segment; nil where it ends before.
+func (r *Reader) bytes(s segment, offset int64, n int) ([]byte, error) {
+	if offset+int64(n) > s.size {
+		return nil, nil
+	}
+	if err := r.open(s); err != nil {
+		return nil, err
+	}
+	if from := offset - r.start; from >= 0 && from+int64(n) <= int64(len(r.buf)) {
+		return r.buf[from : from+int64(n)], nil
+	}
+	r.buf = r.buf[:min(readAhead, s.size-offset)]
+	got, err := r.file.ReadAt(r.buf, offset)
+	r.buf, r.start = r.buf[:got], offset
+	if got < n {
+		return nil, r.missing(s, offset+int64(got), fmt.Errorf("read a segment: %w", err))
+	}
+	return r.buf[:n], nil
+}
+
+// open makes a segment's file the open one.
+func (r *Reader) open(s segment) error {
+	if r.file != nil && r.opened == s.seq {
+		return nil
+	}
+	if err := r.Close(); err != nil {
+		return fmt.Errorf("close a segment: %w", err)
+	}
+	f, err := os.Open(filepath.Join(r.j.options.Dir, s.name()))
+	if err != nil {
+		return r.missing(s, 0, fmt.Errorf("open a segment: %w", err))
+	}
+	r.file, r.opened, r.buf, r.start = f, s.seq, make([]byte, 0, readAhead), 0
+	return nil
+}

@@ -1,0 +1,53 @@
+package journal
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// segment is one file of frames, named after its sequence number and its salt.
+type segment struct {
+	seq  uint64
+	salt uint32
+	// size is how many bytes of it are written for good.
+	size int64
+}
+
+const segmentSuffix = ".seg"
+
+func (s segment) name() string { return fmt.Sprintf("%016x-%08x%s", s.seq, s.salt, segmentSuffix) }
+
+// listSegments finds the segments of a folder, oldest first. Other files are left alone.
+func listSegments(dir string) ([]segment, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the segments: %w", err)
+	}
+	var found []segment
+	for _, file := range files {
+		var s segment
+		if n, _ := fmt.Sscanf(file.Name(), "%16x-%8x"+segmentSuffix, &s.seq, &s.salt); n != 2 || s.name() != file.Name() {
+			continue
+		}
+		info, err := file.Info()
+		if err != nil {
+			return nil, fmt.Errorf("list the segments: %w", err)
+		}
+		s.size = info.Size()
+		found = append(found, s)
+	}
+	slices.SortFunc(found, func(a, b segment) int { return cmp.Compare(a.seq, b.seq) })
+	return found, nil
+}
+
+// createSegment makes the file of a new segment, for its owner alone.
+func createSegment(dir string, s segment) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, s.name()), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make a segment: %w", err)
+	}
+	return f, nil
+}

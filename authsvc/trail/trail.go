@@ -1,0 +1,136 @@
+// Package trail carries rows from the auth service to the log service. What is appended is on the local disk before
+// Append answers, and stays there until the log service has stored it: a journal (package journal) and its shipper.
+package trail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/trail/journal"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// Config is what a trail is opened with.
+type Config struct {
+	// Dir is its folder, made if it is missing. One process can have it open.
+	Dir string
+	// MaxBytes is how large the rows that wait may become on disk, at least MinBytes.
+	MaxBytes int64
+	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for it.
+	Fsync time.Duration
+	// Client is the log service.
+	Client logsv1.LogServiceClient
+	Log    *slog.Logger
+	// Metrics is where the trail's metrics are registered.
+	Metrics prometheus.Registerer
+}
+
+// MinBytes is the least Config.MaxBytes.
+const MinBytes = 1 << 20
+
+// Trail is an authsvc.Trail. Run ships what is appended.
+//
+// Durability: rows survive the end of the process in any way from the moment Append has answered, and a crash of the
+// machine from Config.Fsync later. They are shipped at least once, and may be shipped again after a crash.
+type Trail struct {
+	journal *journal.Journal
+	reader  *journal.Reader
+	client  logsv1.LogServiceClient
+	dead    deadLetters
+	metrics *metrics
+	log     *slog.Logger
+	// refusals and delays keep the log to one line a minute: of rows that were not taken, and of rows that are not sent.
+	refusals, delays occasional
+}
+
+// Open opens a trail with what an earlier process left on it.
+func Open(config Config) (*Trail, error) {
+	if config.MaxBytes < MinBytes {
+		return nil, fmt.Errorf("the trail's limit must be at least %d bytes, got %d", MinBytes, config.MaxBytes)
+	}
+	t := &Trail{client: config.Client, metrics: newMetrics(), log: config.Log, dead: deadLetters{dir: config.Dir}}
+	var err error
+	t.journal, err = journal.Open(journal.Options{
+		Dir: config.Dir, MaxBytes: config.MaxBytes, Fsync: config.Fsync, Log: config.Log,
+		Damaged: func(bytes int64) { t.metrics.damaged.Add(float64(bytes)) },
+		Synced:  func(took time.Duration) { t.metrics.fsync.Observe(took.Seconds()) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the trail: %w", err)
+	}
+	t.reader = t.journal.NewReader()
+	t.dead.grown = t.journal.Beside
+	if err := t.dead.measure(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	if err := t.metrics.register(config.Metrics, t.journal.Waiting); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// Append puts rows onto the trail, all or none. Where they find no room, or the disk does not take them, it counts
+// them, tells the log and answers a fault.Unavailable.
+func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
+	records := make([][]byte, len(rows))
+	for i, row := range rows {
+		record, err := proto.Marshal(row.Proto())
+		if err != nil {
+			return fmt.Errorf("write a row: %w", err)
+		}
+		records[i] = record
+	}
+	err := t.journal.Append(ctx, records...)
+	if err == nil {
+		t.metrics.appended.Add(float64(len(rows)))
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("append %d rows: %w", len(rows), err)
+	}
+	t.metrics.refused.Add(float64(len(rows)))
+	if count, due := t.refusals.add(len(rows)); due {
+		t.log.ErrorContext(ctx, "request logs not taken onto the trail", "rows", count, "error", err)
+	}
+	if errors.Is(err, journal.ErrFull) {
+		return fault.New(fault.Unavailable, "the trail of request logs is full; try again later")
+	}
+	return fault.New(fault.Unavailable, "the trail of request logs cannot be written; try again later")
+}
+
+// Full tells whether the trail has reached its limit.
+func (t *Trail) Full() bool { return errors.Is(t.journal.Err(), journal.ErrFull) }
+
+// Writable tells why the disk takes no rows; nil = it does, or would but for the limit.
+func (t *Trail) Writable() error {
+	if err := t.journal.Err(); err != nil && !errors.Is(err, journal.ErrFull) {
+		return err
+	}
+	return nil
+}
+
+// complain tells the log, once in a while, that rows are not shipped.
+func (t *Trail) complain(ctx context.Context, rows int, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if count, due := t.delays.add(rows); due {
+		t.log.WarnContext(ctx, "request logs wait on the trail; trying again", "rows", count, "error", err)
+	}
+}
+
+// Close syncs what was appended and lets go of the folder. Neither Run nor an Append may be under way.
+func (t *Trail) Close() error {
+	if err := errors.Join(t.reader.Close(), t.journal.Close()); err != nil {
+		return fmt.Errorf("close the trail: %w", err)
+	}
+	return nil
+}
