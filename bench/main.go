@@ -16,8 +16,9 @@ import (
 )
 
 var commands struct {
-	Logs logsBench `cmd:"" help:"Ingest and list request logs in Postgres."`
-	Keys keysBench `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
+	Logs  logsBench  `cmd:"" help:"Ingest and list request logs in Postgres."`
+	Keys  keysBench  `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
+	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls while the log service is away."`
 }
 
 // database says where to measure.

@@ -21,11 +21,12 @@ import (
 type logService struct {
 	store  *postgres.Store
 	client logsv1.LogServiceClient
+	addr   string
 	stop   func() error
 }
 
-// startLogs runs the log service on a loopback port, without the hourly upkeep: that is measured by itself.
-func startLogs(ctx context.Context, url string) (*logService, error) {
+// startLogs runs the log service on an address, without the hourly upkeep: that is measured by itself.
+func startLogs(ctx context.Context, url, addr string) (*logService, error) {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func startLogs(ctx context.Context, url string) (*logService, error) {
 	}
 	config := logsvc.Config{Retention: logsvc.DefaultRetention, SearchBudget: logsvc.DefaultSearchBudget, Now: time.Now}
 	logsvc.Register(server, logsvc.NewService(store, config))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func startLogs(ctx context.Context, url string) (*logService, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
-	return &logService{store: store, client: logsv1.NewLogServiceClient(conn), stop: func() error {
+	return &logService{store: store, addr: listener.Addr().String(), client: logsv1.NewLogServiceClient(conn), stop: func() error {
 		if err := conn.Close(); err != nil {
 			return fmt.Errorf("close the client: %w", err)
 		}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/trail"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+const (
+	writers = 2
+	// appendsEach is how many rows each writer appends.
+	appendsEach = 300_000
+	// frameBytes is about what a row takes on the trail.
+	frameBytes = 200
+	trailLimit = 4 << 30
+)
+
+// swallow is a log service that stores nothing, so that only the trail is measured.
+type swallow struct{ logsv1.LogServiceClient }
+
+// RecordRequestLogs implements the part of the client that the trail uses.
+func (swallow) RecordRequestLogs(context.Context, *logsv1.RecordRequestLogsRequest, ...grpc.CallOption) (*logsv1.RecordRequestLogsResponse, error) {
+	return &logsv1.RecordRequestLogsResponse{}, nil
+}
+
+// openTrail opens an empty trail.
+func openTrail(dir string, fsync time.Duration, client logsv1.LogServiceClient) (*trail.Trail, error) {
+	dir, err := os.MkdirTemp(dir, "trail-")
+	if err != nil {
+		return nil, err
+	}
+	return trail.Open(trail.Config{
+		Dir: dir, MaxBytes: trailLimit, Fsync: fsync, Client: client,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Metrics: prometheus.NewRegistry(),
+	})
+}
+
+// appends measures what an append costs two writers, and what the bare writing of as many bytes costs them.
+func (f *trailFigures) appends(ctx context.Context, dir string, row func(string, string, ...any)) error {
+	for _, side := range []struct {
+		name string
+		each func() (cost float64, err error)
+		cost *float64
+	}{
+		{"write alone", func() (float64, error) { return writeCost(ctx, dir) }, &f.WriteUs},
+		{"append", func() (float64, error) { return appendCost(ctx, dir, false) }, &f.AppendUs},
+		{"append while shipping", func() (float64, error) { return appendCost(ctx, dir, true) }, &f.AppendShippedUs},
+	} {
+		cost, err := side.each()
+		if err != nil {
+			return fmt.Errorf("%s: %w", side.name, err)
+		}
+		*side.cost = round(cost)
+		row(side.name, "%.2f µs", cost)
+	}
+	f.AppendRatio = round(f.AppendUs / f.WriteUs)
+	return nil
+}
+
+// concurrently lets all writers do one thing again and again, and answers the µs that each took of the whole.
+func concurrently(ctx context.Context, do func() error) (float64, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	for range writers {
+		group.Go(func() error {
+			for range appendsEach {
+				if err := do(); err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	err := group.Wait()
+	return float64(time.Since(began).Nanoseconds()) / 1000 / (writers * appendsEach), err
+}
+
+func appendCost(ctx context.Context, dir string, ship bool) (cost float64, err error) {
+	t, err := openTrail(dir, 100*time.Millisecond, swallow{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	group, running := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(running)
+	if ship {
+		group.Go(func() error { return t.Run(running) })
+	}
+	cost, err = concurrently(ctx, func() error { return t.Append(ctx, typicalRow()) })
+	stop()
+	return cost, errors.Join(err, group.Wait())
+}
+
+// typicalRow is an allowed call.
+func typicalRow() authsvc.Entry {
+	now := time.Now()
+	return authsvc.Entry{
+		ID: uuid7.New(now), WorkspaceID: "acme", KeyID: uuid7.First(now), KeyName: "production backend", KeyLast4: "a1B2",
+		AgentType: "data_agent", AgentID: "agent-4711", Method: "POST", Endpoint: "/v1/agents/agent-4711/messages",
+	}
+}
+
+// writeCost is the yardstick: the same bytes, written to one file in turn.
+func writeCost(ctx context.Context, dir string) (cost float64, err error) {
+	f, err := os.Create(filepath.Join(dir, "yardstick"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	var mu sync.Mutex
+	frame := make([]byte, frameBytes)
+	return concurrently(ctx, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		_, err := f.Write(frame)
+		return err
+	})
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/sqlite"
+)
+
+const (
+	callers     = 256
+	durableTime = 5 * time.Second
+	syncTime    = 2 * time.Second
+)
+
+// durable measures how many checks are synced to the disk before they are answered, and how often the disk alone can
+// sync.
+func (f *trailFigures) durable(ctx context.Context, dir string, row func(string, string, ...any)) error {
+	syncs, err := syncRate(dir)
+	if err != nil {
+		return fmt.Errorf("measure the disk: %w", err)
+	}
+	f.DiskSyncsPerS = round(syncs)
+	row("syncs of the disk", "%.0f /s", syncs)
+	t, err := openTrail(dir, 0, swallow{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	checks, err := checkRate(ctx, dir, t)
+	f.DurableChecksPerS = round(checks)
+	row("durable checks, 256 callers", "%.0f /s", checks)
+	return err
+}
+
+// syncRate is how often a second a written block can be synced.
+func syncRate(dir string) (rate float64, err error) {
+	f, err := os.Create(filepath.Join(dir, "synced"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	began, n := time.Now(), 0
+	for ; time.Since(began) < syncTime; n++ {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+func checkRate(ctx context.Context, dir string, t authsvc.Trail) (float64, error) {
+	checker, secret, closeStore, err := newChecker(ctx, dir, t)
+	if err != nil {
+		return 0, err
+	}
+	group, running := errgroup.WithContext(ctx)
+	var checks atomic.Int64
+	began := time.Now()
+	for range callers {
+		group.Go(func() error {
+			for time.Since(began) < durableTime {
+				if _, err := checker.Check(running, secret, call); err != nil {
+					return err
+				}
+				checks.Add(1)
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return float64(checks.Load()) / time.Since(began).Seconds(), errors.Join(err, closeStore())
+}
+
+// call is what is checked.
+var call = authsvc.Call{AgentType: "agent", AgentID: "agent-4711", Method: "POST", Endpoint: "/v1/agents/agent-4711/messages"}
+
+// newChecker makes a checker that knows one key, and answers its secret.
+func newChecker(ctx context.Context, dir string, t authsvc.Trail) (_ *authsvc.Checker, secret string, stop func() error, err error) {
+	store, err := sqlite.Open(ctx, filepath.Join(dir, fmt.Sprintf("auth-%d.db", time.Now().UnixNano())))
+	if err != nil {
+		return nil, "", nil, err
+	}
+	ring := authsvc.NewKeyring(store, time.Now)
+	_, plain, err := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now).Create(ctx, authsvc.Key{
+		WorkspaceID: "acme", Name: "production backend", Scopes: []string{"agent"}, AllAgents: true,
+	})
+	if err == nil {
+		err = ring.Refresh(ctx)
+	}
+	if err != nil {
+		return nil, "", nil, errors.Join(err, store.Close())
+	}
+	checker := authsvc.NewChecker(ring, t, make([]byte, 32), authsvc.DefaultAgentTypes, time.Now)
+	return checker, plain.Reveal(), store.Close, nil
+}

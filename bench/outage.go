@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/trail"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/serve"
+)
+
+const (
+	// checkEvery is the pace of each of the checkers: together 1,000 checks a second.
+	checkEvery = 8 * time.Millisecond
+	checkers   = 8
+	// settled is how long checks are measured beside a log service that is there.
+	settled = 20 * time.Second
+)
+
+// outage measures checks over gRPC while the log service is there, while it is away, and how fast the backlog is
+// stored when it is back.
+func (f *trailFigures) outage(ctx context.Context, b *trailBench, dir string, row func(string, string, ...any)) (err error) {
+	makeDatabase, stop, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	url, err := makeDatabase("trail")
+	if err != nil {
+		return err
+	}
+	logs, err := startLogs(ctx, url, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	a, err := startAuth(ctx, dir, logs.addr)
+	if err != nil {
+		return errors.Join(err, logs.stop())
+	}
+	defer func() { err = errors.Join(err, a.stop()) }()
+	there, err := a.load(ctx, settled)
+	if err := errors.Join(err, logs.stop()); err != nil {
+		return err
+	}
+	away, err := a.load(ctx, b.Outage)
+	if err != nil {
+		return err
+	}
+	f.CheckP99Ms, f.CheckP99MsOutage = round(ms(quantile(there, 0.99))), round(ms(quantile(away, 0.99)))
+	f.OutageRatio, f.BacklogRows = round(f.CheckP99MsOutage/f.CheckP99Ms), len(away)
+	row("check, p99", "%.2f ms", f.CheckP99Ms)
+	row("check while the log service is away, p99", "%.2f ms", f.CheckP99MsOutage)
+	if logs, err = startLogs(ctx, url, logs.addr); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, logs.stop()) }()
+	began := time.Now()
+	if err := logs.await(ctx, len(there)+len(away)); err != nil {
+		return err
+	}
+	f.BacklogRowsPerS = round(float64(len(away)) / time.Since(began).Seconds())
+	row("backlog", "%d rows at %.0f rows/s, from the start of the log service", len(away), f.BacklogRowsPerS)
+	return nil
+}
+
+// await waits until the log service has so many rows.
+func (l *logService) await(ctx context.Context, rows int) error {
+	for {
+		found, token := 0, ""
+		for more := true; more; more = token != "" {
+			page, err := l.client.ListRequestLogs(ctx, &request{WorkspaceId: "acme", PageSize: 1000, PageToken: token})
+			if err != nil {
+				return err
+			}
+			found, token = found+len(page.GetRequestLogs()), page.GetNextPageToken()
+		}
+		if found == rows {
+			return nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("%d of %d rows: %w", found, rows, err)
+		}
+	}
+}
+
+// authService is a running auth service with one key and a client.
+type authService struct {
+	client authv1.CheckServiceClient
+	secret string
+	stop   func() error
+}
+
+func startAuth(ctx context.Context, dir, logsAddr string) (_ *authService, err error) {
+	toLogs, err := grpc.NewClient(logsAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	t, err := openTrail(dir, 100*time.Millisecond, logsv1.NewLogServiceClient(toLogs))
+	if err != nil {
+		return nil, err
+	}
+	checker, secret, closeStore, err := newChecker(ctx, dir, t)
+	if err != nil {
+		return nil, err
+	}
+	server, err := serve.NewGRPC(slog.New(slog.NewTextHandler(os.Stderr, nil)), authsvc.RawFields...)
+	if err != nil {
+		return nil, err
+	}
+	authsvc.Register(server, checker, nil)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	stop := runAuth(ctx, server, listener, t)
+	return &authService{client: authv1.NewCheckServiceClient(conn), secret: secret, stop: func() error {
+		return errors.Join(conn.Close(), stop(), t.Close(), closeStore(), toLogs.Close())
+	}}, nil
+}
+
+// runAuth runs a server and its trail until stop is called.
+func runAuth(ctx context.Context, server *serve.GRPC, listener net.Listener, t *trail.Trail) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve.InOrder(ctx, t.Run, func(ctx context.Context) error { return server.Run(ctx, listener) })
+	}()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// load checks calls at a steady pace and answers how long each took.
+func (a *authService) load(ctx context.Context, d time.Duration) ([]time.Duration, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	var mu sync.Mutex
+	var took []time.Duration
+	end := time.Now().Add(d)
+	for range checkers {
+		group.Go(func() error {
+			tick := time.NewTicker(checkEvery)
+			defer tick.Stop()
+			for now := time.Now(); now.Before(end); now = <-tick.C {
+				began := time.Now()
+				if _, err := a.client.Check(ctx, &authv1.CheckRequest{ApiKey: a.secret, AgentType: call.AgentType, Method: call.Method, Endpoint: call.Endpoint}); err != nil {
+					return fmt.Errorf("a check failed: %w", err)
+				}
+				mu.Lock()
+				took = append(took, time.Since(began))
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return took, err
+}
