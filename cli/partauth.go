@@ -23,6 +23,7 @@ type authConfig struct {
 	addr       string
 	agentTypes []string
 	now        func() time.Time
+	trail      trailFlags
 	// logs connects to the log service.
 	logs connect
 	// maxStaleness is how long a keyring that cannot reach its store counts as ready.
@@ -64,7 +65,10 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 		return fmt.Errorf("load the keyring: %w", err)
 	}
 	authsvc.Register(server,
-		authsvc.NewChecker(p.keyring, p.queue, signingKey, config.agentTypes, config.now),
+		authsvc.NewChecker(authsvc.CheckerConfig{
+			Keyring: p.keyring, Trail: p.queue, SigningKey: signingKey, AgentTypes: config.agentTypes,
+			StrangerRows: config.trail.StrangerRowsPerSecond, Now: config.now,
+		}),
 		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
 	if p.listener, err = listen("--auth-addr", config.addr, &s.closers); err != nil {
 		return err

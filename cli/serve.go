@@ -24,6 +24,7 @@ type ServeConfig struct {
 	Retention   time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h."`
 	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys."`
 	CORSOrigins []string      `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+	trailFlags  `embed:""`
 }
 
 // Validate says which setting is wrong and why.
@@ -32,6 +33,9 @@ func (c ServeConfig) Validate() error {
 		return err
 	}
 	if err := validateOrigins(c.CORSOrigins); err != nil {
+		return err
+	}
+	if err := c.trailFlags.validate(); err != nil {
 		return err
 	}
 	return validateAgentTypes(c.AgentTypes)
@@ -90,7 +94,7 @@ func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, now f
 	s.closers.add(store)
 	return s.openAuth(ctx, authConfig{
 		store: store, addr: config.AuthAddr, logs: s.logs.pipe.dial, agentTypes: config.AgentTypes, now: now,
-		maxStaleness: defaultMaxStaleness,
+		maxStaleness: defaultMaxStaleness, trail: config.trailFlags,
 	})
 }
 

@@ -26,12 +26,16 @@ type AuthConfig struct {
 	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz and /readyz."`
 	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys; the same for all replicas."`
 	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database goes on being ready: for so long a revoked key may pass."`
+	trailFlags   `embed:""`
 }
 
 // Validate says which setting is wrong and why.
 func (c AuthConfig) Validate() error {
 	if c.MaxStaleness < 2*followEvery {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*followEvery, c.MaxStaleness)
+	}
+	if err := c.trailFlags.validate(); err != nil {
+		return err
 	}
 	return validateAgentTypes(c.AgentTypes)
 }
@@ -46,7 +50,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		s.closers.add(store)
 		return s.openAuth(ctx, authConfig{
 			store: store, addr: config.AuthAddr, logs: remote(config.LogsAddr), agentTypes: config.AgentTypes, now: now,
-			maxStaleness: config.MaxStaleness, wake: store.Wake(),
+			maxStaleness: config.MaxStaleness, trail: config.trailFlags, wake: store.Wake(),
 			listen: func(ctx context.Context) error {
 				store.Listen(ctx, func(err error) { log.Warn("changes of keys are polled, not heard", "error", err) })
 				return nil

@@ -57,7 +57,7 @@ func (q *Queue) send(ctx context.Context, request *logsv1.RecordRequestLogsReque
 	return err
 }
 
-// fold makes one row of the records of one id: the finished one, where there is one.
+// fold makes one row of the records of one id: the finished one, where there is one, with the largest of their counts.
 func fold(batch []authsvc.Entry) []authsvc.Entry {
 	at := make(map[uuid.UUID]int, len(batch))
 	folded := make([]authsvc.Entry, 0, len(batch))
@@ -69,6 +69,8 @@ func fold(batch []authsvc.Entry) []authsvc.Entry {
 			folded = append(folded, row)
 		case folded[i].Status == 0:
 			folded[i] = row
+		case row.Status != 0:
+			folded[i].Repeated = max(folded[i].Repeated, row.Repeated)
 		}
 	}
 	return folded

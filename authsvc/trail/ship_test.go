@@ -17,6 +17,11 @@ func TestFoldMakesOneRowOfACall(t *testing.T) {
 	a, b, c := rows[0], rows[1], rows[2]
 	failed := finished(a)
 	failed.Status = 500
+	counted := func(calls int) authsvc.Entry {
+		row := failed
+		row.Repeated = calls
+		return row
+	}
 	for name, tt := range map[string]struct{ batch, want []authsvc.Entry }{
 		"nothing":                           {nil, nil},
 		"calls of their own":                {[]authsvc.Entry{a, b, c}, []authsvc.Entry{a, b, c}},
@@ -25,6 +30,7 @@ func TestFoldMakesOneRowOfACall(t *testing.T) {
 		"progress twice":                    {[]authsvc.Entry{a, a}, []authsvc.Entry{a}},
 		"two ends: the first one stays":     {[]authsvc.Entry{a, failed, finished(a)}, []authsvc.Entry{failed}},
 		"a denial, which is finished alone": {[]authsvc.Entry{failed}, []authsvc.Entry{failed}},
+		"counts: the largest one":           {[]authsvc.Entry{counted(2), b, counted(3), counted(1)}, []authsvc.Entry{counted(3), b}},
 	} {
 		if diff := cmp.Diff(append([]authsvc.Entry{}, tt.want...), fold(tt.batch)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
