@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -16,37 +17,71 @@ var DefaultAgentTypes = []string{"agent", "data_agent", "voice_agent"}
 
 // Trail takes rows on their way to the request logs. Append answers when the rows are as safe as the trail
 // promises, or with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the
-// trail has counted them and told the log. Rows of one id may be appended in any order, on any replica. It may be
-// called concurrently, and keeps nothing of the slice.
+// trail has counted them and told the log. Rows of one id may be appended in any order, on any replica: a finished one
+// counts for more than one in progress, and of finished ones the largest Repeated counts. It may be called
+// concurrently, and keeps nothing of the slice.
 type Trail interface {
 	Append(ctx context.Context, rows ...Entry) error
 }
 
 // Checker decides on calls and puts what happened to them onto the trail. It may be used concurrently.
 type Checker struct {
-	keyring    *Keyring
-	trail      Trail
-	signer     *signer
-	agentTypes []string
-	now        func() time.Time
+	config    CheckerConfig
+	signer    *signer
+	strangers *strangers
 }
 
-// NewChecker makes a checker. signingKey is the store's (Store.SigningKey).
-func NewChecker(keyring *Keyring, trail Trail, signingKey []byte, agentTypes []string, now func() time.Time) *Checker {
-	return &Checker{keyring: keyring, trail: trail, signer: newSigner(signingKey), agentTypes: agentTypes, now: now}
+// CheckerConfig is what a checker is made of.
+type CheckerConfig struct {
+	Keyring *Keyring
+	Trail   Trail
+	// SigningKey is the store's (Store.SigningKey).
+	SigningKey []byte
+	// AgentTypes is the catalogue.
+	AgentTypes []string
+	// StrangerRows is how many rows a second, with a burst of ten times that, each workspace may have of calls that
+	// proved no key. The calls above share one row a second for each error code. 0 = DefaultStrangerRows.
+	StrangerRows int
+	// RefuseUnrecorded makes Check answer fault.Unavailable where the trail has no room. Otherwise it answers the
+	// decision all the same: a full trail is then not the reason why a platform stands still.
+	RefuseUnrecorded bool
+	Now              func() time.Time
+}
+
+// NewChecker makes a checker.
+func NewChecker(config CheckerConfig) *Checker {
+	return &Checker{
+		config: config, signer: newSigner(config.SigningKey),
+		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)),
+	}
 }
 
 // Check decides on a call that came with apiKey in its header, and appends its row before it answers: a finished
-// one of a denial, one in progress of an allowed call. Where the trail has no room the decision is answered all the
-// same: a full trail must not be the reason why a platform stands still.
+// one of a denial, one in progress of an allowed call. A call that shares a row is answered with that row's id and
+// number of calls, so that it is found by them, and else with what is its own.
 func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, error) {
-	arrived := c.now()
-	if !slices.Contains(c.agentTypes, call.AgentType) {
-		return Entry{}, unknownAgentType("agent_type", call.AgentType, c.agentTypes)
+	arrived := c.config.Now()
+	if !slices.Contains(c.config.AgentTypes, call.AgentType) {
+		return Entry{}, unknownAgentType("agent_type", call.AgentType, c.config.AgentTypes)
 	}
+	entry := c.entryOf(apiKey, call, arrived)
+	row, sharedBy := entry, (*group)(nil)
+	if entry.ErrorCode.provesNoKey() {
+		row, sharedBy = c.strangers.row(entry, arrived)
+	}
+	if err := c.config.Trail.Append(ctx, row); err != nil && (c.config.RefuseUnrecorded || fault.KindOf(err) != fault.Unavailable) {
+		c.strangers.takeBack(sharedBy)
+		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
+	}
+	entry.ID, entry.Repeated = row.ID, row.Repeated
+	return entry, nil
+}
+
+// entryOf makes the entry of a call: the decision, and what led to it.
+func (c *Checker) entryOf(apiKey string, call Call, arrived time.Time) Entry {
 	entry := Entry{
 		ID: uuid7.New(arrived), AgentType: call.AgentType, AgentID: cleanAgentID(call.AgentID),
-		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint),
+		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), Repeated: 1,
 	}
 	p, code := c.prove(apiKey)
 	if code == "" {
@@ -57,12 +92,9 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, e
 	}
 	if entry.ErrorCode = code; code != "" {
 		entry.Status = code.HTTPStatus()
-		entry.Latency = c.now().Sub(arrived)
+		entry.Latency = c.config.Now().Sub(arrived)
 	}
-	if err := c.trail.Append(ctx, entry); err != nil && fault.KindOf(err) != fault.Unavailable {
-		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
-	}
-	return entry, nil
+	return entry
 }
 
 // prove finds the key whose secret the caller sent. Every well-formed secret takes the same way, known or not:
@@ -75,7 +107,7 @@ func (c *Checker) prove(apiKey string) (proof, ErrorCode) {
 	if !ok {
 		return proof{}, InvalidToken
 	}
-	p, ok := c.keyring.find(secret.Digest())
+	p, ok := c.config.Keyring.find(secret.Digest())
 	if !ok {
 		return proof{}, InvalidToken
 	}
@@ -109,7 +141,7 @@ func (c *Checker) Report(ctx context.Context, outcomes []Outcome) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := c.trail.Append(ctx, rows...); err != nil {
+	if err := c.config.Trail.Append(ctx, rows...); err != nil {
 		return fmt.Errorf("append %d reported rows: %w", len(rows), err)
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestAllowedCallIsInProgressWithTheSnapshotOfItsKey(t *testing.T) {
 	at := w.clock.now
 	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
 		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
-		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
+		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1", Repeated: 1,
 	}, at)
 }
 
@@ -48,7 +48,7 @@ func TestDeniedCallIsFinishedWithStatusAndLatency(t *testing.T) {
 	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
 		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
 		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-		ErrorCode: authsvc.ScopeDenied, Status: 403, Latency: 1500 * time.Microsecond,
+		ErrorCode: authsvc.ScopeDenied, Status: 403, Latency: 1500 * time.Microsecond, Repeated: 1,
 	}, at)
 }
 
@@ -75,7 +75,7 @@ func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
 			c.WorkspaceID = tt.workspace
 			expectRow(t, w.check(t, tt.apiKey, c), authsvc.Entry{
 				WorkspaceID: tt.want, AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-				ErrorCode: tt.code, Status: 401,
+				ErrorCode: tt.code, Status: 401, Repeated: 1,
 			}, w.clock.now)
 		})
 	}

@@ -15,7 +15,7 @@ import (
 // Unattributed is the reserved workspace of calls that proved no key and named no workspace.
 const Unattributed = "_unattributed"
 
-// Entry is the request log of one call, as this service knows it. KeyID, KeyName and KeyLast4 are a snapshot of the
+// Entry is the request log of one call, or of several that proved no key, as this service knows it. KeyID, KeyName and KeyLast4 are a snapshot of the
 // key; zero where none was proved.
 type Entry struct {
 	// ID is a UUIDv7 of the time of the call.
@@ -33,6 +33,8 @@ type Entry struct {
 	ErrorCode ErrorCode
 	// Latency is the call's, end to end; of a denial, the check's.
 	Latency time.Duration
+	// Repeated is how many calls the row stands for: 1, or more where they proved no key.
+	Repeated int
 }
 
 // signer proves that an entry came from a check of this platform, so that a report can be taken on any replica,
@@ -43,7 +45,8 @@ func newSigner(key []byte) *signer {
 	return &signer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
-// sign is the unpadded base64url of the HMAC-SHA256 over everything in the entry that a report must not change.
+// sign is the unpadded base64url of the HMAC-SHA256 over everything in the entry that a report must not change. A report
+// says nothing of Repeated, which is always 1 there.
 func (s *signer) sign(e Entry) string {
 	return base64.RawURLEncoding.EncodeToString(s.sum(e))
 }

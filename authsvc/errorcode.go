@@ -38,6 +38,9 @@ func (c ErrorCode) HTTPStatus() int {
 	return denials[c].status
 }
 
+// provesNoKey tells whether a call with this code sent no secret of any key.
+func (c ErrorCode) provesNoKey() bool { return c == MissingToken || c == InvalidToken }
+
 // Message tells the caller what is wrong and how to fix it; empty if the code is.
 func (c ErrorCode) Message() string {
 	d, ok := denials[c]

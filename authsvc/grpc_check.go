@@ -83,10 +83,11 @@ func (e Entry) Proto() *logsv1.RequestLog {
 		Status:      int32(e.Status),
 		ErrorCode:   string(e.ErrorCode),
 		LatencyMs:   wire.Latency(e.Latency),
+		Repeated:    int32(e.Repeated),
 	}
 }
 
-// entryFromProto reads what the check answered; status and latency are the report's own.
+// entryFromProto reads what the check answered; status and latency are the report's own, which is of one call.
 func entryFromProto(row *logsv1.RequestLog) (Entry, error) {
 	id, err := wire.ParseID("entry.id", row.GetId())
 	if err != nil {
@@ -101,6 +102,6 @@ func entryFromProto(row *logsv1.RequestLog) (Entry, error) {
 		KeyID: keyID, KeyName: row.GetKeyName(), KeyLast4: row.GetKeyLast4(),
 		AgentType: row.GetAgentType(), AgentID: row.GetAgentId(),
 		Method: row.GetMethod(), Endpoint: row.GetEndpoint(),
-		ErrorCode: ErrorCode(row.GetErrorCode()),
+		ErrorCode: ErrorCode(row.GetErrorCode()), Repeated: 1,
 	}, nil
 }

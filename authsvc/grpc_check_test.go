@@ -26,7 +26,7 @@ func TestCheckAndReportOverGRPC(t *testing.T) {
 	want := &authv1.CheckResponse{Allowed: true, HttpStatus: 200, Entry: &logsv1.RequestLog{
 		Id: answer.GetEntry().GetId(), Time: timestamppb.New(w.clock.now), WorkspaceId: "acme",
 		KeyId: key.ID.String(), KeyName: "production", KeyLast4: secret.Last4(),
-		AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1", Proof: answer.GetEntry().GetProof(),
+		AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1", Repeated: 1, Proof: answer.GetEntry().GetProof(),
 	}}
 	if diff := cmp.Diff(want, answer, protocmp.Transform()); diff != "" {
 		t.Errorf("the check answers (-want +got):\n%s", diff)
@@ -34,6 +34,7 @@ func TestCheckAndReportOverGRPC(t *testing.T) {
 
 	moved := proto.CloneOf(answer.GetEntry())
 	moved.WorkspaceId = "globex"
+	answer.Entry.Repeated = 9 // which a report cannot change
 	for _, entry := range []*logsv1.RequestLog{moved, answer.GetEntry(), answer.GetEntry()} {
 		_, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
 			{Entry: entry, Status: 500, LatencyMs: 12.3456},

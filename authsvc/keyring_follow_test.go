@@ -48,7 +48,7 @@ func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
 func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
 	w := newWorld(t)
 	other := authsvc.NewKeyring(w.store, w.clock.Now)
-	checker := authsvc.NewChecker(other, w.trail, nil, authsvc.DefaultAgentTypes, w.clock.Now)
+	checker := w.checkerOn(other)
 	expect := func(secret authsvc.PlainSecret, want authsvc.ErrorCode) {
 		t.Helper()
 		entry, err := checker.Check(t.Context(), secret.Reveal(), authsvc.Call{AgentType: "agent"})
@@ -119,7 +119,7 @@ func TestRefreshGoesOnWhereItWasBrokenOff(t *testing.T) {
 		secrets = append(secrets, secret)
 	}
 	ring := authsvc.NewKeyring(&breakingStore{Store: w.store, changes: 1}, w.clock.Now)
-	checker := authsvc.NewChecker(ring, w.trail, nil, authsvc.DefaultAgentTypes, w.clock.Now)
+	checker := w.checkerOn(ring)
 	for refreshed := range secrets {
 		if err := ring.Refresh(t.Context()); (err != nil) != (refreshed < len(secrets)-1) {
 			t.Errorf("refresh %d: %v", refreshed, err)

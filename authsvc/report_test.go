@@ -80,7 +80,9 @@ func TestReportMayReachAnotherReplica(t *testing.T) {
 	signingKey, err := w.store.SigningKey(t.Context())
 	must(t, err)
 	other := &rows{}
-	replica := authsvc.NewChecker(authsvc.NewKeyring(w.store, w.clock.Now), other, signingKey, nil, w.clock.Now)
+	replica := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: authsvc.NewKeyring(w.store, w.clock.Now), Trail: other, SigningKey: signingKey, Now: w.clock.Now,
+	})
 	must(t, replica.Report(t.Context(), []authsvc.Outcome{w.outcome(entry)}))
 	if got := other.all(); len(got) != 1 || got[0].ID != entry.ID || got[0].Status != 201 {
 		t.Errorf("the other replica appends %+v", got)

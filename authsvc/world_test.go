@@ -23,7 +23,7 @@ type world struct {
 	trail   *rows
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, changes ...func(*authsvc.CheckerConfig)) *world {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))
 	must(t, err)
@@ -33,8 +33,21 @@ func newWorld(t *testing.T) *world {
 	w := &world{clock: &clock{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, store: store, trail: &rows{}}
 	w.keyring = authsvc.NewKeyring(store, w.clock.Now)
 	w.keys = authsvc.NewKeys(store, w.keyring, authsvc.DefaultAgentTypes, w.clock.Now)
-	w.checker = authsvc.NewChecker(w.keyring, w.trail, signingKey, authsvc.DefaultAgentTypes, w.clock.Now)
+	config := authsvc.CheckerConfig{
+		Keyring: w.keyring, Trail: w.trail, SigningKey: signingKey, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	w.checker = authsvc.NewChecker(config)
 	return w
+}
+
+// checkerOn is the checker of another replica, which follows keys by itself.
+func (w *world) checkerOn(keyring *authsvc.Keyring) *authsvc.Checker {
+	return authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: keyring, Trail: w.trail, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
+	})
 }
 
 // create makes a key of acme that may call every agent, unless change says otherwise.

@@ -102,6 +102,8 @@ func newChecker(ctx context.Context, dir string, t authsvc.Trail) (_ *authsvc.Ch
 	if err != nil {
 		return nil, "", nil, errors.Join(err, store.Close())
 	}
-	checker := authsvc.NewChecker(ring, t, make([]byte, 32), authsvc.DefaultAgentTypes, time.Now)
+	checker := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: ring, Trail: t, SigningKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
+	})
 	return checker, plain.Reveal(), store.Close, nil
 }

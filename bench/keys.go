@@ -127,7 +127,9 @@ func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, r
 		group.Go(func() error { store.Listen(ctx, failed); return nil })
 	}
 	group.Go(func() error { ring.Follow(ctx, pollEvery, wake, failed); return nil })
-	checker := authsvc.NewChecker(ring, nowhere{}, make([]byte, 32), authsvc.DefaultAgentTypes, time.Now)
+	checker := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: ring, Trail: nowhere{}, SigningKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
+	})
 	took := make([]time.Duration, changes)
 	group.Go(func() error {
 		defer cancel()

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -88,6 +90,7 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 			"retention":     logsvc.DefaultRetention.String(),
 			"search_budget": logsvc.DefaultSearchBudget.String(),
 			"max_staleness": defaultMaxStaleness.String(),
+			"stranger_rows": strconv.Itoa(authsvc.DefaultStrangerRows),
 		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

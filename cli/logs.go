@@ -151,9 +151,17 @@ func outcome(r *logsv1.RequestLog) string {
 	case r.GetStatus() == 0:
 		return "in progress"
 	case r.GetErrorCode() != "":
-		return fmt.Sprintf("%d %s", r.GetStatus(), r.GetErrorCode())
+		return fmt.Sprintf("%d %s%s", r.GetStatus(), r.GetErrorCode(), times(r))
 	}
 	return fmt.Sprint(r.GetStatus())
+}
+
+// times says of how many calls a row is, where it is of several.
+func times(r *logsv1.RequestLog) string {
+	if r.GetRepeated() <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" ×%d", r.GetRepeated())
 }
 
 func latency(r *logsv1.RequestLog) string {

@@ -54,10 +54,12 @@ func TestTablesAreAlignedAndShowWhatIsMissing(t *testing.T) {
 	err := printLogs(console{out: &out},
 		&logsv1.RequestLog{Id: "1", Time: timestamppb.New(noon), KeyId: "k", KeyName: "production", KeyLast4: "abcd", Method: "GET",
 			Endpoint: "/v1", Status: 403, ErrorCode: "scope_denied", LatencyMs: 0.25},
-		&logsv1.RequestLog{Id: "2", Time: timestamppb.New(noon)})
-	want := `TIME                      KEY               METHOD  ENDPOINT  STATUS            LATENCY   ID
-2026-05-01 12:00:00.000Z  production …abcd  GET     /v1       403 scope_denied  0.250 ms  1
-2026-05-01 12:00:00.000Z  -                 -       -         in progress       -         2
+		&logsv1.RequestLog{Id: "2", Time: timestamppb.New(noon), Repeated: 1},
+		&logsv1.RequestLog{Id: "3", Time: timestamppb.New(noon), Status: 401, ErrorCode: "missing_token", LatencyMs: 0.001, Repeated: 57})
+	want := `TIME                      KEY               METHOD  ENDPOINT  STATUS                 LATENCY   ID
+2026-05-01 12:00:00.000Z  production …abcd  GET     /v1       403 scope_denied       0.250 ms  1
+2026-05-01 12:00:00.000Z  -                 -       -         in progress            -         2
+2026-05-01 12:00:00.000Z  -                 -       -         401 missing_token ×57  0.001 ms  3
 `
 	if err != nil || out.String() != want {
 		t.Errorf("error %v, table\n%swant\n%s", err, out.String(), want)

@@ -74,7 +74,11 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 		return fmt.Errorf("load the keyring: %w", err)
 	}
 	authsvc.Register(server,
-		authsvc.NewChecker(p.keyring, p.trail, signingKey, config.agentTypes, config.now),
+		authsvc.NewChecker(authsvc.CheckerConfig{
+			Keyring: p.keyring, Trail: p.trail, SigningKey: signingKey, AgentTypes: config.agentTypes,
+			StrangerRows: config.trail.StrangerRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
+			Now: config.now,
+		}),
 		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
 	if p.listener, err = listen("--auth-addr", config.addr, &s.closers); err != nil {
 		return err

@@ -30,8 +30,8 @@ type process struct {
 	rest, auth, logs, health string
 }
 
-// startProcess builds the command and lets it serve on free ports.
-func startProcess(t *testing.T, dataDir string) *process {
+// startProcess builds the command and lets it serve on free ports, with more flags.
+func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "keytrail")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
@@ -41,8 +41,8 @@ func startProcess(t *testing.T, dataDir string) *process {
 	p := &process{system: &system{t: t}, printed: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
-	p.cmd = exec.CommandContext(ctx, binary, "serve", "--data-dir", dataDir, "--log-level=debug",
-		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free)
+	p.cmd = exec.CommandContext(ctx, binary, append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
+		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free}, flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ func TestUnsetFieldsAreWrittenOut(t *testing.T) {
 	for name, tt := range map[string]struct{ method, path, body, want string }{
 		"a check": {"POST", "/v1/check", `{"agentType":"agent"}`, `{"allowed":false, "errorCode":"missing_token",
 			"httpStatus":401, "message":"", "entry":{"id":"", "time":null, "workspaceId":"", "keyId":"", "keyName":"",
-			"keyLast4":"", "agentType":"", "agentId":"", "method":"", "endpoint":"", "status":0, "errorCode":"", "latencyMs":0}}`},
+			"keyLast4":"", "agentType":"", "agentId":"", "method":"", "endpoint":"", "status":0, "errorCode":"", "latencyMs":0, "repeated":0}}`},
 		"a list": {"GET", "/v1/workspaces/acme/request-logs", "", `{"requestLogs":[], "nextPageToken":"", "searchedTo":null}`},
 		"a key": {"POST", "/v1/workspaces/acme/keys", `{"name":"n","scopes":["agent"],"allAgents":true}`, `{"secret":"",
 			"key":{"id":"", "workspaceId":"", "name":"n", "last4":"", "scopes":[], "allAgents":false, "agentIds":[],

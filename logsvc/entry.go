@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// Entry is one request log: the row about one call.
+// Entry is one request log: the row about one call, or about many that proved no key.
 type Entry struct {
 	// ID is a UUIDv7: its timestamp is the time of the call.
 	ID          uuid.UUID
@@ -32,10 +32,13 @@ type Entry struct {
 	ErrorCode string
 	// Latency is kept to the microsecond.
 	Latency time.Duration
+
+	// Repeated is how many calls the row stands for, 1 to math.MaxInt32. Above 1 only where they proved no key.
+	Repeated int
 }
 
 // Time is when the call was received, to the millisecond.
 func (e Entry) Time() time.Time { return uuid7.Time(e.ID) }
 
-// Finished tells whether the call has ended. A finished row never changes again.
+// Finished tells whether the call has ended. A finished row never changes again, but for more calls that it stands for.
 func (e Entry) Finished() bool { return e.Status != 0 }

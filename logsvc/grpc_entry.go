@@ -33,7 +33,8 @@ func parse(row *logsv1.RequestLog) (Entry, error) {
 		AgentType: row.GetAgentType(), AgentID: row.GetAgentId(),
 		Method: row.GetMethod(), Endpoint: row.GetEndpoint(),
 		Status: int(row.GetStatus()), ErrorCode: row.GetErrorCode(),
-		Latency: wire.ParseLatency(row.GetLatencyMs()),
+		Latency:  wire.ParseLatency(row.GetLatencyMs()),
+		Repeated: max(1, int(row.GetRepeated())), // who sends none is of before the field
 	}, nil
 }
 
@@ -52,6 +53,7 @@ func (e Entry) proto() *logsv1.RequestLog {
 		Status:      int32(e.Status),
 		ErrorCode:   e.ErrorCode,
 		LatencyMs:   wire.Latency(e.Latency),
+		Repeated:    int32(e.Repeated),
 	}
 }
 

@@ -37,6 +37,21 @@ func TestRowComesBackAsItWasRecorded(t *testing.T) {
 	}
 }
 
+func TestCallsThatShareARowAreCountedByTheLargestOfIts(t *testing.T) {
+	logs, _, _ := dial(t)
+	shared := row()
+	for _, step := range []struct{ sent, want int32 }{{0, 1}, {0, 1}, {7, 7}, {3, 7}, {7, 7}, {math.MaxInt32, math.MaxInt32}, {1, math.MaxInt32}} {
+		shared.Repeated = step.sent
+		_, err := logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{shared}})
+		must(t, err)
+		got, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", Id: shared.GetId()})
+		must(t, err)
+		if got.GetRequestLog().GetRepeated() != step.want {
+			t.Errorf("after %d the row stands for %d calls, want %d", step.sent, got.GetRequestLog().GetRepeated(), step.want)
+		}
+	}
+}
+
 func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
 	logs, _, _ := dial(t)
 	breaks := []struct {
@@ -64,6 +79,7 @@ func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
 		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = -0.001 }},
 		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = math.NaN() }},
 		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = math.Inf(1) }},
+		{"repeated", func(r *logsv1.RequestLog) { r.Repeated = -1 }},
 	}
 	batch := &logsv1.RecordRequestLogsRequest{}
 	for _, b := range breaks {

@@ -36,6 +36,7 @@ func breaksRule(row *logsv1.RequestLog) error {
 		{status == 0 || status >= 100 && status <= 599, "status", "must be 0 (in progress) or 100 to 599"},
 		{errorCodes[row.GetErrorCode()], "error_code", "must be empty or one of the six codes"},
 		{latency >= 0 && latency <= maxLatencyMs && !math.IsNaN(latency), "latency_ms", "must be 0 to 86,400,000"},
+		{row.GetRepeated() >= 0, "repeated", "must be 0 or more"},
 		{len(row.GetSignature()) <= 64, "signature", "must be at most 64 bytes"},
 	} {
 		if !rule.kept {

@@ -76,6 +76,11 @@ func TestTheRulesByHandAreThoseOfTheContract(t *testing.T) {
 		row.LatencyMs = latency
 		hold("latency_ms", row)
 	}
+	for _, repeated := range []int32{math.MinInt32, -1, 0, 1, 2, math.MaxInt32} {
+		row := sound()
+		row.Repeated = repeated
+		hold("repeated", row)
+	}
 	if refused == 0 || refused == tried {
 		t.Errorf("%d of %d rows refused: the test tells nothing apart", refused, tried)
 	}

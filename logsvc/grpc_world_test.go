@@ -50,7 +50,7 @@ func row() *logsv1.RequestLog {
 		Id: id.String(), Time: timestamppb.New(noon), WorkspaceId: "acme",
 		KeyId: uuid7.New(noon).String(), KeyName: "production", KeyLast4: "abcd",
 		AgentType: "data_agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-		Status: 403, ErrorCode: "scope_denied", LatencyMs: 12.345,
+		Status: 403, ErrorCode: "scope_denied", LatencyMs: 12.345, Repeated: 1,
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // Contexts are honoured: a cancelled call returns soon, with an error that wraps the context's. Every sentence here is a subtest of storetest.
 type Store interface {
 	// Record stores entries in one transaction: all of them or none. By (workspace, id): one that is new is
-	// stored; one that is there in progress takes status, error code and latency of a finished one; in every other
+	// stored; one that is there in progress takes status, error code, latency and Repeated of a finished one; one that
+	// is there finished takes the Repeated of a finished one where that is larger, and nothing else; in every other
 	// case the one that is there is left as it is. The batch may hold one id several times: that is as if its
 	// entries were recorded one after another. All ids are within the window of the service, which reaches a day into the future.
 	Record(ctx context.Context, entries []Entry) error

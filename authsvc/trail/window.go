@@ -72,10 +72,14 @@ func (t *Trail) add(w *window, at map[string]int, record journal.Record) {
 	w.rows = append(w.rows, row)
 }
 
-// fold makes one row of two of one id, as the log service does: a finished one replaces one in progress.
+// fold makes one row of two of one id, as the log service does: a finished one replaces one in progress, and of two
+// finished ones the larger count stays.
 func fold(a, b *logsv1.RequestLog) *logsv1.RequestLog {
-	if a.GetStatus() == 0 {
+	switch {
+	case a.GetStatus() == 0:
 		return b
+	case b.GetStatus() != 0:
+		a.Repeated = max(a.GetRepeated(), b.GetRepeated())
 	}
 	return a
 }

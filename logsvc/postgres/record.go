@@ -21,13 +21,16 @@ import (
 // written to a temporary file first.
 const upsert = `
 	INSERT INTO request_logs AS t
-		(id, latency_us, key_ref, hour, status, workspace_id, agent_type, agent_id, method, error_code, endpoint)
+		(id, latency_us, key_ref, hour, status, workspace_id, agent_type, agent_id, method, error_code, endpoint, repeated)
 	SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::smallint[]),
 		unnest($5::smallint[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
-		unnest($10::text[]), unnest($11::text[])
-	ON CONFLICT (workspace_id, id) DO UPDATE
-		SET status = excluded.status, error_code = excluded.error_code, latency_us = excluded.latency_us
-		WHERE t.status = 0 AND excluded.status <> 0`
+		unnest($10::text[]), unnest($11::text[]), unnest($12::integer[])
+	ON CONFLICT (workspace_id, id) DO UPDATE SET
+		status     = CASE t.status WHEN 0 THEN excluded.status     ELSE t.status     END,
+		error_code = CASE t.status WHEN 0 THEN excluded.error_code ELSE t.error_code END,
+		latency_us = CASE t.status WHEN 0 THEN excluded.latency_us ELSE t.latency_us END,
+		repeated   = excluded.repeated
+		WHERE excluded.status <> 0 AND (t.status = 0 OR excluded.repeated > t.repeated)`
 
 // Record implements logsvc.Store.
 func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
@@ -84,6 +87,7 @@ func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
 		column(entries, func(e entry) string { return e.Method }),
 		column(entries, func(e entry) string { return e.ErrorCode }),
 		column(entries, func(e entry) string { return e.Endpoint }),
+		column(entries, func(e entry) int32 { return int32(e.Repeated) }),
 	}
 }
 
@@ -118,11 +122,20 @@ func fold(entries []logsvc.Entry) []*logsvc.Entry {
 			folded = append(folded, e)
 			continue
 		}
-		if !folded[last].Finished() && e.Finished() {
-			merged := *folded[last]
-			merged.Status, merged.ErrorCode, merged.Latency = e.Status, e.ErrorCode, e.Latency
-			folded[last] = &merged
-		}
+		folded[last] = merge(folded[last], e)
 	}
 	return folded
+}
+
+// merge is the rule of the contract: what is there once e has come.
+func merge(there, e *logsvc.Entry) *logsvc.Entry {
+	if !e.Finished() || there.Finished() && there.Repeated >= e.Repeated {
+		return there
+	}
+	merged := *there
+	if !there.Finished() {
+		merged.Status, merged.ErrorCode, merged.Latency = e.Status, e.ErrorCode, e.Latency
+	}
+	merged.Repeated = e.Repeated
+	return &merged
 }

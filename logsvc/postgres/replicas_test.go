@@ -32,7 +32,7 @@ func rows(workspace string, from time.Time, n int) []logsvc.Entry {
 		entries[i] = logsvc.Entry{
 			ID: uuid7.New(from.Add(time.Duration(i) * time.Millisecond)), WorkspaceID: workspace,
 			KeyID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), KeyName: "k", KeyLast4: "x7Qz",
-			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond,
+			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond, Repeated: 1,
 		}
 	}
 	return entries

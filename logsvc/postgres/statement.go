@@ -28,7 +28,7 @@ func (st *statement) arg(value any) string {
 	return fmt.Sprintf("$%d", len(st.args))
 }
 
-const columns = `t.id, t.latency_us, t.key_ref, t.status, t.agent_type, t.agent_id, t.method, t.error_code, t.endpoint`
+const columns = `t.id, t.latency_us, t.key_ref, t.status, t.agent_type, t.agent_id, t.method, t.error_code, t.endpoint, t.repeated`
 
 // withKeys completes the rows of inner by their snapshots, newest first.
 func (st *statement) withKeys(workspace, inner string) *statement {
@@ -146,7 +146,7 @@ func scanEntry(workspaceID string) pgx.RowToFunc[logsvc.Entry] {
 		var id, keyID pgtype.UUID
 		var micros, ref int64
 		err := row.Scan(&id, &micros, &ref, &e.Status, &e.AgentType, &e.AgentID, &e.Method, &e.ErrorCode, &e.Endpoint,
-			&keyID, &e.KeyName, &e.KeyLast4)
+			&e.Repeated, &keyID, &e.KeyName, &e.KeyLast4)
 		e.ID, e.KeyID = uuid.UUID(id.Bytes), uuid.UUID(keyID.Bytes)
 		e.Latency = time.Duration(micros) * time.Microsecond
 		return e, err

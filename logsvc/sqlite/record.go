@@ -15,12 +15,16 @@ const (
 	upsertRows = 100
 
 	insert = `INSERT INTO request_logs (` + columns + `) VALUES `
-	row    = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	// onConflict is the rule of the contract: only a finished row replaces anything, and only one in progress.
+	row    = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	// onConflict is the rule of the contract: only a finished row changes anything, of one in progress its end, of a
+	// finished one how many calls it stands for. In both cases the new number is the one that was sent.
 	// SQLite applies it to the rows of a statement one after the other, so they may repeat an id.
-	onConflict = ` ON CONFLICT (workspace_id, id) DO UPDATE
-		SET status = excluded.status, error_code = excluded.error_code, latency_us = excluded.latency_us
-		WHERE request_logs.status = 0 AND excluded.status <> 0`
+	onConflict = ` ON CONFLICT (workspace_id, id) DO UPDATE SET
+		status     = CASE request_logs.status WHEN 0 THEN excluded.status     ELSE request_logs.status     END,
+		error_code = CASE request_logs.status WHEN 0 THEN excluded.error_code ELSE request_logs.error_code END,
+		latency_us = CASE request_logs.status WHEN 0 THEN excluded.latency_us ELSE request_logs.latency_us END,
+		repeated   = excluded.repeated
+		WHERE excluded.status <> 0 AND (request_logs.status = 0 OR excluded.repeated > request_logs.repeated)`
 )
 
 // Record implements logsvc.Store.

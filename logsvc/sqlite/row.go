@@ -14,12 +14,12 @@ import (
 
 // columns are in the order of values and scan.
 const columns = `workspace_id, id, key_id, key_name, key_last4, agent_type, agent_id, method, endpoint,
-	status, error_code, latency_us`
+	status, error_code, latency_us, repeated`
 
 func values(e logsvc.Entry) []any {
 	return []any{
 		e.WorkspaceID, e.ID[:], nullable(e.KeyID), e.KeyName, e.KeyLast4, e.AgentType, e.AgentID, e.Method, e.Endpoint,
-		e.Status, e.ErrorCode, e.Latency.Microseconds(),
+		e.Status, e.ErrorCode, e.Latency.Microseconds(), e.Repeated,
 	}
 }
 
@@ -34,7 +34,7 @@ func nullable(id uuid.UUID) any {
 func scan(row interface{ Scan(...any) error }) (e logsvc.Entry, err error) {
 	var micros int64
 	err = row.Scan(&e.WorkspaceID, &e.ID, &e.KeyID, &e.KeyName, &e.KeyLast4, &e.AgentType, &e.AgentID, &e.Method,
-		&e.Endpoint, &e.Status, &e.ErrorCode, &micros)
+		&e.Endpoint, &e.Status, &e.ErrorCode, &micros, &e.Repeated)
 	e.Latency = time.Duration(micros) * time.Microsecond
 	return e, err
 }

@@ -31,7 +31,7 @@ func (f *fixture) call(ago time.Duration) logsvc.Entry {
 	return logsvc.Entry{
 		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz",
 		AgentType: "voice_agent", AgentID: "agent-1", Method: "POST", Endpoint: "/v1/agents/agent-1/calls",
-		Status: 200, Latency: 12345 * time.Microsecond,
+		Status: 200, Latency: 12345 * time.Microsecond, Repeated: 1,
 	}
 }
 
@@ -111,6 +111,12 @@ func (f *fixture) expire(before uuid.UUID) {
 // in moves an entry to another workspace.
 func in(workspaceID string, e logsvc.Entry) logsvc.Entry {
 	e.WorkspaceID = workspaceID
+	return e
+}
+
+// counted lets an entry stand for so many calls.
+func counted(e logsvc.Entry, calls int) logsvc.Entry {
+	e.Repeated = calls
 	return e
 }
 

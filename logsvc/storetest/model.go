@@ -46,7 +46,9 @@ func (m model) record(entries ...logsvc.Entry) {
 		case !there:
 			m[name] = e
 		case !old.Finished() && e.Finished():
-			m[name] = ended(old, e.Status, e.ErrorCode, e.Latency)
+			m[name] = counted(ended(old, e.Status, e.ErrorCode, e.Latency), e.Repeated)
+		case old.Finished() && e.Finished():
+			m[name] = counted(old, max(old.Repeated, e.Repeated))
 		}
 	}
 }

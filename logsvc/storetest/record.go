@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -12,7 +14,9 @@ import (
 
 var recordSentences = []sentence{
 	{"one that is new is stored", newIsStored},
-	{"one that is there in progress takes status, error code and latency of a finished one", inProgressIsFinished},
+	{"one that is there in progress takes status, error code, latency and Repeated of a finished one", inProgressIsFinished},
+	{"one that is there finished takes the Repeated of a finished one where that is larger, and nothing else", largerCountIsTaken},
+	{"the order in which the counts of a row arrive does not matter, nor how often", countsInAnyOrder},
 	{"in every other case the one that is there is left as it is", finishedIsLeft},
 	{"by (workspace, id): one id in two workspaces is two entries", idsAreOfAWorkspace},
 	{"the batch may hold one id several times, in any order", oneIDSeveralTimes},
@@ -25,10 +29,10 @@ func newIsStored(f *fixture) {
 	full := f.call(0)
 	full.KeyName = "Ключ 'prod'; DROP TABLE request_logs; --"
 	full.Endpoint = "/é/%/_/\\/\"/" + strings.Repeat("x", 2000)
-	full.Status, full.ErrorCode = 403, "agent_denied"
+	full.Status, full.ErrorCode, full.Repeated = 403, "agent_denied", math.MaxInt32
 	noKey := f.call(time.Second)
 	noKey.KeyID, noKey.KeyName, noKey.KeyLast4 = uuid.Nil, "", ""
-	bare := logsvc.Entry{ID: f.call(2 * time.Second).ID, WorkspaceID: acme}
+	bare := logsvc.Entry{ID: f.call(2 * time.Second).ID, WorkspaceID: acme, Repeated: 1}
 	fine := f.call(3 * time.Second)
 	fine.Latency = 1234567 * time.Nanosecond
 	f.record(bare, full, fine, noKey)
@@ -39,16 +43,55 @@ func newIsStored(f *fixture) {
 func inProgressIsFinished(f *fixture) {
 	call := f.call(0)
 	f.record(inProgress(call))
-	finish := ended(call, 503, "late", 7*time.Second)
+	finish := counted(ended(call, 503, "late", 7*time.Second), 3)
 	finish.KeyName, finish.Endpoint = "renamed", "/other"
 	f.record(finish)
-	f.holds(acme, ended(call, 503, "late", 7*time.Second))
+	f.holds(acme, counted(ended(call, 503, "late", 7*time.Second), 3))
+}
+
+func largerCountIsTaken(f *fixture) {
+	first := counted(f.call(0), 5)
+	f.record(first)
+	other := ended(first, 500, "other", time.Hour)
+	other.KeyName, other.Endpoint = "renamed", "/other"
+	for _, step := range []struct{ sent, want int }{{4, 5}, {6, 6}, {6, 6}, {1, 6}, {math.MaxInt32, math.MaxInt32}} {
+		f.record(counted(other, step.sent))
+		f.holds(acme, counted(first, step.want))
+	}
+	f.record(counted(inProgress(first), math.MaxInt32))
+	f.holds(acme, counted(first, math.MaxInt32))
+	ofOne := f.call(time.Minute)
+	f.record(ofOne)
+	f.record(counted(inProgress(ofOne), 9))
+	f.holds(acme, counted(first, math.MaxInt32), ofOne)
+}
+
+// countsInAnyOrder delivers the counts of ten rows, each twice, in batches of every size.
+func countsInAnyOrder(f *fixture) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range 8 {
+		rows := f.calls(10)
+		var sent, want []logsvc.Entry
+		for i := range rows {
+			rows[i].WorkspaceID = string(rune('a' + round))
+			rows[i] = ended(rows[i], 401, "invalid_token", time.Microsecond)
+			most := 1 + random.IntN(9)
+			for calls := 1; calls <= most; calls++ {
+				sent = append(sent, counted(rows[i], calls), counted(rows[i], calls))
+			}
+			want = append(want, counted(rows[i], most))
+		}
+		random.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
+		f.recordIn(sent, 1+random.IntN(len(sent)))
+		f.holds(want[0].WorkspaceID, want...)
+	}
 }
 
 func finishedIsLeft(f *fixture) {
 	finished := f.call(0)
 	f.record(finished)
 	f.record(ended(finished, 500, "other", time.Hour))
+	f.record(counted(ended(finished, 0, "other", time.Hour), 9))
 	f.record(ended(finished, 0, "other", time.Hour))
 	f.record(finished)
 	running := inProgress(f.call(time.Minute))
@@ -75,7 +118,7 @@ func oneIDSeveralTimes(f *fixture) {
 	} {
 		call, m := f.call(time.Duration(i)*time.Minute), model{}
 		for _, status := range statuses {
-			part := ended(call, status, "", time.Duration(status)*time.Millisecond)
+			part := counted(ended(call, status, "", time.Duration(status)*time.Millisecond), 1+status/200)
 			m.record(part)
 			batch = append(batch, part)
 		}

@@ -20,14 +20,18 @@ var storeSentences = []sentence{
 	{"a method that answers an error may be called again", mayBeCalledAgain},
 }
 
-// overlappingBatches delivers each call in progress and finished, five times, as replicas would that retry.
+// overlappingBatches delivers each call in progress, finished and with fewer calls that it stands for, five times, as
+// replicas would that retry.
 func overlappingBatches(f *fixture) {
 	want := f.calls(100)
+	for i := range want {
+		want[i].Repeated += i % 3
+	}
 	var group sync.WaitGroup
 	for writer := range uint64(5) {
 		batch := append([]logsvc.Entry{}, want...)
 		for _, call := range want {
-			batch = append(batch, inProgress(call))
+			batch = append(batch, inProgress(call), counted(call, 1))
 		}
 		random := rand.New(rand.NewPCG(writer, 1))
 		random.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })

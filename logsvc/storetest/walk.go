@@ -93,6 +93,7 @@ func (w *world) newCall() logsvc.Entry {
 
 func (w *world) end(e logsvc.Entry) logsvc.Entry {
 	status := pick(w, []int{0, 0, 200, 204, 302, 401, 403, 500})
+	e.Repeated = 1 + w.rand.IntN(3)
 	return ended(e, status, pick(w, []string{"", "", "expired", "disabled"}), time.Duration(w.rand.IntN(99))*time.Millisecond)
 }
 

@@ -133,7 +133,9 @@ type CheckResponse struct {
 	HttpStatus int32 `protobuf:"varint,3,opt,name=http_status,json=httpStatus" json:"http_status,omitempty"`
 	// A sentence for the caller: what is wrong and how to fix it; empty if allowed. Holds no secret.
 	Message string `protobuf:"bytes,4,opt,name=message" json:"message,omitempty"`
-	// The call's request log as far as it is known. Send it back unchanged in Report when the call has ended.
+	// The call's request log as far as it is known. Send it back unchanged in Report when the call has ended. Where a
+	// call that proved no key shares a row with others (`repeated`), `id`, `time` and `repeated` are that row's, so that
+	// it is found by this id; the other fields are the call's own.
 	Entry         *v1.RequestLog `protobuf:"bytes,5,opt,name=entry" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

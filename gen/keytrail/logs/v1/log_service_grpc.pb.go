@@ -33,9 +33,10 @@ const (
 // no answer ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type LogServiceClient interface {
 	// RecordRequestLogs stores a batch in one transaction before it answers. Idempotent by id: a finished row
-	// replaces one in progress, never the reverse, and a row that is already there is left alone; so batches may
-	// repeat, arrive late and arrive out of order. A row that can never be stored is refused by id and the rest of
-	// the batch is stored. UNAVAILABLE: nothing is known to be stored, send it again.
+	// replaces one in progress, never the reverse; of two finished rows the first stays, with the larger `repeated` of
+	// the two; in every other case a row that is already there is left alone. So batches may repeat, arrive late and
+	// arrive out of order. A row that can never be stored is refused by id and the rest of the batch is stored.
+	// UNAVAILABLE: nothing is known to be stored, send it again.
 	RecordRequestLogs(ctx context.Context, in *RecordRequestLogsRequest, opts ...grpc.CallOption) (*RecordRequestLogsResponse, error)
 	// ListRequestLogs answers a workspace's rows, newest first. Pages never skip or repeat a row that was there when
 	// the walk began, whatever arrives meanwhile. A page that runs out of its search time answers with what it has
@@ -105,9 +106,10 @@ func (c *logServiceClient) PurgeRequestLogs(ctx context.Context, in *PurgeReques
 // no answer ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type LogServiceServer interface {
 	// RecordRequestLogs stores a batch in one transaction before it answers. Idempotent by id: a finished row
-	// replaces one in progress, never the reverse, and a row that is already there is left alone; so batches may
-	// repeat, arrive late and arrive out of order. A row that can never be stored is refused by id and the rest of
-	// the batch is stored. UNAVAILABLE: nothing is known to be stored, send it again.
+	// replaces one in progress, never the reverse; of two finished rows the first stays, with the larger `repeated` of
+	// the two; in every other case a row that is already there is left alone. So batches may repeat, arrive late and
+	// arrive out of order. A row that can never be stored is refused by id and the rest of the batch is stored.
+	// UNAVAILABLE: nothing is known to be stored, send it again.
 	RecordRequestLogs(context.Context, *RecordRequestLogsRequest) (*RecordRequestLogsResponse, error)
 	// ListRequestLogs answers a workspace's rows, newest first. Pages never skip or repeat a row that was there when
 	// the walk began, whatever arrives meanwhile. A page that runs out of its search time answers with what it has

@@ -26,7 +26,7 @@ const (
 )
 
 // RequestLog is the row about one call: what was called, with which key, and how it ended.
-// One call has exactly one row.
+// One call has exactly one row; many calls in a short time that proved no key may share one, see `repeated`.
 type RequestLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The call's id, a UUIDv7 in its 36-character form, made when the check arrived. Ids sort by time, so it is
@@ -62,6 +62,11 @@ type RequestLog struct {
 	// End-to-end latency of the call in milliseconds, with µs precision. Of a denial: the time the check took.
 	// 0 while in progress.
 	LatencyMs float64 `protobuf:"fixed64,13,opt,name=latency_ms,json=latencyMs" json:"latency_ms,omitempty"`
+	// How many calls this row stands for; 1 for an ordinary row. Above 1 only for calls that proved no key
+	// (`missing_token`, `invalid_token`) where there are very many of them: then the row is one for about a second of
+	// them, with the fields of the first. The sum over the rows is every call. On input 0 means 1; an answer has never
+	// less than 1.
+	Repeated int32 `protobuf:"varint,14,opt,name=repeated" json:"repeated,omitempty"`
 	// In a oneof, so that JSON leaves it out where it is not set.
 	//
 	// Types that are valid to be assigned to Proof:
@@ -193,6 +198,13 @@ func (x *RequestLog) GetLatencyMs() float64 {
 	return 0
 }
 
+func (x *RequestLog) GetRepeated() int32 {
+	if x != nil {
+		return x.Repeated
+	}
+	return 0
+}
+
 func (x *RequestLog) GetProof() isRequestLog_Proof {
 	if x != nil {
 		return x.Proof
@@ -225,7 +237,7 @@ var File_keytrail_logs_v1_request_log_proto protoreflect.FileDescriptor
 
 const file_keytrail_logs_v1_request_log_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/logs/v1/request_log.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x06\n" +
+	"\"keytrail/logs/v1/request_log.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x06\n" +
 	"\n" +
 	"RequestLog\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12.\n" +
@@ -245,7 +257,8 @@ const file_keytrail_logs_v1_request_log_proto_rawDesc = "" +
 	"\n" +
 	"error_code\x18\f \x01(\tBT\xbaHQrOR\x00R\rmissing_tokenR\rinvalid_tokenR\bdisabledR\aexpiredR\fscope_deniedR\fagent_deniedR\terrorCode\x128\n" +
 	"\n" +
-	"latency_ms\x18\r \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\x12'\n" +
+	"latency_ms\x18\r \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\x12#\n" +
+	"\brepeated\x18\x0e \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\brepeated\x12'\n" +
 	"\tsignature\x18\x0f \x01(\tB\a\xbaH\x04r\x02(@H\x00R\tsignatureB\a\n" +
 	"\x05proofBAZ8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
 

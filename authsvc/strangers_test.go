@@ -1,0 +1,272 @@
+package authsvc
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// stranger is the entry of a call that proved no key.
+func stranger(workspaceID string, code ErrorCode, at time.Time) Entry {
+	return Entry{ID: uuid7.New(at), WorkspaceID: workspaceID, ErrorCode: code, Status: 401, Endpoint: uuid.NewString(), Repeated: 1}
+}
+
+// table is what becomes of rows: one for each id, with the largest number of calls.
+type table map[uuid.UUID]Entry
+
+func (m table) record(t *testing.T, row Entry) {
+	t.Helper()
+	old, there := m[row.ID]
+	if first, number := old.Endpoint, row.Repeated; there {
+		row.Repeated = max(old.Repeated, number)
+		if row.Endpoint != first || row.WorkspaceID != old.WorkspaceID || row.ErrorCode != old.ErrorCode {
+			t.Errorf("two rows of one id: %+v and %+v", old, row)
+		}
+	}
+	m[row.ID] = row
+}
+
+// calls is how many calls the rows of a workspace and a code stand for, in how many rows.
+func (m table) calls(name groupName) (calls, rows int) {
+	for _, row := range m {
+		if row.WorkspaceID == name.workspaceID && row.ErrorCode == name.code {
+			calls += row.Repeated
+			rows++
+		}
+	}
+	return calls, rows
+}
+
+// TestSumOverTheRowsIsEveryCall lets eight callers at once flood some workspaces while the clock moves, mostly on, and
+// delivers the rows in any order, some of them twice.
+func TestSumOverTheRowsIsEveryCall(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			s, micros := newStrangers(1+int(seed)%5), atomic.Int64{}
+			rows, called := make([][]Entry, 8), make([]map[groupName]int, 8)
+			var group sync.WaitGroup
+			for caller := range rows {
+				called[caller] = map[groupName]int{}
+				group.Go(func() {
+					r := rand.New(rand.NewPCG(seed, uint64(caller)))
+					for range 400 {
+						step := r.Int64N(2000)
+						if r.IntN(500) == 0 {
+							step = r.Int64N(20e6) - 10e6
+						}
+						now := noon.Add(time.Duration(micros.Add(step)) * time.Microsecond)
+						name := groupName{fmt.Sprint("w", r.IntN(3)), []ErrorCode{MissingToken, InvalidToken}[r.IntN(2)]}
+						called[caller][name]++
+						row, _ := s.row(stranger(name.workspaceID, name.code, now), now)
+						rows[caller] = append(rows[caller], row)
+					}
+				})
+			}
+			group.Wait()
+			expectSums(t, seed, rows, called)
+		})
+	}
+}
+
+func expectSums(t *testing.T, seed uint64, rows [][]Entry, called []map[groupName]int) {
+	t.Helper()
+	var sent []Entry
+	want := map[groupName]int{}
+	for caller := range rows {
+		sent = append(append(sent, rows[caller]...), rows[caller][:100]...)
+		for name, calls := range called[caller] {
+			want[name] += calls
+		}
+	}
+	rand.New(rand.NewPCG(seed, 99)).Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
+	stored := table{}
+	for _, row := range sent {
+		stored.record(t, row)
+	}
+	for name, calls := range want {
+		if got, _ := stored.calls(name); got != calls {
+			t.Errorf("the rows of %v stand for %d calls, want %d", name, got, calls)
+		}
+	}
+	if len(stored) > len(sent)/2 {
+		t.Errorf("%d rows of %d calls: hardly any of them share one", len(stored), len(sent))
+	}
+}
+
+func TestCallsAboveTheLimitShareOneRowASecondForEachCode(t *testing.T) {
+	const rowsPerSecond, seconds, callsPerSecond = 7, 12, 200
+	s, stored := newStrangers(rowsPerSecond), table{}
+	own := 0
+	for i := range seconds * callsPerSecond {
+		now := noon.Add(time.Duration(i) * time.Second / callsPerSecond)
+		for _, code := range []ErrorCode{MissingToken, InvalidToken} {
+			row, of := s.row(stranger("acme", code, now), now)
+			if of == nil {
+				own++
+			}
+			stored.record(t, row)
+		}
+	}
+	if want := rowsPerSecond * (strangerBurst + seconds); own < want-1 || own > want {
+		t.Errorf("%d calls have rows of their own, want %d", own, want)
+	}
+	if shared := len(stored) - own; shared < 2*(seconds-2) || shared > 2*seconds {
+		t.Errorf("%d shared rows in %d seconds, want one a second for each of two codes", shared, seconds)
+	}
+	for _, code := range []ErrorCode{MissingToken, InvalidToken} {
+		if calls, _ := stored.calls(groupName{"acme", code}); calls != seconds*callsPerSecond {
+			t.Errorf("the rows of %s stand for %d calls, want %d", code, calls, seconds*callsPerSecond)
+		}
+	}
+}
+
+func TestGroupEndsASecondAfterItBegan(t *testing.T) {
+	s := newStrangers(1)
+	for range strangerBurst {
+		s.row(stranger("acme", MissingToken, noon), noon)
+	}
+	first := stranger("acme", MissingToken, noon)
+	for _, step := range []struct {
+		after time.Duration
+		same  bool
+		calls int
+	}{{0, true, 1}, {500 * time.Millisecond, true, 2}, {-time.Millisecond, true, 3}, {999 * time.Millisecond, true, 4}, {time.Second, false, 1}} {
+		now := noon.Add(step.after)
+		call := stranger("acme", MissingToken, now)
+		if step.calls == 1 && step.same {
+			call = first
+		}
+		if step.after == time.Second { // takes the token that has come by now
+			if _, of := s.row(stranger("acme", InvalidToken, now), now); of != nil {
+				t.Fatal("a second later there is no token")
+			}
+		}
+		row, _ := s.row(call, now)
+		want := first
+		if !step.same {
+			want = call
+		}
+		want.Repeated = step.calls
+		if row != want {
+			t.Errorf("%v after the first the row is %+v, want %+v", step.after, row, want)
+		}
+	}
+}
+
+func TestWorkspacesDoNotShareALimit(t *testing.T) {
+	s := newStrangers(1)
+	for range 1000 {
+		s.row(stranger("loud", InvalidToken, noon), noon)
+	}
+	for i := range strangerBurst {
+		call := stranger("quiet", InvalidToken, noon)
+		if row, of := s.row(call, noon); of != nil || row != call {
+			t.Errorf("call %d of a quiet workspace has the row %+v, want its own", i, row)
+		}
+	}
+	row, of := s.row(stranger("quiet", InvalidToken, noon), noon)
+	if of == nil || row.WorkspaceID != "quiet" || row.Repeated != 1 {
+		t.Errorf("the first call above the limit of a quiet workspace has the row %+v, want one to share", row)
+	}
+}
+
+func TestWhatHasNoEffectAnyMoreIsForgotten(t *testing.T) {
+	s := newStrangers(1)
+	for i := range 1000 {
+		for range strangerBurst + 1 {
+			s.row(stranger(fmt.Sprint("w", i), MissingToken, noon), noon)
+		}
+	}
+	if len(s.allowances) != 1000 || len(s.groups) != 1000 {
+		t.Fatalf("%d allowances and %d groups of 1000 workspaces", len(s.allowances), len(s.groups))
+	}
+	for _, later := range []time.Duration{strangerBurst * time.Second, -time.Hour} {
+		now := noon.Add(later)
+		s.row(stranger("another", MissingToken, now), now)
+		if len(s.allowances) != 1 || len(s.groups) != 0 {
+			t.Errorf("%v later there are %d allowances and %d groups, want that of the one call", later, len(s.allowances), len(s.groups))
+		}
+	}
+}
+
+func TestWhatIsInUseIsNotForgotten(t *testing.T) {
+	s, own := newStrangers(1), 0
+	for second := range 100 {
+		now := noon.Add(time.Duration(second) * time.Second)
+		for range 5 {
+			if _, of := s.row(stranger("acme", MissingToken, now), now); of == nil {
+				own++
+			}
+		}
+	}
+	if want := strangerBurst + 99; own != want {
+		t.Errorf("%d calls have rows of their own, want %d: the allowance was made anew", own, want)
+	}
+}
+
+func TestClockThatIsSetBackDoesNotStopTheRows(t *testing.T) {
+	s, stored := newStrangers(1), table{}
+	flood := func(now time.Time, calls int) (own int) {
+		for range calls {
+			row, of := s.row(stranger("acme", MissingToken, now), now)
+			if of == nil {
+				own++
+			}
+			stored.record(t, row)
+		}
+		return own
+	}
+	flood(noon, 100)
+	back := noon.Add(-time.Hour)
+	if own := flood(back, 100); own != strangerBurst {
+		t.Errorf("an hour back %d calls have rows of their own, want the %d of a new allowance", own, strangerBurst)
+	}
+	if own := flood(back.Add(5*time.Second), 100); own != 5 {
+		t.Errorf("five seconds on %d calls have rows of their own, want 5", own)
+	}
+	calls, rows := stored.calls(groupName{"acme", MissingToken})
+	if want := 2*strangerBurst + 5 + 3; calls != 300 || rows != want {
+		t.Errorf("%d rows stand for %d calls, want %d for 300", rows, calls, want)
+	}
+}
+
+// TestCallsThatAreTakenBackAreNotCounted answers some calls and takes others back, in any order.
+func TestCallsThatAreTakenBackAreNotCounted(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		s, stored, answered := newStrangers(1), table{}, 0
+		for range strangerBurst {
+			s.row(stranger("acme", MissingToken, noon), noon)
+		}
+		var open []*group
+		for range 200 {
+			row, of := s.row(stranger("acme", MissingToken, noon), noon)
+			if r.IntN(2) == 0 {
+				stored.record(t, row)
+				answered++
+			} else {
+				open = append(open, of)
+			}
+			for len(open) > r.IntN(4) {
+				s.takeBack(open[0])
+				open = open[1:]
+			}
+		}
+		for _, of := range open {
+			s.takeBack(of)
+		}
+		row, _ := s.row(stranger("acme", MissingToken, noon), noon)
+		stored.record(t, row)
+		answered++
+		if calls, _ := stored.calls(groupName{"acme", MissingToken}); row.Repeated != answered || calls < answered || calls > answered+3 {
+			t.Errorf("seed %d: the last row stands for %d calls, the table for %d, want %d", seed, row.Repeated, calls, answered)
+		}
+	}
+}

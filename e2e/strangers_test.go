@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// TestStrangersCannotFillATable floods a process with calls that prove no key, from many callers at once.
+func TestStrangersCannotFillATable(t *testing.T) {
+	t.Parallel()
+	const callers, callsEach, rowsPerSecond = 20, 150, 5
+	p := startProcess(t, t.TempDir(), fmt.Sprint("--stranger-rows-per-second=", rowsPerSecond))
+	checks := authv1.NewCheckServiceClient(dial(t, p.auth))
+	began := time.Now()
+	var mu sync.Mutex
+	answered := map[string]bool{} // the ids of rows
+	group, ctx := errgroup.WithContext(t.Context())
+	for caller := range callers {
+		group.Go(func() error {
+			for i := range callsEach {
+				answer, err := checks.Check(ctx, &authv1.CheckRequest{
+					ApiKey: "sk_stranger", AgentType: "agent", Endpoint: fmt.Sprintf("/%d/%d", caller, i), WorkspaceId: "acme",
+				})
+				if err != nil {
+					return err
+				}
+				if answer.GetErrorCode() != "invalid_token" {
+					return fmt.Errorf("a stranger is answered %v", answer)
+				}
+				mu.Lock()
+				answered[answer.GetEntry().GetId()] = true
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	// Ten seconds of rows at once, then those of each second with the one that is shared.
+	most := 10*rowsPerSecond + (rowsPerSecond+1)*(int(time.Since(began)/time.Second)+2)
+
+	var rows map[string]int
+	calls := 0
+	p.await(func() bool {
+		rows, calls = p.repeated("acme"), 0
+		for _, n := range rows {
+			calls += n
+		}
+		return calls >= callers*callsEach
+	}, func() any { return fmt.Sprintf("%d rows of %d calls", len(rows), calls) })
+	if calls != callers*callsEach || len(rows) > most || len(rows) <= 10*rowsPerSecond {
+		t.Errorf("%d rows stand for %d calls, want %d to %d rows for %d", len(rows), calls, 10*rowsPerSecond+1, most, callers*callsEach)
+	}
+	for id := range answered {
+		if rows[id] == 0 {
+			t.Errorf("no row has the id %s, which a check was answered with", id)
+		}
+	}
+	for id, n := range rows {
+		if !answered[id] {
+			t.Errorf("the row %s of %d calls is of no check", id, n)
+		}
+	}
+}
+
+// repeated lists over REST how many calls each row of a workspace stands for.
+func (p *process) repeated(workspace string) map[string]int {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.rest + "/v1/workspaces/" + workspace + "/request-logs?page_size=1000")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		RequestLogs []struct {
+			ID       string
+			Repeated int
+		}
+		NextPageToken string
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.NextPageToken != "" {
+		p.t.Fatalf("a page of all rows: HTTP %d, %v, next page %q", resp.StatusCode, err, answer.NextPageToken)
+	}
+	rows := map[string]int{}
+	for _, row := range answer.RequestLogs {
+		rows[row.ID] = row.Repeated
+	}
+	return rows
+}
