@@ -40,7 +40,11 @@ func openCursor(dir string) (*os.File, Position, error) {
 	if _, err := f.ReadAt(text[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, Position{}, errors.Join(fmt.Errorf("read the cursor: %w", err), f.Close())
 	}
-	return f, parseCursor(text), nil
+	p := parseCursor(text)
+	// It takes its room on the disk now, so that Release can write it when the disk is full. Where it is full already
+	// it does not matter before then.
+	_, _ = f.WriteAt(formatCursor(p), 0)
+	return f, p, nil
 }
 
 func parseCursor(text [cursorBytes]byte) Position {

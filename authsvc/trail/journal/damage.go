@@ -27,7 +27,7 @@ func (r *Reader) pass(s segment) error {
 }
 
 // account tells of the bytes from from to to, which are passed over. At the end of a segment they are what a crash
-// tore, and were never acknowledged. Before a good frame they have been damaged on the disk since: a copy is set aside.
+// tore, as far as anyone can tell. Before a good frame they have been damaged on the disk: a copy is set aside.
 func (r *Reader) account(s segment, from, to int64) {
 	r.j.options.Damaged(to - from)
 	log := r.j.options.Log.With("segment", s.name(), "offset", from, "bytes", to-from)
@@ -51,24 +51,17 @@ func (r *Reader) setAside(s segment, from, to int64) (name string, err error) {
 }
 
 // missing looks into an error of reading: where the file has become shorter than it was, or is gone, what is not there
-// any more is accounted for and the journal goes on without it. Where the lock is gone too it is the whole folder that
-// is away, which may come back.
+// any more is accounted for and the journal goes on without it. Where the whole folder is away nothing is given up: it
+// may come back.
 func (r *Reader) missing(s segment, size int64, cause error) error {
 	if !errors.Is(cause, io.EOF) && !errors.Is(cause, fs.ErrNotExist) {
 		return cause
 	}
-	if _, err := os.Stat(r.j.lock.Path()); err != nil {
+	if err := r.j.ours(); err != nil {
 		return errors.Join(cause, err)
 	}
-	r.j.mu.Lock()
-	defer r.j.mu.Unlock()
-	for i := range r.j.segments {
-		if at := &r.j.segments[i]; at.seq == s.seq && at.size > size {
-			r.j.options.Log.Error("a segment has lost its end to another hand", "segment", s.name(), "bytes", at.size-size)
-			r.j.options.Damaged(at.size - size)
-			r.j.size -= at.size - size
-			at.size = size
-		}
-	}
+	lost := r.j.shorten(s, size) - max(size, r.at.Offset)
+	r.j.options.Damaged(lost)
+	r.j.options.Log.Error("a segment has lost its end to another hand", "segment", s.name(), "bytes", lost)
 	return cause
 }

@@ -1,9 +1,10 @@
 // Package journal is a log of records on local disk: they are appended at one end, read from the other, and freed
 // when they are released. It knows nothing of what the records are.
 //
-// Durability: a record whose Append has answered survives the end of the process in any way. It survives a crash of
-// the machine from the next sync on: at the latest Options.Fsync after its Append, and before the answer where that
-// is 0.
+// Durability: a record whose Append has answered without an error survives the end of the process in any way. It
+// survives a crash of the machine from the next sync on, which begins at the latest Options.Fsync after its Append, and
+// has ended before the answer where that is 0. Where a sync fails, what it was to bring to the disk may not outlive the
+// machine; nothing more is taken until one succeeds.
 //
 // On disk a journal is a folder of segments, each a sequence of frames (frame.go), and a cursor (cursor.go). A
 // process only ever appends to segments that it made itself. So a segment that a crash left half written is read, not
@@ -78,7 +79,7 @@ type Journal struct {
 
 // Open opens a journal and locks its folder. It fails where another process has it.
 func Open(options Options) (_ *Journal, err error) {
-	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
+	if err := makeFolder(filepath.Clean(options.Dir)); err != nil {
 		return nil, fmt.Errorf("make the folder: %w", err)
 	}
 	j := &Journal{options: options, salt: rand.Uint32(), arrived: make(chan struct{}, 1), lock: flock.New(filepath.Join(options.Dir, "lock"))}
@@ -123,17 +124,23 @@ func (j *Journal) Arrived() <-chan struct{} { return j.arrived }
 func (j *Journal) Waiting() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.segments) > 0 && j.segments[0].seq == j.released.Segment {
-		return j.size - min(j.released.Offset, j.segments[0].size)
+	waiting := j.size
+	for _, s := range j.segments {
+		switch {
+		case s.seq < j.released.Segment:
+			waiting -= s.size
+		case s.seq == j.released.Segment:
+			waiting -= min(j.released.Offset, s.size)
+		}
 	}
-	return j.size
+	return waiting
 }
 
 // Release says that everything before p is done with. Segments that end before it are deleted.
 func (j *Journal) Release(p Position) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.released = p
+	j.mu.Unlock()
 	j.drop(p)
 	if _, err := j.cursor.WriteAt(formatCursor(p), 0); err != nil {
 		return fmt.Errorf("write the cursor: %w", err)
@@ -141,17 +148,32 @@ func (j *Journal) Release(p Position) error {
 	return nil
 }
 
-// drop deletes the segments before p. One that cannot be deleted stays, to be tried again.
+// drop deletes the segments before p. One that cannot be deleted stays, to be tried again. Appenders do not wait for
+// the deletion: nobody else takes segments away.
 func (j *Journal) drop(p Position) {
-	for len(j.segments) > 0 && j.segments[0].seq < p.Segment {
-		err := os.Remove(filepath.Join(j.options.Dir, j.segments[0].name()))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+	for {
+		first, found := j.first()
+		if !found || first.seq >= p.Segment {
+			return
+		}
+		if err := j.remove(first); err != nil {
 			j.options.Log.Error("a segment is not deleted", "error", err)
 			return
 		}
+		j.mu.Lock()
 		j.size -= j.segments[0].size
 		j.segments = j.segments[1:]
+		j.mu.Unlock()
 	}
+}
+
+func (j *Journal) first() (s segment, found bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.segments) == 0 {
+		return segment{}, false
+	}
+	return j.segments[0], true
 }
 
 // Beside says how many bytes of MaxBytes something else in the folder takes.
@@ -168,14 +190,15 @@ func (j *Journal) Err() error {
 	if !j.room(headerBytes + MaxRecord) {
 		return ErrFull
 	}
-	if j.broken == nil {
-		return nil
+	if j.broken != nil {
+		if _, err := j.write(appendFrame(nil, j.salt, time.Now(), nil)); err != nil {
+			return err
+		}
 	}
-	_, err := j.write(appendFrame(nil, j.salt, time.Now(), nil))
-	return err
+	return j.syncer.failure
 }
 
-// Close syncs what was appended and unlocks the folder. Nothing may be appended afterwards.
+// Close syncs what was appended and unlocks the folder. It is called once; nothing may be appended afterwards.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	j.closed = true
@@ -183,8 +206,8 @@ func (j *Journal) Close() error {
 	return errors.Join(j.syncer.stop(), j.cursor.Close(), j.lock.Close())
 }
 
-// Append appends records: all of them or, with an error, none that a later process must know of. It answers ErrFull
-// at the limit. An end of ctx only ends the wait for the disk.
+// Append appends records, all or none. It answers ErrFull at the limit. An end of ctx only ends the wait for the disk:
+// after it, as after a failed sync, the records are not promised to be kept, but are read if they are.
 func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 	now, bytes := time.Now(), 0
 	for _, record := range records {
@@ -198,13 +221,13 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 		frames = appendFrame(frames, j.salt, now, record)
 	}
 	j.mu.Lock()
-	mark, err := j.write(frames)
+	round, err := j.write(frames)
 	j.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	signal(j.arrived)
-	return j.syncer.await(ctx, mark)
+	return round.await(ctx)
 }
 
 // signal puts a token into a channel that holds one.

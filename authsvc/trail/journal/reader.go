@@ -140,6 +140,9 @@ func (r *Reader) open(s segment) error {
 	if err != nil {
 		return r.missing(s, 0, fmt.Errorf("open a segment: %w", err))
 	}
-	r.file, r.opened, r.buf, r.start = f, s.seq, make([]byte, 0, readAhead), 0
+	if r.buf == nil {
+		r.buf = make([]byte, 0, readAhead)
+	}
+	r.file, r.opened, r.buf, r.start = f, s.seq, r.buf[:0], 0
 	return nil
 }

@@ -9,20 +9,20 @@ import (
 // retryAfter is how long a journal that could not write waits before it tries again.
 const retryAfter = 100 * time.Millisecond
 
-// write appends frames to the active segment and answers the mark from which on they are synced. The caller holds
+// write appends frames to the active segment and answers the round of syncing to wait for, if any. The caller holds
 // the lock.
-func (j *Journal) write(frames []byte) (mark uint64, err error) {
+func (j *Journal) write(frames []byte) (*round, error) {
 	switch {
 	case j.closed:
-		return 0, errClosed
+		return nil, errClosed
 	case !j.room(len(frames)):
-		return 0, ErrFull
+		return nil, ErrFull
 	case j.broken != nil && time.Now().Before(j.retry):
-		return 0, j.broken
+		return nil, j.broken
 	}
 	if err := j.put(frames); err != nil {
 		j.fail(err)
-		return 0, err
+		return nil, err
 	}
 	j.broken = nil
 	j.size += int64(len(frames))
@@ -39,7 +39,7 @@ func (j *Journal) last() *segment { return &j.segments[len(j.segments)-1] }
 
 // put writes frames whole at the end of a segment with room for them, or leaves it as it was.
 func (j *Journal) put(frames []byte) error {
-	if j.active != nil && j.last().size+int64(len(frames)) > min(segmentBytes, j.options.MaxBytes/8) {
+	if j.active != nil && j.last().size > 0 && j.last().size+int64(len(frames)) > min(segmentBytes, j.options.MaxBytes/8) {
 		j.seal()
 	}
 	if j.active == nil {
@@ -67,6 +67,9 @@ func (j *Journal) seal() {
 
 // roll begins a new segment.
 func (j *Journal) roll() error {
+	if err := j.ours(); err != nil {
+		return fmt.Errorf("make a segment: %w", err)
+	}
 	s := segment{seq: j.next, salt: j.salt}
 	f, err := createSegment(j.options.Dir, s)
 	if err != nil {
