@@ -72,12 +72,11 @@ func (t *Trail) shipWindow(ctx context.Context) (more bool) {
 		pause(ctx, firstRetry)
 		return true
 	}
-	if w.records == 0 {
-		return false
-	}
-	t.metrics.oldest.Store(w.first.UnixNano())
-	if !t.sendAll(ctx, w.rows) {
-		return t.rewind(ctx)
+	if w.records > 0 {
+		t.metrics.oldest.Store(w.first.UnixNano())
+		if !t.sendAll(ctx, w.rows) {
+			return t.rewind(ctx)
+		}
 	}
 	t.metrics.folded.Add(float64(w.records - len(w.rows)))
 	t.metrics.oldest.Store(0)

@@ -49,7 +49,10 @@ func (s *syncer) wrote() uint64 {
 	return s.written
 }
 
-func (s *syncer) sealed(f *os.File) { s.old = append(s.old, f) }
+func (s *syncer) sealed(f *os.File) {
+	s.old = append(s.old, f)
+	signal(s.dirty)
+}
 
 func (s *syncer) run() {
 	defer close(s.done)
