@@ -70,6 +70,9 @@ func (r *Reader) Next() (record Record, ok bool, err error) {
 		case active:
 			return Record{}, false, nil
 		default:
+			if err := r.Close(); err != nil {
+				return Record{}, false, fmt.Errorf("close a segment: %w", err)
+			}
 			r.at = Position{Segment: s.seq + 1}
 		}
 	}

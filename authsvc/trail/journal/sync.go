@@ -65,7 +65,10 @@ func (s *syncer) wrote() *round {
 	return s.next
 }
 
-func (s *syncer) sealed(f *os.File) { s.old = append(s.old, f) }
+func (s *syncer) sealed(f *os.File) {
+	s.old = append(s.old, f)
+	signal(s.dirty)
+}
 
 func (s *syncer) run() {
 	defer close(s.done)

@@ -48,21 +48,28 @@ func (j *Journal) put(frames []byte) error {
 		}
 	}
 	if _, err := j.active.Write(frames); err != nil {
-		err = fmt.Errorf("append: %w", err)
-		if e := j.active.Truncate(j.last().size); e != nil {
-			// What was written of them is the torn end of a segment that nothing follows in.
-			j.seal()
-			return errors.Join(err, e)
-		}
-		return err
+		return j.giveUp(fmt.Errorf("append: %w", err))
 	}
 	return nil
 }
 
-// seal ends the active segment; the syncer closes its file.
+// giveUp takes back what was written of frames before err. A segment that holds records ends there: on a full disk it
+// may be what fills it, and it only goes, when it is released, once it has ended. If frames cannot be taken back they
+// are its torn end.
+func (j *Journal) giveUp(err error) error {
+	e := j.active.Truncate(j.last().size)
+	if e != nil || j.last().size > 0 {
+		j.seal()
+	}
+	return errors.Join(err, e)
+}
+
+// seal ends the active segment. The syncer closes its file, and the reader goes past it: until both have, its place on
+// the disk is not free.
 func (j *Journal) seal() {
 	j.syncer.sealed(j.active)
 	j.active = nil
+	signal(j.arrived)
 }
 
 // roll begins a new segment.
