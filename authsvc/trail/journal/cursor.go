@@ -17,11 +17,6 @@ type Position struct {
 	Offset  int64
 }
 
-// Before tells whether p comes before q.
-func (p Position) Before(q Position) bool {
-	return p.Segment < q.Segment || p.Segment == q.Segment && p.Offset < q.Offset
-}
-
 // cursorFile keeps the position up to which everything is released: "KTC1", segment, offset and a CRC-32C of those,
 // 24 bytes, little endian. It is not synced: a cursor that a crash takes back only repeats records.
 const (
