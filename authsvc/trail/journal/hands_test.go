@@ -34,6 +34,25 @@ func TestTheActiveSegmentIsShortened(t *testing.T) {
 	}
 }
 
+func TestTheActiveSegmentIsShortenedBehindItsReader(t *testing.T) {
+	j, w := openJournal(t, t.TempDir(), nil)
+	r := newReader(t, j)
+	mustAppend(t, j, "a1", "b2")
+	readAll(t, r)
+	if err := os.Truncate(segmentFiles(t, j.options.Dir)[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, j, "not where it should be")
+	var got []string
+	if err := readUntilError(t, r, &got); err == nil || len(got) > 0 || w.damaged.Load() != 42 {
+		t.Fatalf("read %q, %v, %d bytes damaged: the loss is silent", got, err, w.damaged.Load())
+	}
+	mustAppend(t, j, "d4")
+	if got := readAll(t, r); !slices.Equal(got, []string{"d4"}) {
+		t.Errorf("read %q", got)
+	}
+}
+
 func TestASegmentIsDeleted(t *testing.T) {
 	j, w := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = 800 })
 	r := newReader(t, j)
