@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -30,18 +31,38 @@ type process struct {
 	rest, auth, logs, health string
 }
 
-// startProcess builds the command and lets it serve on free ports, with more flags.
+// built is the command as one run of the tests builds it, at its first use.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// binary builds the command, once for all tests, and answers where it is.
+func binary(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "keytrail-e2e-"); built.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", built.dir, "..").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, "keytrail")
+}
+
+// startProcess lets the built command serve on free ports, with more flags.
 func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "keytrail")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
 	const free = "127.0.0.1:0"
 	p := &process{system: &system{t: t}, printed: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
-	p.cmd = exec.CommandContext(ctx, binary, append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
+	p.cmd = exec.CommandContext(ctx, binary(t), append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
 		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free}, flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
 	if err := p.cmd.Start(); err != nil {

@@ -7,15 +7,18 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/cli"
@@ -31,6 +34,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	pgtest.Main(m)
+	if err := os.RemoveAll(built.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+	}
 }
 
 // patience is how long a test waits for what must come.
@@ -87,7 +93,9 @@ func run(t *testing.T, server *cli.Server) (stop func() error) {
 
 func dial(t *testing.T, addr string) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// Processes come back soon after they were killed: so do the connections.
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: time.Second}
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again))
 	if err != nil {
 		t.Fatalf("dial %s: %v", addr, err)
 	}
@@ -158,13 +166,19 @@ func (s *system) row(workspace, id string, want func(object) bool) object {
 // await polls until done answers true.
 func (s *system) await(done func() bool, last func() any) {
 	s.t.Helper()
+	await(s.t, patience, done, last)
+}
+
+// await polls until done answers true; patience is how long.
+func await(t *testing.T, patience time.Duration, done func() bool, last func() any) {
+	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-deadline:
-			s.t.Fatalf("waited %v in vain; last seen: %v", patience, last())
+			t.Fatalf("waited %v in vain; last seen: %v", patience, last())
 		case <-tick.C:
 		}
 	}

@@ -39,6 +39,8 @@ type replicaOptions struct {
 	now          func() time.Time
 	maxStaleness time.Duration
 	log          *slog.Logger
+	// logsAddr is where it expects a log service.
+	logsAddr string
 }
 
 func (o replicaOptions) withDefaults() replicaOptions {
@@ -49,20 +51,27 @@ func (o replicaOptions) withDefaults() replicaOptions {
 	return o
 }
 
+// logService runs a log service.
+func logService(t *testing.T, url, addr string) *cli.Server {
+	t.Helper()
+	var config cli.LogsConfig
+	config.DatabaseURL, config.LogsAddr, config.OpsAddr = url, addr, anyPort
+	config.Retention, config.SearchBudget = retention, 250*time.Millisecond
+	server, err := cli.NewLogsServer(t.Context(), config, quiet, time.Now)
+	return must(t, server, err)
+}
+
 // replica runs one of each part as a process of its own. It answers the system and its auth service.
 func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *cli.Server) {
 	t.Helper()
 	options = options.withDefaults()
-	var logs cli.LogsConfig
-	logs.DatabaseURL, logs.LogsAddr, logs.OpsAddr = url, anyPort, anyPort
-	logs.Retention, logs.SearchBudget = retention, 250*time.Millisecond
-	logsServer, err := cli.NewLogsServer(t.Context(), logs, quiet, time.Now)
-	logsServer = must(t, logsServer, err)
+	logsServer := logService(t, url, anyPort)
 	var auth cli.AuthConfig
-	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
+	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr = url, anyPort, anyPort
+	auth.LogsAddr = cmp.Or(options.logsAddr, logsServer.LogsAddr())
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
-	authServer, err = cli.NewAuthServer(t.Context(), auth, options.log, options.now)
+	authServer, err := cli.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)
 	gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
 		GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,

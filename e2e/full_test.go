@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+const (
+	refusedMetric = "keytrail_trail_refused_records_total"
+	// oneMiB is the least that a trail can be limited to.
+	oneMiB = "1048576"
+)
+
+// fillingLoad is a load that soon fills a trail of some MiB.
+func (s *stand) fillingLoad(seed uint64) *load {
+	s.t.Helper()
+	return &load{checks: s.checks, kinds: s.kinds(), clients: 4, every: 2 * time.Millisecond, seed: seed, suffix: strings.Repeat("x", 1500)}
+}
+
+// fill takes the log service away and checks until the trail has refused this many records.
+func (s *stand) fill(l *load, refused int) {
+	s.t.Helper()
+	if err := s.logs.down(); err != nil {
+		s.t.Fatal(err)
+	}
+	await(s.t, 2*patience, func() bool { return s.auth.count(refusedMetric) >= refused }, func() any {
+		return fmt.Sprint(s.auth.count(refusedMetric), " refused of ", l.sent.Load())
+	})
+}
+
+// comeBack brings the log service back and waits until the trail is empty and takes rows again.
+func (s *stand) comeBack(l *load) {
+	s.t.Helper()
+	if err := s.logs.up(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.logs.awaitReady()
+	// Rows are taken again while the load goes on: a hundred checks in a row, and none is refused.
+	refused, answered := -1, int64(0)
+	await(s.t, 3*patience, func() bool {
+		if now := s.auth.count(refusedMetric); now != refused {
+			refused, answered = now, l.answered.Load()
+		}
+		return l.answered.Load() >= answered+100
+	}, func() any { return fmt.Sprint(refused, " refused, and ever more") })
+}
+
+// fillTwice fills the trail under load, and lets it become empty, and so again. It answers what came of it.
+func (s *stand) fillTwice() (calls ledger, v verdict, refused int) {
+	s.t.Helper()
+	seed, began := newSeed(s.t), time.Now()
+	s.start()
+	l := s.fillingLoad(seed)
+	_, stop := l.start(s.t)
+	for range 2 {
+		s.fill(l, s.auth.count(refusedMetric)+200)
+		s.comeBack(l)
+	}
+	calls, err := stop()
+	if err != nil {
+		s.t.Fatalf("-seed %d: %v", seed, err)
+	}
+	v, refused = s.settle(calls), s.auth.count(refusedMetric)
+	s.t.Logf("%d answered, %d rows, %d refused", sum(v.answered), sum(v.rows), refused)
+	v.expectRight(s.t, seed)
+	s.expectTold(began)
+	return calls, v, refused
+}
+
+// letsPass expects every check to be answered, and every one without a row to be counted as refused.
+func (s *stand) letsPass() {
+	s.t.Helper()
+	calls, v, refused := s.fillTwice()
+	if answered := len(calls.answered()); answered != len(calls) {
+		s.t.Errorf("%d of %d checks were not answered", len(calls)-answered, len(calls))
+	}
+	if len(v.lost) != refused {
+		s.t.Errorf("%d answered checks have no row, %d records were counted as refused", len(v.lost), refused)
+	}
+}
+
+// refuses expects every check either to be answered and to have its row, or to be refused and to have none.
+func (s *stand) refuses() {
+	s.t.Helper()
+	calls, v, refused := s.fillTwice()
+	if n := len(calls) - len(calls.answered()); n != refused {
+		s.t.Errorf("%d checks were refused, %d records were counted as refused", n, refused)
+	}
+	if len(v.lost) > 0 || sum(v.unknown) > 0 {
+		s.t.Errorf("%d answered checks have no row, %d refused ones have one", len(v.lost), sum(v.unknown))
+	}
+	s.auth.awaitReady()
+}
+
+// expectTold expects the log to tell of what was refused since then, but no more than once a minute.
+func (s *stand) expectTold(since time.Time) {
+	s.t.Helper()
+	told, most := strings.Count(s.auth.printed.String(), "request logs not taken"), 1+int(time.Since(since)/time.Minute)
+	if told < 1 || told > most {
+		s.t.Errorf("the log tells %d times of what was refused, want 1 to %d:\n%s", told, most, &s.auth.printed)
+	}
+}
+
+func TestAFullTrailLetsChecksPassAndCountsThem(t *testing.T) {
+	t.Parallel()
+	splitStand(t, "--trail-max-bytes", oneMiB).letsPass()
+}
+
+func TestAFullTrailTakesNoReports(t *testing.T) {
+	t.Parallel()
+	s := splitStand(t, "--trail-max-bytes", oneMiB)
+	s.start()
+	l := s.fillingLoad(newSeed(t))
+	_, stop := l.start(t)
+	s.fill(l, 20)
+	calls, err := stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range calls {
+		if c.kind.code == "" {
+			c.outcome = &authv1.Outcome{Entry: c.entry, Status: 201, LatencyMs: 1}
+			_, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{c.outcome}})
+			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "full") {
+				t.Errorf("a report to a full trail: %v, want UNAVAILABLE", err)
+			}
+			break
+		}
+	}
+	if resp, err := http.Get("http://" + s.auth.ops + "/readyz"); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("a full trail that lets checks pass is not ready: %v %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
+}

@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var outage = flag.Duration("outage", 6*time.Second, "how long the log service is away in the test of that")
+
+func TestChecksGoOnWhileTheLogServiceIsAway(t *testing.T) {
+	t.Parallel()
+	s, seed := splitStand(t), newSeed(t)
+	s.start()
+	l := &load{checks: s.checks, kinds: append(s.kinds(), strangers()...), clients: 6, every: 15 * time.Millisecond, seed: seed, reports: true}
+	working, stop := l.start(t)
+	began := time.Now()
+	pause(working, *outage/2)
+	gone := time.Now()
+	if err := s.logs.down(); err != nil {
+		t.Fatal(err)
+	}
+	pause(working, *outage)
+	waiting := s.auth.count("keytrail_trail_waiting_bytes")
+	back := time.Now()
+	if err := s.logs.up(); err != nil {
+		t.Fatal(err)
+	}
+	s.logs.awaitReady()
+	calls, err := stop()
+	if err != nil {
+		t.Fatalf("-seed %d: %v", seed, err)
+	}
+	if answered := len(calls.answered()); answered != len(calls) {
+		t.Errorf("-seed %d: %d of %d checks were not answered", seed, len(calls)-answered, len(calls))
+	}
+	s.settle(calls).expectWhole(t, seed)
+	s.expectCleanTrail()
+	t.Logf("p99 of checks: %v before, %v while the log service was away; %d bytes waited for it, for %v after it was back",
+		calls.p99(began, gone), calls.p99(gone, back), waiting, time.Since(back).Round(time.Millisecond))
+}

@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+func TestAFullTrailRefusesChecksWhereItIsToldTo(t *testing.T) {
+	t.Parallel()
+	splitStand(t, "--trail-full=refuse", "--trail-max-bytes", oneMiB).refuses()
+}
+
+// restCheck checks over REST and answers the status.
+func (l *load) restCheck(t *testing.T, gateway string, c *call) int {
+	t.Helper()
+	request := fmt.Sprintf(`{"apiKey":%q,"agentType":%q,"agentId":%q,"method":"POST","endpoint":%q}`,
+		c.kind.call.GetApiKey(), c.kind.call.GetAgentType(), c.kind.call.GetAgentId(), c.endpoint(l.suffix))
+	resp, err := http.Post("http://"+gateway+"/v1/check", "application/json", strings.NewReader(request))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		var answer authv1.CheckResponse
+		if err := protojson.Unmarshal(text, &answer); err != nil {
+			t.Fatal(err)
+		}
+		c.entry = answer.GetEntry()
+	}
+	return resp.StatusCode
+}
+
+func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
+	t.Parallel()
+	s, gatewayAddr := splitStand(t, "--trail-full=refuse", "--trail-max-bytes", oneMiB), stableAddr(t)
+	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", gatewayAddr, "--auth-addr", s.authAddr)
+	if err := gateway.up(); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	gateway.awaitReady()
+	seed := newSeed(t)
+	l := s.fillingLoad(seed)
+	_, stop := l.start(t)
+	s.fill(l, 20)
+	calls, err := stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range l.kinds {
+		c := &call{number: int(l.sent.Add(1)), kind: k}
+		calls = append(calls, c)
+		if status := l.restCheck(t, gatewayAddr, c); status != http.StatusServiceUnavailable {
+			t.Errorf("a check that cannot be recorded, of code %q: HTTP %d, want 503", k.code, status)
+		}
+	}
+	if resp, err := http.Get("http://" + s.auth.ops + "/readyz"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a process that refuses calls is ready: %v %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
+	if err := s.logs.up(); err != nil {
+		t.Fatal(err)
+	}
+	v := s.settle(calls)
+	v.expectWhole(t, seed)
+	if n := sum(v.unknown); n > 0 {
+		t.Errorf("%d refused checks have a row", n)
+	}
+}

@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/pgtest"
+)
+
+// report reports a call, twice.
+func (s *system) report(entry *logsv1.RequestLog) {
+	s.t.Helper()
+	outcome := &authv1.Outcome{Entry: entry, Status: 201, LatencyMs: 12.345}
+	for range 2 {
+		if _, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// expectReported expects one row of a call, with what report says.
+func (s *system) expectReported(entry *logsv1.RequestLog) {
+	s.t.Helper()
+	s.row("acme", entry.GetId(), finished)
+	want := proto.CloneOf(entry)
+	want.Proof, want.Status, want.LatencyMs = nil, 201, 12.345
+	page, err := s.logs.ListRequestLogs(s.t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: entry.GetEndpoint()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if rows := page.GetRequestLogs(); len(rows) != 1 || !proto.Equal(rows[0], want) {
+		s.t.Errorf("the rows are %v, want the one\n%v", rows, want)
+	}
+}
+
+// TestReportsMayComeFirstOrTwiceOrElsewhereOrLate has a replica whose rows do not arrive at first: no log service is
+// where it looks for one.
+func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
+	t.Parallel()
+	for name, age := range map[string]time.Duration{"at once": 0, "after a day": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, missing := pgtest.Database(t, nil), stableAddr(t)
+			cut, cutAuth := replica(t, url, replicaOptions{logsAddr: missing, now: func() time.Time { return time.Now().Add(-age) }})
+			other, otherAuth := replica(t, url, replicaOptions{})
+			k := other.createKey("acme", "k", nil)
+			cut.awaitCode(k, "")
+
+			// The reports come to the other replica, and their rows to the table, before the row of the check.
+			first := cut.check(k, &authv1.CheckRequest{Endpoint: "/reported-first"}).GetEntry()
+			other.report(first)
+			other.expectReported(first)
+			both := cut.check(k, &authv1.CheckRequest{Endpoint: "/reported-on-both"}).GetEntry()
+			cut.report(both)
+			other.report(both)
+			other.expectReported(both)
+			logService(t, url, missing)
+			awaitShipped(t, cutAuth.OpsAddr())
+			other.expectReported(first)
+			other.expectReported(both)
+
+			// And now after it.
+			stored := cut.check(k, &authv1.CheckRequest{Endpoint: "/stored-first"}).GetEntry()
+			if row := other.row("acme", stored.GetId(), exists); row["status"] != 0.0 {
+				t.Errorf("before its report: %v", row)
+			}
+			other.report(stored)
+			other.report(first)
+			awaitShipped(t, otherAuth.OpsAddr())
+			for _, entry := range []*logsv1.RequestLog{stored, first, both} {
+				other.expectReported(entry)
+			}
+		})
+	}
+}

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/pgtest"
+)
+
+// stand is a whole Keytrail of real processes, each of which can be killed.
+type stand struct {
+	t *testing.T
+	// postgres is nil, and auth and logs are one process, where everything is in one.
+	postgres   *pgserver.Server
+	auth, logs *daemon
+	authAddr   string
+	trailDir   string
+	checks     authv1.CheckServiceClient
+	keys       authv1.KeyServiceClient
+	list       logsv1.LogServiceClient
+}
+
+// splitStand runs an auth service, with these flags more, a log service and a Postgres of their own.
+func splitStand(t *testing.T, flags ...string) *stand {
+	t.Helper()
+	s := &stand{t: t, postgres: pgtest.Private(t), authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
+	database, logsAddr := s.postgres.URL("postgres"), stableAddr(t)
+	s.logs = newDaemon(t, "logsvc", stableAddr(t), "--database-url", database, "--logs-addr", logsAddr)
+	s.auth = newDaemon(t, "authsvc", stableAddr(t), append([]string{
+		"--database-url", database, "--auth-addr", s.authAddr, "--logs-addr", logsAddr, "--trail-dir", s.trailDir,
+	}, flags...)...)
+	s.connect(logsAddr)
+	return s
+}
+
+// embeddedStand runs everything in one process.
+func embeddedStand(t *testing.T) *stand {
+	t.Helper()
+	dir, logsAddr := t.TempDir(), stableAddr(t)
+	s := &stand{t: t, authAddr: stableAddr(t), trailDir: filepath.Join(dir, "trail")}
+	s.auth = newDaemon(t, "serve", stableAddr(t), "--data-dir", dir, "--gateway-addr", anyPort, "--auth-addr", s.authAddr, "--logs-addr", logsAddr)
+	s.logs = s.auth
+	s.connect(logsAddr)
+	return s
+}
+
+// connect makes the clients.
+func (s *stand) connect(logsAddr string) {
+	s.t.Helper()
+	auth := dial(s.t, s.authAddr)
+	s.checks, s.keys = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth)
+	s.list = logsv1.NewLogServiceClient(dial(s.t, logsAddr))
+}
+
+// start brings the processes up and waits until they are ready.
+func (s *stand) start() {
+	s.t.Helper()
+	for _, d := range []*daemon{s.logs, s.auth} {
+		if err := d.up(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.logs.awaitReady()
+	s.auth.awaitReady()
+}
+
+// kind is a kind of call, and what must come of it.
+type kind struct {
+	code string
+	call *authv1.CheckRequest
+	// workspace is where its rows are.
+	workspace string
+	// weight is how often it comes among all others.
+	weight int
+}
+
+// kinds makes the keys for calls that are allowed, and for the codes that are for holders of a key.
+func (s *stand) kinds() []kind {
+	s.t.Helper()
+	good, off, old := s.createKey("good"), s.createKey("off"), s.createKey("old")
+	listed := s.createKey("listed", "a1", "a2")
+	s.update(off, &authv1.Key{Disabled: true}, "disabled")
+	s.update(old, &authv1.Key{ExpireTime: timestamppb.New(time.Now().Add(-time.Hour))}, "expire_time")
+	call := func(k *authv1.CreateKeyResponse, agentType, agentID string) *authv1.CheckRequest {
+		return &authv1.CheckRequest{ApiKey: k.GetSecret(), AgentType: agentType, AgentId: agentID, Method: "POST"}
+	}
+	return []kind{
+		{"", call(good, "agent", "a1"), "acme", 16},
+		{"", call(listed, "agent", "a2"), "acme", 4},
+		{"disabled", call(off, "agent", "a1"), "acme", 2},
+		{"expired", call(old, "agent", "a1"), "acme", 2},
+		{"scope_denied", call(good, "voice_agent", "a1"), "acme", 2},
+		{"agent_denied", call(listed, "agent", "a3"), "acme", 2},
+	}
+}
+
+// strangers are calls that prove no key. They must stay rare: over 100 a second their rows are folded.
+func strangers() []kind {
+	return []kind{
+		{"missing_token", &authv1.CheckRequest{AgentType: "agent", WorkspaceId: "acme"}, "acme", 1},
+		{"invalid_token", &authv1.CheckRequest{AgentType: "agent", ApiKey: "sk_stranger"}, "_unattributed", 1},
+	}
+}
+
+func (s *stand) createKey(name string, agents ...string) *authv1.CreateKeyResponse {
+	s.t.Helper()
+	answer, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{
+		WorkspaceId: "acme", Name: name, Scopes: []string{"agent"}, AllAgents: len(agents) == 0, AgentIds: agents,
+	}, grpc.WaitForReady(true))
+	if err != nil {
+		s.t.Fatalf("create key %s: %v", name, err)
+	}
+	return answer
+}
+
+func (s *stand) update(k *authv1.CreateKeyResponse, change *authv1.Key, field string) {
+	s.t.Helper()
+	mask := &fieldmaskpb.FieldMask{Paths: []string{field}}
+	request := &authv1.UpdateKeyRequest{WorkspaceId: "acme", KeyId: k.GetKey().GetId(), Key: change, UpdateMask: mask}
+	if _, err := s.keys.UpdateKey(s.t.Context(), request); err != nil {
+		s.t.Fatalf("update key %s: %v", k.GetKey().GetName(), err)
+	}
+}
+
+// rows lists every row there is.
+func (s *stand) rows() []*logsv1.RequestLog {
+	s.t.Helper()
+	var rows []*logsv1.RequestLog
+	for _, workspace := range []string{"acme", "_unattributed"} {
+		found, err := s.rowsOf(s.t.Context(), workspace)
+		if err != nil {
+			s.t.Fatalf("list the rows of %s: %v", workspace, err)
+		}
+		rows = append(rows, found...)
+	}
+	return rows
+}
+
+func (s *stand) rowsOf(ctx context.Context, workspace string) (rows []*logsv1.RequestLog, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for token, more := "", true; more; more = token != "" {
+		page, err := s.list.ListRequestLogs(ctx, &logsv1.ListRequestLogsRequest{
+			WorkspaceId: workspace, PageSize: 1000, PageToken: token,
+		}, grpc.WaitForReady(true))
+		if err != nil {
+			return nil, err
+		}
+		rows, token = append(rows, page.GetRequestLogs()...), page.GetNextPageToken()
+	}
+	return rows, nil
+}
+
+// expectCleanTrail expects that nothing was set aside: no dead letters, no damage.
+func (s *stand) expectCleanTrail() {
+	s.t.Helper()
+	files, err := os.ReadDir(s.trailDir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range files {
+		if name := file.Name(); strings.HasPrefix(name, "dead-letters") || strings.HasSuffix(name, ".damaged") {
+			content, err := os.ReadFile(filepath.Join(s.trailDir, name))
+			s.t.Errorf("the trail has set aside %s: %.500q %v", name, content, err)
+		}
+	}
+}
+
+// settle waits until everything that was promised is stored, and compares it with what was asked.
+func (s *stand) settle(calls ledger) verdict {
+	s.t.Helper()
+	s.logs.awaitReady()
+	awaitShipped(s.t, s.auth.ops)
+	v := calls.compare(s.rows())
+	s.t.Logf("%s: %v", s.auth.name, v)
+	return v
+}
