@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 30, "how many processes the crash tests kill, each")
+	kills = flag.Int("kills", 24, "how many processes the crash tests kill, each")
 	seeds = flag.Uint64("seed", 0, "what the tests under load draw their choices from; 0 = something new")
 )
 
@@ -56,12 +56,21 @@ type killer struct {
 // run kills this many, unless ctx ends before; in the end all are up.
 func (k *killer) run(ctx context.Context, kills int) error {
 	for sum(k.killed) < kills && ctx.Err() == nil {
-		pause(ctx, time.Duration(30+k.random.IntN(500))*time.Millisecond)
+		pause(ctx, k.life())
 		if err := k.strike(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// life is how long the processes live until the next strike. Rows wait a second for company: some lives end before that,
+// and some while rows are under way.
+func (k *killer) life() time.Duration {
+	if k.random.IntN(3) == 0 {
+		return time.Duration(1000+k.random.IntN(400)) * time.Millisecond
+	}
+	return time.Duration(30+k.random.IntN(500)) * time.Millisecond
 }
 
 // strike kills some and brings them back, in another order.
@@ -104,7 +113,7 @@ func (s *stand) crash() {
 	}
 	s.settle(calls).expectWhole(s.t, seed)
 	s.expectCleanTrail()
-	s.t.Logf("killed %v in %v; %s ended %d times by itself, for want of the database", k.killed, time.Since(began).Round(time.Second/10),
+	s.t.Logf("killed %v in %v; %s ended %d times by itself", k.killed, time.Since(began).Round(time.Second/10),
 		s.auth.name, s.auth.ownEnds())
 }
 

@@ -22,7 +22,7 @@ const (
 // fillingLoad is a load that soon fills a trail of some MiB.
 func (s *stand) fillingLoad(seed uint64) *load {
 	s.t.Helper()
-	return &load{checks: s.checks, kinds: s.kinds(), clients: 4, every: 2 * time.Millisecond, seed: seed, suffix: strings.Repeat("x", 1500)}
+	return &load{checks: s.checks, kinds: s.kinds(), clients: 4, every: 4 * time.Millisecond, seed: seed, suffix: strings.Repeat("x", 1500)}
 }
 
 // fill takes the log service away and checks until the trail has refused this many records.
@@ -53,14 +53,14 @@ func (s *stand) comeBack(l *load) {
 	}, func() any { return fmt.Sprint(refused, " refused, and ever more") })
 }
 
-// fillTwice fills the trail under load, and lets it become empty, and so again. It answers what came of it.
-func (s *stand) fillTwice() (calls ledger, v verdict, refused int) {
+// fillAndEmpty fills the trail under load, and lets it become empty, several times. It answers what came of it.
+func (s *stand) fillAndEmpty(times int) (calls ledger, v verdict, refused int) {
 	s.t.Helper()
 	seed, began := newSeed(s.t), time.Now()
 	s.start()
 	l := s.fillingLoad(seed)
 	_, stop := l.start(s.t)
-	for range 2 {
+	for range times {
 		s.fill(l, s.auth.count(refusedMetric)+200)
 		s.comeBack(l)
 	}
@@ -78,7 +78,7 @@ func (s *stand) fillTwice() (calls ledger, v verdict, refused int) {
 // letsPass expects every check to be answered, and every one without a row to be counted as refused.
 func (s *stand) letsPass() {
 	s.t.Helper()
-	calls, v, refused := s.fillTwice()
+	calls, v, refused := s.fillAndEmpty(2)
 	if answered := len(calls.answered()); answered != len(calls) {
 		s.t.Errorf("%d of %d checks were not answered", len(calls)-answered, len(calls))
 	}
@@ -90,7 +90,7 @@ func (s *stand) letsPass() {
 // refuses expects every check either to be answered and to have its row, or to be refused and to have none.
 func (s *stand) refuses() {
 	s.t.Helper()
-	calls, v, refused := s.fillTwice()
+	calls, v, refused := s.fillAndEmpty(1)
 	if n := len(calls) - len(calls.answered()); n != refused {
 		s.t.Errorf("%d checks were refused, %d records were counted as refused", n, refused)
 	}

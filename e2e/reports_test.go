@@ -28,11 +28,8 @@ func (s *system) expectReported(entry *logsv1.RequestLog) {
 	s.row("acme", entry.GetId(), finished)
 	want := proto.CloneOf(entry)
 	want.Proof, want.Status, want.LatencyMs = nil, 201, 12.345
-	page, err := s.logs.ListRequestLogs(s.t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: entry.GetEndpoint()})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if rows := page.GetRequestLogs(); len(rows) != 1 || !proto.Equal(rows[0], want) {
+	rows := walk(s.t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: entry.GetEndpoint()})
+	if len(rows) != 1 || !proto.Equal(rows[0], want) {
 		s.t.Errorf("the rows are %v, want the one\n%v", rows, want)
 	}
 }

@@ -136,30 +136,24 @@ func (s *stand) update(k *authv1.CreateKeyResponse, change *authv1.Key, field st
 // rows lists every row there is.
 func (s *stand) rows() []*logsv1.RequestLog {
 	s.t.Helper()
-	var rows []*logsv1.RequestLog
-	for _, workspace := range []string{"acme", "_unattributed"} {
-		found, err := s.rowsOf(s.t.Context(), workspace)
-		if err != nil {
-			s.t.Fatalf("list the rows of %s: %v", workspace, err)
-		}
-		rows = append(rows, found...)
-	}
-	return rows
+	return append(walk(s.t, s.list, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"}),
+		walk(s.t, s.list, &logsv1.ListRequestLogsRequest{WorkspaceId: "_unattributed"})...)
 }
 
-func (s *stand) rowsOf(ctx context.Context, workspace string) (rows []*logsv1.RequestLog, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// walk answers all pages of a list.
+func walk(t *testing.T, list logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (rows []*logsv1.RequestLog) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for token, more := "", true; more; more = token != "" {
-		page, err := s.list.ListRequestLogs(ctx, &logsv1.ListRequestLogsRequest{
-			WorkspaceId: workspace, PageSize: 1000, PageToken: token,
-		}, grpc.WaitForReady(true))
+	request.PageSize = 1000
+	for more := true; more; more = request.GetPageToken() != "" {
+		page, err := list.ListRequestLogs(ctx, request, grpc.WaitForReady(true))
 		if err != nil {
-			return nil, err
+			t.Fatalf("list the rows of %v: %v", request, err)
 		}
-		rows, token = append(rows, page.GetRequestLogs()...), page.GetNextPageToken()
+		rows, request.PageToken = append(rows, page.GetRequestLogs()...), page.GetNextPageToken()
 	}
-	return rows, nil
+	return rows
 }
 
 // expectCleanTrail expects that nothing was set aside: no dead letters, no damage.
