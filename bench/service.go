@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
@@ -30,7 +32,16 @@ func startLogs(ctx context.Context, url string) (*logService, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(slog.New(slog.NewTextHandler(os.Stderr, nil)), logsvc.RawFields...)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	signer, err := access.NewSigner()
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := access.NewVerifier(access.Config{Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	server, err := serve.NewGRPC(log, access.NewGate(verifier), logsvc.RawFields...)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +51,8 @@ func startLogs(ctx context.Context, url string) (*logService, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(access.NewMinter(signer, time.Now)))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/alecthomas/kong"
 
@@ -32,6 +33,7 @@ type commands struct {
 	Gateway gatewayCommand `cmd:"" help:"Run REST alone, in front of the two services."`
 	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
 	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
+	Token   tokenCommand   `cmd:"" help:"Make tokens, which say who may call, and the keys that sign them."`
 	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -88,6 +90,8 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 			"retention":     logsvc.DefaultRetention.String(),
 			"search_budget": logsvc.DefaultSearchBudget.String(),
 			"max_staleness": defaultMaxStaleness.String(),
+			"data_dir":      defaultDataDir,
+			"signing_key":   filepath.Join(defaultDataDir, signingKeyFile),
 		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -38,7 +38,7 @@ func startProcess(t *testing.T, dataDir string) *process {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	const free = "127.0.0.1:0"
-	p := &process{system: &system{t: t}, printed: &output{}}
+	p := &process{system: &system{t: t, dataDir: dataDir}, printed: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	p.cmd = exec.CommandContext(ctx, binary, "serve", "--data-dir", dataDir, "--log-level=debug",
@@ -110,6 +110,9 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 	if strings.Contains(p.printed.String(), secret) {
 		t.Errorf("the process printed the secret:\n%s", p.printed)
 	}
+	if strings.Contains(p.printed.String(), anyToken) {
+		t.Errorf("the process printed a token, and not to a terminal:\n%s", p.printed)
+	}
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -117,6 +120,9 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 		content, err := os.ReadFile(path)
 		if bytes.Contains(content, []byte(secret)) {
 			t.Errorf("%s holds the secret", path)
+		}
+		if bytes.Contains(content, []byte(anyToken)) {
+			t.Errorf("%s holds a token", path)
 		}
 		return err
 	}); err != nil {
