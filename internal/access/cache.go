@@ -15,7 +15,11 @@ const (
 
 type digest = [sha256.Size]byte
 
-func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
+// digestOf names a token. Those of usual length are hashed without an allocation: every check is.
+func digestOf(token string) digest {
+	var room [768]byte
+	return sha256.Sum256(append(room[:0], token...))
+}
 
 // cache remembers the tokens that were verified, by their SHA-256. Only good ones get in: whoever has none cannot push
 // others out.
@@ -48,7 +52,8 @@ func (c *cache) put(token digest, identity *Identity, now int64) {
 	c.known[token] = cached{identity: identity, until: now + maxCacheTime}
 }
 
-// makeRoom forgets what is of no use any more, or, where all is, any one token: it is verified again when it comes.
+// makeRoom forgets what is of no use any more and, where that is less than a tenth, any others: they are verified again
+// when they come. It looks at all of them, and is therefore to be rare.
 func (c *cache) makeRoom(now int64) {
 	for token, entry := range c.known {
 		if entry.until <= now || entry.identity.expires <= now {
@@ -56,7 +61,7 @@ func (c *cache) makeRoom(now int64) {
 		}
 	}
 	for token := range c.known {
-		if len(c.known) < maxCached {
+		if len(c.known) <= maxCached*9/10 {
 			return
 		}
 		delete(c.known, token)

@@ -66,9 +66,7 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, w.listener) }()
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	w.conn, err = grpc.NewClient("passthrough:service",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
+	w.conn, err = w.dial(credentials)
 	must(t, err)
 	w.client = authv1.NewKeyServiceClient(w.conn)
 	t.Cleanup(func() {
@@ -76,6 +74,12 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 		must(t, w.stop())
 	})
 	return w
+}
+
+func (w *world) dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:service", append(options,
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
 
 // logbook keeps what is logged, one JSON object a line.
