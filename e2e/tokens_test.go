@@ -80,11 +80,15 @@ func roleOfPath(path string) access.Role {
 }
 
 // callers are the credentials of those who use the system: the backends, the auth service, and an admin for the rest.
-func (s *system) callers() grpc.DialOption {
+// They are of some workspaces; none named = all.
+func (s *system) callers(workspaces ...string) grpc.DialOption {
 	s.t.Helper()
+	if len(workspaces) == 0 {
+		workspaces = []string{access.AllWorkspaces}
+	}
 	all := callers{}
 	for _, role := range access.Roles {
-		all[role] = access.Token(s.token(role, access.AllWorkspaces))
+		all[role] = access.Token(s.token(role, workspaces...))
 	}
 	return grpc.WithPerRPCCredentials(all)
 }
