@@ -123,9 +123,9 @@ func tellToken(w io.Writer, dataDir string, now time.Time) error {
 	fmt.Fprintf(w, `Calls need a token. The commands of keytrail on this machine make theirs themselves, from the key in
 %s; others get one of
 
-  keytrail token create --signing-key %s --role viewer --workspace acme
+  keytrail token create --data-dir %s --role viewer --workspace acme
 
-`, file, file)
+`, file, dataDir)
 	if !terminal(w) {
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/alecthomas/kong"
 
@@ -91,7 +90,6 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 			"search_budget": logsvc.DefaultSearchBudget.String(),
 			"max_staleness": defaultMaxStaleness.String(),
 			"data_dir":      defaultDataDir,
-			"signing_key":   filepath.Join(defaultDataDir, signingKeyFile),
 		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,7 +20,8 @@ type tokenCommand struct {
 }
 
 type tokenCreate struct {
-	SigningKey string        `default:"${signing_key}" type:"path" help:"PEM file with the private key to sign with."`
+	SigningKey string        `type:"path" help:"PEM file with the private key to sign with; without it, the one in the data folder."`
+	DataDir    string        `default:"${data_dir}" type:"path" help:"The data folder of keytrail serve."`
 	Role       string        `env:"-" required:"" enum:"checker,ingester,viewer,admin" help:"What its bearer may do: checker (check and report calls), ingester (record request logs), viewer (read keys and logs) or admin (and change keys, purge)."`
 	Workspaces []string      `env:"-" sep:"none" short:"w" name:"workspace" required:"" help:"A workspace in which it holds; repeat it for more. '*' alone is all of them."`
 	TTL        time.Duration `env:"-" name:"ttl" default:"1h" help:"How long it lives, 1s to 8784h. It cannot be taken back before, except by replacing the key."`
@@ -45,7 +48,7 @@ func (c *tokenCreate) Validate() error {
 
 // Run prints the token, and nothing else, to the standard output.
 func (c *tokenCreate) Run(to console) error {
-	signer, err := access.ReadSigner(c.SigningKey)
+	signer, err := access.ReadSigner(cmp.Or(c.SigningKey, filepath.Join(c.DataDir, signingKeyFile)))
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 		return strings.TrimSpace(out)
 	}
 	own := filepath.Join(dataDir, "signing-key.pem")
+	if code, out, stderr := keytrail(t, "token", "create", "--data-dir", dataDir, "--role", "viewer", "-w", "acme"); code != 0 || strings.Count(out, ".") != 2 {
+		t.Errorf("token create: exit code %d, out %q, err %q", code, out, stderr)
+	}
 	for _, tt := range []struct {
 		token string
 		code  int
@@ -168,7 +171,7 @@ func TestTokenIsShownToPeopleOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	logged, err := os.ReadFile(file.Name())
-	if err != nil || strings.Contains(string(logged), "eyJ") || !strings.Contains(string(logged), "keytrail token create --signing-key "+dir) {
+	if err != nil || strings.Contains(string(logged), "eyJ") || !strings.Contains(string(logged), "keytrail token create --data-dir "+dir) {
 		t.Errorf("wrote %q, %v", logged, err)
 	}
 	// What a terminal is like is known by its mode; this one swallows what it is shown.
