@@ -27,6 +27,10 @@ import (
 
 // TestMain lets many tests run at once: they mostly wait for rows to arrive.
 func TestMain(m *testing.M) {
+	// Before the command line, which may ask for more: each is some 30 calls.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
