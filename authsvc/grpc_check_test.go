@@ -116,3 +116,20 @@ func TestMalformedReportsNameTheField(t *testing.T) {
 		t.Errorf("malformed reports leave the rows %+v", rows[1:])
 	}
 }
+
+func TestCheckTellsNothingOfAKeyOfAnotherWorkspace(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	checks := authv1.NewCheckServiceClient(w.dial(t))
+	for workspace, told := range map[string]bool{"": true, "acme": true, "globex": false} {
+		answer, err := checks.Check(t.Context(), &authv1.CheckRequest{ApiKey: secret.Reveal(), AgentType: "agent", WorkspaceId: workspace})
+		must(t, err)
+		entry := answer.GetEntry()
+		if knows := entry.GetKeyId() != "" && entry.GetKeyName() != "" && entry.GetKeyLast4() != "" && entry.GetWorkspaceId() == "acme"; knows != told {
+			t.Errorf("a check for %q answers %v", workspace, answer)
+		}
+		if !told && (entry.GetKeyId()+entry.GetKeyName()+entry.GetKeyLast4() != "" || entry.GetWorkspaceId() != "globex" || answer.GetErrorCode() != "agent_denied") {
+			t.Errorf("a check for %q answers %v", workspace, answer)
+		}
+	}
+}

@@ -15,13 +15,15 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/serve"
 )
 
 // dial serves the world over gRPC, as a process does, and connects to it.
 func (w *world) dial(t *testing.T) *grpc.ClientConn {
 	t.Helper()
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), authsvc.RawFields...)
+	gate, credentials := accesstest.Pair(t)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, authsvc.RawFields...)
 	must(t, err)
 	authsvc.Register(server, w.checker, w.keys)
 	listener := bufconn.Listen(1 << 20)
@@ -30,7 +32,7 @@ func (w *world) dial(t *testing.T) *grpc.ClientConn {
 	go func() { ended <- server.Run(ctx, listener) }()
 	conn, err := grpc.NewClient("passthrough:authsvc",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())

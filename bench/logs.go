@@ -126,7 +126,7 @@ func smaller(ctx context.Context, g *generator, makeDatabase func(string) (strin
 	if err != nil {
 		return nil, err
 	}
-	l, err := startLogs(ctx, url, "127.0.0.1:0")
+	l, err := startLogs(ctx, url)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (f *figures) service(ctx context.Context, g *generator, makeDatabase func(s
 	if err != nil {
 		return err
 	}
-	l, err := startLogs(ctx, url, "127.0.0.1:0")
+	l, err := startLogs(ctx, url)
 	if err != nil {
 		return err
 	}

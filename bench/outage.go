@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/trail"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
 )
 
@@ -41,11 +40,15 @@ func (f *trailFigures) outage(ctx context.Context, b *trailBench, dir string, ro
 	if err != nil {
 		return err
 	}
-	logs, err := startLogs(ctx, url, "127.0.0.1:0")
+	signer, err := access.NewSigner()
 	if err != nil {
 		return err
 	}
-	a, err := startAuth(ctx, dir, logs.addr)
+	logs, err := startLogsAt(ctx, url, "127.0.0.1:0", signer)
+	if err != nil {
+		return err
+	}
+	a, err := startAuth(ctx, dir, logs.addr, signer)
 	if err != nil {
 		return errors.Join(err, logs.stop())
 	}
@@ -62,7 +65,7 @@ func (f *trailFigures) outage(ctx context.Context, b *trailBench, dir string, ro
 	f.OutageRatio, f.BacklogRows = round(f.CheckP99MsOutage/f.CheckP99Ms), len(away)
 	row("check, p99", "%.2f ms", f.CheckP99Ms)
 	row("check while the log service is away, p99", "%.2f ms", f.CheckP99MsOutage)
-	if logs, err = startLogs(ctx, url, logs.addr); err != nil {
+	if logs, err = startLogsAt(ctx, url, logs.addr, signer); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, logs.stop()) }()
@@ -102,8 +105,8 @@ type authService struct {
 	stop   func() error
 }
 
-func startAuth(ctx context.Context, dir, logsAddr string) (_ *authService, err error) {
-	toLogs, err := grpc.NewClient(logsAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func startAuth(ctx context.Context, dir, logsAddr string, signer *access.Signer) (_ *authService, err error) {
+	toLogs, err := connect(logsAddr, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +118,12 @@ func startAuth(ctx context.Context, dir, logsAddr string) (_ *authService, err e
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(slog.New(slog.NewTextHandler(os.Stderr, nil)), authsvc.RawFields...)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	gate, err := newGate(signer, log)
+	if err != nil {
+		return nil, err
+	}
+	server, err := serve.NewGRPC(log, gate, authsvc.RawFields...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +132,7 @@ func startAuth(ctx context.Context, dir, logsAddr string) (_ *authService, err e
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := connect(listener.Addr().String(), signer)
 	if err != nil {
 		return nil, err
 	}

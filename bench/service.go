@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
@@ -25,13 +27,27 @@ type logService struct {
 	stop   func() error
 }
 
-// startLogs runs the log service on an address, without the hourly upkeep: that is measured by itself.
-func startLogs(ctx context.Context, url, addr string) (*logService, error) {
+// startLogs runs the log service on a loopback port, without the hourly upkeep: that is measured by itself.
+func startLogs(ctx context.Context, url string) (*logService, error) {
+	signer, err := access.NewSigner()
+	if err != nil {
+		return nil, err
+	}
+	return startLogsAt(ctx, url, "127.0.0.1:0", signer)
+}
+
+// startLogsAt is startLogs for an address and the tokens of a signer.
+func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (*logService, error) {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(slog.New(slog.NewTextHandler(os.Stderr, nil)), logsvc.RawFields...)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	gate, err := newGate(signer, log)
+	if err != nil {
+		return nil, err
+	}
+	server, err := serve.NewGRPC(log, gate, logsvc.RawFields...)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +57,7 @@ func startLogs(ctx context.Context, url, addr string) (*logService, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := connect(listener.Addr().String(), signer)
 	if err != nil {
 		return nil, err
 	}
@@ -58,4 +74,19 @@ func startLogs(ctx context.Context, url, addr string) (*logService, error) {
 		}
 		return store.Close()
 	}}, nil
+}
+
+// newGate makes the gate of a server that takes the tokens of one signer.
+func newGate(signer *access.Signer, log *slog.Logger) (*access.Gate, error) {
+	verifier, err := access.NewVerifier(access.Config{Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return access.NewGate(verifier), nil
+}
+
+// connect makes a client that mints its tokens itself.
+func connect(addr string, signer *access.Signer) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(access.NewMinter(signer, time.Now)))
 }

@@ -13,11 +13,12 @@ import (
 )
 
 // startServer runs everything in one process, as `keytrail serve` does, on free ports.
-func startServer(t *testing.T) *Server {
+func startServer(t *testing.T) (server *Server, dataDir string) {
 	t.Helper()
+	dataDir = t.TempDir()
 	const free = "127.0.0.1:0"
 	server, err := NewServer(t.Context(), ServeConfig{
-		DataDir: t.TempDir(), GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
+		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
 		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
 		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
 	}, slog.New(slog.DiscardHandler), time.Now)
@@ -33,12 +34,12 @@ func startServer(t *testing.T) *Server {
 			t.Errorf("the server stopped with %v", err)
 		}
 	})
-	return server
+	return server, dataDir
 }
 
 func TestCheckExitsWithThreeWhereTheCallIsDenied(t *testing.T) {
-	server := startServer(t)
-	at := []string{"--auth-addr", server.AuthAddr()}
+	server, dataDir := startServer(t)
+	at := []string{"--auth-addr", server.AuthAddr(), "--data-dir", dataDir}
 	run := func(args ...string) (int, string, string) {
 		t.Helper()
 		return keytrail(t, append(args, at...)...)

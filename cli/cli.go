@@ -34,6 +34,7 @@ type commands struct {
 	Gateway gatewayCommand `cmd:"" help:"Run REST alone, in front of the two services."`
 	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
 	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
+	Token   tokenCommand   `cmd:"" help:"Make tokens, which say who may call, and the keys that sign them."`
 	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -91,6 +92,7 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 			"search_budget": logsvc.DefaultSearchBudget.String(),
 			"max_staleness": defaultMaxStaleness.String(),
 			"stranger_rows": strconv.Itoa(authsvc.DefaultStrangerRows),
+			"data_dir":      defaultDataDir,
 		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

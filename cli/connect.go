@@ -16,12 +16,14 @@ import (
 
 // authFlags say where the auth service is.
 type authFlags struct {
-	AuthAddr string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
+	callerToken `embed:""`
+	AuthAddr    string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
 }
 
 // logsFlags say where the log service is.
 type logsFlags struct {
-	LogsAddr string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
+	callerToken `embed:""`
+	LogsAddr    string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
 }
 
 // workspaceFlag names the workspace that a command is about.
@@ -31,27 +33,31 @@ type workspaceFlag struct {
 
 // withKeys calls do with a client of the KeyService.
 func (f authFlags) withKeys(ctx context.Context, do func(context.Context, authv1.KeyServiceClient) error) error {
-	return dial(ctx, f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return dial(ctx, f.AuthAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, authv1.NewKeyServiceClient(conn))
 	})
 }
 
 // withChecks calls do with a client of the CheckService.
 func (f authFlags) withChecks(ctx context.Context, do func(context.Context, authv1.CheckServiceClient) error) error {
-	return dial(ctx, f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return dial(ctx, f.AuthAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, authv1.NewCheckServiceClient(conn))
 	})
 }
 
 // withLogs calls do with a client of the LogService.
 func (f logsFlags) withLogs(ctx context.Context, do func(context.Context, logsv1.LogServiceClient) error) error {
-	return dial(ctx, f.LogsAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return dial(ctx, f.LogsAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, logsv1.NewLogServiceClient(conn))
 	})
 }
 
-func dial(ctx context.Context, addr string, do func(context.Context, *grpc.ClientConn) error) error {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func dial(ctx context.Context, addr string, token callerToken, do func(context.Context, *grpc.ClientConn) error) error {
+	options, err := token.options(addr)
+	if err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -75,6 +81,8 @@ func (e callError) Error() string {
 		return e.cause.Error()
 	case codes.Unavailable:
 		return fmt.Sprintf("cannot reach the service at %s; is `keytrail serve` running there? (%s)", e.addr, st.Message())
+	case codes.Unauthenticated:
+		return st.Message() + " (" + tokenHint + ")"
 	case codes.DeadlineExceeded:
 		return fmt.Sprintf("the service at %s did not answer in time", e.addr)
 	}

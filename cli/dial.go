@@ -21,10 +21,10 @@ type pipe struct{ *bufconn.Listener }
 func newPipe() pipe { return pipe{bufconn.Listen(pipeBuffer)} }
 
 // dial makes a client connection through the pipe.
-func (p pipe) dial(to *closers) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:in-memory",
+func (p pipe) dial(to *closers, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("passthrough:in-memory", append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return nil, fmt.Errorf("connect in memory: %w", err)
 	}
@@ -33,16 +33,16 @@ func (p pipe) dial(to *closers) (*grpc.ClientConn, error) {
 }
 
 // connect makes a connection to another part.
-type connect func(to *closers) (*grpc.ClientConn, error)
+type connect func(to *closers, options ...grpc.DialOption) (*grpc.ClientConn, error)
 
 // remote connects to a part in other processes: to all of the addresses behind a DNS name, in turn, and again to the
 // next one where one is away.
 func remote(addr string) connect {
-	return func(to *closers) (*grpc.ClientConn, error) {
-		conn, err := grpc.NewClient("dns:///"+addr,
+	return func(to *closers, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+		conn, err := grpc.NewClient("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
-			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))...)
 		if err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", addr, err)
 		}

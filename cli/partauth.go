@@ -8,9 +8,13 @@ import (
 	"net"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/trail"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
 )
 
@@ -23,8 +27,11 @@ type authConfig struct {
 	addr       string
 	agentTypes []string
 	now        func() time.Time
-	// logs connects to the log service.
-	logs connect
+	// logs connects to the log service, and logsToken is sent to it.
+	logs      connect
+	logsToken credentials.PerRPCCredentials
+	// tokens verifies who calls.
+	tokens *access.Verifier
 	// trailDir is the folder of the trail.
 	trailDir string
 	trail    trailFlags
@@ -47,11 +54,11 @@ type authPart struct {
 }
 
 func (s *Server) openAuth(ctx context.Context, config authConfig) error {
-	server, err := serve.NewGRPC(s.log, authsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), authsvc.RawFields...)
 	if err != nil {
 		return err
 	}
-	conn, err := config.logs(&s.closers)
+	conn, err := config.logs(&s.closers, grpc.WithPerRPCCredentials(config.logsToken))
 	if err != nil {
 		return err
 	}

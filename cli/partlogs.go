@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/logsvc"
 )
@@ -24,13 +25,14 @@ type logsPart struct {
 type logsConfig struct {
 	store   logsvc.Store
 	addr    string
+	tokens  *access.Verifier
 	service logsvc.Config
 	// keep is work that the store wants done while the service runs; nil = none.
 	keep serve.Run
 }
 
 func (s *Server) openLogs(config logsConfig) error {
-	server, err := serve.NewGRPC(s.log, logsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), logsvc.RawFields...)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,16 @@ import (
 	"time"
 
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/logsvc"
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
 )
 
 // ServeConfig is what `keytrail serve` can be told. Addresses are host:port; port 0 takes a free one.
 type ServeConfig struct {
-	DataDir     string        `default:"./keytrail-data" type:"path" help:"Folder of the embedded databases and of the trail; made if it is missing."`
+	tokenFlags `embed:""`
+
+	DataDir     string        `default:"${data_dir}" type:"path" help:"Folder of the embedded databases, of the trail and of the key that signs tokens; made if it is missing."`
 	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address of REST. On a loopback address it takes requests for localhost and loopback addresses only."`
 	AuthAddr    string        `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
 	LogsAddr    string        `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
@@ -38,6 +41,9 @@ func (c ServeConfig) Validate() error {
 	if err := c.trailFlags.validate(); err != nil {
 		return err
 	}
+	if err := c.tokenFlags.validate(); err != nil {
+		return err
+	}
 	return validateAgentTypes(c.AgentTypes)
 }
 
@@ -54,6 +60,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) error {
 		return err
 	}
 	server.welcome(to.err, c.DataDir)
+	if err := tellToken(to.err, c.DataDir, time.Now()); err != nil {
+		return server.closers.closeAfter(err)
+	}
 	return server.Run(ctx)
 }
 
@@ -63,10 +72,18 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		if err := makeDataDir(config.DataDir); err != nil {
 			return err
 		}
-		if err := s.openEmbeddedLogs(ctx, config, now); err != nil {
+		signer, err := access.EnsureSigner(filepath.Join(config.DataDir, signingKeyFile))
+		if err != nil {
 			return err
 		}
-		if err := s.openEmbeddedAuth(ctx, config, now); err != nil {
+		tokens, err := config.verifier(now, s.log, signer.Public())
+		if err != nil {
+			return err
+		}
+		if err := s.openEmbeddedLogs(ctx, config, tokens, now); err != nil {
+			return err
+		}
+		if err := s.openEmbeddedAuth(ctx, config, tokens, access.NewMinter(signer, now), now); err != nil {
 			return err
 		}
 		return s.openGateway(ctx, gatewayConfig{
@@ -75,25 +92,25 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 	})
 }
 
-func (s *Server) openEmbeddedLogs(ctx context.Context, config ServeConfig, now func() time.Time) error {
+func (s *Server) openEmbeddedLogs(ctx context.Context, config ServeConfig, tokens *access.Verifier, now func() time.Time) error {
 	store, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, "logs.db"))
 	if err != nil {
 		return fmt.Errorf("open the request logs: %w", err)
 	}
 	s.closers.add(store)
-	return s.openLogs(logsConfig{store: store, addr: config.LogsAddr, service: logsvc.Config{
+	return s.openLogs(logsConfig{store: store, addr: config.LogsAddr, tokens: tokens, service: logsvc.Config{
 		Retention: config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now,
 	}})
 }
 
-func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, now func() time.Time) error {
+func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, tokens *access.Verifier, self *access.Minter, now func() time.Time) error {
 	store, err := authsqlite.Open(ctx, filepath.Join(config.DataDir, "auth.db"))
 	if err != nil {
 		return fmt.Errorf("open the keys: %w", err)
 	}
 	s.closers.add(store)
 	return s.openAuth(ctx, authConfig{
-		store: store, addr: config.AuthAddr, logs: s.logs.pipe.dial, agentTypes: config.AgentTypes, now: now,
+		store: store, addr: config.AuthAddr, tokens: tokens, logs: s.logs.pipe.dial, logsToken: self, agentTypes: config.AgentTypes, now: now,
 		maxStaleness: defaultMaxStaleness, trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 	})
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,6 +22,8 @@ type databaseFlag struct {
 // AuthConfig is what `keytrail authsvc` can be told.
 type AuthConfig struct {
 	databaseFlag `embed:""`
+	tokenFlags   `embed:""`
+	callerFlags  `embed:""`
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service; a name with several addresses is all of its replicas."`
 	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz, /readyz and /metrics."`
@@ -35,22 +38,27 @@ func (c AuthConfig) Validate() error {
 	if c.MaxStaleness < 2*followEvery {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*followEvery, c.MaxStaleness)
 	}
-	if err := c.trailFlags.validate(); err != nil {
-		return err
-	}
-	return validateAgentTypes(c.AgentTypes)
+	return errors.Join(c.trailFlags.validate(), validateAgentTypes(c.AgentTypes), c.tokenFlags.validateAny(), c.callerFlags.validate())
 }
 
 // NewAuthServer opens the auth service as a process of its own.
 func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
 	return newServer(log, config.OpsAddr, func(s *Server) error {
+		tokens, err := config.verifier(now, log)
+		if err != nil {
+			return err
+		}
+		logsToken, err := config.credentials(now)
+		if err != nil {
+			return err
+		}
 		store, err := authpostgres.Open(ctx, config.DatabaseURL)
 		if err != nil {
 			return fmt.Errorf("open the keys: %w", err)
 		}
 		s.closers.add(store)
 		return s.openAuth(ctx, authConfig{
-			store: store, addr: config.AuthAddr, logs: remote(config.LogsAddr), agentTypes: config.AgentTypes, now: now,
+			store: store, addr: config.AuthAddr, tokens: tokens, logs: remote(config.LogsAddr), logsToken: logsToken, agentTypes: config.AgentTypes, now: now,
 			maxStaleness: config.MaxStaleness, trailDir: config.TrailDir, trail: config.trailFlags, wake: store.Wake(),
 			listen: func(ctx context.Context) error {
 				store.Listen(ctx, func(err error) { log.Warn("changes of keys are polled, not heard", "error", err) })
@@ -63,6 +71,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 // LogsConfig is what `keytrail logsvc` can be told.
 type LogsConfig struct {
 	databaseFlag `embed:""`
+	tokenFlags   `embed:""`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
 	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address of /healthz, /readyz and /metrics."`
 	Retention    time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h; the same for all replicas."`
@@ -74,19 +83,23 @@ func (c LogsConfig) Validate() error {
 	if c.SearchBudget < 10*time.Millisecond {
 		return fmt.Errorf("--search-budget: must be at least 10ms, got %v", c.SearchBudget)
 	}
-	return validateRetention(c.Retention)
+	return errors.Join(validateRetention(c.Retention), c.tokenFlags.validateAny())
 }
 
 // NewLogsServer opens the log service as a process of its own.
 func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
 	return newServer(log, config.OpsAddr, func(s *Server) error {
+		tokens, err := config.verifier(now, log)
+		if err != nil {
+			return err
+		}
 		store, err := logspostgres.Open(ctx, config.DatabaseURL, now)
 		if err != nil {
 			return fmt.Errorf("open the request logs: %w", err)
 		}
 		s.closers.add(store)
 		return s.openLogs(logsConfig{
-			store: store, addr: config.LogsAddr,
+			store: store, addr: config.LogsAddr, tokens: tokens,
 			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
 			keep: func(ctx context.Context) error {
 				store.Keep(ctx, func(err error) { log.Error("the days of request logs are not looked after", "error", err) })

@@ -59,7 +59,7 @@ func binary(t *testing.T) string {
 func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	t.Helper()
 	const free = "127.0.0.1:0"
-	p := &process{system: &system{t: t}, printed: &output{}}
+	p := &process{system: &system{t: t, dataDir: dataDir}, printed: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	p.cmd = exec.CommandContext(ctx, binary(t), append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
@@ -77,6 +77,7 @@ func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 		*addr = found[1]
 	}
 	p.await(func() bool { code, _ := p.ready(); return code == http.StatusOK }, func() any { return p.printed.String() })
+	p.signer = readSigner(t, dataDir)
 	return p
 }
 
@@ -131,6 +132,9 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 	if strings.Contains(p.printed.String(), secret) {
 		t.Errorf("the process printed the secret:\n%s", p.printed)
 	}
+	if strings.Contains(p.printed.String(), anyToken) {
+		t.Errorf("the process printed a token, and not to a terminal:\n%s", p.printed)
+	}
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -138,6 +142,9 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 		content, err := os.ReadFile(path)
 		if bytes.Contains(content, []byte(secret)) {
 			t.Errorf("%s holds the secret", path)
+		}
+		if bytes.Contains(content, []byte(anyToken)) {
+			t.Errorf("%s holds a token", path)
 		}
 		return err
 	}); err != nil {

@@ -24,11 +24,16 @@ import (
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/pgtest"
 )
 
 // TestMain lets many tests run at once: they mostly wait for rows to arrive.
 func TestMain(m *testing.M) {
+	// Before the command line, which may ask for more: each is some 30 calls.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
@@ -49,6 +54,12 @@ type system struct {
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
+	// signer makes the tokens that calls carry.
+	signer *access.Signer
+	// keyFile is where a system on Postgres has the signer's key.
+	keyFile string
+	// dataDir is where a system on an embedded database keeps its data.
+	dataDir string
 	// logged is what the process wrote to its log.
 	logged *bytes.Buffer
 	stop   func() error
@@ -67,8 +78,8 @@ func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	s := &system{t: t, server: server, logged: logged, stop: run(t, server)}
-	auth, logs := dial(t, server.AuthAddr()), dial(t, server.LogsAddr())
+	s := &system{t: t, server: server, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
+	auth, logs := dial(t, server.AuthAddr(), s.callers()), dial(t, server.LogsAddr(), s.callers())
 	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	return s
 }
@@ -91,11 +102,11 @@ func run(t *testing.T, server *cli.Server) (stop func() error) {
 	return stop
 }
 
-func dial(t *testing.T, addr string) *grpc.ClientConn {
+func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	// Processes come back soon after they were killed: so do the connections.
 	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: time.Second}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again))
+	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again))...)
 	if err != nil {
 		t.Fatalf("dial %s: %v", addr, err)
 	}
@@ -106,8 +117,15 @@ func dial(t *testing.T, addr string) *grpc.ClientConn {
 // object is a JSON object as a frontend sees it.
 type object = map[string]any
 
-// rest sends one request to the gateway; body may be nil, a string sent as it is, or anything JSON.
+// rest sends one request to the gateway, with the token of whoever may do that in all workspaces; body may be nil, a
+// string sent as it is, or anything JSON.
 func (s *system) rest(method, path string, body any) (status int, answer object) {
+	s.t.Helper()
+	return s.restAs(s.token(roleOfPath(path), access.AllWorkspaces), method, path, body)
+}
+
+// restAs is rest with a token; empty = none.
+func (s *system) restAs(token, method, path string, body any) (status int, answer object) {
 	s.t.Helper()
 	var payload io.Reader
 	switch b := body.(type) {
@@ -124,6 +142,9 @@ func (s *system) rest(method, path string, body any) (status int, answer object)
 	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.server.GatewayAddr()+path, payload)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,12 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// command runs one command line against the system and answers what it printed.
+// command runs one command line against the system, on the machine where it runs, and answers what it printed.
 func (s *system) command(args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
+	if slices.Contains([]string{"keys", "logs", "check"}, args[0]) {
+		args = append(slices.Clone(args), "--data-dir="+s.dataDir)
+	}
 	var out, errs bytes.Buffer
 	code = cli.Main(s.t.Context(), args, &out, &errs)
 	return code, out.String(), errs.String()

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
 )
 
 func TestAFullTrailRefusesChecksWhereItIsToldTo(t *testing.T) {
@@ -18,14 +19,11 @@ func TestAFullTrailRefusesChecksWhereItIsToldTo(t *testing.T) {
 }
 
 // restCheck checks over REST and answers the status.
-func (l *load) restCheck(t *testing.T, gateway string, c *call) int {
+func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 	t.Helper()
 	request := fmt.Sprintf(`{"apiKey":%q,"agentType":%q,"agentId":%q,"method":"POST","endpoint":%q}`,
 		c.kind.call.GetApiKey(), c.kind.call.GetAgentType(), c.kind.call.GetAgentId(), c.endpoint(l.suffix))
-	resp, err := http.Post("http://"+gateway+"/v1/check", "application/json", strings.NewReader(request))
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := send(t, http.MethodPost, "http://"+gateway+"/v1/check", bearer, strings.NewReader(request))
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -61,7 +59,7 @@ func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 	for _, k := range l.kinds {
 		c := &call{number: int(l.sent.Add(1)), kind: k}
 		calls = append(calls, c)
-		if status := l.restCheck(t, gatewayAddr, c); status != http.StatusServiceUnavailable {
+		if status := l.restCheck(t, gatewayAddr, token(t, s.signer, access.Checker, access.AllWorkspaces), c); status != http.StatusServiceUnavailable {
 			t.Errorf("a check that cannot be recorded, of code %q: HTTP %d, want 503", k.code, status)
 		}
 	}

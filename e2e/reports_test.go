@@ -55,7 +55,7 @@ func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
 			cut.report(both)
 			other.report(both)
 			other.expectReported(both)
-			logService(t, url, missing)
+			logService(t, url, missing, cut.keyFile)
 			awaitShipped(t, cutAuth.OpsAddr())
 			other.expectReported(first)
 			other.expectReported(both)

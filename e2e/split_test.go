@@ -13,6 +13,7 @@ import (
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/pgserver"
 	"github.com/keytrail/keytrail/internal/pgtest"
 )
@@ -37,6 +38,7 @@ func must(t *testing.T, server *cli.Server, err error) *cli.Server {
 // replicaOptions are what the auth service of a replica may have of its own; zero is what every other has.
 type replicaOptions struct {
 	now          func() time.Time
+	skewed       bool
 	maxStaleness time.Duration
 	log          *slog.Logger
 	// logsAddr is where it expects a log service.
@@ -44,19 +46,21 @@ type replicaOptions struct {
 }
 
 func (o replicaOptions) withDefaults() replicaOptions {
-	if o.now == nil {
+	o.skewed = o.now != nil
+	if !o.skewed {
 		o.now = time.Now
 	}
 	o.maxStaleness, o.log = cmp.Or(o.maxStaleness, 30*time.Second), cmp.Or(o.log, quiet)
 	return o
 }
 
-// logService runs a log service.
-func logService(t *testing.T, url, addr string) *cli.Server {
+// logService runs a log service that takes tokens of one key.
+func logService(t *testing.T, url, addr, keyFile string) *cli.Server {
 	t.Helper()
 	var config cli.LogsConfig
 	config.DatabaseURL, config.LogsAddr, config.OpsAddr = url, addr, anyPort
 	config.Retention, config.SearchBudget = retention, 250*time.Millisecond
+	config.TokenKeys = []string{keyFile}
 	server, err := cli.NewLogsServer(t.Context(), config, quiet, time.Now)
 	return must(t, server, err)
 }
@@ -65,11 +69,17 @@ func logService(t *testing.T, url, addr string) *cli.Server {
 func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *cli.Server) {
 	t.Helper()
 	options = options.withDefaults()
-	logsServer := logService(t, url, anyPort)
+	signer, keyFile := newSigner(t)
+	logsServer := logService(t, url, anyPort, keyFile)
 	var auth cli.AuthConfig
 	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr = url, anyPort, anyPort
 	auth.LogsAddr = cmp.Or(options.logsAddr, logsServer.LogsAddr())
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
+	auth.TokenKeys, auth.SigningKey = []string{keyFile}, keyFile
+	if options.skewed {
+		// What it makes itself would be of another time than the log service's.
+		auth.SigningKey, auth.LogsTokenFile = "", tokenFile(t, token(t, signer, access.Ingester, access.AllWorkspaces))
+	}
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
 	authServer, err := cli.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)
@@ -77,11 +87,11 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 		GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
 	}, quiet)
 	gateway = must(t, gateway, err)
-	conn := dial(t, authServer.AuthAddr())
-	return &system{
-		t: t, server: gateway, checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn),
-		logs: logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr())),
-	}, authServer
+	s = &system{t: t, server: gateway, signer: signer, keyFile: keyFile}
+	conn := dial(t, authServer.AuthAddr(), s.callers())
+	s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)
+	s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), s.callers()))
+	return s, authServer
 }
 
 // split runs the parts as processes of their own on one Postgres: two auth services, two log services, two gateways.

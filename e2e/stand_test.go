@@ -14,6 +14,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/pgserver"
 	"github.com/keytrail/keytrail/internal/pgtest"
 )
@@ -26,6 +27,7 @@ type stand struct {
 	auth, logs *daemon
 	authAddr   string
 	trailDir   string
+	signer     *access.Signer
 	checks     authv1.CheckServiceClient
 	keys       authv1.KeyServiceClient
 	list       logsv1.LogServiceClient
@@ -36,11 +38,13 @@ func splitStand(t *testing.T, flags ...string) *stand {
 	t.Helper()
 	s := &stand{t: t, postgres: pgtest.Private(t), authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
 	database, logsAddr := s.postgres.URL("postgres"), stableAddr(t)
-	s.logs = newDaemon(t, "logsvc", stableAddr(t), "--database-url", database, "--logs-addr", logsAddr)
+	signer, keyFile := newSigner(t)
+	s.logs = newDaemon(t, "logsvc", stableAddr(t), "--database-url", database, "--logs-addr", logsAddr, "--token-keys", keyFile)
 	s.auth = newDaemon(t, "authsvc", stableAddr(t), append([]string{
 		"--database-url", database, "--auth-addr", s.authAddr, "--logs-addr", logsAddr, "--trail-dir", s.trailDir,
+		"--token-keys", keyFile, "--signing-key", keyFile,
 	}, flags...)...)
-	s.connect(logsAddr)
+	s.connect(signer, logsAddr)
 	return s
 }
 
@@ -51,16 +55,21 @@ func embeddedStand(t *testing.T) *stand {
 	s := &stand{t: t, authAddr: stableAddr(t), trailDir: filepath.Join(dir, "trail")}
 	s.auth = newDaemon(t, "serve", stableAddr(t), "--data-dir", dir, "--gateway-addr", anyPort, "--auth-addr", s.authAddr, "--logs-addr", logsAddr)
 	s.logs = s.auth
-	s.connect(logsAddr)
+	signer, keyFile := newSigner(t)
+	if err := os.Rename(keyFile, filepath.Join(dir, "signing-key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	s.connect(signer, logsAddr)
 	return s
 }
 
 // connect makes the clients.
-func (s *stand) connect(logsAddr string) {
+func (s *stand) connect(signer *access.Signer, logsAddr string) {
 	s.t.Helper()
-	auth := dial(s.t, s.authAddr)
+	s.signer = signer
+	auth := dial(s.t, s.authAddr, callersWith(s.t, signer))
 	s.checks, s.keys = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth)
-	s.list = logsv1.NewLogServiceClient(dial(s.t, logsAddr))
+	s.list = logsv1.NewLogServiceClient(dial(s.t, logsAddr, callersWith(s.t, signer)))
 }
 
 // start brings the processes up and waits until they are ready.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
 )
 
 // TestStrangersCannotFillATable floods a process with calls that prove no key, from many callers at once.
@@ -18,7 +19,7 @@ func TestStrangersCannotFillATable(t *testing.T) {
 	t.Parallel()
 	const callers, callsEach, rowsPerSecond = 20, 150, 5
 	p := startProcess(t, t.TempDir(), fmt.Sprint("--stranger-rows-per-second=", rowsPerSecond))
-	checks := authv1.NewCheckServiceClient(dial(t, p.auth))
+	checks := authv1.NewCheckServiceClient(dial(t, p.auth, p.callers()))
 	began := time.Now()
 	var mu sync.Mutex
 	answered := map[string]bool{} // the ids of rows
@@ -75,10 +76,7 @@ func TestStrangersCannotFillATable(t *testing.T) {
 // repeated lists over REST how many calls each row of a workspace stands for.
 func (p *process) repeated(workspace string) map[string]int {
 	p.t.Helper()
-	resp, err := http.Get("http://" + p.rest + "/v1/workspaces/" + workspace + "/request-logs?page_size=1000")
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	resp := send(p.t, http.MethodGet, "http://"+p.rest+"/v1/workspaces/"+workspace+"/request-logs?page_size=1000", p.token(access.Viewer, access.AllWorkspaces), nil)
 	defer resp.Body.Close()
 	var answer struct {
 		RequestLogs []struct {

@@ -1,6 +1,6 @@
 // Package gateway is the REST side of both services on one HTTP port: JSON as protojson writes it, errors as
 // google.rpc.Status. It reaches the services through client connections, so that every request passes the
-// interceptors of their servers.
+// interceptors of their servers, with the token of the request: the gateway has none of its own.
 package gateway
 
 import (
@@ -39,6 +39,9 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		// of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithRoutingErrorHandler(routingError),
+		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
+		// default a header like Grpc-Metadata-Authorization would become a second one.
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/serve"
 )
@@ -94,7 +95,8 @@ func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
 // newGatewayWith makes a gateway of a configuration that lacks the connections only.
 func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	t.Helper()
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler))
+	gate, credentials := accesstest.Pair(t)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate)
 	must(t, err)
 	behind := &services{}
 	authv1.RegisterCheckServiceServer(server, behind)
@@ -106,7 +108,7 @@ func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	go func() { ended <- server.Run(ctx, listener) }()
 	conn, err := grpc.NewClient("passthrough:services",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())

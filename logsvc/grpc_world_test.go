@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/serve"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
@@ -24,7 +25,8 @@ import (
 func dial(t *testing.T) (logsv1.LogServiceClient, *logsvc.Service, *clock) {
 	t.Helper()
 	service, clock := newService(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), logsvc.RawFields...)
+	gate, credentials := accesstest.Pair(t)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, logsvc.RawFields...)
 	must(t, err)
 	logsvc.Register(server, service)
 	listener := bufconn.Listen(1 << 20)
@@ -33,7 +35,7 @@ func dial(t *testing.T) (logsv1.LogServiceClient, *logsvc.Service, *clock) {
 	go func() { ended <- server.Run(ctx, listener) }()
 	conn, err := grpc.NewClient("passthrough:logsvc",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())

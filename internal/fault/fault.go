@@ -20,6 +20,10 @@ const (
 	NotFound
 	// Precondition: the request is right, the state of the thing is not.
 	Precondition
+	// Unauthenticated: nothing proves who calls.
+	Unauthenticated
+	// Forbidden: who calls may not do this.
+	Forbidden
 	// Unavailable: try again later; nothing is known to have happened.
 	Unavailable
 )

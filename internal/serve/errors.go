@@ -18,10 +18,12 @@ import (
 // faultCodes is the one table that maps what the domain says to what callers get; grpc-gateway maps the codes on
 // to HTTP. Every error that is not in it is internal: the cause is logged, and the caller learns nothing of it.
 var faultCodes = map[fault.Kind]codes.Code{
-	fault.Invalid:      codes.InvalidArgument,
-	fault.NotFound:     codes.NotFound,
-	fault.Precondition: codes.FailedPrecondition,
-	fault.Unavailable:  codes.Unavailable,
+	fault.Invalid:         codes.InvalidArgument,
+	fault.NotFound:        codes.NotFound,
+	fault.Precondition:    codes.FailedPrecondition,
+	fault.Unauthenticated: codes.Unauthenticated,
+	fault.Forbidden:       codes.PermissionDenied,
+	fault.Unavailable:     codes.Unavailable,
 }
 
 // answerErrors turns every error and every panic of a handler into a gRPC status.
@@ -37,6 +39,23 @@ func answerErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 			return answer, nil
 		}
 		return nil, toStatus(ctx, log, info.FullMethod, err)
+	}
+}
+
+// answerStreamErrors is answerErrors of streams.
+func answerStreamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
+	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		ctx := stream.Context()
+		defer func() {
+			if p := recover(); p != nil {
+				log.ErrorContext(ctx, "panic", "rpc", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
+				err = internal
+			}
+		}()
+		if err = next(service, stream); err == nil {
+			return nil
+		}
+		return toStatus(ctx, log, info.FullMethod, err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/keytrail/keytrail/internal/access"
 )
 
 // drainTime is how long the calls in flight of one server have to end at shutdown; then they are cut off. A process
@@ -23,18 +25,20 @@ import (
 // 3 s of the trail between them stay below that, even if every one of them has a caller that stalls.
 const drainTime = 1500 * time.Millisecond
 
-// GRPC is a gRPC server with what every service has: validation, errors from one table, health and reflection.
+// GRPC is a gRPC server with what every service has: access control, validation, errors from one table, health and reflection.
 type GRPC struct {
 	*grpc.Server
+	gate   *access.Gate
 	health *health.Server
 	log    *slog.Logger
 	// endStreams ends the streams that are open.
 	endStreams context.CancelFunc
 }
 
-// NewGRPC makes a server. raw names the string fields that may hold any bytes, or the messages' fields whose
-// content the handler itself judges; every other string of a request must be UTF-8.
-func NewGRPC(log *slog.Logger, raw ...protoreflect.FullName) (*GRPC, error) {
+// NewGRPC makes a server. The gate decides who may call, before anything else looks at a request. raw names the string
+// fields that may hold any bytes, or the messages' fields whose content the handler itself judges; every other string
+// of a request must be UTF-8.
+func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) (*GRPC, error) {
 	validation, err := validate(raw)
 	if err != nil {
 		return nil, err
@@ -42,14 +46,14 @@ func NewGRPC(log *slog.Logger, raw ...protoreflect.FullName) (*GRPC, error) {
 	stopping, endStreams := context.WithCancel(context.Background())
 	s := &GRPC{
 		Server: grpc.NewServer(
-			grpc.ChainUnaryInterceptor(answerErrors(log), validation),
-			grpc.StreamInterceptor(endWith(stopping)),
+			grpc.ChainUnaryInterceptor(answerErrors(log), gate.Unary, validation),
+			grpc.ChainStreamInterceptor(endWith(stopping), answerStreamErrors(log), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		),
-		health: health.NewServer(), log: log, endStreams: endStreams,
+		gate: gate, health: health.NewServer(), log: log, endStreams: endStreams,
 	}
 	grpc_health_v1.RegisterHealthServer(s.Server, s.health)
 	reflection.Register(s.Server)
@@ -57,8 +61,12 @@ func NewGRPC(log *slog.Logger, raw ...protoreflect.FullName) (*GRPC, error) {
 }
 
 // Run serves on the listeners until ctx ends, then ends the open streams, lets calls in flight end and closes the
-// listeners. It answers nil after an orderly stop.
+// listeners. It answers nil after an orderly stop. It does not begin where the contract does not say who may call one
+// of the RPCs.
 func (s *GRPC) Run(ctx context.Context, listeners ...net.Listener) error {
+	if err := s.gate.Protect(s.GetServiceInfo()); err != nil {
+		return errors.Join(fmt.Errorf("serve gRPC: %w", err), closeAll(listeners))
+	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { failed <- s.Serve(l) }()
@@ -89,4 +97,12 @@ func (s *GRPC) stop() {
 	})
 	defer cut.Stop()
 	s.GracefulStop()
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 )
 
 func TestStopLetsTheCallsInFlightEnd(t *testing.T) {
@@ -84,7 +85,8 @@ func TestServerSpeaksHealthAndReflection(t *testing.T) {
 }
 
 func TestServerStopsWhenAListenerFailsAndSaysWhy(t *testing.T) {
-	server, err := NewGRPC(slog.New(slog.DiscardHandler))
+	gate, _ := accesstest.Pair(t)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
 	must(t, err)
 	good := bufconn.Listen(1 << 10)
 	if err := server.Run(t.Context(), good, brokenListener{good}); !errors.Is(err, errBroken) {
@@ -105,7 +107,8 @@ func (brokenListener) Accept() (net.Conn, error) { return nil, errBroken }
 func (brokenListener) Close() error { return nil }
 
 func TestServerThatIsStoppedBeforeItStartsEndsInOrder(t *testing.T) {
-	server, err := NewGRPC(slog.New(slog.DiscardHandler))
+	gate, _ := accesstest.Pair(t)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

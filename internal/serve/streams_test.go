@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 )
 
 func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
@@ -42,7 +44,8 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 }
 
 func TestStopDoesNotWaitForASilentConnection(t *testing.T) {
-	server, err := NewGRPC(slog.New(slog.DiscardHandler))
+	gate, _ := accesstest.Pair(t)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

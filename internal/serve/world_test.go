@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
 )
 
 // keys is a KeyService whose answers the test gives; behind a nil one, the RPC is not implemented.
@@ -57,16 +58,15 @@ type world struct {
 func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world {
 	t.Helper()
 	w := &world{log: &logbook{}, listener: bufconn.Listen(1 << 20)}
-	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), raw...)
+	gate, credentials := accesstest.Pair(t)
+	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, raw...)
 	must(t, err)
 	authv1.RegisterKeyServiceServer(server, service)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, w.listener) }()
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	w.conn, err = grpc.NewClient("passthrough:service",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	w.conn, err = w.dial(credentials)
 	must(t, err)
 	w.client = authv1.NewKeyServiceClient(w.conn)
 	t.Cleanup(func() {
@@ -74,6 +74,12 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 		must(t, w.stop())
 	})
 	return w
+}
+
+func (w *world) dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:service", append(options,
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
 
 // logbook keeps what is logged, one JSON object a line.

@@ -10,6 +10,7 @@ package authv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "github.com/keytrail/keytrail/gen/keytrail/access/v1"
 	v1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -135,7 +136,8 @@ type CheckResponse struct {
 	Message string `protobuf:"bytes,4,opt,name=message" json:"message,omitempty"`
 	// The call's request log as far as it is known. Send it back unchanged in Report when the call has ended. Where a
 	// call that proved no key shares a row with others (`repeated`), `id`, `time` and `repeated` are that row's, so that
-	// it is found by this id; the other fields are the call's own.
+	// it is found by this id; the other fields are the call's own. Where the key is of another workspace than the request
+	// names, it holds nothing of the key, and the request's workspace: the row itself is the other's.
 	Entry         *v1.RequestLog `protobuf:"bytes,5,opt,name=entry" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -357,7 +359,7 @@ var File_keytrail_auth_v1_check_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\n" +
-	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xf8\x01\n" +
+	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xf8\x01\n" +
 	"\fCheckRequest\x12\x17\n" +
 	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x127\n" +
 	"\n" +
@@ -382,10 +384,10 @@ const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\xbaH\a\x1a\x05\x18\xd7\x04(dR\x06status\x128\n" +
 	"\n" +
 	"latency_ms\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\"\x10\n" +
-	"\x0eReportResponse2\xd2\x01\n" +
-	"\fCheckService\x12^\n" +
-	"\x05Check\x12\x1e.keytrail.auth.v1.CheckRequest\x1a\x1f.keytrail.auth.v1.CheckResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/check\x12b\n" +
-	"\x06Report\x12\x1f.keytrail.auth.v1.ReportRequest\x1a .keytrail.auth.v1.ReportResponse\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"\x0eReportResponse2\x8a\x02\n" +
+	"\fCheckService\x12r\n" +
+	"\x05Check\x12\x1e.keytrail.auth.v1.CheckRequest\x1a\x1f.keytrail.auth.v1.CheckResponse\"(\xda\xd8\x18\x10\b\x01\x12\fworkspace_id\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/check\x12\x85\x01\n" +
+	"\x06Report\x12\x1f.keytrail.auth.v1.ReportRequest\x1a .keytrail.auth.v1.ReportResponse\"8\xda\xd8\x18\x1f\b\x01\x12\x1boutcomes.entry.workspace_id\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/reportBAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
 
 var (

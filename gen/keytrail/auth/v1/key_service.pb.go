@@ -8,6 +8,7 @@ package authv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "github.com/keytrail/keytrail/gen/keytrail/access/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -730,7 +731,7 @@ var File_keytrail_auth_v1_key_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf7\x03\n" +
+	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf7\x03\n" +
 	"\x10CreateKeyRequest\x12D\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x121\n" +
 	"\x04name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12;\n" +
@@ -776,15 +777,15 @@ const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\x10DeleteKeyRequest\x12D\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\x1f\n" +
 	"\x06key_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\"\x13\n" +
-	"\x11DeleteKeyResponse2\xc7\x06\n" +
+	"\x11DeleteKeyResponse2\xc0\a\n" +
 	"\n" +
-	"KeyService\x12\x83\x01\n" +
-	"\tCreateKey\x12\".keytrail.auth.v1.CreateKeyRequest\x1a#.keytrail.auth.v1.CreateKeyResponse\"-\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/workspaces/{workspace_id}/keys\x12\x80\x01\n" +
-	"\x06GetKey\x12\x1f.keytrail.auth.v1.GetKeyRequest\x1a .keytrail.auth.v1.GetKeyResponse\"3\x82\xd3\xe4\x93\x02-\x12+/v1/workspaces/{workspace_id}/keys/{key_id}\x12}\n" +
-	"\bListKeys\x12!.keytrail.auth.v1.ListKeysRequest\x1a\".keytrail.auth.v1.ListKeysResponse\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/workspaces/{workspace_id}/keys\x12\x8e\x01\n" +
-	"\tUpdateKey\x12\".keytrail.auth.v1.UpdateKeyRequest\x1a#.keytrail.auth.v1.UpdateKeyResponse\"8\x82\xd3\xe4\x93\x022:\x03key2+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\x93\x01\n" +
-	"\tRotateKey\x12\".keytrail.auth.v1.RotateKeyRequest\x1a#.keytrail.auth.v1.RotateKeyResponse\"=\x82\xd3\xe4\x93\x027:\x01*\"2/v1/workspaces/{workspace_id}/keys/{key_id}:rotate\x12\x89\x01\n" +
-	"\tDeleteKey\x12\".keytrail.auth.v1.DeleteKeyRequest\x1a#.keytrail.auth.v1.DeleteKeyResponse\"3\x82\xd3\xe4\x93\x02-*+/v1/workspaces/{workspace_id}/keys/{key_id}BAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"KeyService\x12\x97\x01\n" +
+	"\tCreateKey\x12\".keytrail.auth.v1.CreateKeyRequest\x1a#.keytrail.auth.v1.CreateKeyResponse\"A\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/workspaces/{workspace_id}/keys\x12\x94\x01\n" +
+	"\x06GetKey\x12\x1f.keytrail.auth.v1.GetKeyRequest\x1a .keytrail.auth.v1.GetKeyResponse\"G\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02-\x12+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\x91\x01\n" +
+	"\bListKeys\x12!.keytrail.auth.v1.ListKeysRequest\x1a\".keytrail.auth.v1.ListKeysResponse\">\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02$\x12\"/v1/workspaces/{workspace_id}/keys\x12\xa2\x01\n" +
+	"\tUpdateKey\x12\".keytrail.auth.v1.UpdateKeyRequest\x1a#.keytrail.auth.v1.UpdateKeyResponse\"L\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x022:\x03key2+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\xa7\x01\n" +
+	"\tRotateKey\x12\".keytrail.auth.v1.RotateKeyRequest\x1a#.keytrail.auth.v1.RotateKeyResponse\"Q\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x027:\x01*\"2/v1/workspaces/{workspace_id}/keys/{key_id}:rotate\x12\x9d\x01\n" +
+	"\tDeleteKey\x12\".keytrail.auth.v1.DeleteKeyRequest\x1a#.keytrail.auth.v1.DeleteKeyResponse\"G\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02-*+/v1/workspaces/{workspace_id}/keys/{key_id}BAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
 
 var (
 	file_keytrail_auth_v1_key_service_proto_rawDescOnce sync.Once

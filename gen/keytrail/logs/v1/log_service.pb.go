@@ -8,6 +8,7 @@ package logsv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "github.com/keytrail/keytrail/gen/keytrail/access/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -563,7 +564,7 @@ var File_keytrail_logs_v1_log_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"keytrail/logs/v1/request_log.proto\"m\n" +
+	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"m\n" +
 	"\x18RecordRequestLogsRequest\x12Q\n" +
 	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x88'\"\x03\xd8\x01\x03R\vrequestLogs\"Z\n" +
@@ -603,13 +604,13 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x17PurgeRequestLogsRequest\x12T\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB1\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\"=\n" +
 	"\x18PurgeRequestLogsResponse\x12!\n" +
-	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount2\xdc\x04\n" +
+	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount2\xbc\x05\n" +
 	"\n" +
-	"LogService\x12l\n" +
-	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\x12\x9a\x01\n" +
-	"\x0fListRequestLogs\x12(.keytrail.logs.v1.ListRequestLogsRequest\x1a).keytrail.logs.v1.ListRequestLogsResponse\"2\x82\xd3\xe4\x93\x02,\x12*/v1/workspaces/{workspace_id}/request-logs\x12\x99\x01\n" +
-	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"7\x82\xd3\xe4\x93\x021\x12//v1/workspaces/{workspace_id}/request-logs/{id}\x12\xa6\x01\n" +
-	"\x10PurgeRequestLogs\x12).keytrail.logs.v1.PurgeRequestLogsRequest\x1a*.keytrail.logs.v1.PurgeRequestLogsResponse\";\x82\xd3\xe4\x93\x025:\x01*\"0/v1/workspaces/{workspace_id}/request-logs:purgeBAZ8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"LogService\x12\x8f\x01\n" +
+	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\"!\xda\xd8\x18\x1d\b\x02\x12\x19request_logs.workspace_id\x12\xae\x01\n" +
+	"\x0fListRequestLogs\x12(.keytrail.logs.v1.ListRequestLogsRequest\x1a).keytrail.logs.v1.ListRequestLogsResponse\"F\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02,\x12*/v1/workspaces/{workspace_id}/request-logs\x12\xad\x01\n" +
+	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"K\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x021\x12//v1/workspaces/{workspace_id}/request-logs/{id}\x12\xba\x01\n" +
+	"\x10PurgeRequestLogs\x12).keytrail.logs.v1.PurgeRequestLogsRequest\x1a*.keytrail.logs.v1.PurgeRequestLogsResponse\"O\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x025:\x01*\"0/v1/workspaces/{workspace_id}/request-logs:purgeBAZ8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
 
 var (
 	file_keytrail_logs_v1_log_service_proto_rawDescOnce sync.Once

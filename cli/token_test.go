@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
+	server, dataDir := startServer(t)
+	key, public := filepath.Join(t.TempDir(), "key.pem"), filepath.Join(t.TempDir(), "key.pub")
+	if code, out, stderr := keytrail(t, "token", "keygen", "--out", key, "--public-out", public); code != 0 || out != "" || !strings.Contains(stderr, key) {
+		t.Fatalf("keygen: exit code %d, out %q, err %q", code, out, stderr)
+	}
+	if info, err := os.Stat(key); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the key is %v, %v", info, err)
+	}
+	if code, _, stderr := keytrail(t, "token", "keygen", "--out", key); code != 1 || !strings.Contains(stderr, "exists") {
+		t.Errorf("keygen over a key: exit code %d, err %q", code, stderr)
+	}
+	code, out, _ := keytrail(t, "token", "keygen", "--out", key+"2")
+	if code != 0 || !strings.HasPrefix(out, "-----BEGIN PUBLIC KEY-----\n") {
+		t.Errorf("keygen: exit code %d, out %q", code, out)
+	}
+	create := func(signingKey string, args ...string) string {
+		t.Helper()
+		code, out, stderr := keytrail(t, append([]string{"token", "create", "--signing-key", signingKey}, args...)...)
+		if code != 0 || stderr != "" || strings.Count(out, "\n") != 1 || strings.Count(out, ".") != 2 {
+			t.Fatalf("token create: exit code %d, out %q, err %q", code, out, stderr)
+		}
+		return strings.TrimSpace(out)
+	}
+	own := filepath.Join(dataDir, "signing-key.pem")
+	if code, out, stderr := keytrail(t, "token", "create", "--data-dir", dataDir, "--role", "viewer", "-w", "acme"); code != 0 || strings.Count(out, ".") != 2 {
+		t.Errorf("token create: exit code %d, out %q, err %q", code, out, stderr)
+	}
+	for _, tt := range []struct {
+		token string
+		code  int
+		says  string
+	}{
+		{create(own, "--role", "viewer", "-w", "acme", "-w", "globex"), 0, "NAME"},
+		{create(own, "--role", "admin", "-w", "*", "--ttl", "5s"), 0, "NAME"},
+		{create(own, "--role", "viewer", "-w", "globex"), 1, `does not hold for the workspace "acme"`},
+		{create(own, "--role", "checker", "-w", "*"), 1, `role "viewer"; this one has "checker"`},
+		{create(key, "--role", "admin", "-w", "*"), 1, "KEYTRAIL_TOKEN"},
+	} {
+		args := []string{"keys", "list", "-w", "acme", "--auth-addr", server.AuthAddr(), "--token", tt.token}
+		if code, out, stderr := keytrail(t, args...); code != tt.code || !strings.Contains(out+stderr, tt.says) || strings.Contains(out+stderr, tt.token) {
+			t.Errorf("keys list: exit code %d, out %q, err %q; want %d and %q", code, out, stderr, tt.code, tt.says)
+		}
+	}
+}
+
+func TestTokensThatCannotBeAreUsageErrors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		"no role":            {[]string{"-w", "acme"}, 2, "--role"},
+		"an unknown role":    {[]string{"-w", "acme", "--role", "root"}, 2, "--role"},
+		"no workspace":       {[]string{"--role", "viewer"}, 2, "--workspace"},
+		"a bad workspace":    {[]string{"--role", "viewer", "-w", "ACME"}, 2, `--workspace: "ACME"`},
+		"two in one":         {[]string{"--role", "viewer", "-w", "acme,globex"}, 2, `"acme,globex"`},
+		"the reserved one":   {[]string{"--role", "viewer", "-w", "_unattributed"}, 2, "_unattributed"},
+		"* and another":      {[]string{"--role", "viewer", "-w", "*", "-w", "acme"}, 2, "'*'"},
+		"a life of nothing":  {[]string{"--role", "viewer", "-w", "acme", "--ttl", "0s"}, 2, "--ttl: must be 1s"},
+		"a life for ever":    {[]string{"--role", "viewer", "-w", "acme", "--ttl", "87600h"}, 2, "--ttl"},
+		"a key that is none": {[]string{"--role", "viewer", "-w", "acme", "--signing-key", "/nowhere/key.pem"}, 1, "/nowhere/key.pem"},
+	} {
+		code, out, stderr := keytrail(t, append([]string{"token", "create"}, tt.args...)...)
+		if code != tt.code || out != "" || !strings.Contains(stderr, tt.stderr) {
+			t.Errorf("%s: exit code %d, out %q, err %q; want %d and %q", name, code, out, stderr, tt.code, tt.stderr)
+		}
+	}
+}
+
+func TestServicesSayWhoseTokensTheyWant(t *testing.T) {
+	const url = "postgres://127.0.0.1:1/none"
+	for name, tt := range map[string]struct {
+		args   []string
+		stderr string
+	}{
+		"authsvc for nobody's tokens":  {[]string{"authsvc", "--database-url", url, "--signing-key", "k"}, "--token-keys, --oidc-issuers"},
+		"logsvc for nobody's tokens":   {[]string{"logsvc", "--database-url", url}, "--token-keys, --oidc-issuers"},
+		"authsvc without a token":      {[]string{"authsvc", "--database-url", url, "--token-keys", "k"}, "--logs-token-file, --signing-key"},
+		"authsvc with both":            {[]string{"authsvc", "--database-url", url, "--token-keys", "k", "--signing-key", "k", "--logs-token-file", "t"}, "--logs-token-file"},
+		"an issuer in plaintext":       {[]string{"logsvc", "--database-url", url, "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
+		"an issuer of serve in plain":  {[]string{"serve", "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
+		"an issuer that is no address": {[]string{"serve", "--oidc-issuers", "login"}, "--oidc-issuers: \"login\""},
+	} {
+		if code, _, stderr := keytrail(t, tt.args...); code != 2 || !strings.Contains(stderr, tt.stderr) {
+			t.Errorf("%s: exit code %d, err %q; want 2 and %q", name, code, stderr, tt.stderr)
+		}
+	}
+	if code, _, stderr := keytrail(t, "logsvc", "--database-url", url, "--token-keys", "/nowhere/key.pem"); code != 1 || !strings.Contains(stderr, "--token-keys") {
+		t.Errorf("a key that is not there: exit code %d, err %q", code, stderr)
+	}
+}
+
+// TestLocalKeyIsForThisMachineOnly: what it signs would open everything here, and is not for others to see.
+func TestLocalKeyIsForThisMachineOnly(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := access.EnsureSigner(filepath.Join(dir, signingKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	for addr, local := range map[string]bool{
+		"127.0.0.1:7001": true, "localhost:7001": true, "[::1]:7001": true, "127.8.8.8:1": true, "10.0.0.1:7001": false,
+		"keytrail.example.com:7001": false, "localhost.evil.com:7001": false, "localhost": false, "": false, "unix:///tmp/x": false,
+		"dns:///localhost:7001": false,
+	} {
+		options, err := callerToken{DataDir: dir}.options(addr)
+		if err != nil || (len(options) == 1) != local {
+			t.Errorf("%s: %d options, %v", addr, len(options), err)
+		}
+		if options, err := (callerToken{Token: "t", DataDir: dir}).options(addr); err != nil || len(options) != 1 {
+			t.Errorf("%s: a token that was given is not sent: %v", addr, err)
+		}
+	}
+	if options, err := (callerToken{DataDir: t.TempDir()}).options("127.0.0.1:7001"); err != nil || len(options) != 0 {
+		t.Errorf("without a key: %d options, %v", len(options), err)
+	}
+}
+
+func TestTokenOfTheEnvironmentIsSent(t *testing.T) {
+	var sent []string
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+		sent = metadata.ValueFromIncomingContext(ctx, "authorization")
+		return &authv1.ListKeysResponse{}, nil
+	}))
+	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	t.Setenv("KEYTRAIL_TOKEN", "mine")
+	var out, stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", listener.Addr().String(), "--data-dir", t.TempDir()}, &out, &stderr)
+	if code != 0 || len(sent) != 1 || sent[0] != "Bearer mine" {
+		t.Errorf("exit code %d, %q, sent %q", code, stderr.String(), sent)
+	}
+}
+
+func TestTokenIsShownToPeopleOnly(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := access.EnsureSigner(filepath.Join(dir, signingKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := tellToken(file, dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	logged, err := os.ReadFile(file.Name())
+	if err != nil || strings.Contains(string(logged), "eyJ") || !strings.Contains(string(logged), "keytrail token create --data-dir "+dir) {
+		t.Errorf("wrote %q, %v", logged, err)
+	}
+	// What a terminal is like is known by its mode; this one swallows what it is shown.
+	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	if !terminal(device) || terminal(file) || terminal(&bytes.Buffer{}) {
+		t.Error("a terminal is taken for none, or the reverse")
+	}
+}

@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+// mayCall says who may call what, once more and by hand: the contract is held against it.
+var mayCall = map[protoreflect.FullName][]access.Role{
+	"keytrail.auth.v1.CheckService.Check":           {access.Checker},
+	"keytrail.auth.v1.CheckService.Report":          {access.Checker},
+	"keytrail.auth.v1.KeyService.CreateKey":         {access.Admin},
+	"keytrail.auth.v1.KeyService.GetKey":            {access.Viewer, access.Admin},
+	"keytrail.auth.v1.KeyService.ListKeys":          {access.Viewer, access.Admin},
+	"keytrail.auth.v1.KeyService.UpdateKey":         {access.Admin},
+	"keytrail.auth.v1.KeyService.RotateKey":         {access.Admin},
+	"keytrail.auth.v1.KeyService.DeleteKey":         {access.Admin},
+	"keytrail.logs.v1.LogService.RecordRequestLogs": {access.Ingester},
+	"keytrail.logs.v1.LogService.ListRequestLogs":   {access.Viewer, access.Admin},
+	"keytrail.logs.v1.LogService.GetRequestLog":     {access.Viewer, access.Admin},
+	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {access.Admin},
+}
+
+// rpcs are all RPCs of the contract.
+func rpcs() []protoreflect.MethodDescriptor {
+	var all []protoreflect.MethodDescriptor
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			if service := file.Services().Get(i); strings.HasPrefix(string(service.FullName()), "keytrail.") {
+				for j := range service.Methods().Len() {
+					all = append(all, service.Methods().Get(j))
+				}
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// bearer is one who calls in the workspace acme.
+type bearer struct {
+	name  string
+	token string
+	// answer is what he gets from an RPC of certain roles; OK = he gets through, whatever comes then.
+	answer func(roles []access.Role) codes.Code
+}
+
+func (s *system) bearers() []bearer {
+	always := func(code codes.Code) func([]access.Role) codes.Code {
+		return func([]access.Role) codes.Code { return code }
+	}
+	all := []bearer{{"no token", "", always(codes.Unauthenticated)}}
+	for _, role := range access.Roles {
+		inAcme := func(roles []access.Role) codes.Code {
+			if slices.Contains(roles, role) {
+				return codes.OK
+			}
+			return codes.PermissionDenied
+		}
+		expired, err := s.signer.Token(access.Grant{
+			Role: role, Workspaces: []string{access.AllWorkspaces}, From: time.Now().Add(-time.Hour), TTL: time.Hour - time.Second,
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all,
+			bearer{string(role) + " of its own workspace", s.token(role, "acme"), inAcme},
+			bearer{string(role) + " of several", s.token(role, "globex", "acme"), inAcme},
+			bearer{string(role) + " of another", s.token(role, "globex"), always(codes.PermissionDenied)},
+			bearer{string(role) + " of all", s.token(role, access.AllWorkspaces), inAcme},
+			bearer{string(role) + " expired", expired, always(codes.Unauthenticated)})
+	}
+	return all
+}
+
+// TestEveryRPCForEveryone holds every RPC against every role and workspace, over gRPC and over REST.
+func TestEveryRPCForEveryone(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), time.Now)
+	conns := map[protoreflect.FullName]*grpc.ClientConn{
+		"keytrail.auth.v1": dial(t, s.server.AuthAddr()), "keytrail.logs.v1": dial(t, s.server.LogsAddr()),
+	}
+	bearers, called := s.bearers(), map[protoreflect.FullName]bool{}
+	for _, rpc := range rpcs() {
+		roles, known := mayCall[rpc.FullName()]
+		if !known {
+			t.Errorf("nobody has said who may call %s", rpc.FullName())
+			continue
+		}
+		called[rpc.FullName()] = true
+		request := aboutAcme(rpc.Input(), 0)
+		for _, b := range bearers {
+			want := b.answer(roles)
+			if got := gate(status.Code(callGRPC(t, conns[rpc.ParentFile().Package()], rpc, request, b.token))); got != want {
+				t.Errorf("%s by %s: %v, want %v", rpc.FullName(), b.name, got, want)
+			}
+			for _, route := range routes(rpc) {
+				if got := s.callREST(route, request, b.token); got != want {
+					t.Errorf("%s %s by %s: %v, want %v", route.verb, route.path, b.name, got, want)
+				}
+			}
+		}
+	}
+	if len(called) != len(mayCall) {
+		t.Errorf("called %d of the %d RPCs: %v", len(called), len(mayCall), slices.Collect(maps.Keys(called)))
+	}
+	if strings.Contains(s.logged.String(), anyToken) {
+		t.Errorf("a token is logged:\n%s", s.logged)
+	}
+}
+
+// gate is what the gate has said: a code that comes from behind it is OK.
+func gate(code codes.Code) codes.Code {
+	if code == codes.Unauthenticated || code == codes.PermissionDenied {
+		return code
+	}
+	return codes.OK
+}
+
+// aboutAcme makes a request in which everything that names a workspace names acme.
+func aboutAcme(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Message {
+	message := dynamicpb.NewMessage(of)
+	for i := range of.Fields().Len() {
+		field := of.Fields().Get(i)
+		switch {
+		case field.Name() == "workspace_id":
+			message.Set(field, protoreflect.ValueOfString("acme"))
+		case field.Message() == nil || field.IsMap() || depth > 4 || !strings.HasPrefix(string(field.Message().FullName()), "keytrail."):
+		case field.IsList():
+			message.Mutable(field).List().Append(protoreflect.ValueOfMessage(aboutAcme(field.Message(), depth+1)))
+		default:
+			message.Set(field, protoreflect.ValueOfMessage(aboutAcme(field.Message(), depth+1)))
+		}
+	}
+	return message
+}
+
+// callGRPC calls an RPC of any kind and answers how it ended, or nil where a first answer came.
+func callGRPC(t *testing.T, conn *grpc.ClientConn, rpc protoreflect.MethodDescriptor, request proto.Message, token string) error {
+	t.Helper()
+	ctx := t.Context()
+	if token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	kind := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
+	stream, err := conn.NewStream(ctx, kind, fmt.Sprintf("/%s/%s", rpc.Parent().FullName(), rpc.Name()))
+	if err != nil {
+		return err
+	}
+	// Where sending fails, what is received says why.
+	if stream.SendMsg(request) == nil {
+		_ = stream.CloseSend()
+	}
+	return stream.RecvMsg(dynamicpb.NewMessage(rpc.Output()))
+}
+
+// route is a door of REST to an RPC.
+type route struct{ verb, path, body string }
+
+var variable = regexp.MustCompile(`\{(\w+)\}`)
+
+// routes are the doors that the contract gives to an RPC.
+func routes(rpc protoreflect.MethodDescriptor) []route {
+	first, ok := proto.GetExtension(rpc.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if !ok || first == nil {
+		return nil
+	}
+	var all []route
+	for _, rule := range append([]*annotations.HttpRule{first}, first.GetAdditionalBindings()...) {
+		all = append(all,
+			route{http.MethodGet, rule.GetGet(), rule.GetBody()}, route{http.MethodPost, rule.GetPost(), rule.GetBody()},
+			route{http.MethodPut, rule.GetPut(), rule.GetBody()}, route{http.MethodPatch, rule.GetPatch(), rule.GetBody()},
+			route{http.MethodDelete, rule.GetDelete(), rule.GetBody()})
+	}
+	return slices.DeleteFunc(all, func(r route) bool { return r.path == "" })
+}
+
+// callREST sends a request through a door and answers what the gate said.
+func (s *system) callREST(r route, request *dynamicpb.Message, token string) codes.Code {
+	s.t.Helper()
+	path := variable.ReplaceAllStringFunc(r.path, func(name string) string {
+		if name == "{workspace_id}" {
+			return "acme"
+		}
+		return url.PathEscape("01890a5d-ac96-774b-bcce-b302099a8057")
+	})
+	var body any
+	switch r.body {
+	case "":
+	case "*":
+		body = jsonOf(s.t, request)
+	default:
+		body = jsonOf(s.t, request.Get(request.Descriptor().Fields().ByName(protoreflect.Name(r.body))).Message().Interface())
+	}
+	httpStatus, answer := s.restAs(token, r.verb, path, body)
+	want := map[int]codes.Code{http.StatusUnauthorized: codes.Unauthenticated, http.StatusForbidden: codes.PermissionDenied}
+	if code, refused := want[httpStatus]; refused {
+		if answer["code"] != float64(code) || answer["message"] == "" {
+			s.t.Errorf("%s %s: HTTP %d with %v", r.verb, path, httpStatus, answer)
+		}
+		return code
+	}
+	if httpStatus == http.StatusNotFound && answer["message"] == "Not Found" || httpStatus == http.StatusMethodNotAllowed {
+		s.t.Errorf("%s %s is no route: %v", r.verb, path, answer)
+	}
+	return codes.OK
+}
+
+// jsonOf writes a message as a body.
+func jsonOf(t *testing.T, message proto.Message) string {
+	t.Helper()
+	text, err := protojson.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

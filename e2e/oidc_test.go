@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+// login runs an OIDC issuer with one key.
+func login(t *testing.T, key *access.Signer) (url string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	for path, answer := range map[string]any{
+		"/.well-known/openid-configuration": object{"issuer": server.URL, "jwks_uri": server.URL + "/keys"},
+		"/keys":                             jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Use: "sig"}}},
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer) })
+	}
+	return server.URL
+}
+
+// privateKey reads the key of a signer, to sign what Keytrail itself does not.
+func privateKey(t *testing.T, file string) any {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestTokensOfALoginAreTaken lets people of an OIDC issuer in, and gives them what their tokens say.
+func TestTokensOfALoginAreTaken(t *testing.T) {
+	t.Parallel()
+	key, file := newSigner(t)
+	issuer := login(t, key)
+	private := privateKey(t, file)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: "k1"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := cli.ServeConfig{
+		DataDir: t.TempDir(), GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
+		Retention: retention, AgentTypes: []string{"agent"},
+	}
+	config.OIDCIssuers = []string{issuer}
+	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = time.Second, 64<<20, "allow"
+	server, err := cli.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
+	s := &system{t: t, server: must(t, server, err)}
+	for _, c := range []struct {
+		audience, workspace string
+		status              int
+	}{{"keytrail", "acme", 200}, {"keytrail", "globex", 403}, {"billing", "acme", 401}} {
+		token, err := jwt.Signed(signer).Claims(object{
+			"iss": issuer, "aud": c.audience, "exp": time.Now().Add(time.Minute).Unix(), "role": "viewer", "workspaces": []string{c.workspace},
+		}).Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil); status != c.status {
+			t.Errorf("for %v: HTTP %d %v", c, status, answer)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// TestTokenOfTheRequestGoesOnAlone: what arrives at the service is the Authorization of the request, whatever else a
+// client sends.
+func TestTokenOfTheRequestGoesOnAlone(t *testing.T) {
+	var arrived metadata.MD
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+		arrived, _ = metadata.FromIncomingContext(ctx)
+		return &authv1.ListKeysResponse{}, nil
+	}))
+	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
+	listener := bufconn.Listen(1 << 20)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:services",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, conn.Close())
+		server.Stop()
+		must(t, <-ended)
+	})
+	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn})
+	must(t, err)
+	for name, tt := range map[string]struct {
+		header [][2]string
+		want   []string
+	}{
+		"one":                     {[][2]string{{"Authorization", "Bearer a"}}, []string{"Bearer a"}},
+		"none":                    {nil, nil},
+		"two":                     {[][2]string{{"Authorization", "Bearer a"}, {"Authorization", "Bearer b"}}, []string{"Bearer a", "Bearer b"}},
+		"gRPC metadata":           {[][2]string{{"Grpc-Metadata-Authorization", "Bearer b"}}, nil},
+		"gRPC metadata beside it": {[][2]string{{"Authorization", "Bearer a"}, {"grpc-metadata-authorization", "Bearer b"}}, []string{"Bearer a"}},
+		"the library's own name":  {[][2]string{{"Grpcgateway-Authorization", "Bearer b"}}, nil},
+		"a proxy's":               {[][2]string{{"Proxy-Authorization", "Bearer b"}, {"X-Authorization", "Bearer c"}}, nil},
+		"its binary form":         {[][2]string{{"Grpc-Metadata-Authorization-Bin", "QmVhcmVyIGI="}}, nil},
+		"not ASCII":               {[][2]string{{"Authorization", "Bearer ä"}}, nil},
+	} {
+		request := httptest.NewRequest("GET", "/v1/workspaces/acme/keys", nil)
+		for _, h := range tt.header {
+			request.Header.Add(h[0], h[1])
+		}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		if got := arrived.Get("authorization"); answer.Code != 200 || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %d, arrived %q, want %q", name, answer.Code, got, tt.want)
+		}
+		for key := range arrived {
+			if key != "authorization" && strings.Contains(key, "authorization") {
+				t.Errorf("%s: %s arrived, too", name, key)
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package access
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+const (
+	// header is where a call carries its token, as `Bearer TOKEN`.
+	header = "authorization"
+	scheme = "bearer "
+)
+
+// Gate lets calls through whose token the contract's rules allow. It has no way around: a server without a verifier
+// of tokens takes no calls but those of the open services.
+type Gate struct {
+	verifier *Verifier
+	rules    map[string]*rule // by the full name of the method
+}
+
+// NewGate makes a gate. Until Protect has been called it lets nothing through.
+func NewGate(verifier *Verifier) *Gate { return &Gate{verifier: verifier} }
+
+// Protect reads the rules of all services of a server, which must not have begun to serve. It is an error where an RPC
+// has none: such a server must not start.
+func (g *Gate) Protect(services map[string]grpc.ServiceInfo) (err error) {
+	g.rules, err = rulesOf(protoregistry.GlobalFiles, services)
+	return err
+}
+
+// Unary is the gate of RPCs with one request. It must come before whatever reads the request.
+func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	rule, identity, err := g.admit(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	if !rule.open {
+		if err := rule.check(identity, request); err != nil {
+			return nil, err
+		}
+	}
+	return next(ctx, request)
+}
+
+// admit verifies the token of a call and its role. The identity of an open RPC is nil.
+func (g *Gate) admit(ctx context.Context, method string) (*rule, *Identity, error) {
+	rule := g.rules[method]
+	if rule == nil {
+		return nil, nil, fault.New(fault.Forbidden, "nobody may call %s", method)
+	}
+	if rule.open {
+		return rule, nil, nil
+	}
+	token, err := tokenOf(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	identity, err := g.verifier.Verify(ctx, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !identity.Role.covers(rule.role) {
+		return nil, nil, fault.New(fault.Forbidden, "this needs a token of the role %q; this one has %q", rule.role, identity.Role)
+	}
+	return rule, identity, nil
+}
+
+// tokenOf is the bearer token that a call carries.
+func tokenOf(ctx context.Context) (string, error) {
+	values := metadata.ValueFromIncomingContext(ctx, header)
+	switch {
+	case len(values) == 0:
+		return "", refuse("no token: send the header `authorization: Bearer TOKEN`; `keytrail token create` makes one")
+	case len(values) > 1:
+		return "", refuse("more than one `authorization` header")
+	}
+	value := values[0]
+	if len(value) <= len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", refuse("the `authorization` header must be `Bearer TOKEN`")
+	}
+	return value[len(scheme):], nil
+}
+
+// check holds the workspaces that a request names against those of the token. Tokens of all workspaces, which the
+// backends of a platform have, do not pay for the look.
+func (r *rule) check(identity *Identity, request any) error {
+	if identity.all {
+		return nil
+	}
+	if message, ok := request.(proto.Message); ok && len(r.path) > 0 && message.ProtoReflect().Descriptor().FullName() == r.request {
+		return r.checkAll(identity, message)
+	}
+	return fault.New(fault.Forbidden, "this is about all workspaces, and the token is not for all (%q)", AllWorkspaces)
+}
+
+func (r *rule) checkAll(identity *Identity, message proto.Message) (err error) {
+	named := false
+	workspaces(message.ProtoReflect(), r.path, func(workspace string) bool {
+		named = true
+		if !identity.Holds(workspace) {
+			err = r.foreign(workspace)
+		}
+		return err == nil
+	})
+	if !named {
+		return r.foreign("")
+	}
+	return err
+}
+
+// foreign is the answer to a request that names a workspace which the token does not hold for.
+func (r *rule) foreign(workspace string) error {
+	if workspace == "" {
+		return fault.New(fault.Forbidden, "%s must name a workspace of the token: it is not for all workspaces (%q)", r.field, AllWorkspaces)
+	}
+	return fault.New(fault.Forbidden, "the token does not hold for the workspace %.70q", workspace)
+}

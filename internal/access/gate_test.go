@@ -1,0 +1,256 @@
+package access
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// services are what a server with all of Keytrail's services has.
+func services() map[string]grpc.ServiceInfo {
+	server := grpc.NewServer()
+	authv1.RegisterCheckServiceServer(server, authv1.UnimplementedCheckServiceServer{})
+	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
+	logsv1.RegisterLogServiceServer(server, logsv1.UnimplementedLogServiceServer{})
+	return server.GetServiceInfo()
+}
+
+// gate makes the gate of a server of all services.
+func (w *world) gate(t testing.TB) *Gate {
+	t.Helper()
+	gate := NewGate(w.verifier)
+	must(t, gate.Protect(services()))
+	return gate
+}
+
+// call sends a request through a gate with headers, and answers whether it came through.
+func call(ctx context.Context, gate *Gate, method string, request any, authorization ...string) (through bool, err error) {
+	ctx = metadata.NewIncomingContext(ctx, metadata.MD{"authorization": authorization})
+	_, err = gate.Unary(ctx, request, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
+		through = true
+		return nil, nil
+	})
+	return through, err
+}
+
+func TestServerWithAnRPCOfNoRoleDoesNotStart(t *testing.T) {
+	server := grpc.NewServer()
+	grpc_testing.RegisterTestServiceServer(server, grpc_testing.UnimplementedTestServiceServer{})
+	gate := NewGate(newWorld(t).verifier)
+	if err := gate.Protect(server.GetServiceInfo()); err == nil || !strings.Contains(err.Error(), "grpc.testing.TestService.") {
+		t.Errorf("protected with %v, want an error that names the RPC", err)
+	}
+	nowhere := map[string]grpc.ServiceInfo{"no.Such": {Methods: []grpc.MethodInfo{{Name: "Thing"}}}}
+	if err := gate.Protect(nowhere); err == nil || !strings.Contains(err.Error(), "no.Such.Thing") {
+		t.Errorf("protected with %v, want an error that names the RPC", err)
+	}
+	message := map[string]grpc.ServiceInfo{"keytrail.logs.v1": {Methods: []grpc.MethodInfo{{Name: "RequestLog"}}}}
+	if err := gate.Protect(message); err == nil || !strings.Contains(err.Error(), "keytrail.logs.v1.RequestLog") {
+		t.Errorf("protected with %v, want an error that names what is no RPC", err)
+	}
+}
+
+func TestGateThatKnowsNoRulesLetsNothingThrough(t *testing.T) {
+	w := newWorld(t)
+	through, err := call(t.Context(), NewGate(w.verifier), authv1.KeyService_ListKeys_FullMethodName, &authv1.ListKeysRequest{},
+		"Bearer "+w.token(t, Admin, AllWorkspaces))
+	if through || fault.KindOf(err) != fault.Forbidden {
+		t.Errorf("through %v, %v", through, err)
+	}
+}
+
+func TestCallCarriesExactlyOneToken(t *testing.T) {
+	w := newWorld(t)
+	gate, token := w.gate(t), w.token(t, Viewer, "acme")
+	for name, tt := range map[string]struct {
+		headers []string
+		says    string // empty: it comes through
+	}{
+		"as it should be":           {[]string{"Bearer " + token}, ""},
+		"in lower case":             {[]string{"bearer " + token}, ""},
+		"none":                      {nil, "no token"},
+		"an empty one":              {[]string{""}, "must be `Bearer"},
+		"two":                       {[]string{"Bearer " + token, "Bearer " + token}, "more than one"},
+		"two in one":                {[]string{"Bearer " + token + ", Bearer " + token}, "malformed"},
+		"another before it":         {[]string{"", "Bearer " + token}, "more than one"},
+		"another scheme":            {[]string{"Basic " + token}, "must be `Bearer"},
+		"no scheme":                 {[]string{token}, "must be `Bearer"},
+		"the scheme alone":          {[]string{"Bearer "}, "must be `Bearer"},
+		"a space too many":          {[]string{"Bearer  " + token}, "malformed"},
+		"a space after it":          {[]string{"Bearer " + token + " "}, "malformed"},
+		"bad UTF-8":                 {[]string{"Bearer \xff" + token}, "malformed"},
+		"a megabyte":                {[]string{"Bearer " + strings.Repeat("A", 1<<20)}, "longer than"},
+		"a scheme that is too long": {[]string{strings.Repeat("Bearer", 1<<18)}, "must be `Bearer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			through, err := call(t.Context(), gate, authv1.KeyService_ListKeys_FullMethodName, &authv1.ListKeysRequest{WorkspaceId: "acme"}, tt.headers...)
+			if through != (tt.says == "") {
+				t.Fatalf("through %v, %v", through, err)
+			}
+			if tt.says == "" {
+				return
+			}
+			if fault.KindOf(err) != fault.Unauthenticated || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("refused with %v, want %q", err, tt.says)
+			}
+			expectNoneOf(t, err.Error(), token)
+		})
+	}
+}
+
+func TestRolesIncludeOneAnotherOnceOnly(t *testing.T) {
+	for _, held := range Roles {
+		for _, needed := range Roles {
+			if want := held == needed || held == Admin && needed == Viewer; held.covers(needed) != want {
+				t.Errorf("%s covers %s: %v", held, needed, !want)
+			}
+		}
+	}
+	if Role("").Valid() || Role("unspecified").Valid() || !Admin.Valid() {
+		t.Error("a role that is none is valid, or the reverse")
+	}
+}
+
+func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
+	outcome := func(workspace string) *authv1.Outcome {
+		return &authv1.Outcome{Entry: &logsv1.RequestLog{WorkspaceId: workspace}}
+	}
+	rows := func(workspaces ...string) *logsv1.RecordRequestLogsRequest {
+		request := &logsv1.RecordRequestLogsRequest{}
+		for _, workspace := range workspaces {
+			request.RequestLogs = append(request.RequestLogs, &logsv1.RequestLog{WorkspaceId: workspace})
+		}
+		return request
+	}
+	const check, report, record = authv1.CheckService_Check_FullMethodName, authv1.CheckService_Report_FullMethodName,
+		logsv1.LogService_RecordRequestLogs_FullMethodName
+	w := newWorld(t)
+	gate := w.gate(t)
+	for name, tt := range map[string]struct {
+		method  string
+		role    Role
+		request proto.Message
+		says    string // empty: it comes through
+	}{
+		"a check in its workspace":         {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme"}, ""},
+		"a check in its other workspace":   {check, Checker, &authv1.CheckRequest{WorkspaceId: "globex"}, ""},
+		"a check in another":               {check, Checker, &authv1.CheckRequest{WorkspaceId: "initech"}, `"initech"`},
+		"a check in none":                  {check, Checker, &authv1.CheckRequest{}, "workspace_id must name"},
+		"a check in one that is too long":  {check, Checker, &authv1.CheckRequest{WorkspaceId: strings.Repeat("x", 1<<20)}, strings.Repeat("x", 70) + `"`},
+		"a check in one of bad UTF-8":      {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme\xff"}, `"acme\xff"`},
+		"a report of both":                 {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), outcome("globex")}}, ""},
+		"a report with another at the end": {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), outcome("initech")}}, `"initech"`},
+		"a report without an entry":        {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), {}}}, "outcomes.entry.workspace_id"},
+		"a report of nothing":              {report, Checker, &authv1.ReportRequest{}, "outcomes.entry.workspace_id"},
+		"rows of both":                     {record, Ingester, rows("acme", "globex"), ""},
+		"rows with another in between":     {record, Ingester, rows("acme", "initech", "globex"), `"initech"`},
+		"rows of nobody":                   {record, Ingester, rows("_unattributed"), `"_unattributed"`},
+		"another request than the RPC's":   {check, Checker, &authv1.ListKeysRequest{WorkspaceId: "acme"}, "all workspaces"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			through, err := call(t.Context(), gate, tt.method, tt.request, "Bearer "+w.token(t, tt.role, "acme", "globex"))
+			if through != (tt.says == "") {
+				t.Fatalf("through %v, %v", through, err)
+			}
+			if !through && (fault.KindOf(err) != fault.Forbidden || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("refused with %.200v, want %q", err, tt.says)
+			}
+			if through, err := call(t.Context(), gate, tt.method, tt.request, "Bearer "+w.token(t, tt.role, AllWorkspaces)); !through {
+				t.Errorf("with all workspaces: %v", err)
+			}
+		})
+	}
+}
+
+func TestRPCThatNamesNoWorkspaceIsForTokensOfAll(t *testing.T) {
+	w := newWorld(t)
+	gate := w.gate(t)
+	gate.rules["/a/B"] = &rule{role: Viewer}
+	for workspace, want := range map[string]bool{"acme": false, AllWorkspaces: true} {
+		if through, err := call(t.Context(), gate, "/a/B", &authv1.ListKeysRequest{WorkspaceId: "acme"}, "Bearer "+w.token(t, Viewer, workspace)); through != want {
+			t.Errorf("with %q: through %v, %v", workspace, through, err)
+		}
+	}
+}
+
+func TestPathsLeadToStrings(t *testing.T) {
+	report := (&authv1.ReportRequest{}).ProtoReflect().Descriptor()
+	for path, good := range map[string]bool{
+		"": true, "outcomes.entry.workspace_id": true, "outcomes": false, "outcomes.status": false, "outcomes.entry": false,
+		"outcomes.entry.nothing": false, "outcomes.status.workspace_id": false, "outcomes.entry.workspace_id.x": false, ".": false,
+	} {
+		if _, err := pathOf(report, path); (err == nil) != good {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+func TestMinterSendsTheRoleThatTheCallNeeds(t *testing.T) {
+	w := newWorld(t)
+	minter := NewMinter(w.signer, w.now)
+	first, err := minter.token(Ingester)
+	must(t, err)
+	if identity := w.expectAccepted(t, first); identity.Role != Ingester || !identity.Holds("acme") {
+		t.Errorf("made a token of %v", identity)
+	}
+	w.pass(mintedFor/2 - time.Second)
+	if again, err := minter.token(Ingester); err != nil || again != first {
+		t.Errorf("a new token before its time, %v", err)
+	}
+	w.pass(time.Second)
+	renewed, err := minter.token(Ingester)
+	if err != nil || renewed == first {
+		t.Errorf("the token is not renewed, %v", err)
+	}
+	w.pass(mintedFor/2 - time.Second)
+	w.expectAccepted(t, first)
+	w.pass(2 * time.Second)
+	w.expectRefused(t, first, "expired")
+	w.expectAccepted(t, renewed)
+	if other, err := minter.token(Viewer); err != nil || w.expectAccepted(t, other).Role != Viewer {
+		t.Errorf("made %v", err)
+	}
+}
+
+// BenchmarkGate is what a check pays for access control, with a token that has been seen before.
+func BenchmarkGate(b *testing.B) {
+	for name, workspaces := range map[string][]string{"all": {AllWorkspaces}, "some": {"globex", "acme"}} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b)
+			gate := w.gate(b)
+			ctx := metadata.NewIncomingContext(b.Context(), metadata.Pairs("authorization", "Bearer "+w.token(b, Checker, workspaces...)))
+			info := &grpc.UnaryServerInfo{FullMethod: authv1.CheckService_Check_FullMethodName}
+			request := &authv1.CheckRequest{WorkspaceId: "acme"}
+			next := func(context.Context, any) (any, error) { return nil, nil }
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := gate.Unary(ctx, request, info, next); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkVerify is what a token costs that has not been seen before.
+func BenchmarkVerify(b *testing.B) {
+	w := newWorld(b)
+	token := w.token(b, Checker, AllWorkspaces)
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.verifier.seen.known)
+		if _, err := w.verifier.Verify(b.Context(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package access
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestTokenSaysWhoCalls(t *testing.T) {
+	w := newWorld(t)
+	some := w.expectAccepted(t, w.token(t, Viewer, "acme", "globex"))
+	all := w.expectAccepted(t, w.token(t, Admin, AllWorkspaces))
+	if some.Role != Viewer || all.Role != Admin || !some.Expires().Equal(noon.Add(time.Hour)) {
+		t.Errorf("the tokens say %v and %v", some, all)
+	}
+	for workspace, held := range map[string]bool{"acme": true, "globex": true, "acm": false, "": false, "_unattributed": false, "*": false} {
+		if some.Holds(workspace) != held || !all.Holds(workspace) {
+			t.Errorf("%q: some %v, all %v", workspace, some.Holds(workspace), all.Holds(workspace))
+		}
+	}
+}
+
+func TestTokenOfBadClaimsIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(object)
+		says   string
+	}{
+		"another audience":            {func(c object) { c["aud"] = "billing" }, "`aud`"},
+		"other audiences":             {func(c object) { c["aud"] = []string{"billing", "keytrail "} }, "`aud`"},
+		"no audience":                 {func(c object) { delete(c, "aud") }, "`aud`"},
+		"another issuer":              {func(c object) { c["iss"] = "https://evil.example.com" }, "`iss`"},
+		"no issuer":                   {func(c object) { delete(c, "iss") }, "`iss`"},
+		"no expiry":                   {func(c object) { delete(c, "exp") }, "no expiry"},
+		"no expiry but null":          {func(c object) { c["exp"] = nil }, "no expiry"},
+		"the expiry of now":           {func(c object) { c["exp"] = noon.Unix() }, "expired"},
+		"a past expiry":               {func(c object) { c["exp"] = noon.Unix() - 1 }, "expired"},
+		"an expiry that is text":      {func(c object) { c["exp"] = "tomorrow" }, "malformed"},
+		"an expiry beyond all times":  {func(c object) { c["exp"] = 1e300 }, "malformed"},
+		"a future start":              {func(c object) { c["nbf"] = noon.Unix() + 61 }, "`nbf`"},
+		"made in the future":          {func(c object) { c["iat"] = noon.Unix() + 61 }, "`iat`"},
+		"no role":                     {func(c object) { delete(c, "role") }, "`role`"},
+		"an unknown role":             {func(c object) { c["role"] = "root" }, "`role`"},
+		"the role that is none":       {func(c object) { c["role"] = "unspecified" }, "`role`"},
+		"a role in capitals":          {func(c object) { c["role"] = "ADMIN" }, "`role`"},
+		"two roles":                   {func(c object) { c["role"] = []string{"admin", "viewer"} }, "malformed"},
+		"no workspaces":               {func(c object) { delete(c, "workspaces") }, "`workspaces`"},
+		"an empty list of workspaces": {func(c object) { c["workspaces"] = []string{} }, "`workspaces`"},
+		"an empty workspace":          {func(c object) { c["workspaces"] = []string{"acme", ""} }, "`workspaces`"},
+		"the reserved workspace":      {func(c object) { c["workspaces"] = []string{"_unattributed"} }, "`workspaces`"},
+		"all workspaces and another":  {func(c object) { c["workspaces"] = []string{"*", "acme"} }, "`workspaces`"},
+		"a pattern of workspaces":     {func(c object) { c["workspaces"] = []string{"acme*"} }, "`workspaces`"},
+		"workspaces that are text":    {func(c object) { c["workspaces"] = "*" }, "malformed"},
+		"a workspace of bad UTF-8":    {func(c object) { c["workspaces"] = []string{"acme\xff"} }, "`workspaces`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.expectRefused(t, w.sign(t, said(tt.change)), tt.says)
+		})
+	}
+}
+
+func TestTimesHaveALeewayOfAMinuteButNotTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.expectAccepted(t, w.sign(t, said(func(c object) { c["nbf"], c["iat"] = noon.Unix()+60, noon.Unix()+60 })))
+	w.expectAccepted(t, w.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 1 })))
+	w.expectAccepted(t, w.sign(t, said(func(c object) { c["aud"] = []string{"billing", "keytrail"} })))
+}
+
+// TestSignatureIsOfAKnownKey goes through the ways to pass off a token as signed.
+func TestSignatureIsOfAKnownKey(t *testing.T) {
+	w := newWorld(t)
+	public, kid, good := w.signer.Public(), thumbprint(w.signer.Public()), said(func(object) {})
+	pem, err := w.signer.PublicPEM()
+	must(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	other := newSigner(t)
+	genuine := w.sign(t, good)
+	head, rest, _ := strings.Cut(genuine, ".")
+	body, signature, _ := strings.Cut(rest, ".")
+	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	none := encode(`{"alg":"none","kid":"` + kid + `"}`)
+	broadened := encode(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"role":"admin","workspaces":["*"]}`)
+	embedded, err := (&jose.JSONWebKey{Key: other.Public()}).MarshalJSON()
+	must(t, err)
+	signed, err := w.signer.signer.Sign([]byte(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"workspaces":["acme"],"role":"viewer","role":"admin"}`))
+	must(t, err)
+	twice, err := signed.CompactSerialize()
+	must(t, err)
+	for name, token := range map[string]string{
+		"HS256 with the public key":         sign(t, jose.HS256, append([]byte{}, public...), kid, good),
+		"HS256 with its PEM":                sign(t, jose.HS256, pem, kid, good),
+		"HS512 with its PEM":                sign(t, jose.HS512, pem, kid, good),
+		"RS256 under its name":              sign(t, jose.RS256, rsaKey, kid, good),
+		"ES256 under its name":              sign(t, jose.ES256, ecKey, kid, good),
+		"another key":                       sign(t, jose.EdDSA, other.key, thumbprint(other.Public()), good),
+		"another key under its name":        sign(t, jose.EdDSA, other.key, kid, good),
+		"no name of a key":                  sign(t, jose.EdDSA, w.signer.key, "", good),
+		"none, without a signature":         none + "." + body + ".",
+		"none, with the signature":          none + "." + body + "." + signature,
+		"None":                              encode(`{"alg":"None"}`) + "." + body + ".",
+		"no signature":                      head + "." + body + ".",
+		"two parts":                         head + "." + body,
+		"four parts":                        genuine + "." + signature,
+		"other claims under the signature":  head + "." + broadened + "." + signature,
+		"a key that it brings along":        encode(`{"alg":"EdDSA","jwk":`+string(embedded)+`}`) + "." + body + "." + signature,
+		"an extension that must be known":   encode(`{"alg":"EdDSA","kid":"`+kid+`","crit":["b64"],"b64":false}`) + "." + body + "." + signature,
+		"the JSON form":                     fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, body, head, signature),
+		"an encrypted token":                "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..AAAA.AAAA.AAAA",
+		"nothing":                           "",
+		"dots":                              "..",
+		"bad UTF-8":                         "\xff\xfe." + body + "." + signature,
+		"bad UTF-8 in its head":             encode("{\"alg\":\"EdDSA\",\"kid\":\"\xff\"}") + "." + body + "." + signature,
+		"a claim that is there twice":       twice,
+		"one byte more than may be":         strings.Repeat("x", maxToken+1),
+		"a megabyte":                        strings.Repeat("eyJh", 1<<18),
+		"a megabyte around a genuine token": genuine + strings.Repeat("A", 1<<20),
+		"a secret of a key":                 "sk_0123456789",
+	} {
+		t.Run(name, func(t *testing.T) { w.expectRefused(t, token, "") })
+	}
+	w.expectAccepted(t, genuine)
+}
+
+func TestSeveralKeysLetOneBeReplaced(t *testing.T) {
+	old, next := newWorld(t), newWorld(t)
+	old.verifier.keys[thumbprint(next.signer.Public())] = next.signer.Public()
+	old.expectAccepted(t, old.token(t, Viewer, "acme"))
+	old.expectAccepted(t, next.token(t, Viewer, "acme"))
+	next.expectRefused(t, old.token(t, Viewer, "acme"), "`kid`")
+}
+
+func TestTokenThatExpiresWhileItIsRememberedIsRefused(t *testing.T) {
+	w := newWorld(t)
+	token := w.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 10 }))
+	w.expectAccepted(t, token)
+	w.pass(9 * time.Second)
+	w.expectAccepted(t, token)
+	w.pass(time.Second)
+	w.expectRefused(t, token, "expired")
+}
+
+func TestTokenIsVerifiedAgainAfterAWhile(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(t, Viewer, "acme")
+	w.expectAccepted(t, token)
+	clear(w.verifier.keys) // as though the key had been withdrawn
+	w.pass((maxCacheTime - 1) * time.Second)
+	w.expectAccepted(t, token)
+	w.pass(time.Second)
+	w.expectRefused(t, token, "`kid`")
+}
+
+func TestMemoryOfTokensIsBounded(t *testing.T) {
+	c := newCache()
+	lasting, brief := &Identity{expires: noon.Unix() + 3600}, &Identity{expires: noon.Unix() + 1}
+	name := func(i int) digest { return digestOf(fmt.Sprint(i)) }
+	for i := range maxCached {
+		identity := lasting
+		if i%2 == 0 {
+			identity = brief
+		}
+		c.put(name(i), identity, noon.Unix())
+	}
+	// What has expired goes first, and all of it.
+	c.put(name(maxCached), lasting, noon.Unix()+2)
+	if len(c.known) != maxCached/2+1 {
+		t.Errorf("%d tokens are remembered, want those that hold", len(c.known))
+	}
+	for i := range 2 * maxCached {
+		c.put(name(maxCached+i), lasting, noon.Unix()+2)
+	}
+	if n := len(c.known); n > maxCached || n < maxCached/2 {
+		t.Errorf("%d tokens are remembered, want about %d", n, maxCached)
+	}
+	if _, ok := c.get(name(3*maxCached-1), noon.Unix()+2); !ok {
+		t.Error("the last one is not among them")
+	}
+}
+
+func TestRefusedTokensAreNotRemembered(t *testing.T) {
+	w := newWorld(t)
+	w.expectRefused(t, w.sign(t, said(func(c object) { c["aud"] = "billing" })), "")
+	w.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key, thumbprint(w.signer.Public()), said(func(object) {})), "")
+	if n := len(w.verifier.seen.known); n != 0 {
+		t.Errorf("%d tokens are remembered", n)
+	}
+}
