@@ -10,19 +10,40 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
 // deadLetterFile holds the rows that the log service refused for good, one JSON object a line:
-// {"time": when it was refused, "reason": …, "requestLog": {…}}. A row may stand there twice, after a crash. Nothing
-// reads it but people, who may move it away at any time: the next row begins a new one.
+// {"time": when it was refused, "reason": …, "requestLog": {…}}. A row that JSON cannot hold, because its text is not
+// UTF-8, is a keytrail.logs.v1.RequestLog in base64 instead: "wire". A row may stand there twice, where a process ended
+// before it had released the row, and half a line where a machine crashed. Nothing reads the file but people, who may
+// move it away at any time: the next row begins a new one.
 const deadLetterFile = "dead-letters.ndjson"
 
 // deadLetter is a row with the reason why it can never be stored.
 type deadLetter struct {
 	row    *logsv1.RequestLog
 	reason string
+}
+
+// line is the letter as it stands in the file, without the end of the line.
+func (l deadLetter) line(now time.Time) ([]byte, error) {
+	text := struct {
+		Time       time.Time       `json:"time"`
+		Reason     string          `json:"reason"`
+		RequestLog json.RawMessage `json:"requestLog,omitempty"`
+		Wire       []byte          `json:"wire,omitempty"`
+	}{Time: now.UTC(), Reason: l.reason}
+	var err error
+	if text.RequestLog, err = protojson.Marshal(l.row); err != nil {
+		text.RequestLog = nil
+		if text.Wire, err = proto.Marshal(l.row); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(text)
 }
 
 // deadLetters is the file, safe for concurrent use.
@@ -35,32 +56,26 @@ type deadLetters struct {
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, deadLetterFile) }
 
-// measure tells how large the file is that was left here.
-func (d *deadLetters) measure() error {
-	info, err := os.Stat(d.path())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// measure tells how large the file is now, as somebody may have moved it away. It does not wait for a write, which
+// tells so itself.
+func (d *deadLetters) measure() {
+	if !d.mu.TryLock() {
+		return
 	}
-	if err != nil {
-		return fmt.Errorf("look for dead letters: %w", err)
+	defer d.mu.Unlock()
+	switch info, err := os.Stat(d.path()); {
+	case err == nil:
+		d.grown(info.Size())
+	case errors.Is(err, os.ErrNotExist):
+		d.grown(0)
 	}
-	d.grown(info.Size())
-	return nil
 }
 
 // write appends letters, all or none, and answers when they are on the disk.
 func (d *deadLetters) write(now time.Time, letters []deadLetter) error {
 	var lines []byte
 	for _, l := range letters {
-		row, err := protojson.Marshal(l.row)
-		if err != nil {
-			return fmt.Errorf("write a dead letter: %w", err)
-		}
-		line, err := json.Marshal(struct {
-			Time       time.Time       `json:"time"`
-			Reason     string          `json:"reason"`
-			RequestLog json.RawMessage `json:"requestLog"`
-		}{now.UTC(), l.reason, row})
+		line, err := l.line(now)
 		if err != nil {
 			return fmt.Errorf("write a dead letter: %w", err)
 		}
@@ -68,7 +83,7 @@ func (d *deadLetters) write(now time.Time, letters []deadLetter) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	size, err := appendWhole(d.path(), lines)
+	size, err := appendLines(d.path(), lines)
 	if err != nil {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
@@ -76,9 +91,9 @@ func (d *deadLetters) write(now time.Time, letters []deadLetter) error {
 	return nil
 }
 
-// appendWhole appends to a file, durably, or leaves it as it was; it answers the size of the file.
-func appendWhole(path string, text []byte) (size int64, err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+// appendLines appends lines to a file, durably, or leaves it as it was; it answers the size of the file.
+func appendLines(path string, lines []byte) (size int64, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -87,8 +102,39 @@ func appendWhole(path string, text []byte) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := f.Write(text); err != nil {
+	if half, err := endsWithin(f, info.Size()); err != nil {
+		return 0, err
+	} else if half {
+		lines = append([]byte{'\n'}, lines...)
+	}
+	_, err = f.Write(lines)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil && info.Size() == 0 {
+		err = syncFolder(filepath.Dir(path))
+	}
+	if err != nil {
 		return 0, errors.Join(err, f.Truncate(info.Size()))
 	}
-	return info.Size() + int64(len(text)), f.Sync()
+	return info.Size() + int64(len(lines)), nil
+}
+
+// endsWithin tells whether a file ends within a line: a crash left half of one there, or a person a whole one.
+func endsWithin(f *os.File, size int64) (bool, error) {
+	if size == 0 {
+		return false, nil
+	}
+	var last [1]byte
+	_, err := f.ReadAt(last[:], size-1)
+	return last[0] != '\n', err
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

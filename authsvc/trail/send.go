@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -20,61 +19,93 @@ const (
 )
 
 // send sends a batch until every row of it is stored or set aside. It answers an error only where ctx ends before.
-func (t *Trail) send(ctx context.Context, batch []*logsv1.RequestLog) error {
+func (s *shipper) send(ctx context.Context, batch []*logsv1.RequestLog) error {
+	ending := s.ending
 	for wait := firstRetry; ; wait = min(2*wait, longestWait) {
-		err := t.sendOnce(ctx, batch)
-		switch code := status.Code(err); {
-		case err == nil:
+		err := s.sendOnce(ctx, batch)
+		if err == nil {
 			return nil
-		case len(batch) > 1 && (code == codes.InvalidArgument || code == codes.ResourceExhausted):
-			// One of the rows spoils the batch, or it is too long for something on the way.
-			return t.sendHalves(ctx, batch)
-		case code == codes.InvalidArgument:
-			if err = t.bury(deadLetter{row: batch[0], reason: status.Convert(err).Message()}); err == nil {
-				return nil
-			}
 		}
-		t.complain(ctx, len(batch), err)
-		// Up to half of the wait is left to chance, so that replicas do not come back all at once.
-		pause(ctx, wait/2+rand.N(wait/2))
 		if ctx.Err() != nil {
 			return fmt.Errorf("send %d rows: %w", len(batch), ctx.Err())
 		}
+		if status.Code(err) == codes.InvalidArgument && len(batch) > 1 {
+			// One of the rows spoils the batch.
+			return s.sendHalves(ctx, batch)
+		}
+		s.delays.add(1, err)
+		// Up to half of the wait is left to chance, so that replicas do not come back all at once.
+		if s.pause(ctx, ending, wait/2+rand.N(wait/2)) {
+			// The drain has begun: it has no time for long waits, and begins once.
+			wait, ending = firstRetry/2, nil
+		}
+		if status.Code(err) == codes.ResourceExhausted && len(batch) > 1 {
+			// It may be too long for something on the way.
+			return s.sendHalves(ctx, batch)
+		}
 	}
 }
 
-func (t *Trail) sendHalves(ctx context.Context, batch []*logsv1.RequestLog) error {
-	var group errgroup.Group
-	for _, half := range [][]*logsv1.RequestLog{batch[:len(batch)/2], batch[len(batch)/2:]} {
-		group.Go(func() error { return t.send(ctx, half) })
+// pause waits for d. It ends early with ctx, or with ending, and then answers true.
+func (s *shipper) pause(ctx context.Context, ending <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-ending:
+		return true
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
-	return group.Wait()
+	return false
 }
 
-// sendOnce sends a batch and sets aside what the log service will never store.
-func (t *Trail) sendOnce(ctx context.Context, batch []*logsv1.RequestLog) error {
+// sendHalves sends the halves of a batch one after the other: a log service that refuses whatever it is sent must not
+// be sent ever more, ever smaller batches at once.
+func (s *shipper) sendHalves(ctx context.Context, batch []*logsv1.RequestLog) error {
+	middle := len(batch) / 2
+	if err := s.send(ctx, batch[:middle]); err != nil {
+		return err
+	}
+	return s.send(ctx, batch[middle:])
+}
+
+// sendOnce sends a batch and sets aside what the log service will never store. An InvalidArgument, which it answers of
+// several rows only together, says that some of them are among those.
+func (s *shipper) sendOnce(ctx context.Context, batch []*logsv1.RequestLog) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	answer, err := t.client.RecordRequestLogs(ctx, &logsv1.RecordRequestLogsRequest{RequestLogs: batch})
+	var letters []deadLetter
+	answer, err := s.client.RecordRequestLogs(ctx, &logsv1.RecordRequestLogsRequest{RequestLogs: batch})
+	if err == nil {
+		letters, err = refusals(batch, answer.GetRefused())
+	}
+	if status.Code(err) == codes.InvalidArgument && len(batch) == 1 {
+		letters, err = []deadLetter{{row: batch[0], reason: status.Convert(err).Message()}}, nil
+	}
 	if err != nil {
 		return err
 	}
-	refused := answer.GetRefused()
-	letters := make([]deadLetter, 0, len(refused))
-	for _, r := range refused {
-		if i := int(r.GetIndex()); i >= 0 && i < len(batch) {
-			letters = append(letters, deadLetter{row: batch[i], reason: r.GetReason()})
-		}
-	}
-	if err := t.bury(letters...); err != nil {
+	if err := s.bury(letters); err != nil {
 		return err
 	}
-	t.metrics.shipped.Add(float64(len(batch) - len(letters)))
+	s.metrics.shipped.Add(float64(len(batch) - len(letters)))
 	return nil
 }
 
+// refusals finds the rows that an answer refuses. One that names them wrongly leaves open which they are: that is an
+// InvalidArgument, as if it had refused them together.
+func refusals(batch []*logsv1.RequestLog, refused []*logsv1.RefusedRequestLog) ([]deadLetter, error) {
+	letters, last := make([]deadLetter, 0, len(refused)), -1
+	for _, r := range refused {
+		i := int(r.GetIndex())
+		if i <= last || i >= len(batch) || r.GetId() != batch[i].GetId() {
+			return nil, status.Errorf(codes.InvalidArgument, "refused under a wrong index or id: %s", r.GetReason())
+		}
+		letters, last = append(letters, deadLetter{row: batch[i], reason: r.GetReason()}), i
+	}
+	return letters, nil
+}
+
 // bury sets rows aside for good.
-func (t *Trail) bury(letters ...deadLetter) error {
+func (t *Trail) bury(letters []deadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -82,6 +113,7 @@ func (t *Trail) bury(letters ...deadLetter) error {
 		return err
 	}
 	t.metrics.deadLettered.Add(float64(len(letters)))
-	t.log.Error("request logs refused for good are set aside", "rows", len(letters), "file", t.dead.path(), "first_id", letters[0].row.GetId(), "first_reason", letters[0].reason)
+	last := letters[len(letters)-1]
+	t.burials.add(len(letters), fmt.Errorf("request log %s: %s", last.row.GetId(), last.reason))
 	return nil
 }

@@ -2,11 +2,13 @@ package trail
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/keytrail/keytrail/authsvc/trail/journal"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
@@ -24,85 +26,109 @@ const (
 	drainTime = 3 * time.Second
 )
 
+// shipper is one Run of a trail.
+type shipper struct {
+	*Trail
+	reader *journal.Reader
+	// released is the place up to which records are done with.
+	released journal.Position
+	// ending is closed when the drain begins.
+	ending <-chan struct{}
+}
+
 // Run ships rows until ctx ends, and then, for a short time, what still waits. What it does not get rid of stays on the
-// disk for the next process.
+// disk for the next process. One Run may be under way at a time.
 func (t *Trail) Run(ctx context.Context) error {
+	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ctx.Done()}
+	s.released = s.reader.Position()
+	// What is under way when ctx ends goes on: cut off, it would only have to be sent once more.
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 	for more := false; ctx.Err() == nil; {
 		if !more {
-			t.await(ctx)
+			s.await(ctx)
 		}
-		more = t.shipWindow(ctx)
+		more = s.shipWindow(sending)
+		s.tellRest(false)
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	for drain.Err() == nil && t.shipWindow(drain) {
+	for sending.Err() == nil && s.shipWindow(sending) {
 	}
-	if left := t.journal.Waiting(); left > 0 {
-		t.log.Warn("request logs wait on the trail for the next start", "bytes", left)
+	s.tellRest(true)
+	if left := s.journal.Waiting(); left > 0 {
+		s.log.Warn("request logs wait on the trail for the next start", "bytes", left)
+	}
+	if err := s.reader.Close(); err != nil {
+		return fmt.Errorf("close what the trail is read from: %w", err)
 	}
 	return nil
 }
 
 // await returns when the linger after a first record is over, or when ctx ends.
-func (t *Trail) await(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-t.journal.Arrived():
+func (s *shipper) await(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.journal.Arrived():
+		}
+		if s.journal.Waiting() > 0 {
+			break
+		}
+		// What has arrived went with the window before.
 	}
-	t.metrics.oldest.Store(time.Now().UnixNano())
-	pause(ctx, linger)
+	s.metrics.oldest.Store(time.Now().UnixNano())
+	pause(ctx.Done(), linger)
 }
 
-// pause waits for a time, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+// pause waits for a time, or until one of ends is closed.
+func pause(end <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
+	case <-end:
 	case <-timer.C:
 	}
 }
 
 // shipWindow ships the next window and releases it. It answers whether there is more to ship at once.
-func (t *Trail) shipWindow(ctx context.Context) (more bool) {
-	w, err := t.gather()
+func (s *shipper) shipWindow(ctx context.Context) (more bool) {
+	w, err := s.gather()
 	if err != nil {
-		t.complain(ctx, 0, err)
-		pause(ctx, firstRetry)
+		s.delays.add(1, err)
+		pause(ctx.Done(), firstRetry)
 		return true
 	}
-	if w.records == 0 {
-		return false
+	if w.records > 0 {
+		s.metrics.oldest.Store(w.first.UnixNano())
+		if !s.sendAll(ctx, w.rows) {
+			return false
+		}
 	}
-	t.metrics.oldest.Store(w.first.UnixNano())
-	if !t.sendAll(ctx, w.rows) {
-		return t.rewind(ctx)
-	}
-	t.metrics.folded.Add(float64(w.records - len(w.rows)))
-	t.metrics.oldest.Store(0)
-	if err := t.journal.Release(w.end); err != nil {
-		// It goes on from memory; after a crash these rows would be sent once more.
-		t.complain(ctx, 0, err)
-	}
+	s.metrics.oldest.Store(0)
+	s.metrics.folded.Add(float64(w.folded))
+	s.release(w.end)
 	return w.more
 }
 
-// rewind goes back to what is not released, because ctx has ended with only some of it sent.
-func (t *Trail) rewind(ctx context.Context) (more bool) {
-	if err := t.reader.Close(); err != nil {
-		t.complain(ctx, 0, err)
+// release frees what was shipped, or was no record.
+func (s *shipper) release(end journal.Position) {
+	if end == s.released {
+		return
 	}
-	t.reader = t.journal.NewReader()
-	return true
+	s.released = end
+	if err := s.journal.Release(end); err != nil {
+		// It goes on from memory; after a crash these rows would be sent once more.
+		s.delays.add(1, err)
+	}
 }
 
 // sendAll sends rows in batches, several at once, and answers whether all of them arrived before ctx ended.
-func (t *Trail) sendAll(ctx context.Context, rows []*logsv1.RequestLog) bool {
+func (s *shipper) sendAll(ctx context.Context, rows []*logsv1.RequestLog) bool {
 	var group errgroup.Group
 	group.SetLimit(inFlight)
 	for _, batch := range batches(rows) {
-		group.Go(func() error { return t.send(ctx, batch) })
+		group.Go(func() error { return s.send(ctx, batch) })
 	}
 	return group.Wait() == nil
 }
@@ -117,6 +143,9 @@ func batches(rows []*logsv1.RequestLog) [][]*logsv1.RequestLog {
 			cut, first, bytes = append(cut, rows[first:i]), i, 0
 		}
 		bytes += size
+	}
+	if first == len(rows) {
+		return cut
 	}
 	return append(cut, rows[first:])
 }

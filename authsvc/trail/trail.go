@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Dir is its folder, made if it is missing. One process can have it open.
 	Dir string
-	// MaxBytes is how large the rows that wait may become on disk, at least MinBytes.
+	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes.
 	MaxBytes int64
 	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for it.
 	Fsync time.Duration
@@ -39,16 +39,17 @@ const MinBytes = 1 << 20
 // Trail is an authsvc.Trail. Run ships what is appended.
 //
 // Durability: rows survive the end of the process in any way from the moment Append has answered, and a crash of the
-// machine from Config.Fsync later. They are shipped at least once, and may be shipped again after a crash.
+// machine from Config.Fsync later. They are shipped at least once, and may be shipped again: where an answer is lost, and
+// after a process that ended before all of its rows were stored.
 type Trail struct {
 	journal *journal.Journal
-	reader  *journal.Reader
 	client  logsv1.LogServiceClient
 	dead    deadLetters
 	metrics *metrics
 	log     *slog.Logger
-	// refusals and delays keep the log to one line a minute: of rows that were not taken, and of rows that are not sent.
-	refusals, delays occasional
+	// These keep the log to one line a minute each: of rows that were not taken, of attempts to ship that failed, of
+	// rows set aside, and of records that are none.
+	refusals, delays, burials, strays occasional
 }
 
 // Open opens a trail with what an earlier process left on it.
@@ -57,6 +58,7 @@ func Open(config Config) (*Trail, error) {
 		return nil, fmt.Errorf("the trail's limit must be at least %d bytes, got %d", MinBytes, config.MaxBytes)
 	}
 	t := &Trail{client: config.Client, metrics: newMetrics(), log: config.Log, dead: deadLetters{dir: config.Dir}}
+	t.refusals.tell, t.delays.tell, t.burials.tell, t.strays.tell = t.tellRefused, t.tellDelayed, t.tellBuried, t.tellStray
 	var err error
 	t.journal, err = journal.Open(journal.Options{
 		Dir: config.Dir, MaxBytes: config.MaxBytes, Fsync: config.Fsync, Log: config.Log,
@@ -66,11 +68,8 @@ func Open(config Config) (*Trail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the trail: %w", err)
 	}
-	t.reader = t.journal.NewReader()
 	t.dead.grown = t.journal.Beside
-	if err := t.dead.measure(); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
+	t.dead.measure()
 	if err := t.metrics.register(config.Metrics, t.journal.Waiting); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -78,7 +77,8 @@ func Open(config Config) (*Trail, error) {
 }
 
 // Append puts rows onto the trail, all or none. Where they find no room, or the disk does not take them, it counts
-// them, tells the log and answers a fault.Unavailable.
+// them, tells the log and answers a fault.Unavailable. Where ctx ends before the disk has synced them, they may be on
+// the trail.
 func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	records := make([][]byte, len(rows))
 	for i, row := range rows {
@@ -89,25 +89,32 @@ func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 		records[i] = record
 	}
 	err := t.journal.Append(ctx, records...)
-	if err == nil {
+	switch {
+	case err == nil:
 		t.metrics.appended.Add(float64(len(rows)))
 		return nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		// They are written, only not synced yet, and will be shipped.
+		t.metrics.appended.Add(float64(len(rows)))
 		return fmt.Errorf("append %d rows: %w", len(rows), err)
 	}
 	t.metrics.refused.Add(float64(len(rows)))
-	if count, due := t.refusals.add(len(rows)); due {
-		t.log.ErrorContext(ctx, "request logs not taken onto the trail", "rows", count, "error", err)
-	}
+	t.refusals.add(len(rows), err)
 	if errors.Is(err, journal.ErrFull) {
+		t.dead.measure()
 		return fault.New(fault.Unavailable, "the trail of request logs is full; try again later")
 	}
 	return fault.New(fault.Unavailable, "the trail of request logs cannot be written; try again later")
 }
 
 // Full tells whether the trail has reached its limit.
-func (t *Trail) Full() bool { return errors.Is(t.journal.Err(), journal.ErrFull) }
+func (t *Trail) Full() bool {
+	if !errors.Is(t.journal.Err(), journal.ErrFull) {
+		return false
+	}
+	t.dead.measure()
+	return errors.Is(t.journal.Err(), journal.ErrFull)
+}
 
 // Writable tells why the disk takes no rows; nil = it does, or would but for the limit.
 func (t *Trail) Writable() error {
@@ -117,19 +124,9 @@ func (t *Trail) Writable() error {
 	return nil
 }
 
-// complain tells the log, once in a while, that rows are not shipped.
-func (t *Trail) complain(ctx context.Context, rows int, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if count, due := t.delays.add(rows); due {
-		t.log.WarnContext(ctx, "request logs wait on the trail; trying again", "rows", count, "error", err)
-	}
-}
-
 // Close syncs what was appended and lets go of the folder. Neither Run nor an Append may be under way.
 func (t *Trail) Close() error {
-	if err := errors.Join(t.reader.Close(), t.journal.Close()); err != nil {
+	if err := t.journal.Close(); err != nil {
 		return fmt.Errorf("close the trail: %w", err)
 	}
 	return nil

@@ -20,6 +20,8 @@ const (
 type window struct {
 	rows    []*logsv1.RequestLog
 	records int
+	// folded is how many of them made no row of their own.
+	folded int
 	// first is when the oldest record was appended.
 	first time.Time
 	// end is the place behind it.
@@ -29,14 +31,14 @@ type window struct {
 }
 
 // gather reads the next window. The records of one id make one row.
-func (t *Trail) gather() (*window, error) {
+func (s *shipper) gather() (*window, error) {
 	w, at, bytes := &window{}, map[string]int{}, 0
 	for {
 		if w.records >= windowRecords || bytes >= windowBytes {
 			w.more = true
 			break
 		}
-		record, ok, err := t.reader.Next()
+		record, ok, err := s.reader.Next()
 		if err != nil && w.records == 0 {
 			return nil, fmt.Errorf("read the trail: %w", err)
 		}
@@ -46,25 +48,26 @@ func (t *Trail) gather() (*window, error) {
 			break
 		}
 		bytes += len(record.Payload)
-		t.add(w, at, record)
+		s.add(w, at, record)
 	}
-	w.end = t.reader.Position()
+	w.end = s.reader.Position()
 	return w, nil
 }
 
 // add puts a record into a window; at says which row each id has.
-func (t *Trail) add(w *window, at map[string]int, record journal.Record) {
+func (s *shipper) add(w *window, at map[string]int, record journal.Record) {
 	if w.records++; w.records == 1 {
 		w.first = record.Time
 	}
 	row := &logsv1.RequestLog{}
 	if err := proto.Unmarshal(record.Payload, row); err != nil {
 		// It is what was written, so no later attempt can do better.
-		t.metrics.damaged.Add(float64(len(record.Payload)))
-		t.log.Error("a record of the trail is not a row", "appended", record.Time, "bytes", len(record.Payload), "error", err)
+		s.metrics.damaged.Add(float64(len(record.Payload)))
+		s.strays.add(1, fmt.Errorf("read a record of %v, %d bytes: %w", record.Time, len(record.Payload), err))
 		return
 	}
 	if i, known := at[row.GetId()]; known {
+		w.folded++
 		w.rows[i] = fold(w.rows[i], row)
 		return
 	}

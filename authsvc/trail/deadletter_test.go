@@ -1,0 +1,198 @@
+package trail
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/keytrail/keytrail/authsvc"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// letter is a line of the dead-letter file.
+type letter struct {
+	Time       time.Time
+	Reason     string
+	RequestLog json.RawMessage
+	Wire       []byte
+}
+
+// row is the letter's row.
+func (l letter) row(t *testing.T) *logsv1.RequestLog {
+	t.Helper()
+	row := &logsv1.RequestLog{}
+	var err error
+	if l.RequestLog != nil {
+		err = protojson.Unmarshal(l.RequestLog, row)
+	} else {
+		err = proto.Unmarshal(l.Wire, row)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+// letters reads the dead-letter file, whole.
+func (w *world) letters(t *testing.T) (letters []letter) {
+	t.Helper()
+	text, err := os.ReadFile(w.dead.path())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		t.Error("the dead-letter file ends within a line")
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		var l letter
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		letters = append(letters, l)
+	}
+	return letters
+}
+
+// expectLetters holds the dead letters against ids and their reasons.
+func (w *world) expectLetters(t *testing.T, want map[string]string) {
+	t.Helper()
+	got, letters := map[string]string{}, w.letters(t)
+	for _, l := range letters {
+		got[l.row(t).GetId()] = l.Reason
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(letters) != len(want) {
+		t.Errorf("%d dead letters (-want +got):\n%s", len(letters), diff)
+	}
+}
+
+func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(3)
+		rows[1].Endpoint, rows[1].KeyName, rows[1].Latency = `/a"<b>\é`, "line\nbreak", 1500*time.Microsecond
+		rows[1].Status, rows[1].ErrorCode = 403, authsvc.ScopeDenied
+		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[1].ID, `endpoint: "<b>" is `+"not\nto be")})
+		w.run(t)
+		w.append(t, rows...)
+		pass(linger)
+		refusedAt := time.Now()
+		w.expect(t, "refused by itself", 2, 3)
+		letters := w.letters(t)
+		if len(letters) != 1 {
+			t.Fatalf("%d dead letters", len(letters))
+		}
+		if diff := cmp.Diff(rows[1].Proto().String(), letters[0].row(t).String()); diff != "" || letters[0].RequestLog == nil {
+			t.Errorf("the row (-sent +set aside):\n%s", diff)
+		}
+		if l := letters[0]; l.Reason != `endpoint: "<b>" is `+"not\nto be" || !l.Time.Equal(refusedAt) {
+			t.Errorf("the letter is of %v: %q", l.Time, l.Reason)
+		}
+		info, err := os.Stat(w.dead.path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("the file can be used like %v", info.Mode())
+		}
+		if lines, told := w.book.logged(buriedMessage, "rows"); lines != 1 || told != 1 {
+			t.Errorf("%d lines tell of %d rows", lines, told)
+		}
+	})
+}
+
+// TestRowThatJSONCannotHoldIsSetAside sends a row that is refused for the very reason that JSON cannot hold it.
+func TestRowThatJSONCannotHoldIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(2)
+		rows[0].Endpoint = "/\xff"
+		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[0].ID, "endpoint: \xff is not UTF-8")})
+		w.run(t)
+		w.append(t, rows...)
+		pass(linger)
+		letters := w.letters(t)
+		if len(letters) != 1 {
+			t.Fatalf("%d dead letters", len(letters))
+		}
+		if row := letters[0].row(t); !proto.Equal(row, rows[0].Proto()) {
+			t.Errorf("the row is %v", row)
+		}
+		if waiting := w.journal.Waiting(); waiting != 0 {
+			t.Errorf("%d bytes wait", waiting)
+		}
+	})
+}
+
+func TestDeadLettersMayBeMovedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(2)
+		service := &logService{answer: refuseRow(rows[0].ID, "first")}
+		w := start(t, t.TempDir(), service)
+		w.run(t)
+		w.append(t, rows[0])
+		pass(linger)
+		w.expectLetters(t, map[string]string{rows[0].ID.String(): "first"})
+		if err := os.Rename(w.dead.path(), w.dead.path()+".old"); err != nil {
+			t.Fatal(err)
+		}
+		service.answer = refuseRow(rows[1].ID, "second")
+		w.append(t, rows[1])
+		pass(linger)
+		w.expectLetters(t, map[string]string{rows[1].ID.String(): "second"})
+	})
+}
+
+// TestDeadLetterBeginsItsOwnLine finds what a crash of the machine left.
+func TestDeadLetterBeginsItsOwnLine(t *testing.T) {
+	dead := &deadLetters{dir: t.TempDir(), grown: func(int64) {}}
+	if err := os.WriteFile(dead.path(), []byte(`{"half`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := dead.write(time.Now(), []deadLetter{{row: calls(1)[0].Proto(), reason: "old"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(dead.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	if len(lines) != 4 || !json.Valid(lines[1]) || !json.Valid(lines[2]) || len(lines[3]) != 0 {
+		t.Errorf("the file is\n%s", text)
+	}
+}
+
+func TestNothingIsReleasedWhileDeadLettersCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(3)
+		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[1].ID, "old")})
+		if err := os.Mkdir(w.dead.path(), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.run(t)
+		w.append(t, rows...)
+		pass(time.Minute)
+		w.expectMetrics(t, map[string]float64{"shipped_rows_total": 0, "dead_lettered_rows_total": 0, "oldest_record_age_seconds": 60})
+		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 1 {
+			t.Errorf("in a minute the log has %d lines of it", lines)
+		}
+		if rows, _, _ := w.left(t).state(); rows != 3 {
+			t.Errorf("a kill would leave %d rows, want all 3", rows)
+		}
+		if err := os.Remove(w.dead.path()); err != nil {
+			t.Fatal(err)
+		}
+		pass(longestWait)
+		w.expectLetters(t, map[string]string{rows[1].ID.String(): "old"})
+		w.expectMetrics(t, map[string]float64{"shipped_rows_total": 2, "dead_lettered_rows_total": 1, "waiting_bytes": 0})
+	})
+}

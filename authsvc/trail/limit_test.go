@@ -1,0 +1,222 @@
+package trail
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// fill appends rows until the trail takes no more, and answers how many it took. One row is then refused.
+func (w *world) fill(t *testing.T) (taken int) {
+	t.Helper()
+	for {
+		err := w.Append(t.Context(), calls(100)...)
+		if err == nil {
+			taken += 100
+			continue
+		}
+		for {
+			err := w.Append(t.Context(), calls(1)...)
+			if fault.KindOf(err) == fault.Unavailable {
+				return taken
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken++
+		}
+	}
+}
+
+// limited is a world with the least limit.
+func limited(t *testing.T, service *logService) *world {
+	t.Helper()
+	w := start(t, t.TempDir(), service)
+	client := w.client
+	w.close(t)
+	w.open(t, Config{MaxBytes: MinBytes, Fsync: time.Second, Client: client})
+	return w
+}
+
+const refusedMessage = "request logs not taken onto the trail"
+
+func TestFullTrailRefusesAndHasRoomAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		w.append(t, calls(1)...)
+		if w.Full() {
+			t.Error("a trail with one row is full")
+		}
+		taken := 1 + w.fill(t)
+		if !w.Full() || w.Writable() != nil {
+			t.Errorf("a trail that refuses rows: Full is %v, Writable %v", w.Full(), w.Writable())
+		}
+		if waiting := w.journal.Waiting(); waiting > MinBytes || waiting < MinBytes-200 {
+			t.Errorf("%d bytes wait within a limit of %d", waiting, MinBytes)
+		}
+		w.expectMetrics(t, map[string]float64{"appended_records_total": float64(taken), "refused_records_total": 101})
+		w.run(t)
+		pass(linger)
+		if rows, _, _ := w.service.state(); rows != taken {
+			t.Errorf("%d rows arrive of %d taken", rows, taken)
+		}
+		if w.Full() {
+			t.Error("an empty trail is full")
+		}
+		w.append(t, calls(1000)...)
+	})
+}
+
+func TestRowsOfAnAppendAreTakenAllOrNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		taken := w.fill(t)
+		w.run(t)
+		pass(linger)
+		half := calls(taken / 2)
+		w.append(t, half...)
+		if err := w.Append(t.Context(), calls(taken)...); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("too many rows at once: %v", err)
+		}
+		pass(linger)
+		if rows, _, _ := w.service.state(); rows != taken+len(half) {
+			t.Errorf("%d rows arrive, want %d", rows, taken+len(half))
+		}
+	})
+}
+
+func TestRefusedRowsAreToldAtOnceAndOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		w.fill(t)
+		refuse := func(count, want int) {
+			t.Helper()
+			if err := w.Append(t.Context(), make([]authsvc.Entry, count)...); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("a full trail answers %v", err)
+			}
+			if _, rows := w.book.logged(refusedMessage, "rows"); rows != want {
+				t.Errorf("the log tells of %d rows, want %d", rows, want)
+			}
+		}
+		refuse(4, 100) // of the 101 that filling it had refused
+		pass(tellEvery - time.Second)
+		refuse(5, 100)
+		pass(time.Second)
+		refuse(3, 113)
+		refuse(2, 113)
+		w.expectMetrics(t, map[string]float64{"refused_records_total": 115})
+
+		// There is room again, nobody is refused any more, and the log is told of the last ones all the same.
+		stop := w.run(t)
+		pass(tellEvery)
+		w.append(t, calls(1)...)
+		pass(linger)
+		refuseNone := func(when string, want int) {
+			t.Helper()
+			if _, rows := w.book.logged(refusedMessage, "rows"); rows != want {
+				t.Errorf("%s the log tells of %d rows, want %d", when, rows, want)
+			}
+		}
+		refuseNone("a minute later", 115)
+		w.fill(t)
+		refuseNone("full again", 115)
+		stop()
+		refuseNone("at the end", 216)
+	})
+}
+
+func TestAppendWhoseCallerIsGoneIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		client := w.client
+		w.close(t)
+		w.open(t, Config{MaxBytes: MinBytes, Client: client})
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		// It may win against the disk: then it is an ordinary Append.
+		if err := w.Append(gone, calls(1)...); err != nil && fault.KindOf(err) == fault.Unavailable {
+			t.Errorf("a row that is on the trail is said to have no room: %v", err)
+		}
+		w.expectMetrics(t, map[string]float64{"appended_records_total": 1, "refused_records_total": 0})
+		w.run(t)
+		pass(linger)
+		w.expect(t, "after the linger", 1, 1)
+		if err := w.Append(gone, make([]authsvc.Entry, 20_000)...); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("20,000 rows of a caller who is gone: %v", err)
+		}
+		w.expectMetrics(t, map[string]float64{"appended_records_total": 1, "refused_records_total": 20_000})
+	})
+}
+
+func TestDeadLettersCountIntoTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		row := calls(1)[0]
+		w := limited(t, &logService{answer: refuseRow(row.ID, "old")})
+		client := w.client
+		w.close(t)
+		path := filepath.Join(w.dir, deadLetterFile)
+		// Almost as many as make it full: one more does, a record does not.
+		almost := make([]byte, MinBytes-64<<10-150)
+		almost[len(almost)-1] = '\n'
+		if err := os.WriteFile(path, almost, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.open(t, Config{MaxBytes: MinBytes, Fsync: time.Second, Client: client})
+		if w.Full() {
+			t.Fatal("it is full before it should be")
+		}
+		w.run(t)
+		w.append(t, row)
+		pass(linger)
+		if !w.Full() {
+			t.Error("a dead letter takes no room")
+		}
+		for w.Append(t.Context(), calls(1)...) == nil {
+		}
+		if err := os.Rename(path, path+".old"); err != nil {
+			t.Fatal(err)
+		}
+		// The one that is refused sees that there is room.
+		if err := w.Append(t.Context(), calls(1)...); err == nil {
+			t.Error("somebody has looked before")
+		}
+		w.append(t, calls(1)...)
+		if err := os.Rename(path+".old", path); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestFullSeesThatDeadLettersAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		client := w.client
+		w.close(t)
+		path := filepath.Join(w.dir, deadLetterFile)
+		if err := os.WriteFile(path, make([]byte, MinBytes), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.open(t, Config{MaxBytes: MinBytes, Fsync: time.Second, Client: client})
+		if !w.Full() {
+			t.Error("dead letters of an earlier process take no room")
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if w.Full() {
+			t.Error("it stays full of what is gone")
+		}
+	})
+}
+
+func TestLimitHasALeast(t *testing.T) {
+	if _, err := Open(Config{Dir: t.TempDir(), MaxBytes: MinBytes - 1}); err == nil {
+		t.Error("a trail opens that has no room")
+	}
+}

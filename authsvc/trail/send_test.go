@@ -1,0 +1,265 @@
+package trail
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// refuseRow refuses one row, by itself.
+func refuseRow(id uuid.UUID, reason string) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+	return func(_ context.Context, batch []*logsv1.RequestLog) (refused []*logsv1.RefusedRequestLog, _ error) {
+		if i := indexOf(batch, id); i >= 0 {
+			refused = append(refused, &logsv1.RefusedRequestLog{Index: int32(i), Id: id.String(), Reason: reason})
+		}
+		return refused, nil
+	}
+}
+
+func indexOf(batch []*logsv1.RequestLog, id uuid.UUID) int {
+	return slices.IndexFunc(batch, func(row *logsv1.RequestLog) bool { return row.GetId() == id.String() })
+}
+
+func TestBatchThatFailsIsSentUntilItIsStored(t *testing.T) {
+	for _, code := range []codes.Code{
+		codes.Unavailable, codes.Internal, codes.Unknown, codes.DeadlineExceeded, codes.Canceled, codes.Unimplemented,
+		codes.Unauthenticated, codes.PermissionDenied, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := start(t, t.TempDir(), &logService{answer: failing(20, status.Error(code, "away"))})
+			w.run(t)
+			w.append(t, calls(5)...)
+			pass(20 * longestWait)
+			w.expect(t, code.String(), 5, 5)
+			if _, _, calls := w.service.state(); len(calls) != 21 {
+				t.Errorf("%v: it took %d calls, want 20 that fail and one that does not", code, len(calls))
+			}
+			if letters := w.letters(t); len(letters) != 0 {
+				t.Errorf("%v: %d rows are set aside", code, len(letters))
+			}
+		})
+	}
+}
+
+func TestRetriesStayWithinTheLongestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{answer: failing(16, status.Error(codes.Unavailable, "away"))})
+		w.run(t)
+		w.append(t, calls(1)...)
+		pass(16 * longestWait)
+		w.expect(t, "with the service back", 1, 1)
+		_, _, at := w.service.state()
+		gaps, wait := map[time.Duration]bool{}, firstRetry
+		for i := range len(at) - 1 {
+			gap := at[i+1].Sub(at[i])
+			if gap < wait/2 || gap > wait {
+				t.Errorf("retry %d came after %v, want %v to %v", i+1, gap, wait/2, wait)
+			}
+			if wait == longestWait {
+				gaps[gap] = true
+			}
+			wait = min(2*wait, longestWait)
+		}
+		if len(gaps) < 5 {
+			t.Errorf("the longest waits are %v: nothing is left to chance", gaps)
+		}
+	})
+}
+
+const delayMessage = "request logs wait on the trail; trying again"
+
+func TestFailuresAreToldAtOnceAndOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{answer: failing(-1, status.Error(codes.Unavailable, "away"))})
+		stop := w.run(t)
+		w.append(t, calls(4)...)
+		pass(linger + 3*tellEvery + tellEvery/2)
+		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 4 {
+			t.Errorf("in three and a half minutes the log has %d lines, want 4", lines)
+		}
+		stop()
+		_, _, calls := w.service.state()
+		// The attempt that the end of the drain cuts off is no failure.
+		if _, failures := w.book.logged(delayMessage, "failures"); failures < len(calls)-1 || failures > len(calls) {
+			t.Errorf("at the end the log tells of %d failures of %d", failures, len(calls))
+		}
+	})
+}
+
+func TestServiceThatHangsIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var called atomic.Int32
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			if called.Add(1) == 1 {
+				<-ctx.Done()
+			}
+			return nil, ctx.Err()
+		}})
+		w.run(t)
+		w.append(t, calls(3)...)
+		pass(linger + sendTime - time.Millisecond)
+		w.expect(t, "while it hangs", 0)
+		pass(firstRetry + time.Millisecond)
+		w.expect(t, "asked again", 3, 3)
+	})
+}
+
+func TestPoisonRowsAreFoundByHalves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(batchRows)
+		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			for _, i := range []int{17, 600} {
+				if indexOf(batch, rows[i].ID) >= 0 {
+					return nil, status.Errorf(codes.InvalidArgument, "endpoint: must not be number %d", i)
+				}
+			}
+			return nil, nil
+		}})
+		w.run(t)
+		w.append(t, rows...)
+		pass(linger)
+		if stored, _, calls := w.service.state(); stored != batchRows-2 || len(calls) > 42 {
+			t.Errorf("%d of %d rows are stored, by %d calls", stored, batchRows-2, len(calls))
+		}
+		w.expectLetters(t, map[string]string{
+			rows[17].ID.String(): "endpoint: must not be number 17", rows[600].ID.String(): "endpoint: must not be number 600",
+		})
+		if waiting := w.journal.Waiting(); waiting != 0 {
+			t.Errorf("%d bytes wait", waiting)
+		}
+		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 0 {
+			t.Error("rows that are refused for good are said to wait")
+		}
+	})
+}
+
+const buriedMessage = "request logs refused for good are set aside"
+
+func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{answer: failing(-1, status.Error(codes.InvalidArgument, "no"))})
+		stop := w.run(t)
+		const count = 8 * 64
+		w.append(t, calls(count)...)
+		pass(linger)
+		stop()
+		if letters := w.letters(t); len(letters) != count {
+			t.Errorf("%d of %d rows are set aside", len(letters), count)
+		}
+		if _, most := w.service.underWay(); most > inFlight {
+			t.Errorf("%d batches were under way at once", most)
+		}
+		if lines, rows := w.book.logged(buriedMessage, "rows"); lines != 2 || rows != count {
+			t.Errorf("%d lines tell of %d rows, want one at once and one at the end, of %d", lines, rows, count)
+		}
+		w.expectMetrics(t, map[string]float64{"dead_lettered_rows_total": count, "shipped_rows_total": 0, "waiting_bytes": 0})
+	})
+}
+
+func TestBatchThatIsTooLongIsHalved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			if len(batch) > 300 {
+				return nil, status.Error(codes.ResourceExhausted, "too long")
+			}
+			return nil, nil
+		}})
+		w.run(t)
+		w.append(t, calls(batchRows)...)
+		pass(2 * linger)
+		w.expect(t, "halved", batchRows, 250, 250, 250, 250)
+		if letters := w.letters(t); len(letters) != 0 {
+			t.Errorf("%d rows are set aside", len(letters))
+		}
+	})
+}
+
+// TestOverloadIsNotAnsweredWithAStorm has a service that cannot take anything for a while, and says so with the code
+// that also means that a batch is too long.
+func TestOverloadIsNotAnsweredWithAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			if time.Since(began) < time.Minute {
+				return nil, status.Error(codes.ResourceExhausted, "overloaded")
+			}
+			return nil, nil
+		}})
+		w.run(t)
+		w.append(t, calls(inFlight*batchRows)...)
+		pass(time.Minute - time.Millisecond)
+		_, _, calls := w.service.state()
+		if _, most := w.service.underWay(); len(calls) > 60*inFlight || most > inFlight {
+			t.Errorf("in a minute it was called %d times, %d at once", len(calls), most)
+		}
+		if calls[inFlight].Sub(calls[0]) < firstRetry/2 {
+			t.Error("it says that it is overloaded, and is called again at once")
+		}
+		pass(longestWait)
+		if rows, batches, _ := w.service.state(); rows != inFlight*batchRows || len(batches) > 12*inFlight {
+			t.Errorf("once it is back, %d rows of %d arrive, in %d batches", rows, inFlight*batchRows, len(batches))
+		}
+		if letters := w.letters(t); len(letters) != 0 {
+			t.Errorf("%d rows are set aside", len(letters))
+		}
+	})
+}
+
+// TestAnswerThatNamesNoRowLosesNone has a service that refuses a row and stores none of its batch's half, but tells
+// which row it is in ways that make no sense.
+func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
+	for name, garble := range map[string]func(r *logsv1.RefusedRequestLog){
+		"an index behind the end": func(r *logsv1.RefusedRequestLog) { r.Index = 4000 },
+		"a negative index":        func(r *logsv1.RefusedRequestLog) { r.Index = -1 },
+		"another row's index":     func(r *logsv1.RefusedRequestLog) { r.Index++ },
+		"another id":              func(r *logsv1.RefusedRequestLog) { r.Id = "?" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rows := calls(10)
+				w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+					refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
+					for _, r := range refused {
+						garble(r)
+					}
+					return refused, err
+				}})
+				w.run(t)
+				w.append(t, rows...)
+				pass(linger)
+				for i, row := range rows {
+					if stored := w.service.status(row.ID) == 0; !stored && i != 3 {
+						t.Errorf("row %d is not stored", i)
+					}
+				}
+				w.expectLetters(t, map[string]string{rows[3].ID.String(): "refused under a wrong index or id: too old"})
+			})
+		})
+	}
+}
+
+func TestRowThatIsRefusedTwiceIsSetAsideOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(10)
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
+			return append(refused, refused...), err
+		}})
+		w.run(t)
+		w.append(t, rows...)
+		pass(linger)
+		if letters := w.letters(t); len(letters) != 1 {
+			t.Errorf("%d rows are set aside", len(letters))
+		}
+		w.expectMetrics(t, map[string]float64{"shipped_rows_total": 9, "dead_lettered_rows_total": 1})
+	})
+}

@@ -1,0 +1,186 @@
+package trail
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/keytrail/keytrail/authsvc"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+func TestCallThatEndsWithinTheLingerCostsOneRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{})
+		w.run(t)
+		row := calls(1)[0]
+		w.append(t, row)
+		pass(linger - 2*time.Millisecond)
+		w.expect(t, "before the linger is over", 0)
+		w.append(t, finished(row))
+		pass(2 * time.Millisecond)
+		w.expect(t, "when the linger is over", 1, 1)
+		if got := w.service.status(row.ID); got != 200 {
+			t.Errorf("the row has status %d, want 200", got)
+		}
+	})
+}
+
+func TestRowsOfOneCallMayComeInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{})
+		w.run(t)
+		rows := calls(2)
+		w.append(t, finished(rows[0]), rows[0], rows[1])
+		pass(linger)
+		w.expect(t, "after the first linger", 2, 2)
+		w.append(t, rows[0], finished(rows[1]))
+		pass(linger)
+		w.expect(t, "after the second linger", 2, 2, 2)
+		for _, row := range rows {
+			if got := w.service.status(row.ID); got != 200 {
+				t.Errorf("a row has status %d, want 200", got)
+			}
+		}
+	})
+}
+
+func TestRecordsOfOneCallFoldFarApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{})
+		w.run(t)
+		rows := calls(3 * batchRows)
+		w.append(t, rows...)
+		w.append(t, finished(rows[0]), finished(rows[2*batchRows]))
+		pass(linger)
+		w.expect(t, "after the linger", 3*batchRows, batchRows, batchRows, batchRows)
+		for _, i := range []int{0, 2 * batchRows} {
+			if got := w.service.status(rows[i].ID); got != 200 {
+				t.Errorf("row %d has status %d, want 200", i, got)
+			}
+		}
+	})
+}
+
+func TestBacklogIsShippedWithoutLingering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{})
+		const count = windowRecords + 500
+		for range 4 {
+			w.append(t, calls(count/4)...)
+		}
+		w.run(t)
+		pass(linger)
+		if rows, batches, _ := w.service.state(); rows != count || slices.Max(batches) != batchRows {
+			t.Errorf("after one linger %d of %d rows have arrived, in batches of up to %d", rows, count, slices.Max(batches))
+		}
+		w.append(t, calls(1)...)
+		pass(linger - time.Millisecond)
+		if rows, _, _ := w.service.state(); rows != count {
+			t.Error("caught up, a row is sent before the linger is over")
+		}
+	})
+}
+
+// TestWindowIsReleasedWhenAllOfItIsAcknowledged answers the batches out of order, and looks each time at what a process
+// would find that is killed then.
+func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := calls(6 * batchRows)
+		gates := map[string]chan struct{}{}
+		for i := 0; i < len(rows); i += batchRows {
+			gates[rows[i].ID.String()] = make(chan struct{})
+		}
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			select {
+			case <-gates[batch[0].GetId()]:
+			case <-ctx.Done():
+			}
+			return nil, ctx.Err()
+		}})
+		w.run(t)
+		w.append(t, rows...)
+		pass(linger)
+		if now, most := w.service.underWay(); now != inFlight || most != inFlight {
+			t.Errorf("%d batches are under way, up to %d were, want %d", now, most, inFlight)
+		}
+		for done, i := range []int{3, 2, 1, 5, 4} {
+			close(gates[rows[i*batchRows].ID.String()])
+			pass(0)
+			if arrived, _, _ := w.service.state(); arrived != (done+1)*batchRows {
+				t.Fatalf("%d rows have arrived, want %d", arrived, (done+1)*batchRows)
+			}
+			if left, _, _ := w.left(t).state(); left != len(rows) {
+				t.Errorf("with the first batch and %d others unanswered, a kill would leave %d rows of %d", 4-done, left, len(rows))
+			}
+		}
+		close(gates[rows[0].ID.String()])
+		pass(0)
+		if left, _, _ := w.left(t).state(); left != 0 {
+			t.Errorf("with all batches answered, a kill would leave %d rows", left)
+		}
+		if _, most := w.service.underWay(); most != inFlight {
+			t.Errorf("up to %d batches were under way, want %d", most, inFlight)
+		}
+	})
+}
+
+// longest is the longest row by the bounds that the contract gives every field.
+func longest() *logsv1.RequestLog {
+	id := uuid7.New(time.Now())
+	return authsvc.Entry{
+		ID: id, WorkspaceID: strings.Repeat("w", 63), KeyID: id, KeyName: strings.Repeat("🙂", 100), KeyLast4: "abcd",
+		AgentType: strings.Repeat("t", 63), AgentID: strings.Repeat("🙂", 255), Method: strings.Repeat("M", 32),
+		Endpoint: strings.Repeat("e", 2048), Status: 599, ErrorCode: authsvc.MissingToken, Latency: 86_399_999_999_000,
+	}.Proto()
+}
+
+func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
+	short := calls(1)[0].Proto()
+	for name, tt := range map[string]struct {
+		row         *logsv1.RequestLog
+		count, want int
+	}{
+		"none": {short, 0, 0}, "one": {short, 1, 1}, "just one batch": {short, batchRows, 1}, "one more": {short, batchRows + 1, 2},
+		"long ones": {longest(), 2 * batchRows, 3},
+	} {
+		rows := make([]*logsv1.RequestLog, tt.count)
+		for i := range rows {
+			rows[i] = proto.CloneOf(tt.row)
+		}
+		cut := batches(rows)
+		if len(cut) != tt.want || !slices.Equal(slices.Concat(cut...), rows) {
+			t.Errorf("%s: %d rows in %d batches, want %d in %d", name, len(slices.Concat(cut...)), len(cut), tt.count, tt.want)
+		}
+		for _, batch := range cut {
+			if size := proto.Size(&logsv1.RecordRequestLogsRequest{RequestLogs: batch}); len(batch) > batchRows || size > batchBytes {
+				t.Errorf("%s: a batch of %d rows and %d bytes", name, len(batch), size)
+			}
+		}
+	}
+}
+
+// TestLingerIsWholeAfterABusyOne has a second record come within the linger of a first: its arrival, told when it is
+// shipped already, must not begin the linger of the next one.
+func TestLingerIsWholeAfterABusyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{})
+		w.run(t)
+		w.append(t, calls(1)...)
+		pass(linger / 2)
+		w.append(t, calls(1)...)
+		pass(linger)
+		row := calls(1)[0]
+		w.append(t, row)
+		pass(linger - time.Millisecond)
+		w.expect(t, "before its linger is over", 2, 2)
+		pass(time.Millisecond)
+		w.expect(t, "when it is over", 3, 2, 1)
+	})
+}

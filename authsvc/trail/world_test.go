@@ -1,0 +1,286 @@
+package trail
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/keytrail/keytrail/authsvc"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// logService keeps what it is sent, as the real one does: a finished row is never replaced. It can be told to fail,
+// to hang, and to refuse rows.
+type logService struct {
+	logsv1.UnimplementedLogServiceServer
+	// answer is asked before a batch is stored: an error fails it. It may be called concurrently.
+	answer func(ctx context.Context, batch []*logsv1.RequestLog) (refused []*logsv1.RefusedRequestLog, err error)
+
+	mu      sync.Mutex
+	stored  map[string]*logsv1.RequestLog
+	batches []int
+	// calls are the times of all calls; now and most are how many are and were under way at once.
+	calls     []time.Time
+	now, most int
+}
+
+func (s *logService) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
+	s.begin()
+	answer := &logsv1.RecordRequestLogsResponse{}
+	var err error
+	if s.answer != nil {
+		answer.Refused, err = s.answer(ctx, req.GetRequestLogs())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	if err != nil {
+		return nil, err
+	}
+	s.batches = append(s.batches, len(req.GetRequestLogs()))
+	for i, row := range req.GetRequestLogs() {
+		if slices.ContainsFunc(answer.Refused, func(r *logsv1.RefusedRequestLog) bool { return int(r.GetIndex()) == i }) {
+			continue
+		}
+		if s.stored[row.GetId()].GetStatus() == 0 {
+			s.stored[row.GetId()] = row
+		}
+	}
+	return answer, nil
+}
+
+func (s *logService) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, time.Now())
+	s.now++
+	s.most = max(s.most, s.now)
+}
+
+// state is what has arrived so far: how many rows there are, the sizes of the batches, largest first, and the times
+// of the calls that it took.
+func (s *logService) state() (rows int, batches []int, calls []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	batches = slices.Clone(s.batches)
+	slices.SortFunc(batches, func(a, b int) int { return b - a })
+	return len(s.stored), batches, slices.Clone(s.calls)
+}
+
+// underWay is how many calls are and were under way at once.
+func (s *logService) underWay() (now, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now, s.most
+}
+
+// status is the status of a stored row; -1 if there is none.
+func (s *logService) status(id uuid.UUID) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row, ok := s.stored[id.String()]
+	if !ok {
+		return -1
+	}
+	return int(row.GetStatus())
+}
+
+// failing answers an error n times, or always where n is negative.
+func failing(n int, err error) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+	var mu sync.Mutex
+	return func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n == 0 {
+			return nil, nil
+		}
+		n--
+		return nil, err
+	}
+}
+
+// logbook keeps what is logged.
+type logbook struct {
+	slog.Handler // nil: nothing groups
+	mu           sync.Mutex
+	lines        []slog.Record
+}
+
+func (l *logbook) Handle(_ context.Context, record slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, record)
+	return nil
+}
+
+func (l *logbook) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
+
+// logged answers how many lines a message has, and the sum of its numbers under key.
+func (l *logbook) logged(message, key string) (lines, sum int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, record := range l.lines {
+		if record.Message != message {
+			continue
+		}
+		lines++
+		record.Attrs(func(a slog.Attr) bool {
+			if a.Key == key {
+				sum += int(a.Value.Int64())
+			}
+			return true
+		})
+	}
+	return lines, sum
+}
+
+// world is a trail in front of a log service.
+type world struct {
+	*Trail
+	dir      string
+	service  *logService
+	book     *logbook
+	registry *prometheus.Registry
+}
+
+// start opens a trail in dir, and connects it to the service over gRPC, in the bubble of the test.
+func start(t *testing.T, dir string, service *logService) *world {
+	t.Helper()
+	service.stored = map[string]*logsv1.RequestLog{}
+	server, listener := grpc.NewServer(), bufconn.Listen(1<<20)
+	logsv1.RegisterLogServiceServer(server, service)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:logsvc",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{dir: dir, service: service, book: &logbook{}}
+	w.open(t, Config{MaxBytes: 1 << 30, Fsync: 100 * time.Millisecond, Client: logsv1.NewLogServiceClient(conn)})
+	return w
+}
+
+// open opens the world's trail, and closes it at the end of the test.
+func (w *world) open(t *testing.T, config Config) {
+	t.Helper()
+	w.registry = prometheus.NewRegistry()
+	config.Dir, config.Log, config.Metrics = w.dir, slog.New(w.book), w.registry
+	var err error
+	if w.Trail, err = Open(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.close(t) })
+}
+
+// close closes the trail, once.
+func (w *world) close(t *testing.T) {
+	t.Helper()
+	if w.Trail == nil {
+		return
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	w.Trail = nil
+}
+
+// run runs the trail; stop ends it and waits until it has wound up.
+func (w *world) run(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func (w *world) append(t *testing.T, rows ...authsvc.Entry) {
+	t.Helper()
+	if err := w.Append(t.Context(), rows...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expect holds what has arrived against the number of rows and the sizes of the batches, largest first.
+func (w *world) expect(t *testing.T, when string, wantRows int, wantBatches ...int) {
+	t.Helper()
+	if rows, batches, _ := w.service.state(); rows != wantRows || !slices.Equal(batches, wantBatches) {
+		t.Errorf("%s: %d rows have arrived in batches of %v, want %d in %v", when, rows, batches, wantRows, wantBatches)
+	}
+}
+
+// left is what a process would ship that comes after this one was killed now.
+func (w *world) left(t *testing.T) *logService {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(w.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return shipAll(t, dir)
+}
+
+// shipAll opens the trail in dir, ships all that is on it, and answers what has arrived.
+func shipAll(t *testing.T, dir string) *logService {
+	t.Helper()
+	next := start(t, dir, &logService{})
+	stop := next.run(t)
+	pass(2 * linger)
+	stop()
+	if waiting := next.journal.Waiting(); waiting != 0 {
+		t.Errorf("%d bytes are not shipped", waiting)
+	}
+	next.close(t)
+	return next.service
+}
+
+// pass lets time go by, and then everything that is due happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// calls are count allowed calls, in progress.
+func calls(count int) []authsvc.Entry {
+	rows := make([]authsvc.Entry, count)
+	for i := range rows {
+		rows[i] = authsvc.Entry{ID: uuid7.New(time.Now()), WorkspaceID: "acme", Endpoint: "/v1/runs"}
+	}
+	return rows
+}
+
+// finished is the row when its call has ended.
+func finished(row authsvc.Entry) authsvc.Entry {
+	row.Status = 200
+	return row
+}
