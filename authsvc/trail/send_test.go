@@ -201,6 +201,9 @@ func TestOverloadIsNotAnsweredWithAStorm(t *testing.T) {
 		if _, most := w.service.underWay(); len(calls) > 60*inFlight || most > inFlight {
 			t.Errorf("in a minute it was called %d times, %d at once", len(calls), most)
 		}
+		if calls[inFlight].Sub(calls[0]) < firstRetry/2 {
+			t.Error("it says that it is overloaded, and is called again at once")
+		}
 		pass(longestWait)
 		if rows, batches, _ := w.service.state(); rows != inFlight*batchRows || len(batches) > 12*inFlight {
 			t.Errorf("once it is back, %d rows of %d arrive, in %d batches", rows, inFlight*batchRows, len(batches))
