@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/trail/journal"
@@ -81,12 +80,8 @@ func Open(config Config) (*Trail, error) {
 // the trail.
 func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	records := make([][]byte, len(rows))
-	for i, row := range rows {
-		record, err := proto.Marshal(row.Proto())
-		if err != nil {
-			return fmt.Errorf("write a row: %w", err)
-		}
-		records[i] = record
+	for i := range rows {
+		records[i] = appendRecord(make([]byte, 0, usualRecord), &rows[i])
 	}
 	err := t.journal.Append(ctx, records...)
 	switch {

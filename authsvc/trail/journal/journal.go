@@ -19,6 +19,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -220,7 +221,7 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 	for _, record := range records {
 		frames = appendFrame(frames, j.salt, now, record)
 	}
-	j.mu.Lock()
+	j.lockSoon()
 	round, err := j.write(frames)
 	j.mu.Unlock()
 	if err != nil {
@@ -229,6 +230,20 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 	signal(j.arrived)
 	return round.await(ctx)
 }
+
+// lockSoon locks. Another appender has the lock for about as long as it takes to put this goroutine to sleep and to wake
+// it again, so it looks a few times before it does that.
+func (j *Journal) lockSoon() {
+	for range spins {
+		if j.mu.TryLock() {
+			return
+		}
+		runtime.Gosched()
+	}
+	j.mu.Lock()
+}
+
+const spins = 30
 
 // signal puts a token into a channel that holds one.
 func signal(c chan struct{}) {
