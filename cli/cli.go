@@ -36,6 +36,7 @@ type commands struct {
 	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
 	Token   tokenCommand   `cmd:"" help:"Make tokens, which say who may call, and the keys that sign them."`
 	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
+	Migrate migrateCommand `cmd:"" help:"Move what \"keytrail serve\" keeps to Postgres."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

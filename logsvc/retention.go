@@ -24,8 +24,8 @@ type Window struct {
 	To uuid.UUID
 }
 
-// windowAt is the window at now. A row is in it until the millisecond in which it is as old as the retention.
-func windowAt(now time.Time, retention time.Duration) Window {
+// WindowAt is the window of a moment. A row is in it until the millisecond in which it is as old as the retention.
+func WindowAt(now time.Time, retention time.Duration) Window {
 	return Window{
 		From: uuid7.First(now.Add(-retention).Add(time.Millisecond)),
 		To:   uuid7.First(now.Add(maxAhead)),

@@ -36,7 +36,7 @@ func NewService(store Store, config Config) *Service {
 	return &Service{store: store, config: config}
 }
 
-func (s *Service) window() Window { return windowAt(s.config.Now(), s.config.Retention) }
+func (s *Service) window() Window { return WindowAt(s.config.Now(), s.config.Retention) }
 
 // refuse says why an entry can never be stored; empty if it can.
 func (w Window) refuse(e Entry) string {

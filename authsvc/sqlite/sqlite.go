@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -24,11 +25,21 @@ var _ authsvc.Store = (*Store)(nil)
 
 // Open opens or creates the store at path.
 func Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, sqlitedb.Open)
+}
+
+// OpenReadOnly opens the store at path, which must be there and of this release, to read what it holds and change
+// nothing.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, sqlitedb.OpenReadOnly)
+}
+
+func open(ctx context.Context, path string, openDB func(context.Context, string, fs.FS) (*sqlitedb.DB, error)) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
-	db, err := sqlitedb.Open(ctx, path, files)
+	db, err := openDB(ctx, path, files)
 	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
@@ -38,8 +49,22 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// SigningKey implements authsvc.Store. The insert that changes nothing is what answers the key that is there.
+// SigningKey implements authsvc.Store.
 func (s *Store) SigningKey(ctx context.Context) ([]byte, error) {
+	var key []byte
+	err := s.db.Read.QueryRowContext(ctx, `SELECT key FROM signing_key`).Scan(&key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s.makeSigningKey(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	return key, nil
+}
+
+// makeSigningKey makes the key where nobody else does so at the same time: the insert that changes nothing answers
+// that one's.
+func (s *Store) makeSigningKey(ctx context.Context) ([]byte, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	err := s.write(ctx, func(tx *sql.Tx) error {

@@ -45,6 +45,25 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 	return db, nil
 }
 
+// OpenReadOnly opens a file that is there and whose schema is that of the migrations, and changes nothing in it:
+// statements that would are refused on both sides. What a crashed process has committed is read too.
+func OpenReadOnly(ctx context.Context, path string, migrations fs.FS) (_ *DB, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open a database that must be there: %w", err)
+	}
+	db := &DB{}
+	if db.Write, err = open(path, 1, "mode=ro"); err != nil {
+		return nil, err
+	}
+	if err := expectVersion(ctx, db.Write, migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Write.Close())
+	}
+	if db.Read, err = open(path, readers, "mode=ro"); err != nil {
+		return nil, errors.Join(err, db.Write.Close())
+	}
+	return db, nil
+}
+
 // createPrivate makes a missing file for its owner alone, whatever the folder and the umask allow; SQLite gives the
 // files beside it (-wal, -shm) the same mode. One that is there keeps its mode: somebody may have chosen it.
 func createPrivate(path string) error {
@@ -74,6 +93,22 @@ func migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// expectVersion fails where migrations are missing, or where some were applied that are not known here.
+func expectVersion(ctx context.Context, db *sql.DB, migrations fs.FS) error {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations)
+	if err != nil {
+		return err
+	}
+	is, want, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of the schema: %w", err)
+	}
+	if is != want {
+		return fmt.Errorf("the schema is of version %d and not %d: it belongs to another release of this program", is, want)
+	}
+	return nil
 }
 
 // Close closes both sides.

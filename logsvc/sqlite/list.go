@@ -77,6 +77,11 @@ func (s *Store) chunkStart(ctx context.Context, walk walk, within logsvc.Range) 
 
 func (s *Store) matches(ctx context.Context, walk walk, within logsvc.Range, limit int) ([]logsvc.Entry, error) {
 	statement, args := walk.matches(within, limit)
+	return s.entries(ctx, statement, args...)
+}
+
+// entries answers all rows of a statement that selects columns.
+func (s *Store) entries(ctx context.Context, statement string, args ...any) ([]logsvc.Entry, error) {
 	rows, err := s.db.Read.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err

@@ -33,11 +33,21 @@ type Store struct {
 
 // Open opens the file at path, or creates it, and brings its schema up to date.
 func Open(ctx context.Context, path string) (*Store, error) {
+	return openStore(ctx, path, sqlitedb.Open)
+}
+
+// OpenReadOnly opens the file at path, which must be there and of this release, to read what it holds and change
+// nothing.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	return openStore(ctx, path, sqlitedb.OpenReadOnly)
+}
+
+func openStore(ctx context.Context, path string, openDB func(context.Context, string, fs.FS) (*sqlitedb.DB, error)) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}
-	db, err := sqlitedb.Open(ctx, path, files)
+	db, err := openDB(ctx, path, files)
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}

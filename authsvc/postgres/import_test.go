@@ -1,0 +1,102 @@
+package postgres_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/postgres"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// changesOf are so many keys, with gaps between their revisions as deleted ones leave them.
+func changesOf(count int) []authsvc.Change {
+	changes := make([]authsvc.Change, count)
+	for i := range changes {
+		changes[i] = authsvc.Change{Revision: authsvc.Revision(2*i + 1), Key: newKey("acme")}
+	}
+	return changes
+}
+
+func feed(changes []authsvc.Change) func(func(authsvc.Change) error) error {
+	return func(apply func(authsvc.Change) error) error {
+		for _, c := range changes {
+			if err := apply(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func changesSince(t *testing.T, store *postgres.Store, since authsvc.Revision) (changes []authsvc.Change) {
+	t.Helper()
+	must(t, store.Changes(t.Context(), since, func(c authsvc.Change) error {
+		changes = append(changes, c)
+		return nil
+	}))
+	return changes
+}
+
+func TestImportMakesTheStoreAnotherOne(t *testing.T) {
+	t.Parallel()
+	store := open(t, database(t))
+	_, err := store.SigningKey(t.Context())
+	must(t, err)
+	signingKey := slices.Repeat([]byte{7}, 32)
+	want := changesOf(1201)
+	must(t, store.Import(t.Context(), signingKey, feed(want)))
+	equal(t, changesSince(t, store, 0), want)
+	got, err := store.SigningKey(t.Context())
+	must(t, err)
+	equal(t, got, signingKey)
+	// What comes next is news to a follower of what was imported.
+	key := newKey("acme")
+	must(t, store.Create(t.Context(), key))
+	last := want[len(want)-1].Revision
+	equal(t, changesSince(t, store, last), []authsvc.Change{{Revision: last + 1, Key: key}})
+}
+
+func TestImportOfNothingLeavesTheStoreUnused(t *testing.T) {
+	t.Parallel()
+	store := open(t, database(t))
+	must(t, store.Import(t.Context(), make([]byte, 32), feed(nil)))
+	unused, err := store.Unused(t.Context())
+	must(t, err)
+	equal(t, unused, true)
+}
+
+func TestImportIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	store := open(t, database(t))
+	before, err := store.SigningKey(t.Context())
+	must(t, err)
+	broken, changes := errors.New("broken off"), changesOf(501)
+	err = store.Import(t.Context(), make([]byte, 32), func(apply func(authsvc.Change) error) error {
+		return errors.Join(feed(changes)(apply), broken)
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	equal(t, len(changesSince(t, store, 0)), 0)
+	after, err := store.SigningKey(t.Context())
+	must(t, err)
+	equal(t, after, before)
+	unused, err := store.Unused(t.Context())
+	must(t, err)
+	equal(t, unused, true)
+}
+
+func TestImportWantsAStoreThatNeverHadAKey(t *testing.T) {
+	t.Parallel()
+	store, key := open(t, database(t)), newKey("acme")
+	must(t, store.Create(t.Context(), key))
+	must(t, store.Delete(t.Context(), "acme", key.ID))
+	if err := store.Import(t.Context(), make([]byte, 32), feed(changesOf(1))); fault.KindOf(err) != fault.Precondition {
+		t.Errorf("error %v", err)
+	}
+	unused, err := store.Unused(t.Context())
+	must(t, err)
+	equal(t, unused, false)
+}
