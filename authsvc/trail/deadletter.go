@@ -9,10 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // deadLetterFile holds the rows that the log service refused for good, one JSON object a line:
@@ -36,6 +39,10 @@ func (l deadLetter) line(now time.Time) ([]byte, error) {
 		RequestLog json.RawMessage `json:"requestLog,omitempty"`
 		Wire       []byte          `json:"wire,omitempty"`
 	}{Time: now.UTC(), Reason: l.reason}
+	// Records leave it out; people want to read it.
+	if id, err := uuid.Parse(l.row.GetId()); err == nil {
+		l.row.Time = timestamppb.New(uuid7.Time(id))
+	}
 	var err error
 	if text.RequestLog, err = protojson.Marshal(l.row); err != nil {
 		text.RequestLog = nil
