@@ -84,7 +84,7 @@ var rules = []rule{
 	{
 		sentence: "test helpers never link into production",
 		about:    not(isTest),
-		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/..."},
+		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...", "internal/tlsfile/tlstest/..."},
 	},
 	{
 		sentence: "a private Postgres is for tests and measurements: an operator names the one that he runs",
@@ -93,7 +93,7 @@ var rules = []rule{
 	},
 	{
 		sentence: "testing never links into production",
-		about:    both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/..."))),
+		about:    both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...", "internal/tlsfile/tlstest/..."))),
 		never:    []string{"testing/..."},
 	},
 	{
@@ -319,6 +319,7 @@ var ruleCases = []struct {
 	{"authsvc/sqlite/store_test.go", imports(ours + "authsvc/storetest"), ""},
 	{"authsvc/sqlite/store.go", imports(ours + "authsvc/storetest"), "imports authsvc/storetest"},
 	{"cli/serve.go", imports(ours + "internal/pgtest"), "imports internal/pgtest"},
+	{"cli/serve.go", imports(ours + "internal/tlsfile/tlstest"), "imports internal/tlsfile/tlstest"},
 	{"cli/serve.go", imports(ours + "internal/pgserver"), "imports internal/pgserver"},
 	{"bench/main.go", imports(ours + "internal/pgserver"), ""},
 	{"cli/serve.go", imports("testing"), "imports testing"},

@@ -123,6 +123,9 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 	want := map[string]bool{
 		"auth-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
 	}
+	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
+		want[name] = true
+	}
 	services := map[string]bool{"serve": true, "authsvc": true, "logsvc": true, "gateway": true}
 	for _, leaf := range parser.Model.Leaves(false) {
 		for _, group := range leaf.AllFlags(false) {

@@ -40,6 +40,23 @@ func answerErrors(log *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
+// answerStreamErrors is answerErrors of streams.
+func answerStreamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
+	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		ctx := stream.Context()
+		defer func() {
+			if p := recover(); p != nil {
+				log.ErrorContext(ctx, "panic", "rpc", info.FullMethod, "panic", p, "stack", string(debug.Stack()))
+				err = internal
+			}
+		}()
+		if err = next(service, stream); err == nil {
+			return nil
+		}
+		return toStatus(ctx, log, info.FullMethod, err)
+	}
+}
+
 var internal = status.Error(codes.Internal, "internal error")
 
 func toStatus(ctx context.Context, log *slog.Logger, method string, err error) error {

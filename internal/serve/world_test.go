@@ -46,6 +46,7 @@ var someKey = &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: "01890a5d-ac96-7
 
 // world is a server with a service, and a client of it.
 type world struct {
+	server   *GRPC
 	client   authv1.KeyServiceClient
 	conn     *grpc.ClientConn
 	listener *bufconn.Listener
@@ -59,6 +60,7 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 	w := &world{log: &logbook{}, listener: bufconn.Listen(1 << 20)}
 	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), raw...)
 	must(t, err)
+	w.server = server
 	authv1.RegisterKeyServiceServer(server, service)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -75,6 +77,11 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 	})
 	return w
 }
+
+// plaintext is the transport of connections without TLS.
+var plaintext = insecure.NewCredentials()
+
+func logger(to *logbook) *slog.Logger { return slog.New(slog.NewJSONHandler(to, nil)) }
 
 // logbook keeps what is logged, one JSON object a line.
 type logbook struct {
