@@ -31,7 +31,7 @@ type process struct {
 }
 
 // startProcess builds the command and lets it serve on free ports.
-func startProcess(t *testing.T, dataDir string) *process {
+func startProcess(t *testing.T, dataDir string, args ...string) *process {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "keytrail")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
@@ -41,15 +41,15 @@ func startProcess(t *testing.T, dataDir string) *process {
 	p := &process{system: &system{t: t}, printed: &output{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
-	p.cmd = exec.CommandContext(ctx, binary, "serve", "--data-dir", dataDir, "--log-level=debug",
-		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free)
+	p.cmd = exec.CommandContext(ctx, binary, append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
+		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.await(func() bool { return strings.Contains(p.printed.String(), "/readyz") }, func() any { return p.printed.String() })
 	for name, addr := range map[string]*string{"REST": &p.rest, "auth gRPC": &p.auth, "logs gRPC": &p.logs, "health": &p.health} {
-		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:http://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
+		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:https?://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
 		if found == nil {
 			t.Fatalf("the process does not say where %s is:\n%s", name, p.printed)
 		}

@@ -43,6 +43,8 @@ type system struct {
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
+	// client speaks TLS to the gateway; nil = plaintext.
+	client *http.Client
 	// logged is what the process wrote to its log.
 	logged *bytes.Buffer
 	stop   func() error
@@ -85,9 +87,10 @@ func run(t *testing.T, server *cli.Server) (stop func() error) {
 	return stop
 }
 
-func dial(t *testing.T, addr string) *grpc.ClientConn {
+// dial makes a connection, in plaintext unless the options say otherwise.
+func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
 	if err != nil {
 		t.Fatalf("dial %s: %v", addr, err)
 	}
@@ -113,11 +116,15 @@ func (s *system) rest(method, path string, body any) (status int, answer object)
 		}
 		payload = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.server.GatewayAddr()+path, payload)
+	base, client := "http://", http.DefaultClient
+	if s.client != nil {
+		base, client = "https://", s.client
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, base+s.server.GatewayAddr()+path, payload)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -5,10 +5,14 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -39,11 +43,19 @@ type replicaOptions struct {
 	now          func() time.Time
 	maxStaleness time.Duration
 	log          *slog.Logger
+	// secure puts the parts behind TLS, which clients then speak over transport and client.
+	secure    func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig)
+	transport credentials.TransportCredentials
+	client    *http.Client
 }
 
 func (o replicaOptions) withDefaults() replicaOptions {
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.secure == nil {
+		o.secure = func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig) {}
+		o.transport, o.client = insecure.NewCredentials(), nil
 	}
 	o.maxStaleness, o.log = cmp.Or(o.maxStaleness, 30*time.Second), cmp.Or(o.log, quiet)
 	return o
@@ -54,24 +66,26 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	t.Helper()
 	options = options.withDefaults()
 	var logs cli.LogsConfig
+	var auth cli.AuthConfig
+	var gateway cli.GatewayConfig
+	options.secure(&logs, &auth, &gateway)
 	logs.DatabaseURL, logs.LogsAddr, logs.OpsAddr = url, anyPort, anyPort
 	logs.Retention, logs.SearchBudget = retention, 250*time.Millisecond
 	logsServer, err := cli.NewLogsServer(t.Context(), logs, quiet, time.Now)
 	logsServer = must(t, logsServer, err)
-	var auth cli.AuthConfig
 	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr, auth.LogsAddr = url, anyPort, anyPort, logsServer.LogsAddr()
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
 	authServer, err = cli.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)
-	gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
-		GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
-	}, quiet)
-	gateway = must(t, gateway, err)
-	conn := dial(t, authServer.AuthAddr())
+	gateway.GatewayAddr, gateway.AuthAddr, gateway.LogsAddr, gateway.OpsAddr = anyPort, authServer.AuthAddr(), logsServer.LogsAddr(), anyPort
+	gatewayServer, err := cli.NewGatewayServer(t.Context(), gateway, quiet)
+	gatewayServer = must(t, gatewayServer, err)
+	transport := grpc.WithTransportCredentials(options.transport)
+	conn := dial(t, authServer.AuthAddr(), transport)
 	return &system{
-		t: t, server: gateway, checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn),
-		logs: logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr())),
+		t: t, server: gatewayServer, client: options.client, checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn),
+		logs: logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), transport)),
 	}, authServer
 }
 
