@@ -84,7 +84,7 @@ var rules = []rule{
 	{
 		sentence: "test helpers never link into production",
 		about:    not(isTest),
-		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...", "internal/access/accesstest/..."},
+		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...", "internal/access/accesstest/...", "internal/tlsfile/tlstest/..."},
 	},
 	{
 		sentence: "a private Postgres is for tests and measurements: an operator names the one that he runs",
@@ -94,7 +94,7 @@ var rules = []rule{
 	{
 		sentence: "testing never links into production",
 		about: both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...",
-			"internal/access/accesstest/..."))),
+			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."))),
 		never: []string{"testing/..."},
 	},
 	{
@@ -320,6 +320,7 @@ var ruleCases = []struct {
 	{"authsvc/sqlite/store_test.go", imports(ours + "authsvc/storetest"), ""},
 	{"authsvc/sqlite/store.go", imports(ours + "authsvc/storetest"), "imports authsvc/storetest"},
 	{"cli/serve.go", imports(ours + "internal/pgtest"), "imports internal/pgtest"},
+	{"cli/serve.go", imports(ours + "internal/tlsfile/tlstest"), "imports internal/tlsfile/tlstest"},
 	{"cli/serve.go", imports(ours + "internal/pgserver"), "imports internal/pgserver"},
 	{"bench/main.go", imports(ours + "internal/pgserver"), ""},
 	{"cli/serve.go", imports("testing"), "imports testing"},

@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -107,13 +105,6 @@ func (c callerToken) options(addr string) ([]grpc.DialOption, error) {
 		return nil, err
 	}
 	return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewMinter(signer, time.Now))}, nil
-}
-
-// onThisMachine tells whether an address, host:port, is of the loopback interface.
-func onThisMachine(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	ip, notIP := netip.ParseAddr(host)
-	return err == nil && (host == "localhost" || notIP == nil && ip.Unmap().IsLoopback())
 }
 
 // tellToken says how to get a token. The token itself is shown to a person at a terminal only: everywhere else what is

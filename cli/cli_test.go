@@ -132,11 +132,17 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 	want["token"], want["data-dir"], want["signing-key"] = true, true, true
 	// For whom a token is made is what is to be done, too.
 	deed := map[string]bool{"keytrail token create workspace": true}
+	// Where the services keep their data, and for how long, is the same for migrate.
+	service := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true}
+	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
+		want[name] = true
+	}
 	services := map[string]bool{"serve": true, "authsvc": true, "logsvc": true, "gateway": true}
 	for _, leaf := range parser.Model.Leaves(false) {
 		for _, group := range leaf.AllFlags(false) {
 			for _, flag := range group {
-				if expected := want[flag.Name] && !deed[leaf.FullPath()+" "+flag.Name] || services[leaf.Name]; flag.Name != "help" && expected != (len(flag.Envs) > 0) {
+				name := leaf.FullPath() + " " + flag.Name
+				if expected := want[flag.Name] && !deed[name] || service[name] || services[leaf.Name]; flag.Name != "help" && expected != (len(flag.Envs) > 0) {
 					t.Errorf("%s --%s has the variables %q", leaf.FullPath(), flag.Name, flag.Envs)
 				}
 			}

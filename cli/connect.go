@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -16,14 +16,14 @@ import (
 
 // authFlags say where the auth service is.
 type authFlags struct {
-	callerToken `embed:""`
-	AuthAddr    string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
+	callFlags `embed:""`
+	AuthAddr  string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
 }
 
 // logsFlags say where the log service is.
 type logsFlags struct {
-	callerToken `embed:""`
-	LogsAddr    string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
+	callFlags `embed:""`
+	LogsAddr  string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
 }
 
 // workspaceFlag names the workspace that a command is about.
@@ -33,43 +33,50 @@ type workspaceFlag struct {
 
 // withKeys calls do with a client of the KeyService.
 func (f authFlags) withKeys(ctx context.Context, do func(context.Context, authv1.KeyServiceClient) error) error {
-	return dial(ctx, f.AuthAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return f.dial(ctx, "--auth-addr", f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, authv1.NewKeyServiceClient(conn))
 	})
 }
 
 // withChecks calls do with a client of the CheckService.
 func (f authFlags) withChecks(ctx context.Context, do func(context.Context, authv1.CheckServiceClient) error) error {
-	return dial(ctx, f.AuthAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return f.dial(ctx, "--auth-addr", f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, authv1.NewCheckServiceClient(conn))
 	})
 }
 
 // withLogs calls do with a client of the LogService.
 func (f logsFlags) withLogs(ctx context.Context, do func(context.Context, logsv1.LogServiceClient) error) error {
-	return dial(ctx, f.LogsAddr, f.callerToken, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return f.dial(ctx, "--logs-addr", f.LogsAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
 		return do(ctx, logsv1.NewLogServiceClient(conn))
 	})
 }
 
-func dial(ctx context.Context, addr string, token callerToken, do func(context.Context, *grpc.ClientConn) error) error {
-	options, err := token.options(addr)
+// dial calls do with a connection to an address, which a flag names.
+func (f callFlags) dial(ctx context.Context, flag, addr string, do func(context.Context, *grpc.ClientConn) error) error {
+	transport, err := f.transport(flag, addr, f.insecureFlag, slog.Default())
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	options, err := f.callerToken.options(addr)
+	if err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(transport))...)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	if err := do(ctx, conn); err != nil {
-		return errors.Join(callError{addr: addr, cause: err}, conn.Close())
+		return errors.Join(callError{addr: addr, plain: !f.secured(), cause: err}, conn.Close())
 	}
 	return conn.Close()
 }
 
 // callError is a call on a service that failed.
 type callError struct {
-	addr  string
+	addr string
+	// plain says that the call was not in TLS.
+	plain bool
 	cause error
 }
 
@@ -80,7 +87,11 @@ func (e callError) Error() string {
 	case codes.Unknown:
 		return e.cause.Error()
 	case codes.Unavailable:
-		return fmt.Sprintf("cannot reach the service at %s; is `keytrail serve` running there? (%s)", e.addr, st.Message())
+		hint := "is `keytrail serve` running there?"
+		if e.plain {
+			hint += " If it speaks TLS, give --tls-ca or --tls."
+		}
+		return fmt.Sprintf("cannot reach the service at %s; %s (%s)", e.addr, hint, st.Message())
 	case codes.Unauthenticated:
 		return st.Message() + " (" + tokenHint + ")"
 	case codes.DeadlineExceeded:

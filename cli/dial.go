@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -37,10 +38,14 @@ type connect func(to *closers, options ...grpc.DialOption) (*grpc.ClientConn, er
 
 // remote connects to a part in other processes: to all of the addresses behind a DNS name, in turn, and again to the
 // next one where one is away.
-func remote(addr string) connect {
+func (f dialFlags) remote(flag, addr string, plain insecureFlag, log *slog.Logger) connect {
 	return func(to *closers, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+		transport, err := f.transport(flag, addr, plain, log)
+		if err != nil {
+			return nil, err
+		}
 		conn, err := grpc.NewClient("dns:///"+addr, append(options,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithTransportCredentials(transport),
 			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))...)
 		if err != nil {

@@ -87,7 +87,7 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 			Now: config.now,
 		}),
 		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
-	if p.listener, err = listen("--auth-addr", config.addr, &s.closers); err != nil {
+	if p.listener, err = s.listenGRPC("--auth-addr", config.addr); err != nil {
 		return err
 	}
 	s.auth, s.checks["keyring"], s.checks["trail"] = p, p.fresh, p.recording

@@ -33,7 +33,7 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen("--gateway-addr", config.addr, &s.closers)
+	listener, err := s.listenHTTP("--gateway-addr", config.addr)
 	if err != nil {
 		return err
 	}

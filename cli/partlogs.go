@@ -40,7 +40,7 @@ func (s *Server) openLogs(config logsConfig) error {
 		service: logsvc.NewService(config.store, config.service), server: server, pipe: newPipe(), keep: config.keep, log: s.log,
 	}
 	logsvc.Register(server, p.service)
-	if p.listener, err = listen("--logs-addr", config.addr, &s.closers); err != nil {
+	if p.listener, err = s.listenGRPC("--logs-addr", config.addr); err != nil {
 		return err
 	}
 	s.logs, s.checks["request_logs"] = p, p.readable

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,13 +25,18 @@ type Server struct {
 	checks  map[string]serve.Check
 	metrics *prometheus.Registry
 	closers closers
+	// entrance is how calls come in over the network.
+	entrance entrance
 	// stopping is set from the beginning of the end.
 	stopping atomic.Bool
 }
 
 // newServer makes a process and fills it; an error closes what was opened.
-func newServer(log *slog.Logger, opsAddr string, fill func(*Server) error) (_ *Server, err error) {
+func newServer(log *slog.Logger, opsAddr string, secured listenFlags, fill func(*Server) error) (_ *Server, err error) {
 	s := &Server{log: log, checks: map[string]serve.Check{}, metrics: prometheus.NewRegistry()}
+	if s.entrance, err = secured.entrance(log); err != nil {
+		return nil, err
+	}
 	s.checks["process"] = s.serving
 	defer func() {
 		if err != nil {
@@ -88,6 +94,31 @@ func (s *Server) LogsAddr() string { return s.logs.listener.Addr().String() }
 
 // OpsAddr is where health is served.
 func (s *Server) OpsAddr() string { return s.ops.listener.Addr().String() }
+
+// listenGRPC opens a TCP address for gRPC, in TLS where the process has a certificate.
+func (s *Server) listenGRPC(flag, addr string) (net.Listener, error) {
+	l, err := s.listen(flag, addr)
+	if err != nil || s.entrance.certificate == nil {
+		return l, err
+	}
+	return serve.Secured(l, s.entrance.certificate.ServerConfig(s.entrance.clients, "h2")), nil
+}
+
+// listenHTTP opens a TCP address for REST, likewise. Browsers have no certificate: none is asked for.
+func (s *Server) listenHTTP(flag, addr string) (net.Listener, error) {
+	l, err := s.listen(flag, addr)
+	if err != nil || s.entrance.certificate == nil {
+		return l, err
+	}
+	return tls.NewListener(l, s.entrance.certificate.ServerConfig(nil, "h2", "http/1.1")), nil
+}
+
+func (s *Server) listen(flag, addr string) (net.Listener, error) {
+	if err := s.entrance.check(flag, addr); err != nil {
+		return nil, err
+	}
+	return listen(flag, addr, &s.closers)
+}
 
 // listen opens a TCP address; the flag is named where that fails.
 func listen(flag, addr string, to *closers) (net.Listener, error) {

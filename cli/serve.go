@@ -17,7 +17,8 @@ import (
 
 // ServeConfig is what `keytrail serve` can be told. Addresses are host:port; port 0 takes a free one.
 type ServeConfig struct {
-	tokenFlags `embed:""`
+	listenFlags `embed:""`
+	tokenFlags  `embed:""`
 
 	DataDir     string        `default:"${data_dir}" type:"path" help:"Folder of the embedded databases, of the trail and of the key that signs tokens; made if it is missing."`
 	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address of REST. On a loopback address it takes requests for localhost and loopback addresses only."`
@@ -68,7 +69,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) error {
 
 // NewServer opens everything in one process: the databases and the listeners. Run must be called, to close them again.
 func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, func(s *Server) error {
+	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		if err := makeDataDir(config.DataDir); err != nil {
 			return err
 		}
@@ -124,12 +125,16 @@ func makeDataDir(path string) error {
 }
 
 func (s *Server) welcome(w io.Writer, dataDir string) {
+	scheme := "http"
+	if s.entrance.certificate != nil {
+		scheme = "https"
+	}
 	fmt.Fprintf(w, `Keytrail %s is up. Data in %s
 
-  REST        http://%s
+  REST        %s://%s
   auth gRPC   %s
   logs gRPC   %s
   health      http://%s/readyz
 
-`, Version(), dataDir, s.GatewayAddr(), s.AuthAddr(), s.LogsAddr(), s.OpsAddr())
+`, Version(), dataDir, scheme, s.GatewayAddr(), s.AuthAddr(), s.LogsAddr(), s.OpsAddr())
 }

@@ -24,6 +24,8 @@ type AuthConfig struct {
 	databaseFlag `embed:""`
 	tokenFlags   `embed:""`
 	callerFlags  `embed:""`
+	listenFlags  `embed:""`
+	dialFlags    `embed:""`
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service; a name with several addresses is all of its replicas."`
 	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz, /readyz and /metrics."`
@@ -43,7 +45,7 @@ func (c AuthConfig) Validate() error {
 
 // NewAuthServer opens the auth service as a process of its own.
 func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, func(s *Server) error {
+	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		tokens, err := config.verifier(now, log)
 		if err != nil {
 			return err
@@ -58,7 +60,8 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		}
 		s.closers.add(store)
 		return s.openAuth(ctx, authConfig{
-			store: store, addr: config.AuthAddr, tokens: tokens, logs: remote(config.LogsAddr), logsToken: logsToken, agentTypes: config.AgentTypes, now: now,
+			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, now: now,
+			logs: config.remote("--logs-addr", config.LogsAddr, config.insecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, trailDir: config.TrailDir, trail: config.trailFlags, wake: store.Wake(),
 			listen: func(ctx context.Context) error {
 				store.Listen(ctx, func(err error) { log.Warn("changes of keys are polled, not heard", "error", err) })
@@ -72,6 +75,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 type LogsConfig struct {
 	databaseFlag `embed:""`
 	tokenFlags   `embed:""`
+	listenFlags  `embed:""`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
 	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address of /healthz, /readyz and /metrics."`
 	Retention    time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h; the same for all replicas."`
@@ -88,7 +92,7 @@ func (c LogsConfig) Validate() error {
 
 // NewLogsServer opens the log service as a process of its own.
 func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, func(s *Server) error {
+	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		tokens, err := config.verifier(now, log)
 		if err != nil {
 			return err
@@ -111,6 +115,9 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 
 // GatewayConfig is what `keytrail gateway` can be told.
 type GatewayConfig struct {
+	listenFlags `embed:""`
+	dialFlags   `embed:""`
+
 	GatewayAddr string   `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address it takes requests for localhost and loopback addresses only."`
 	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service; a name with several addresses is all of its replicas."`
 	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
@@ -123,9 +130,11 @@ func (c GatewayConfig) Validate() error { return validateOrigins(c.CORSOrigins) 
 
 // NewGatewayServer opens the gateway as a process of its own.
 func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logger) (*Server, error) {
-	return newServer(log, config.OpsAddr, func(s *Server) error {
+	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		return s.openGateway(ctx, gatewayConfig{
-			addr: config.GatewayAddr, auth: remote(config.AuthAddr), logs: remote(config.LogsAddr), origins: config.CORSOrigins,
+			addr: config.GatewayAddr, origins: config.CORSOrigins,
+			auth: config.remote("--auth-addr", config.AuthAddr, config.insecureFlag, log),
+			logs: config.remote("--logs-addr", config.LogsAddr, config.insecureFlag, log),
 		})
 	})
 }

@@ -70,7 +70,7 @@ func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	}
 	p.await(func() bool { return strings.Contains(p.printed.String(), "/readyz") }, func() any { return p.printed.String() })
 	for name, addr := range map[string]*string{"REST": &p.rest, "auth gRPC": &p.auth, "logs gRPC": &p.logs, "health": &p.health} {
-		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:http://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
+		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:https?://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
 		if found == nil {
 			t.Fatalf("the process does not say where %s is:\n%s", name, p.printed)
 		}

@@ -60,6 +60,8 @@ type system struct {
 	keyFile string
 	// dataDir is where a system on an embedded database keeps its data.
 	dataDir string
+	// client speaks TLS to the gateway; nil = plaintext.
+	client *http.Client
 	// logged is what the process wrote to its log.
 	logged *bytes.Buffer
 	stop   func() error
@@ -102,11 +104,12 @@ func run(t *testing.T, server *cli.Server) (stop func() error) {
 	return stop
 }
 
+// dial makes a connection, in plaintext unless the options say otherwise.
 func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	// Processes come back soon after they were killed: so do the connections.
 	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: time.Second}
-	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again))...)
+	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again)}, options...)...)
 	if err != nil {
 		t.Fatalf("dial %s: %v", addr, err)
 	}
@@ -139,14 +142,18 @@ func (s *system) restAs(token, method, path string, body any) (status int, answe
 		}
 		payload = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.server.GatewayAddr()+path, payload)
+	base, client := "http://", http.DefaultClient
+	if s.client != nil {
+		base, client = "https://", s.client
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, base+s.server.GatewayAddr()+path, payload)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -26,7 +26,7 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 	dir, url := t.TempDir(), pgtest.Database(t, nil)
 	p := startProcess(t, dir)
 	binary, k := p.cmd.Path, key{secret: p.createKey()}
-	p.checks = authv1.NewCheckServiceClient(dial(t, p.auth))
+	p.checks = authv1.NewCheckServiceClient(dial(t, p.auth, p.callers()))
 	open := p.check(k, &authv1.CheckRequest{Endpoint: "/in/flight"}).GetEntry()
 
 	expectRefusal(t, binary, dir, url, "in use by another process; `keytrail serve` must not run")

@@ -5,10 +5,14 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -43,12 +47,20 @@ type replicaOptions struct {
 	log          *slog.Logger
 	// logsAddr is where it expects a log service.
 	logsAddr string
+	// secure puts the parts behind TLS, which clients then speak over transport and client.
+	secure    func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig)
+	transport credentials.TransportCredentials
+	client    *http.Client
 }
 
 func (o replicaOptions) withDefaults() replicaOptions {
 	o.skewed = o.now != nil
 	if !o.skewed {
 		o.now = time.Now
+	}
+	if o.secure == nil {
+		o.secure = func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig) {}
+		o.transport, o.client = insecure.NewCredentials(), nil
 	}
 	o.maxStaleness, o.log = cmp.Or(o.maxStaleness, 30*time.Second), cmp.Or(o.log, quiet)
 	return o
@@ -57,7 +69,12 @@ func (o replicaOptions) withDefaults() replicaOptions {
 // logService runs a log service that takes tokens of one key.
 func logService(t *testing.T, url, addr, keyFile string) *cli.Server {
 	t.Helper()
-	var config cli.LogsConfig
+	return runLogs(t, cli.LogsConfig{}, url, addr, keyFile)
+}
+
+// runLogs is logService with a configuration.
+func runLogs(t *testing.T, config cli.LogsConfig, url, addr, keyFile string) *cli.Server {
+	t.Helper()
 	config.DatabaseURL, config.LogsAddr, config.OpsAddr = url, addr, anyPort
 	config.Retention, config.SearchBudget = retention, 250*time.Millisecond
 	config.TokenKeys = []string{keyFile}
@@ -69,9 +86,12 @@ func logService(t *testing.T, url, addr, keyFile string) *cli.Server {
 func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *cli.Server) {
 	t.Helper()
 	options = options.withDefaults()
-	signer, keyFile := newSigner(t)
-	logsServer := logService(t, url, anyPort, keyFile)
+	var logs cli.LogsConfig
 	var auth cli.AuthConfig
+	var gateway cli.GatewayConfig
+	options.secure(&logs, &auth, &gateway)
+	signer, keyFile := newSigner(t)
+	logsServer := runLogs(t, logs, url, anyPort, keyFile)
 	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr = url, anyPort, anyPort
 	auth.LogsAddr = cmp.Or(options.logsAddr, logsServer.LogsAddr())
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
@@ -83,14 +103,14 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
 	authServer, err := cli.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)
-	gateway, err := cli.NewGatewayServer(t.Context(), cli.GatewayConfig{
-		GatewayAddr: anyPort, AuthAddr: authServer.AuthAddr(), LogsAddr: logsServer.LogsAddr(), OpsAddr: anyPort,
-	}, quiet)
-	gateway = must(t, gateway, err)
-	s = &system{t: t, server: gateway, signer: signer, keyFile: keyFile}
-	conn := dial(t, authServer.AuthAddr(), s.callers())
+	gateway.GatewayAddr, gateway.AuthAddr, gateway.LogsAddr, gateway.OpsAddr = anyPort, authServer.AuthAddr(), logsServer.LogsAddr(), anyPort
+	gatewayServer, err := cli.NewGatewayServer(t.Context(), gateway, quiet)
+	gatewayServer = must(t, gatewayServer, err)
+	s = &system{t: t, server: gatewayServer, client: options.client, signer: signer, keyFile: keyFile}
+	transport := grpc.WithTransportCredentials(options.transport)
+	conn := dial(t, authServer.AuthAddr(), transport, s.callers())
 	s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)
-	s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), s.callers()))
+	s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), transport, s.callers()))
 	return s, authServer
 }
 

@@ -14,6 +14,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // maxBody is the most bytes of a request body: what a gRPC message may have, too.
@@ -46,16 +47,25 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	handler, err := guard(http.MaxBytesHandler(mux, maxBody), config)
-	if err != nil || len(config.CORSOrigins) == 0 {
-		return handler, err
+	limited := throttle.New().HTTP(http.MaxBytesHandler(mux, maxBody), answerTooMany)
+	handler, err := guard(limited, config)
+	if err != nil {
+		return nil, err
+	}
+	return withHeaders(withCORS(handler, config.CORSOrigins), config.Loopback), nil
+}
+
+// withCORS lets the pages of the origins read answers. They send no cookies: there are none.
+func withCORS(next http.Handler, origins []string) http.Handler {
+	if len(origins) == 0 {
+		return next
 	}
 	return cors.New(cors.Options{
-		AllowedOrigins: config.CORSOrigins,
+		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type"},
 		MaxAge:         600,
-	}).Handler(handler), nil
+	}).Handler(next)
 }
 
 func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {

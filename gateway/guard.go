@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // ValidOrigin says why a web origin cannot be one of Config.CORSOrigins: browsers send scheme://host[:port] in lower
@@ -70,11 +72,19 @@ func loopbackHost(host string) bool {
 
 // forbidden answers 403 as the services would.
 func forbidden(reason string) http.Handler {
+	return answering(http.StatusForbidden, status.New(codes.PermissionDenied, reason))
+}
+
+// answerTooMany is for callers that failed too often to say who they are.
+var answerTooMany = answering(http.StatusTooManyRequests, status.New(codes.ResourceExhausted, throttle.Reason))
+
+// answering answers a status as the services would.
+func answering(code int, st *status.Status) http.Handler {
 	// A status always marshals.
-	body, _ := protojson.Marshal(status.New(codes.PermissionDenied, reason).Proto())
+	body, _ := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(st.Proto())
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusForbidden)
+		w.WriteHeader(code)
 		_, _ = w.Write(body) // the caller is gone: nobody to tell
 	})
 }

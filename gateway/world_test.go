@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
@@ -24,7 +26,7 @@ import (
 )
 
 // services are both services: they keep the last request and answer as little as they can. The workspace "globex"
-// has nothing.
+// has nothing, and "initech" takes no token.
 type services struct {
 	authv1.UnimplementedCheckServiceServer
 	authv1.UnimplementedKeyServiceServer
@@ -65,8 +67,11 @@ func (s *services) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*
 }
 
 func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
-	if s.keep(req); req.GetWorkspaceId() == "globex" {
+	switch s.keep(req); req.GetWorkspaceId() {
+	case "globex":
 		return nil, fault.New(fault.NotFound, "key not found")
+	case "initech":
+		return nil, status.Error(codes.Unauthenticated, "who?")
 	}
 	return &authv1.GetKeyResponse{}, nil
 }

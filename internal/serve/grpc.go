@@ -18,12 +18,29 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // drainTime is how long the calls in flight of one server have to end at shutdown; then they are cut off. A process
 // stops its servers one after the other, and its supervisor kills it after 10 s (docker stop): four servers and the
 // 3 s of the trail between them stay below that, even if every one of them has a caller that stalls.
 const drainTime = 1500 * time.Millisecond
+
+const (
+	// maxMessage is the most bytes of a request: what a body of REST may have, too.
+	maxMessage = 4 << 20
+	// maxHeaders is the most bytes of a call's headers: more than a request of HTTP may have, so that REST refuses first.
+	maxHeaders = 2 * maxHTTPHeaders
+	// maxCalls is how many calls of one connection are answered at a time; further ones wait on the client's side. The
+	// backends of a platform keep some hundreds in flight.
+	maxCalls = 1000
+	// connectionAge is when clients are asked to connect anew, which brings them to replicas that have come since.
+	connectionAge = 5 * time.Minute
+	// streamAge is how long the calls in flight then have before they are cut off. No unary call takes that long: this
+	// is for exports, which must be able to end, and for tails, which begin again where they were. The old connection
+	// costs nobody anything meanwhile.
+	streamAge = time.Hour
+)
 
 // GRPC is a gRPC server with what every service has: access control, validation, errors from one table, health and reflection.
 type GRPC struct {
@@ -43,15 +60,22 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 	if err != nil {
 		return nil, err
 	}
+	strangers := throttle.New()
 	stopping, endStreams := context.WithCancel(context.Background())
 	s := &GRPC{
 		Server: grpc.NewServer(
-			grpc.ChainUnaryInterceptor(answerErrors(log), gate.Unary, validation),
-			grpc.ChainStreamInterceptor(endWith(stopping), answerStreamErrors(log), gate.Stream),
+			grpc.Creds(newDoor()),
+			grpc.ChainUnaryInterceptor(strangers.Unary, answerErrors(log), gate.Unary, validation),
+			grpc.ChainStreamInterceptor(endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
-			grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+			grpc.KeepaliveParams(keepalive.ServerParameters{
+				Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: streamAge,
+			}),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+			grpc.MaxRecvMsgSize(maxMessage),
+			grpc.MaxHeaderListSize(maxHeaders),
+			grpc.MaxConcurrentStreams(maxCalls),
 		),
 		gate: gate, health: health.NewServer(), log: log, endStreams: endStreams,
 	}

@@ -47,10 +47,13 @@ var someKey = &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: "01890a5d-ac96-7
 
 // world is a server with a service, and a client of it.
 type world struct {
+	server   *GRPC
 	client   authv1.KeyServiceClient
 	conn     *grpc.ClientConn
 	listener *bufconn.Listener
 	log      *logbook
+	// token sends a good one with each call.
+	token grpc.DialOption
 	// stop ends the server and answers what Run answered; it may be called again.
 	stop func() error
 }
@@ -61,11 +64,13 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 	gate, credentials := accesstest.Pair(t)
 	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, raw...)
 	must(t, err)
+	w.server = server
 	authv1.RegisterKeyServiceServer(server, service)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, w.listener) }()
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	w.token = credentials
 	w.conn, err = w.dial(credentials)
 	must(t, err)
 	w.client = authv1.NewKeyServiceClient(w.conn)
@@ -81,6 +86,11 @@ func (w *world) dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.listener.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
+
+// plaintext is the transport of connections without TLS.
+var plaintext = insecure.NewCredentials()
+
+func logger(to *logbook) *slog.Logger { return slog.New(slog.NewJSONHandler(to, nil)) }
 
 // logbook keeps what is logged, one JSON object a line.
 type logbook struct {

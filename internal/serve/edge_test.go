@@ -1,0 +1,188 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/throttle"
+)
+
+// frames opens a connection of HTTP/2 below gRPC. What the server sends is passed to seen, until that answers true.
+func (w *world) frames(t *testing.T, write func(*http2.Framer), seen func(http2.Frame) bool) {
+	t.Helper()
+	conn, err := w.listener.DialContext(t.Context())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte(http2.ClientPreface))
+	must(t, err)
+	framer := http2.NewFramer(conn, conn)
+	must(t, framer.WriteSettings())
+	write(framer)
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Errorf("the server hung up: %v", err)
+			return
+		}
+		if seen(frame) {
+			return
+		}
+	}
+}
+
+func TestLimitsOfAConnectionAreAnnounced(t *testing.T) {
+	w := newWorld(t, &keys{})
+	w.frames(t, func(*http2.Framer) {}, func(frame http2.Frame) bool {
+		settings, ok := frame.(*http2.SettingsFrame)
+		if !ok || settings.IsAck() {
+			return false
+		}
+		for id, want := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: maxCalls, http2.SettingMaxHeaderListSize: maxHeaders} {
+			if got, _ := settings.Value(id); got != want {
+				t.Errorf("%v is %d, want %d", id, got, want)
+			}
+		}
+		return true
+	})
+}
+
+func TestTooManyPingsEndAConnection(t *testing.T) {
+	w := newWorld(t, &keys{})
+	w.frames(t, func(framer *http2.Framer) {
+		for range 10 {
+			_ = framer.WritePing(false, [8]byte{}) // the server may have hung up by then
+		}
+	}, func(frame http2.Frame) bool {
+		away, ok := frame.(*http2.GoAwayFrame)
+		if ok && (away.ErrCode != http2.ErrCodeEnhanceYourCalm || string(away.DebugData()) != "too_many_pings") {
+			t.Errorf("sent away with %v", away)
+		}
+		return ok
+	})
+}
+
+func TestMessagesHaveALimit(t *testing.T) {
+	w := newWorld(t, &keys{create: func(*authv1.CreateKeyRequest) {}})
+	_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{Name: strings.Repeat("x", maxMessage)})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message of 4 MiB and more: %v", err)
+	}
+	if _, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{Name: strings.Repeat("x", maxMessage-1000)}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a message of 4 MiB: %v, want what the rules say of it", err)
+	}
+}
+
+func TestHundredsOfCallsOfOneConnectionAreInFlight(t *testing.T) {
+	const calls = 512
+	var arrived sync.WaitGroup
+	arrived.Add(calls)
+	w := newWorld(t, &keys{get: func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
+		arrived.Done()
+		arrived.Wait() // for all of them
+		return &authv1.GetKeyResponse{}, nil
+	}})
+	var ended sync.WaitGroup
+	for range calls {
+		ended.Go(func() {
+			if _, err := w.client.GetKey(t.Context(), someKey); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ended.Wait()
+}
+
+func TestPanicOfAStreamIsInternalAndNothingMore(t *testing.T) {
+	log := &logbook{}
+	intercept := answerStreamErrors(logger(log))
+	for name, handler := range map[string]grpc.StreamHandler{
+		"a panic":  func(any, grpc.ServerStream) error { panic("SELECT secret") },
+		"an error": func(any, grpc.ServerStream) error { return fmt.Errorf("SELECT secret") },
+	} {
+		err := intercept(nil, silentStream{}, &grpc.StreamServerInfo{FullMethod: "/a/B"}, handler)
+		if status.Code(err) != codes.Internal || status.Convert(err).Message() != "internal error" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	err := intercept(nil, silentStream{}, &grpc.StreamServerInfo{}, func(any, grpc.ServerStream) error {
+		return fault.New(fault.NotFound, "no such row")
+	})
+	if status.Code(err) != codes.NotFound {
+		t.Errorf("a fault: %v", err)
+	}
+	if records := log.records(t); len(records) != 2 {
+		t.Errorf("logged %v", records)
+	}
+}
+
+// silentStream has a context alone.
+type silentStream struct{ grpc.ServerStream }
+
+func (silentStream) Context() context.Context { return context.Background() }
+
+func TestAnAddressThatFailsTooOftenIsRefused(t *testing.T) {
+	w := newWorld(t, &keys{get: func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
+		return &authv1.GetKeyResponse{}, nil
+	}})
+	server, known := w.overTCP(t)
+	_, err := known.GetKey(t.Context(), someKey)
+	must(t, err)
+	var refused error
+	failures := 0
+	for ; failures < 2*throttle.Burst; failures++ {
+		if _, err := server.GetKey(t.Context(), someKey); status.Code(err) != codes.Unauthenticated {
+			refused = err
+			break
+		}
+	}
+	if status.Code(refused) != codes.ResourceExhausted || len(status.Convert(refused).Details()) != 1 {
+		t.Fatalf("after too many failures: %v", refused)
+	}
+	if failures < throttle.Burst {
+		t.Errorf("refused after %d failures", failures)
+	}
+	if _, err := known.GetKey(t.Context(), someKey); err != nil {
+		t.Errorf("a token that was good: %v", err)
+	}
+	without, err := w.dial()
+	must(t, err)
+	defer without.Close()
+	if _, err := authv1.NewKeyServiceClient(without).GetKey(t.Context(), someKey); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("the process itself: %v", err)
+	}
+	if err := checkHealth(t, server.addr, plaintext); err != nil {
+		t.Errorf("health: %v", err)
+	}
+}
+
+// networkClient is a client over the network.
+type networkClient struct {
+	authv1.KeyServiceClient
+	addr string
+}
+
+// overTCP makes the server listen on a real socket, too. It answers a client without a token, and one with a good one.
+func (w *world) overTCP(t *testing.T) (stranger, known networkClient) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go func() { _ = w.server.Serve(listener) }() // until the world's stop
+	client := func(options ...grpc.DialOption) networkClient {
+		conn, err := grpc.NewClient(listener.Addr().String(), append(options, grpc.WithTransportCredentials(plaintext))...)
+		must(t, err)
+		t.Cleanup(func() { must(t, conn.Close()) })
+		return networkClient{authv1.NewKeyServiceClient(conn), listener.Addr().String()}
+	}
+	return client(), client(w.token)
+}
