@@ -37,6 +37,7 @@ type commands struct {
 	Token   tokenCommand   `cmd:"" help:"Make tokens, which say who may call, and the keys that sign them."`
 	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
 	Migrate migrateCommand `cmd:"" help:"Move what \"keytrail serve\" keeps to Postgres."`
+	Health  healthCommand  `cmd:"" help:"Ask a service on this machine whether it can do its work."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

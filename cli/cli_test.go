@@ -127,7 +127,7 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]bool{
-		"auth-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
+		"auth-addr": true, "ops-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
 	}
 	want["token"], want["data-dir"], want["signing-key"] = true, true, true
 	// For whom a token is made is what is to be done, too.

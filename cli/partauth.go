@@ -33,8 +33,9 @@ type authConfig struct {
 	// tokens verifies who calls.
 	tokens *access.Verifier
 	// trailDir is the folder of the trail.
-	trailDir string
-	trail    trailFlags
+	trailDir    string
+	trailShared bool
+	trail       trailFlags
 	// maxStaleness is how long a keyring that cannot reach its store counts as ready.
 	maxStaleness time.Duration
 	// wake says that keys have changed, while listen runs; nil = the keyring asks by itself, every second.
@@ -69,7 +70,11 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	p := &authPart{
 		config: config, keyring: authsvc.NewKeyring(config.store, config.now), server: server, pipe: newPipe(), log: s.log,
 	}
-	p.trail, err = trail.Open(trail.Config{
+	open := trail.Open
+	if config.trailShared {
+		open = trail.OpenShared
+	}
+	p.trail, err = open(trail.Config{
 		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync,
 		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.metrics,
 	})

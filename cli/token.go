@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -65,20 +66,20 @@ func (c *tokenCreate) Run(to console) error {
 type tokenKeygen struct {
 	Out       string `env:"-" required:"" type:"path" help:"File for the private key, for its owner alone. It must not be there yet."`
 	PublicOut string `env:"-" type:"path" help:"File for the public key, likewise; without it, it is printed."`
+	IfMissing bool   `env:"-" help:"Leave files that are there as they are, instead of failing."`
 }
 
 // Run makes the files. A key that is there is never written over: its tokens would all be worth nothing.
 func (c *tokenKeygen) Run(to console) error {
-	signer, err := access.NewSigner()
+	signer, err := c.signer(to)
 	if err != nil {
 		return err
 	}
-	if err := signer.Save(c.Out); err != nil {
-		return err
-	}
-	fmt.Fprintf(to.err, "The private key is in %s. Services that take its tokens need the public one, in --token-keys.\n", c.Out)
 	if c.PublicOut != "" {
-		return signer.SavePublic(c.PublicOut)
+		if err := signer.SavePublic(c.PublicOut); !c.IfMissing || !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
 	}
 	text, err := signer.PublicPEM()
 	if err != nil {
@@ -86,4 +87,21 @@ func (c *tokenKeygen) Run(to console) error {
 	}
 	_, err = to.out.Write(text)
 	return err
+}
+
+// signer makes the private key, or reads the one that is there and may stay.
+func (c *tokenKeygen) signer(to console) (*access.Signer, error) {
+	signer, err := access.NewSigner()
+	if err != nil {
+		return nil, err
+	}
+	err = signer.Save(c.Out)
+	if c.IfMissing && errors.Is(err, fs.ErrExist) {
+		return access.ReadSigner(c.Out)
+	}
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(to.err, "The private key is in %s. Services that take its tokens need the public one, in --token-keys.\n", c.Out)
+	return signer, nil
 }

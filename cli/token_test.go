@@ -29,6 +29,23 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 	if code, _, stderr := keytrail(t, "token", "keygen", "--out", key); code != 1 || !strings.Contains(stderr, "exists") {
 		t.Errorf("keygen over a key: exit code %d, err %q", code, stderr)
 	}
+	private, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(public); err != nil {
+		t.Fatal(err)
+	}
+	// What was broken off is completed, and what is complete is left alone.
+	for range 2 {
+		code, _, stderr := keytrail(t, "token", "keygen", "--out", key, "--public-out", public, "--if-missing")
+		if again, err := os.ReadFile(key); code != 0 || err != nil || string(again) != string(private) {
+			t.Errorf("keygen --if-missing: exit code %d, %q, %v", code, stderr, err)
+		}
+		if _, err := os.Stat(public); err != nil {
+			t.Error(err)
+		}
+	}
 	code, out, _ := keytrail(t, "token", "keygen", "--out", key+"2")
 	if code != 0 || !strings.HasPrefix(out, "-----BEGIN PUBLIC KEY-----\n") {
 		t.Errorf("keygen: exit code %d, out %q", code, out)

@@ -14,8 +14,14 @@ func (versionCommand) Run(to console) error {
 	return err
 }
 
+// stampedVersion and stampedRevision are set by builds that do not see the repository: -ldflags "-X …/cli.stampedVersion=v1".
+var stampedVersion, stampedRevision string
+
 // Version is the module's version, with the revision where the build knows it.
 func Version() string {
+	if stampedVersion != "" {
+		return fmt.Sprintf("%s (%.12s)", stampedVersion, stampedRevision)
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -48,6 +48,9 @@ const segmentBytes = 16 << 20
 // ErrFull says that records find no room within MaxBytes.
 var ErrFull = errors.New("the journal is full")
 
+// ErrInUse says that another process has a journal open.
+var ErrInUse = errors.New("in use by another process")
+
 // errClosed is of an Append after Close.
 var errClosed = errors.New("the journal is closed")
 
@@ -88,7 +91,7 @@ func Open(options Options) (_ *Journal, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("lock the folder: %w", err)
 	case !locked:
-		return nil, fmt.Errorf("%s is in use by another process", options.Dir)
+		return nil, fmt.Errorf("%s is %w", options.Dir, ErrInUse)
 	}
 	if err := j.recover(); err != nil {
 		return nil, errors.Join(err, j.lock.Close())

@@ -47,6 +47,15 @@ func listSegments(dir string) ([]segment, error) {
 	return found, nil
 }
 
+// Left tells whether segments are in a folder, which need not be there: records may wait in them.
+func Left(dir string) (bool, error) {
+	segments, err := listSegments(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return len(segments) > 0, err
+}
+
 // createSegment makes the file of a new segment, for its owner alone.
 func createSegment(dir string, s segment) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, s.name()), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)

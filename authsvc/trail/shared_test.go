@@ -1,0 +1,55 @@
+package trail
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func openShared(t *testing.T, dir string) *Trail {
+	t.Helper()
+	trail, err := OpenShared(Config{
+		Dir: dir, MaxBytes: MinBytes, Fsync: time.Second, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trail
+}
+
+func expectTrail(t *testing.T, trail *Trail, want string) {
+	t.Helper()
+	if got := filepath.Base(trail.dead.dir); got != want {
+		t.Errorf("it has the trail %s, want %s", got, want)
+	}
+}
+
+func TestReplicasThatShareAFolderHaveATrailEach(t *testing.T) {
+	dir := t.TempDir()
+	first, second := openShared(t, dir), openShared(t, dir)
+	expectTrail(t, first, "0")
+	expectTrail(t, second, "1")
+	if err := second.Append(t.Context(), calls(3)...); err != nil {
+		t.Fatal(err)
+	}
+	for _, trail := range []*Trail{first, second} {
+		if err := trail.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Whoever comes first goes on with the rows that were left.
+	heir, other := openShared(t, dir), openShared(t, dir)
+	expectTrail(t, heir, "1")
+	expectTrail(t, other, "0")
+	if heir.journal.Waiting() == 0 {
+		t.Error("the rows are gone")
+	}
+	for _, trail := range []*Trail{heir, other} {
+		if err := trail.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
