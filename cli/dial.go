@@ -46,7 +46,7 @@ func (f dialFlags) remote(flag, addr string, plain insecureFlag, log *slog.Logge
 		}
 		conn, err := grpc.NewClient("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(transport),
-			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
+			grpc.WithDefaultServiceConfig(serviceConfig),
 			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))...)
 		if err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", addr, err)
@@ -55,6 +55,25 @@ func (f dialFlags) remote(flag, addr string, plain insecureFlag, log *slog.Logge
 		return conn, nil
 	}
 }
+
+// serviceConfig spreads calls over all replicas, and makes those that one of them could not take once more on another
+// (gRFC A6): while a replica restarts no call fails for it. What makes or changes keys is not repeated, because it may
+// have been done.
+const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [{
+		"name": [
+			{"service": "keytrail.auth.v1.CheckService"},
+			{"service": "keytrail.auth.v1.KeyService", "method": "GetKey"},
+			{"service": "keytrail.auth.v1.KeyService", "method": "ListKeys"},
+			{"service": "keytrail.logs.v1.LogService"}
+		],
+		"retryPolicy": {
+			"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 3,
+			"retryableStatusCodes": ["UNAVAILABLE"]
+		}
+	}]
+}`
 
 // reconnect is quicker than gRPC's own, which waits up to two minutes: the other part is a neighbour that restarts.
 var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}

@@ -1,0 +1,29 @@
+# One image for all parts: keytrail serve, authsvc, logsvc, gateway and the commands.
+ARG GO_VERSION=1.26
+
+FROM --platform=${BUILDPLATFORM} golang:${GO_VERSION} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG TARGETOS TARGETARCH VERSION=devel REVISION=unknown
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -o /out/keytrail \
+    -ldflags "-s -w -X github.com/keytrail/keytrail/cli.stampedVersion=${VERSION} -X github.com/keytrail/keytrail/cli.stampedRevision=${REVISION}" .
+# Volumes that are mounted here begin with this owner.
+RUN mkdir -p /out/var/keys /out/var/trail /out/var/data
+
+FROM gcr.io/distroless/static-debian12:nonroot
+ARG VERSION=devel REVISION=unknown
+LABEL org.opencontainers.image.title="Keytrail" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build --chown=65532:65532 /out/var /var/lib/keytrail
+COPY --from=build /out/keytrail /keytrail
+USER 65532:65532
+WORKDIR /var/lib/keytrail
+# Of the part that runs here: it has its ops port from the same variable.
+HEALTHCHECK --interval=3s --timeout=4s --start-period=20s --retries=3 CMD ["/keytrail", "health"]
+ENTRYPOINT ["/keytrail"]
+CMD ["serve"]

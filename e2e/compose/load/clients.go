@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// retries is a service config as a backend has it: all replicas in turn, and again on another where one goes away.
+const retries = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [{"name": [{}], "retryPolicy": {
+		"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 3, "retryableStatusCodes": ["UNAVAILABLE"]
+	}}]
+}`
+
+// restTime is for how long a REST client tries again where the gateway is away.
+const restTime = 30 * time.Second
+
+// clients are a backend's.
+type clients struct {
+	checks         authv1.CheckServiceClient
+	keys           authv1.KeyServiceClient
+	logs           logsv1.LogServiceClient
+	gateway        string
+	admin, checker string
+}
+
+func connect() (*clients, error) {
+	dial := func(addr string) (*grpc.ClientConn, error) {
+		return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retries))
+	}
+	auth, err := dial(os.Getenv("AUTH_ADDR"))
+	if err != nil {
+		return nil, err
+	}
+	logs, err := dial(os.Getenv("LOGS_ADDR"))
+	if err != nil {
+		return nil, err
+	}
+	return &clients{
+		checks: authv1.NewCheckServiceClient(auth), keys: authv1.NewKeyServiceClient(auth), logs: logsv1.NewLogServiceClient(logs),
+		gateway: os.Getenv("GATEWAY_URL"), admin: os.Getenv("ADMIN_TOKEN"), checker: os.Getenv("CHECKER_TOKEN"),
+	}, nil
+}
+
+// with sends a token.
+func with(ctx context.Context, token string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+}
+
+func (c *clients) createKey(ctx context.Context) (secret string, err error) {
+	answer, err := c.keys.CreateKey(with(ctx, c.admin), &authv1.CreateKeyRequest{
+		WorkspaceId: "load", Name: "load", Scopes: []string{"agent"}, AllAgents: true,
+	}, grpc.WaitForReady(true))
+	if err != nil {
+		return "", err
+	}
+	// Every replica knows it within a second.
+	time.Sleep(2 * time.Second)
+	return answer.GetSecret(), nil
+}
+
+func (c *clients) overGRPC(ctx context.Context, secret, endpoint string, status int32) error {
+	ctx, cancel := context.WithTimeout(with(ctx, c.checker), restTime)
+	defer cancel()
+	answer, err := c.checks.Check(ctx, &authv1.CheckRequest{
+		ApiKey: secret, AgentType: "agent", Method: "POST", Endpoint: endpoint, WorkspaceId: "load",
+	})
+	if err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	if !answer.GetAllowed() {
+		return fmt.Errorf("check: denied, %s", answer.GetErrorCode())
+	}
+	outcome := &authv1.Outcome{Entry: answer.GetEntry(), Status: status, LatencyMs: 1}
+	if _, err := c.checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+func (c *clients) overREST(ctx context.Context, secret, endpoint string, status int32) error {
+	var answer struct {
+		Allowed   bool
+		ErrorCode string
+		Entry     json.RawMessage
+	}
+	err := c.post(ctx, "/v1/check", map[string]any{
+		"apiKey": secret, "agentType": "agent", "method": "POST", "endpoint": endpoint, "workspaceId": "load",
+	}, &answer)
+	if err != nil {
+		return fmt.Errorf("check over REST: %w", err)
+	}
+	if !answer.Allowed {
+		return fmt.Errorf("check over REST: denied, %s", answer.ErrorCode)
+	}
+	outcome := map[string]any{"entry": answer.Entry, "status": status, "latencyMs": 1}
+	if err := c.post(ctx, "/v1/report", map[string]any{"outcomes": []any{outcome}}, &struct{}{}); err != nil {
+		return fmt.Errorf("report over REST: %w", err)
+	}
+	return nil
+}
+
+// post sends until the gateway is there, as every client of a service behind one address must.
+func (c *clients) post(ctx context.Context, path string, body, answer any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(restTime)
+	for {
+		code, err := c.postOnce(ctx, path, text, answer)
+		away := err != nil && code == 0 || code == http.StatusBadGateway || code == http.StatusServiceUnavailable
+		if !away || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (c *clients) postOnce(ctx context.Context, path string, body []byte, answer any) (code int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.gateway+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.checker)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return resp.StatusCode, fmt.Errorf("HTTP %d: %.200s", resp.StatusCode, text)
+	}
+	return resp.StatusCode, json.Unmarshal(text, answer)
+}
+
+// rows lists the statuses of all rows, by endpoint.
+func (c *clients) rows(ctx context.Context) (map[string][]int32, error) {
+	rows, token := map[string][]int32{}, ""
+	for more := true; more; more = token != "" {
+		page, err := c.logs.ListRequestLogs(with(ctx, c.admin), &logsv1.ListRequestLogsRequest{
+			WorkspaceId: "load", PageSize: 1000, PageToken: token,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range page.GetRequestLogs() {
+			rows[row.GetEndpoint()] = append(rows[row.GetEndpoint()], row.GetStatus())
+		}
+		token = page.GetNextPageToken()
+	}
+	return rows, nil
+}

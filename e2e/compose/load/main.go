@@ -1,0 +1,75 @@
+// Command load calls a running Keytrail like a backend does, until it is told to stop, and then compares the request
+// logs with what it was answered. It runs on the network of the compose file.
+//
+// Environment: AUTH_ADDR, LOGS_ADDR and GATEWAY_URL say where, ADMIN_TOKEN and CHECKER_TOKEN with which tokens.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// overGRPC and overREST are how many clients call at once.
+	overGRPC, overREST = 6, 2
+	// pace is how often each of them does.
+	pace = 20 * time.Millisecond
+	// patience is how long it waits for the last rows.
+	patience = 2 * time.Minute
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	background := context.WithoutCancel(ctx)
+	c, err := connect()
+	if err != nil {
+		return err
+	}
+	secret, err := c.createKey(background)
+	if err != nil {
+		return fmt.Errorf("create a key: %w", err)
+	}
+	l := &ledger{answered: map[string]int32{}}
+	var group errgroup.Group
+	for i := range overGRPC + overREST {
+		call := c.overGRPC
+		if i >= overGRPC {
+			call = c.overREST
+		}
+		group.Go(func() error { l.keepCalling(ctx, i, secret, call); return nil })
+	}
+	fmt.Println("calling")
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	late, cancel := context.WithTimeout(background, patience)
+	defer cancel()
+	v, err := l.compare(late, c)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	fmt.Println(string(line))
+	if v.Failed+v.Lost+v.Doubled+v.Wrong > 0 {
+		return fmt.Errorf("%d calls failed, %d rows are lost, %d doubled, %d wrong; the first: %v", v.Failed, v.Lost, v.Doubled, v.Wrong, l.failures)
+	}
+	return nil
+}
