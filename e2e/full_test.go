@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -53,8 +54,9 @@ func (s *stand) comeBack(l *load) {
 	}, func() any { return fmt.Sprint(refused, " refused, and ever more") })
 }
 
-// fillAndEmpty fills the trail under load, and lets it become empty, several times. It answers what came of it.
-func (s *stand) fillAndEmpty(times int) (calls ledger, v verdict, refused int) {
+// fillAndEmpty fills the trail under load, and lets it become empty, several times; full, /readyz
+// answers readiness. It answers what came of it.
+func (s *stand) fillAndEmpty(times, readiness int) (calls ledger, v verdict, refused int) {
 	s.t.Helper()
 	seed, began := newSeed(s.t), time.Now()
 	s.start()
@@ -62,6 +64,7 @@ func (s *stand) fillAndEmpty(times int) (calls ledger, v verdict, refused int) {
 	_, stop := l.start(s.t)
 	for range times {
 		s.fill(l, s.auth.count(refusedMetric)+200)
+		s.expectReadiness(readiness)
 		s.comeBack(l)
 	}
 	calls, err := stop()
@@ -75,10 +78,25 @@ func (s *stand) fillAndEmpty(times int) (calls ledger, v verdict, refused int) {
 	return calls, v, refused
 }
 
+// expectReadiness expects /readyz of the auth service, whose trail is full, to answer want: it is not ready only where
+// it refuses checks, as the trails of its neighbours are as full.
+func (s *stand) expectReadiness(want int) {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.auth.ops + "/readyz")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != want {
+		s.t.Errorf("/readyz on a full trail: %d %s %v, want %d", resp.StatusCode, text, err, want)
+	}
+}
+
 // letsPass expects every check to be answered, and every one without a row to be counted as refused.
 func (s *stand) letsPass() {
 	s.t.Helper()
-	calls, v, refused := s.fillAndEmpty(2)
+	calls, v, refused := s.fillAndEmpty(2, http.StatusOK)
 	if answered := len(calls.answered()); answered != len(calls) {
 		s.t.Errorf("%d of %d checks were not answered", len(calls)-answered, len(calls))
 	}
@@ -90,7 +108,7 @@ func (s *stand) letsPass() {
 // refuses expects every check either to be answered and to have its row, or to be refused and to have none.
 func (s *stand) refuses() {
 	s.t.Helper()
-	calls, v, refused := s.fillAndEmpty(1)
+	calls, v, refused := s.fillAndEmpty(1, http.StatusServiceUnavailable)
 	if n := len(calls) - len(calls.answered()); n != refused {
 		s.t.Errorf("%d checks were refused, %d records were counted as refused", n, refused)
 	}
@@ -135,9 +153,5 @@ func TestAFullTrailTakesNoReports(t *testing.T) {
 			break
 		}
 	}
-	if resp, err := http.Get("http://" + s.auth.ops + "/readyz"); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("a full trail that lets checks pass is not ready: %v %v", resp, err)
-	} else {
-		resp.Body.Close()
-	}
+	s.expectReadiness(http.StatusOK)
 }

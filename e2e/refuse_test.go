@@ -63,11 +63,7 @@ func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 			t.Errorf("a check that cannot be recorded, of code %q: HTTP %d, want 503", k.code, status)
 		}
 	}
-	if resp, err := http.Get("http://" + s.auth.ops + "/readyz"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("a process that refuses calls is ready: %v %v", resp, err)
-	} else {
-		resp.Body.Close()
-	}
+	s.expectReadiness(http.StatusServiceUnavailable)
 	if err := s.logs.up(); err != nil {
 		t.Fatal(err)
 	}

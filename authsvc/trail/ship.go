@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// linger is how long a record waits for company: a call that ends sooner costs one row instead of two.
+	// linger is how long the first record of a window waits for company: a call that ends within the window costs one row
+	// instead of two.
 	linger = time.Second
 	// batchRows and batchBytes bound what is sent at once: a gRPC message holds 4 MiB.
 	batchRows  = 1000

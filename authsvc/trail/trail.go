@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,25 +96,31 @@ func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	}
 	t.metrics.refused.Add(float64(len(rows)))
 	t.refusals.add(len(rows), err)
-	if errors.Is(err, journal.ErrFull) {
+	if noRoom(err) {
 		t.dead.measure()
 		return fault.New(fault.Unavailable, "the trail of request logs is full; try again later")
 	}
 	return fault.New(fault.Unavailable, "the trail of request logs cannot be written; try again later")
 }
 
-// Full tells whether the trail has reached its limit.
+// noRoom tells an error of the limit, or of a disk or quota that is full: both are what becomes of a trail whose rows
+// nobody fetches.
+func noRoom(err error) bool {
+	return errors.Is(err, journal.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// Full tells whether the trail has reached its limit, or the end of its disk.
 func (t *Trail) Full() bool {
-	if !errors.Is(t.journal.Err(), journal.ErrFull) {
+	if !noRoom(t.journal.Err()) {
 		return false
 	}
 	t.dead.measure()
-	return errors.Is(t.journal.Err(), journal.ErrFull)
+	return noRoom(t.journal.Err())
 }
 
-// Writable tells why the disk takes no rows; nil = it does, or would but for the limit.
+// Writable tells why the disk takes no rows; nil = it does, or would if there were room.
 func (t *Trail) Writable() error {
-	if err := t.journal.Err(); err != nil && !errors.Is(err, journal.ErrFull) {
+	if err := t.journal.Err(); err != nil && !noRoom(err) {
 		return err
 	}
 	return nil

@@ -110,7 +110,19 @@ func TestErrTellsOfAFailedSyncUntilOneSucceeds(t *testing.T) {
 	if err := syncFailure(j); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after it the failure is %v", err)
 	}
+	<-j.Arrived()
 	eventually(t, "Err tells that all is well", func() bool { return j.Err() == nil })
+	select {
+	case <-j.Arrived():
+	default:
+		t.Error("the reader is not told of the probe, which waits")
+	}
+	r := newReader(t, j)
+	readAll(t, r)
+	mustRelease(t, j, r)
+	if waiting := j.Waiting(); waiting != 0 {
+		t.Errorf("%d bytes wait that are no records", waiting)
+	}
 }
 
 func move(t *testing.T, from, to string) {

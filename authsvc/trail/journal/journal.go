@@ -198,6 +198,8 @@ func (j *Journal) Err() error {
 		if _, err := j.write(appendFrame(nil, j.salt, time.Now(), nil)); err != nil {
 			return err
 		}
+		// It is nothing to wait for: the reader is to pass it, so that it can be released.
+		signal(j.arrived)
 	}
 	return j.syncer.failure
 }
