@@ -153,12 +153,12 @@ func (c *clients) postOnce(ctx context.Context, path string, body []byte, answer
 	return resp.StatusCode, json.Unmarshal(text, answer)
 }
 
-// rows lists the statuses of all rows, by endpoint.
-func (c *clients) rows(ctx context.Context) (map[string][]int32, error) {
+// rows lists the statuses of all rows of endpoints with a prefix, by endpoint.
+func (c *clients) rows(ctx context.Context, prefix string) (map[string][]int32, error) {
 	rows, token := map[string][]int32{}, ""
 	for more := true; more; more = token != "" {
 		page, err := c.logs.ListRequestLogs(with(ctx, c.admin), &logsv1.ListRequestLogsRequest{
-			WorkspaceId: "load", PageSize: 1000, PageToken: token,
+			WorkspaceId: "load", Endpoint: prefix, PageSize: 1000, PageToken: token,
 		})
 		if err != nil {
 			return nil, err

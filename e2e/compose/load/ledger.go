@@ -9,6 +9,9 @@ import (
 
 // ledger is what was answered: the status that the row of each call must have, by the call's endpoint.
 type ledger struct {
+	// prefix is of the endpoints of this run.
+	prefix string
+
 	mu       sync.Mutex
 	answered map[string]int32
 	failed   int
@@ -30,7 +33,7 @@ func (l *ledger) keepCalling(ctx context.Context, client int, secret string, cal
 			return
 		case <-tick.C:
 		}
-		endpoint, status := fmt.Sprintf("/load/%d/%d", client, n), int32(200+n%3)
+		endpoint, status := fmt.Sprintf("%s/%d/%d", l.prefix, client, n), int32(200+n%3)
 		began := time.Now()
 		err := call(context.WithoutCancel(ctx), secret, endpoint, status)
 		l.note(endpoint, status, time.Since(began), err)
@@ -66,7 +69,7 @@ func (l *ledger) compare(ctx context.Context, c *clients) (verdict, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		rows, err := c.rows(context.WithoutCancel(ctx))
+		rows, err := c.rows(context.WithoutCancel(ctx), l.prefix)
 		if err != nil {
 			return verdict{}, fmt.Errorf("list the rows: %w", err)
 		}

@@ -44,7 +44,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create a key: %w", err)
 	}
-	l := &ledger{answered: map[string]int32{}}
+	l := &ledger{prefix: fmt.Sprintf("/load-%d", time.Now().Unix()), answered: map[string]int32{}}
 	var group errgroup.Group
 	for i := range overGRPC + overREST {
 		call := c.overGRPC
