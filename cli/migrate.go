@@ -10,10 +10,11 @@ import (
 )
 
 type migrateCommand struct {
-	From      string        `env:"-" required:"" type:"path" help:"The data folder of a \"keytrail serve\" that is stopped. Its databases are only read."`
-	To        string        `env:"KEYTRAIL_DATABASE_URL" required:"" help:"The Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. In the environment no other process sees its password."`
-	Retention time.Duration `default:"${retention}" help:"How old request logs may be to be moved; at least 1h."`
-	logFlags  `embed:""`
+	From         string        `env:"-" required:"" type:"path" help:"The data folder of a \"keytrail serve\" that is stopped. Its databases are only read."`
+	To           string        `env:"KEYTRAIL_DATABASE_URL" required:"" help:"The Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. In the environment no other process sees its password."`
+	Retention    time.Duration `default:"${retention}" help:"How old request logs may be to be moved; at least 1h."`
+	insecureFlag `embed:""`
+	logFlags     `embed:""`
 }
 
 // Validate says which setting is wrong and why.
@@ -21,6 +22,9 @@ func (c *migrateCommand) Validate() error { return validateRetention(c.Retention
 
 // Run moves everything, and fails where the two sides are not equal in the end.
 func (c *migrateCommand) Run(ctx context.Context, to console) error {
+	if err := checkDatabase("--to", c.To, c.insecureFlag); err != nil {
+		return err
+	}
 	report, err := migrate.Run(ctx, migrate.Config{
 		DataDir: c.From, DatabaseURL: c.To, Retention: c.Retention, Now: time.Now, Log: c.setLogger(to.err),
 		Progress: func(text string) { fmt.Fprintln(to.err, text) },

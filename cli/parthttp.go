@@ -38,7 +38,7 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 		return err
 	}
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener),
+		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener), Log: s.log,
 	})
 	s.gateway = &httpPart{handler: handler, listener: listener, log: s.log}
 	return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
+	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/logsvc"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 )
@@ -17,6 +18,22 @@ import (
 // databaseFlag says where a service keeps its data.
 type databaseFlag struct {
 	DatabaseURL string `required:"" help:"The Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. Both services may share one: each has a schema of its own."`
+}
+
+// check refuses plaintext that others could read: keys, request logs and the password of the database.
+func (f databaseFlag) check(plain insecureFlag) error {
+	return checkDatabase("--database-url", f.DatabaseURL, plain)
+}
+
+func checkDatabase(flag, url string, plain insecureFlag) error {
+	host, err := pgdb.Exposed(url)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	if host == "" || plain.Insecure {
+		return nil
+	}
+	return fmt.Errorf("%s: %s may be another machine, and could be called without TLS: add sslmode=verify-full (or require) to the URL, or give --insecure to allow plaintext", flag, host)
 }
 
 // AuthConfig is what `keytrail authsvc` can be told.
@@ -47,6 +64,9 @@ func (c AuthConfig) Validate() error {
 // NewAuthServer opens the auth service as a process of its own.
 func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
 	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+		if err := config.databaseFlag.check(config.insecureFlag); err != nil {
+			return err
+		}
 		tokens, err := config.verifier(now, log)
 		if err != nil {
 			return err
@@ -94,6 +114,9 @@ func (c LogsConfig) Validate() error {
 // NewLogsServer opens the log service as a process of its own.
 func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
 	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+		if err := config.databaseFlag.check(config.insecureFlag); err != nil {
+			return err
+		}
 		tokens, err := config.verifier(now, log)
 		if err != nil {
 			return err

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
@@ -68,4 +71,15 @@ func (s *system) expectRows(n *tenant) {
 		}
 		return maps.Equal(found, n.rows)
 	}, func() any { return fmt.Sprintf("%s has %v, want %v", n.id, found, n.rows) })
+}
+
+// expectNoneOf asks for the rows of another tenant, which are there, as if they were this one's.
+func (s *system) expectNoneOf(n, other *tenant) {
+	s.t.Helper()
+	for id := range other.rows {
+		row, err := n.logs.GetRequestLog(s.t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: n.id, Id: id})
+		if row != nil || status.Code(err) != codes.NotFound {
+			s.t.Fatalf("%s gets the row %s of %s: %v, %v", n.id, id, other.id, row, err)
+		}
+	}
 }

@@ -6,6 +6,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -29,6 +30,8 @@ type Config struct {
 	CORSOrigins []string
 	// Loopback says that the gateway listens to this machine alone: it then refuses requests for any other host.
 	Loopback bool
+	// Log is told where a service cannot be reached.
+	Log *slog.Logger
 }
 
 // New makes the handler of the gateway.
@@ -69,11 +72,12 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 }
 
 func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
-	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(config.Auth)); err != nil {
+	auth, logs := discreet{config.Auth, config.Log}, discreet{config.Logs, config.Log}
+	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)); err != nil {
 		return err
 	}
-	if err := authv1.RegisterKeyServiceHandlerClient(ctx, mux, authv1.NewKeyServiceClient(config.Auth)); err != nil {
+	if err := authv1.RegisterKeyServiceHandlerClient(ctx, mux, authv1.NewKeyServiceClient(auth)); err != nil {
 		return err
 	}
-	return logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsv1.NewLogServiceClient(config.Logs))
+	return logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsv1.NewLogServiceClient(logs))
 }

@@ -40,7 +40,7 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		if _, ok := v.(*authv1.ReportRequest); ok {
 			options = m.lenient
 		}
-		text := json.NewDecoder(r)
+		text := json.NewDecoder(&frugal{from: r})
 		if err := (runtime.DecoderWrapper{Decoder: text, UnmarshalOptions: options}).Decode(v); err != nil {
 			return err
 		}

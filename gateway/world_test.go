@@ -26,7 +26,7 @@ import (
 )
 
 // services are both services: they keep the last request and answer as little as they can. The workspace "globex"
-// has nothing, and "initech" takes no token.
+// has nothing, "initech" takes no token, and "hooli" is not ready.
 type services struct {
 	authv1.UnimplementedCheckServiceServer
 	authv1.UnimplementedKeyServiceServer
@@ -72,6 +72,8 @@ func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1
 		return nil, fault.New(fault.NotFound, "key not found")
 	case "initech":
 		return nil, status.Error(codes.Unauthenticated, "who?")
+	case "hooli":
+		return nil, fault.New(fault.Unavailable, "not in force here yet")
 	}
 	return &authv1.GetKeyResponse{}, nil
 }
@@ -120,7 +122,7 @@ func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 		stop()
 		must(t, <-ended)
 	})
-	config.Auth, config.Logs = conn, conn
+	config.Auth, config.Logs, config.Log = conn, conn, slog.New(slog.DiscardHandler)
 	handler, err := New(t.Context(), config)
 	must(t, err)
 	return handler, behind

@@ -35,6 +35,13 @@ func (g *Gate) Protect(services map[string]grpc.ServiceInfo) (err error) {
 	return err
 }
 
+// Enter is what can be said of a call before its request is taken apart, which costs the server many times the bytes of
+// it: whether the token is good, and of the role. It does not replace Unary.
+func (g *Gate) Enter(ctx context.Context, method string) error {
+	_, _, err := g.admit(ctx, method)
+	return err
+}
+
 // Unary is the gate of RPCs with one request. It must come before whatever reads the request.
 func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	rule, identity, err := g.admit(ctx, info.FullMethod)

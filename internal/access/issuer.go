@@ -156,7 +156,7 @@ func (i *issuer) fetch(ctx context.Context) (map[string]jose.JSONWebKey, error) 
 	if about.Issuer != i.url {
 		return nil, fmt.Errorf("it calls itself %.200q", about.Issuer)
 	}
-	if err := safeURL(about.JWKSURI); err != nil {
+	if err := i.safeKeys(about.JWKSURI); err != nil {
 		return nil, fmt.Errorf("its jwks_uri: %w", err)
 	}
 	var set struct {
@@ -166,6 +166,15 @@ func (i *issuer) fetch(ctx context.Context) (map[string]jose.JSONWebKey, error) 
 		return nil, err
 	}
 	return usable(set.Keys), nil
+}
+
+// safeKeys says why keys must not be fetched from a URL that the issuer names. One of another machine does not send this
+// one to the services of its own.
+func (i *issuer) safeKeys(url string) error {
+	if !strings.HasPrefix(i.url, "http:") && !strings.HasPrefix(url, "https:") {
+		return fmt.Errorf("%.200q must begin with https://", url)
+	}
+	return safeURL(url)
 }
 
 // usable are the public keys of a set that sign and have a name. A key of a kind to come is no mistake.

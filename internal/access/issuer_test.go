@@ -180,6 +180,25 @@ func TestIssuerMustBeWhoItIs(t *testing.T) {
 	}
 }
 
+func TestIssuerElsewhereDoesNotSendUsToOurOwnServices(t *testing.T) {
+	for _, tt := range []struct {
+		issuer, keys string
+		safe         bool
+	}{
+		{"https://login.example.com", "https://keys.example.com/v1?x=y", true},
+		{"https://login.example.com", "http://127.0.0.1:9100/metrics", false},
+		{"https://login.example.com", "HTTP://localhost/", false},
+		{"HTTPS://login.example.com", "http://127.0.0.1:9100/metrics", false},
+		{"https://login.example.com", "", false},
+		{"http://127.0.0.1:8000", "http://127.0.0.1:8000/keys", true},
+		{"http://127.0.0.1:8000", "http://keys.example.com/", false},
+	} {
+		if err := newIssuer(tt.issuer, nil, nil).safeKeys(tt.keys); (err == nil) != tt.safe {
+			t.Errorf("%s sends to %q: %v", tt.issuer, tt.keys, err)
+		}
+	}
+}
+
 func TestKeysThatDoNotSignAreNotUsed(t *testing.T) {
 	key := newSigner(t)
 	for name, tt := range map[string]struct {

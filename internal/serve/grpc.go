@@ -45,9 +45,10 @@ const (
 // GRPC is a gRPC server with what every service has: access control, validation, errors from one table, health and reflection.
 type GRPC struct {
 	*grpc.Server
-	gate   *access.Gate
-	health *health.Server
-	log    *slog.Logger
+	gate      *access.Gate
+	strangers *throttle.Limiter
+	health    *health.Server
+	log       *slog.Logger
 	// endStreams ends the streams that are open.
 	endStreams context.CancelFunc
 }
@@ -65,7 +66,8 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 	s := &GRPC{
 		Server: grpc.NewServer(
 			grpc.Creds(newDoor()),
-			grpc.ChainUnaryInterceptor(strangers.Unary, answerErrors(log), gate.Unary, validation),
+			// What comes before these is in enter.
+			grpc.ChainUnaryInterceptor(gate.Unary, validation),
 			grpc.ChainStreamInterceptor(endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
@@ -77,10 +79,10 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 			grpc.MaxHeaderListSize(maxHeaders),
 			grpc.MaxConcurrentStreams(maxCalls),
 		),
-		gate: gate, health: health.NewServer(), log: log, endStreams: endStreams,
+		gate: gate, strangers: strangers, health: health.NewServer(), log: log, endStreams: endStreams,
 	}
-	grpc_health_v1.RegisterHealthServer(s.Server, s.health)
-	reflection.Register(s.Server)
+	grpc_health_v1.RegisterHealthServer(s, s.health)
+	reflection.Register(s)
 	return s, nil
 }
 

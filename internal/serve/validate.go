@@ -33,12 +33,24 @@ func validate(raw []protoreflect.FullName) (grpc.UnaryServerInterceptor, error) 
 		if field := notUTF8(message.ProtoReflect(), exempt); field != "" {
 			return nil, badRequest(&errdetails.BadRequest_FieldViolation{Field: field, Description: "must be valid UTF-8"})
 		}
-		if err := rules.Validate(message); err != nil {
+		if err := rules.Validate(message, protovalidate.WithFailFast()); err != nil {
+			if proto.Size(message) <= maxExplained {
+				err = rules.Validate(message)
+			}
 			return nil, ruleError(err)
 		}
 		return next(ctx, req)
 	}, nil
 }
+
+// A request can break a rule in each of a million elements, which takes long to find and does not fit into an answer.
+const (
+	// maxExplained is the most bytes of a request that is searched for all the rules that it breaks; of a larger one
+	// the first is named.
+	maxExplained = 16 << 10
+	// maxViolations is how many broken rules an answer names, the first of them.
+	maxViolations = 16
+)
 
 // ruleError says which fields broke which rules of the contract.
 func ruleError(err error) error {
@@ -47,7 +59,7 @@ func ruleError(err error) error {
 		return fmt.Errorf("validate a request: %w", err)
 	}
 	var violations []*errdetails.BadRequest_FieldViolation
-	for _, v := range invalid.Violations {
+	for _, v := range invalid.Violations[:min(len(invalid.Violations), maxViolations)] {
 		field, reason := protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetMessage()
 		if field == "" {
 			// A rule over several fields: its message begins with the one to mend.

@@ -94,3 +94,18 @@ func TestBrokenRulesNameEveryFieldAndItsReason(t *testing.T) {
 		t.Errorf("the rule over two fields says %q", found["agent_ids"])
 	}
 }
+
+// TestManyBrokenRulesAreFewWords sends requests that break a rule in every element: what is said of them must neither be
+// as long as they are nor take as long as all of it.
+func TestManyBrokenRulesAreFewWords(t *testing.T) {
+	w := newWorld(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
+	// So many fields: each scope, and the list for not being unique; that of 1,000 is also too long.
+	for scopes, want := range map[int]int{2: 3, 1000: maxViolations - 1, 500_000: 1} {
+		_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
+			WorkspaceId: "acme", Name: "n", AllAgents: true, Scopes: slices.Repeat([]string{"NOT"}, scopes),
+		})
+		if found := violations(err); status.Code(err) != codes.InvalidArgument || len(found) != want {
+			t.Errorf("%d bad scopes: %.300v with %d violations, want %d", scopes, err, len(found), want)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+func TestBodyOfManyObjectsIsNotTakenApart(t *testing.T) {
+	handler, services := newGateway(t)
+	for name, body := range map[string]string{
+		"of a report":      `{"outcomes":[` + strings.Repeat(`{},`, maxObjects) + `{}]}`,
+		"of unknown names": `{"outcomes":[{"entry":{"toCome":[` + strings.Repeat(`{},`, maxObjects) + `{}]}}]}`,
+	} {
+		expectError(t, send(handler, "POST", "/v1/report", body), 400, 3, errObjects.Error())
+		if got := services.took(); got != nil {
+			t.Errorf("%s: the service took it", name)
+		}
+	}
+	// The largest report that the contract takes, of calls whose paths look like JSON.
+	report := &authv1.ReportRequest{}
+	for range 1000 {
+		report.Outcomes = append(report.Outcomes, &authv1.Outcome{Status: 200, Entry: &logsv1.RequestLog{
+			Id: keyID, WorkspaceId: "acme", Endpoint: "/" + strings.Repeat(`{\"`, 100),
+		}})
+	}
+	body, err := protojson.Marshal(report)
+	must(t, err)
+	if answer := send(handler, "POST", "/v1/report", string(body)); answer.Code != 200 || services.took() == nil {
+		t.Errorf("the largest report: %d %.300s", answer.Code, answer.Body)
+	}
+}
+
+func TestObjectsAreCountedWhereverAReadEnds(t *testing.T) {
+	const text = `{"a\"{":[{"b":"\\"},{}],"c":"{\\\"{"}`
+	for name, reader := range map[string]io.Reader{"whole": strings.NewReader(text), "byte by byte": iotest.OneByteReader(strings.NewReader(text))} {
+		f := &frugal{from: reader}
+		if got, err := io.ReadAll(f); err != nil || string(got) != text || f.objects != 3 {
+			t.Errorf("%s: read %q, %v, %d objects; want 3", name, got, err, f.objects)
+		}
+	}
+}

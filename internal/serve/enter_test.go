@@ -1,0 +1,44 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// junk sends what is no message.
+type junk struct{}
+
+// Marshal implements encoding.CodecV2.
+func (junk) Marshal(any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff")}, nil
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (junk) Unmarshal(mem.BufferSlice, any) error { return nil }
+
+// Name implements encoding.CodecV2.
+func (junk) Name() string { return "proto" }
+
+// TestRequestIsNotTakenApartForAStranger sends what cannot be taken apart: only who tries finds out.
+func TestRequestIsNotTakenApartForAStranger(t *testing.T) {
+	w := newWorld(t, &keys{})
+	bare, err := w.dial()
+	must(t, err)
+	defer bare.Close()
+	send := func(conn *grpc.ClientConn) error {
+		return conn.Invoke(t.Context(), authv1.KeyService_GetKey_FullMethodName, someKey, &authv1.GetKeyResponse{}, grpc.ForceCodecV2(junk{}))
+	}
+	if err := send(bare); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("without a token: %v, want UNAUTHENTICATED", err)
+	}
+	if err := send(w.conn); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "unmarshal") {
+		t.Errorf("with a token: %v, want INTERNAL", err)
+	}
+}
