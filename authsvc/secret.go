@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"hash/crc32"
+	"strings"
 	"time"
 
 	"github.com/keytrail/keytrail/internal/hidden"
@@ -14,7 +15,7 @@ import (
 // A secret is "sk_", 6 characters of checksum and 32 random base62 characters (190 bits). The checksum is the
 // CRC-32 (IEEE) of the random characters in base62, as in GitHub's tokens
 // (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/): it lets secret scanners tell a
-// leaked secret from noise. A check does not look at it: see Checker.prove.
+// leaked secret from noise, and hideSecrets likewise. A check does not look at it: see Checker.prove.
 const (
 	secretPrefix   = "sk_"
 	checksumLength = 6
@@ -29,6 +30,30 @@ type Digest [sha256.Size]byte
 
 // Equal compares in constant time.
 func (d Digest) Equal(other Digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
+
+// hideSecrets makes "sk_…" of every secret in a text, so that one in the path of a call, or wherever else it has no
+// business, does not end up in the request logs. What has the checksum of a secret is one.
+func hideSecrets(text string) string {
+	for from := 0; ; {
+		at := strings.Index(text[from:], secretPrefix)
+		if at < 0 {
+			return text
+		}
+		from += at + len(secretPrefix)
+		if beginsLikeSecret(text[from:]) {
+			text = text[:from] + "…" + text[from+secretLength-len(secretPrefix):]
+		}
+	}
+}
+
+// beginsLikeSecret tells whether a checksum and what it is of come first.
+func beginsLikeSecret(text string) bool {
+	if len(text) < checksumLength+randomLength {
+		return false
+	}
+	random := text[checksumLength:][:randomLength]
+	return text[:checksumLength] == checksum(random) && strings.Trim(random, base62) == ""
+}
 
 // digestOf makes the digest of what a caller sent. What is longer than a secret is cut one byte behind a secret's length:
 // it is no secret with or without the rest, and so every text is one block of SHA-256, however long it came.
