@@ -39,7 +39,8 @@ func cleanAgentID(id string) string { return clean(id, maxAgentID, utf8.RuneCoun
 // clean hides secrets and percent-encodes what a table, a terminal or a database would stumble over, up to limit as size
 // counts.
 func clean(text string, limit int, size func(string) int) string {
-	text = hideSecrets(text)
+	// A hidden secret has a seventh of its bytes, a character has four at the most: what is cut here would be cut below.
+	text = hideSecrets(text[:min(len(text), 7*4*limit+secretLength)])
 	if size(text) <= limit && utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
 		return text
 	}

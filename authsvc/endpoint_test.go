@@ -118,6 +118,7 @@ func TestSecretsOfKeysAreHidden(t *testing.T) {
 		"/" + secret[:40]:                            "/" + secret[:40],
 		"/" + typo:                                   "/" + typo,
 		strings.Repeat("a", 2040) + secret:           strings.Repeat("a", 2040) + "sk_…",
+		strings.Repeat(secret, 100_000):              strings.Repeat("sk_…", 341) + "sk",
 		"/v1?" + secret:                              "/v1",
 		"/task_0123456789abcdefghijklmnopqrstuvwxyz": "/task_0123456789abcdefghijklmnopqrstuvwxyz",
 	} {

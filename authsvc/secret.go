@@ -34,14 +34,20 @@ func (d Digest) Equal(other Digest) bool { return subtle.ConstantTimeCompare(d[:
 // hideSecrets makes "sk_…" of every secret in a text, so that one in the path of a call, or wherever else it has no
 // business, does not end up in the request logs. What has the checksum of a secret is one.
 func hideSecrets(text string) string {
-	for from := 0; ; {
-		at := strings.Index(text[from:], secretPrefix)
-		if at < 0 {
-			return text
+	if !strings.Contains(text, secretPrefix) {
+		return text
+	}
+	var kept strings.Builder
+	for {
+		before, after, found := strings.Cut(text, secretPrefix)
+		kept.WriteString(before)
+		if !found {
+			return kept.String()
 		}
-		from += at + len(secretPrefix)
-		if beginsLikeSecret(text[from:]) {
-			text = text[:from] + "…" + text[from+secretLength-len(secretPrefix):]
+		kept.WriteString(secretPrefix)
+		if text = after; beginsLikeSecret(text) {
+			kept.WriteString("…")
+			text = text[checksumLength+randomLength:]
 		}
 	}
 }
