@@ -172,3 +172,13 @@ func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretInTheWrongPlaceIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	text := secret.Reveal()
+	row := w.check(t, text, authsvc.Call{AgentID: text, Method: text, Endpoint: "/" + text})
+	if row.AgentID != "sk_…" || row.Method != "sk_…" || row.Endpoint != "/sk_…" || row.ErrorCode != "" {
+		t.Errorf("kept as %q, %q and %q, with the code %q", row.AgentID, row.Method, row.Endpoint, row.ErrorCode)
+	}
+}

@@ -14,10 +14,10 @@ const (
 	maxAgentID  = 255
 )
 
-// CleanEndpoint makes of a request path what is kept of it: the query string is cut off, because it can hold
-// secrets; control and format characters and bytes that are not UTF-8 are percent-encoded; what is longer than
-// 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character or its encoding. It never
-// fails.
+// CleanEndpoint makes of a request path what is kept of it: the query string is cut off, because it can hold secrets;
+// secrets of API keys that stand elsewhere are hidden; control and format characters and bytes that are not UTF-8 are
+// percent-encoded; what is longer than 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character
+// or its encoding. It never fails.
 func CleanEndpoint(path string) string {
 	kept, _, cut := strings.Cut(path, "?")
 	kept = clean(kept, maxEndpoint, func(text string) int { return len(text) })
@@ -36,8 +36,11 @@ func cleanMethod(method string) string {
 // cleanAgentID makes of an agent id what is kept of it, as CleanEndpoint does.
 func cleanAgentID(id string) string { return clean(id, maxAgentID, utf8.RuneCountInString) }
 
-// clean percent-encodes what a table, a terminal or a database would stumble over, up to limit as size counts.
+// clean hides secrets and percent-encodes what a table, a terminal or a database would stumble over, up to limit as size
+// counts.
 func clean(text string, limit int, size func(string) int) string {
+	// A hidden secret has a seventh of its bytes, a character has four at the most: what is cut here would be cut below.
+	text = hideSecrets(text[:min(len(text), 7*4*limit+secretLength)])
 	if size(text) <= limit && utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
 		return text
 	}

@@ -105,3 +105,25 @@ func FuzzCleanEndpoint(f *testing.F) {
 		}
 	})
 }
+
+func TestSecretsOfKeysAreHidden(t *testing.T) {
+	secret := NewSecret().Reveal()
+	typo := secret[:40] + map[bool]string{true: "y", false: "x"}[secret[40] == 'x']
+	for path, want := range map[string]string{
+		"/v1/" + secret:                              "/v1/sk_…",
+		"/" + secret + "/" + secret + "/x":           "/sk_…/sk_…/x",
+		secret + secret:                              "sk_…sk_…",
+		"sk_" + secret + "0":                         "sk_sk_…0",
+		"/task_/a%3D" + secret:                       "/task_/a%3Dsk_…",
+		"/" + secret[:40]:                            "/" + secret[:40],
+		"/" + typo:                                   "/" + typo,
+		strings.Repeat("a", 2040) + secret:           strings.Repeat("a", 2040) + "sk_…",
+		strings.Repeat(secret, 100_000):              strings.Repeat("sk_…", 341) + "sk",
+		"/v1?" + secret:                              "/v1",
+		"/task_0123456789abcdefghijklmnopqrstuvwxyz": "/task_0123456789abcdefghijklmnopqrstuvwxyz",
+	} {
+		if got := CleanEndpoint(path); got != want {
+			t.Errorf("%.60q is kept as %.60q, want %.60q", path, got, want)
+		}
+	}
+}

@@ -31,15 +31,19 @@ func newIndex() index {
 // nothing about the stored digests that a caller could use. The whole digest is then compared in constant time.
 func bucket(d Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
 
-// find answers the key that has a secret with this digest, and which of its secrets that is; nil if none has.
+// nobody is compared with where there is no key to compare with.
+var nobody = new(held)
+
+// find answers the key that has a secret with this digest, and which of its secrets that is; nil if none has. It
+// compares before it knows: see Checker.prove.
 func (x *index) find(digest Digest) (*held, int) {
-	b := bucket(digest)
+	b, key := bucket(digest), nobody
 	at, ok := x.digests[b]
-	if !ok {
-		return nil, -1
+	if ok {
+		key = x.slots[at]
 	}
-	if i := x.slots[at].proves(digest); i >= 0 {
-		return x.slots[at], i
+	if i := key.proves(digest); i >= 0 && ok {
+		return key, i
 	}
 	for _, at := range x.twins[b] {
 		if i := x.slots[at].proves(digest); i >= 0 {

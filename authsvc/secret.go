@@ -8,12 +8,14 @@ import (
 	"hash/crc32"
 	"strings"
 	"time"
+
+	"github.com/keytrail/keytrail/internal/hidden"
 )
 
 // A secret is "sk_", 6 characters of checksum and 32 random base62 characters (190 bits). The checksum is the
 // CRC-32 (IEEE) of the random characters in base62, as in GitHub's tokens
-// (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/): it refuses typing mistakes
-// without a look-up, and lets secret scanners tell a leaked secret from noise.
+// (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/): it lets secret scanners tell a
+// leaked secret from noise, and hideSecrets likewise. A check does not look at it: see Checker.prove.
 const (
 	secretPrefix   = "sk_"
 	checksumLength = 6
@@ -29,9 +31,46 @@ type Digest [sha256.Size]byte
 // Equal compares in constant time.
 func (d Digest) Equal(other Digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
 
-// PlainSecret is a secret's text. It formats as its last 4 characters, so that it cannot reach a log by mistake;
-// Reveal gives the text.
-type PlainSecret struct{ text string }
+// hideSecrets makes "sk_…" of every secret in a text, so that one in the path of a call, or wherever else it has no
+// business, does not end up in the request logs. What has the checksum of a secret is one.
+func hideSecrets(text string) string {
+	if !strings.Contains(text, secretPrefix) {
+		return text
+	}
+	var kept strings.Builder
+	for {
+		before, after, found := strings.Cut(text, secretPrefix)
+		kept.WriteString(before)
+		if !found {
+			return kept.String()
+		}
+		kept.WriteString(secretPrefix)
+		if text = after; beginsLikeSecret(text) {
+			kept.WriteString("…")
+			text = text[checksumLength+randomLength:]
+		}
+	}
+}
+
+// beginsLikeSecret tells whether a checksum and what it is of come first.
+func beginsLikeSecret(text string) bool {
+	if len(text) < checksumLength+randomLength {
+		return false
+	}
+	random := text[checksumLength:][:randomLength]
+	return text[:checksumLength] == checksum(random) && strings.Trim(random, base62) == ""
+}
+
+// digestOf makes the digest of what a caller sent. What is longer than a secret is cut one byte behind a secret's length:
+// it is no secret with or without the rest, and so every text is one block of SHA-256, however long it came.
+func digestOf(text string) Digest {
+	var room [secretLength + 1]byte
+	return sha256.Sum256(room[:copy(room[:], text)])
+}
+
+// PlainSecret is a secret's text. It formats as its last 4 characters, and in an unexported field not even as those, so
+// that it cannot reach a log by mistake; Reveal gives the text.
+type PlainSecret struct{ text hidden.Text }
 
 // NewSecret makes a secret from crypto/rand.
 func NewSecret() PlainSecret {
@@ -46,23 +85,7 @@ func NewSecret() PlainSecret {
 			}
 		}
 	}
-	return PlainSecret{text: secretPrefix + checksum(string(random)) + string(random)}
-}
-
-// ParseSecret takes what a caller sent and tells whether it is well formed: length, prefix, alphabet, checksum.
-// It never trims: a stray space makes another secret.
-func ParseSecret(text string) (PlainSecret, bool) {
-	random, ok := strings.CutPrefix(text, secretPrefix)
-	if !ok || len(text) != secretLength {
-		return PlainSecret{}, false
-	}
-	sum, random := random[:checksumLength], random[checksumLength:]
-	for i := range len(random) {
-		if strings.IndexByte(base62, random[i]) < 0 {
-			return PlainSecret{}, false
-		}
-	}
-	return PlainSecret{text: text}, sum == checksum(random)
+	return PlainSecret{text: hidden.Hide(secretPrefix + checksum(string(random)) + string(random))}
 }
 
 // checksum is the CRC-32 of the random characters, in base62 with leading zeros.
@@ -77,13 +100,16 @@ func checksum(random string) string {
 }
 
 // Reveal gives the text, for the one answer that shows it.
-func (s PlainSecret) Reveal() string { return s.text }
+func (s PlainSecret) Reveal() string { return s.text.Reveal() }
 
 // Digest gives what is stored.
-func (s PlainSecret) Digest() Digest { return sha256.Sum256([]byte(s.text)) }
+func (s PlainSecret) Digest() Digest { return digestOf(s.Reveal()) }
 
 // Last4 gives the last 4 characters.
-func (s PlainSecret) Last4() string { return s.text[max(0, len(s.text)-4):] }
+func (s PlainSecret) Last4() string {
+	text := s.Reveal()
+	return text[max(0, len(text)-4):]
+}
 
 // String hides the text.
 func (s PlainSecret) String() string { return secretPrefix + "…" + s.Last4() }

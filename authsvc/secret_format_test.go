@@ -13,13 +13,32 @@ import (
 
 func hexDigest(d Digest) string { return hex.EncodeToString(d[:]) }
 
+// verbs are all that fmt has, and one that it has not.
+var verbs = []string{
+	"%v", "%+v", "%#v", "%T", "%t", "%b", "%c", "%d", "%o", "%O", "%q", "%+q", "%x", "%X", "% x", "%#x", "%U", "%e", "%E", "%f", "%F", "%g",
+	"%G", "%s", "%10.50s", "%p", "%#p", "%w", "%z",
+}
+
 // carriers hold a secret as code might hold it when it is logged by mistake.
 func carriers(secret PlainSecret) map[string]any {
 	type Answer struct {
 		Key    string
 		Secret PlainSecret
 	}
+	type inside struct {
+		name   string
+		secret PlainSecret
+	}
+	type deep struct {
+		held  inside
+		by    *inside
+		all   []inside
+		named map[string]inside
+		any   any
+	}
 	return map[string]any{
+		"unexported": inside{"k", secret}, "pointer to unexported": &inside{"k", secret},
+		"deep":    deep{inside{"k", secret}, &inside{"k", secret}, []inside{{"k", secret}}, map[string]inside{"k": {"k", secret}}, secret},
 		"plain":   secret,
 		"pointer": &secret,
 		"field":   Answer{"k", secret},
@@ -32,7 +51,7 @@ func carriers(secret PlainSecret) map[string]any {
 func TestPlainSecretNeverFormatsItsText(t *testing.T) {
 	secret := NewSecret()
 	for name, carrier := range carriers(secret) {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10.50s", "%t"} {
+		for _, verb := range verbs {
 			expectHidden(t, secret, name+" under "+verb, fmt.Sprintf(verb, carrier))
 		}
 		expectHidden(t, secret, name+" under Sprint", fmt.Sprint(carrier))

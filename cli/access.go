@@ -91,7 +91,7 @@ const tokenHint = "KEYTRAIL_TOKEN is the token that commands send; where `keytra
 // options are how a connection to addr sends the token. Without one nothing is sent: the service says what it wants.
 func (c callerToken) options(addr string) ([]grpc.DialOption, error) {
 	if c.Token != "" {
-		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.Token(c.Token))}, nil
+		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewToken(c.Token))}, nil
 	}
 	// What the local key signs is good for everything here. It must not be sent to another machine.
 	if !onThisMachine(addr) {

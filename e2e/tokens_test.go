@@ -111,7 +111,7 @@ func callersWith(t *testing.T, signer *access.Signer, workspaces ...string) grpc
 	}
 	all := callers{}
 	for _, role := range access.Roles {
-		all[role] = access.Token(token(t, signer, role, workspaces...))
+		all[role] = access.NewToken(token(t, signer, role, workspaces...))
 	}
 	return grpc.WithPerRPCCredentials(all)
 }

@@ -42,6 +42,7 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		// A verb means what it says: no X-HTTP-Method-Override, no form that is posted to a GET route. A web page
 		// of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
+		runtime.WithErrorHandler(answerError),
 		runtime.WithRoutingErrorHandler(routingError),
 		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
 		// default a header like Grpc-Metadata-Authorization would become a second one.

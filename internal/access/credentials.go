@@ -11,18 +11,23 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/keytrail/keytrail/internal/hidden"
 )
 
 // mintedFor is how long a token lives that a process makes for its own calls; it makes a new one when half of it is
 // over.
 const mintedFor = 10 * time.Minute
 
-// Token sends a fixed token with every call.
-type Token string
+// Token sends a fixed token with every call, and shows it to nobody else.
+type Token struct{ text hidden.Text }
+
+// NewToken makes one.
+func NewToken(text string) Token { return Token{text: hidden.Hide(text)} }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
 func (t Token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{header: "Bearer " + string(t)}, nil
+	return map[string]string{header: "Bearer " + t.text.Reveal()}, nil
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials: whether a connection may be in plaintext is
@@ -39,7 +44,7 @@ func (f TokenFile) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 	if err != nil {
 		return nil, fmt.Errorf("read the token: %w", err)
 	}
-	return Token(strings.TrimSpace(string(text))).GetRequestMetadata(ctx, uri...)
+	return NewToken(strings.TrimSpace(string(text))).GetRequestMetadata(ctx, uri...)
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials, as that of Token does.
@@ -56,7 +61,7 @@ type Minter struct {
 }
 
 type minted struct {
-	token string
+	token Token
 	until time.Time
 }
 
@@ -81,23 +86,24 @@ func (m *Minter) GetRequestMetadata(ctx context.Context, uri ...string) (map[str
 	if err != nil {
 		return nil, err
 	}
-	return Token(token).GetRequestMetadata(ctx, uri...)
+	return token.GetRequestMetadata(ctx, uri...)
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials, as that of Token does.
 func (*Minter) RequireTransportSecurity() bool { return false }
 
-func (m *Minter) token(role Role) (string, error) {
+func (m *Minter) token(role Role) (Token, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	if known := m.minted[role]; now.Before(known.until) {
 		return known.token, nil
 	}
-	token, err := m.signer.Token(Grant{Role: role, Workspaces: []string{AllWorkspaces}, From: now, TTL: mintedFor})
+	text, err := m.signer.Token(Grant{Role: role, Workspaces: []string{AllWorkspaces}, From: now, TTL: mintedFor})
 	if err != nil {
-		return "", err
+		return Token{}, err
 	}
+	token := NewToken(text)
 	m.minted[role] = minted{token: token, until: now.Add(mintedFor / 2)}
 	return token, nil
 }

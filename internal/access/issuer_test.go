@@ -82,7 +82,7 @@ func (l *login) publish(signer *Signer, kid string) {
 // token makes a token of the issuer.
 func (l *login) token(t *testing.T, signer *Signer, kid string) string {
 	t.Helper()
-	return sign(t, jose.EdDSA, signer.key, kid, said(func(c object) {
+	return sign(t, jose.EdDSA, signer.key(), kid, said(func(c object) {
 		c["iss"] = l.URL
 		c["aud"] = []string{"keytrail"}
 		c["exp"] = noon.Add(24 * time.Hour).Unix()
@@ -104,10 +104,10 @@ func TestTokensOfAnIssuerAreVerifiedWithItsKeys(t *testing.T) {
 		t.Errorf("the issuer was asked %d times", l.timesAsked())
 	}
 	w.expectRefused(t, l.token(t, newSigner(t), "k1"), "signature")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key, "k1", said(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
-	w.expectRefused(t, sign(t, jose.EdDSA, w.signer.key, thumbprint(w.signer.Public()), said(func(c object) { c["iss"] = l.URL })), "`kid`")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key, "k1", said(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key, "k1", said(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
+	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
+	w.expectRefused(t, sign(t, jose.EdDSA, w.signer.key(), thumbprint(w.signer.Public()), said(func(c object) { c["iss"] = l.URL })), "`kid`")
+	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
+	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
 	w.expectRefused(t, sign(t, jose.HS256, []byte(key.Public()), "k1", said(func(c object) { c["iss"] = l.URL })), "")
 }
 
@@ -208,7 +208,7 @@ func TestKeysThatDoNotSignAreNotUsed(t *testing.T) {
 		"a public key":            {jose.JSONWebKey{Key: key.Public(), KeyID: "k"}, true},
 		"a key for encryption":    {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Use: "enc"}, false},
 		"a key without a name":    {jose.JSONWebKey{Key: key.Public()}, false},
-		"a private key":           {jose.JSONWebKey{Key: key.key, KeyID: "k"}, false},
+		"a private key":           {jose.JSONWebKey{Key: key.key(), KeyID: "k"}, false},
 		"a key for two sides":     {jose.JSONWebKey{Key: []byte("hunter2"), KeyID: "k"}, false},
 		"a key of an algorithm":   {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Algorithm: "EdDSA"}, true},
 		"a key of another kind":   {jose.JSONWebKey{}, false},
@@ -272,7 +272,7 @@ func TestIssuerThatNeverAnswersHoldsNobodyUpForLong(t *testing.T) {
 		w := newWorld(t, url)
 		w.verifier.issuers[url].client = &http.Client{Transport: silence{}}
 		began := time.Now()
-		_, err := w.verifier.Verify(t.Context(), sign(t, jose.EdDSA, w.signer.key, "k", said(func(c object) { c["iss"] = url })))
+		_, err := w.verifier.Verify(t.Context(), sign(t, jose.EdDSA, w.signer.key(), "k", said(func(c object) { c["iss"] = url })))
 		if took := time.Since(began); fault.KindOf(err) != fault.Unavailable || took != askTime {
 			t.Errorf("answered %v after %v", err, took)
 		}

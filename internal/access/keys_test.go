@@ -32,7 +32,7 @@ func TestKeysAreFilesForTheirOwner(t *testing.T) {
 	must(t, err)
 	keys, err := ReadPublicKeys(private, public)
 	must(t, err)
-	if !again.key.Equal(made.key) || len(keys) != 2 || !keys[0].Equal(made.Public()) || !keys[1].Equal(made.Public()) {
+	if !again.key().Equal(made.key()) || len(keys) != 2 || !keys[0].Equal(made.Public()) || !keys[1].Equal(made.Public()) {
 		t.Error("what was read is not what was written")
 	}
 	for file, save := range map[string]func(string) error{private: newSigner(t).Save, public: newSigner(t).SavePublic} {

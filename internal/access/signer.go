@@ -15,10 +15,11 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Signer makes tokens with a key of Keytrail's own. It may be used concurrently.
+// Signer makes tokens with a key of Keytrail's own. It may be used concurrently. Its key is in closures: whatever else
+// holds it is printed by fmt where a signer is in an unexported field.
 type Signer struct {
-	key    ed25519.PrivateKey
-	signer jose.Signer
+	key    func() ed25519.PrivateKey
+	signer func() jose.Signer
 }
 
 // NewSigner makes a signer with a new key, which is nowhere but in memory until Save.
@@ -72,15 +73,18 @@ func signerOf(key ed25519.PrivateKey) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign tokens: %w", err)
 	}
-	return &Signer{key: key, signer: signer}, nil
+	return &Signer{
+		key:    func() ed25519.PrivateKey { return key },
+		signer: func() jose.Signer { return signer },
+	}, nil
 }
 
 // Public is the key by which the tokens are verified.
-func (s *Signer) Public() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
+func (s *Signer) Public() ed25519.PublicKey { return s.key().Public().(ed25519.PublicKey) }
 
 // Save writes the private key to a file for its owner alone (0600). It never writes over one: fs.ErrExist.
 func (s *Signer) Save(file string) error {
-	der, err := x509.MarshalPKCS8PrivateKey(s.key)
+	der, err := x509.MarshalPKCS8PrivateKey(s.key())
 	if err != nil {
 		return fmt.Errorf("write the signing key: %w", err)
 	}
@@ -134,7 +138,7 @@ func (s *Signer) Token(grant Grant) (string, error) {
 	if _, err := said.identity(grant.From); err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
-	token, err := jwt.Signed(s.signer).Claims(said).Serialize()
+	token, err := jwt.Signed(s.signer()).Claims(said).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}

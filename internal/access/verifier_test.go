@@ -93,7 +93,7 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 	broadened := encode(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"role":"admin","workspaces":["*"]}`)
 	embedded, err := (&jose.JSONWebKey{Key: other.Public()}).MarshalJSON()
 	must(t, err)
-	signed, err := w.signer.signer.Sign([]byte(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"workspaces":["acme"],"role":"viewer","role":"admin"}`))
+	signed, err := w.signer.signer().Sign([]byte(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"workspaces":["acme"],"role":"viewer","role":"admin"}`))
 	must(t, err)
 	twice, err := signed.CompactSerialize()
 	must(t, err)
@@ -103,9 +103,9 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 		"HS512 with its PEM":                sign(t, jose.HS512, pem, kid, good),
 		"RS256 under its name":              sign(t, jose.RS256, rsaKey, kid, good),
 		"ES256 under its name":              sign(t, jose.ES256, ecKey, kid, good),
-		"another key":                       sign(t, jose.EdDSA, other.key, thumbprint(other.Public()), good),
-		"another key under its name":        sign(t, jose.EdDSA, other.key, kid, good),
-		"no name of a key":                  sign(t, jose.EdDSA, w.signer.key, "", good),
+		"another key":                       sign(t, jose.EdDSA, other.key(), thumbprint(other.Public()), good),
+		"another key under its name":        sign(t, jose.EdDSA, other.key(), kid, good),
+		"no name of a key":                  sign(t, jose.EdDSA, w.signer.key(), "", good),
 		"none, without a signature":         none + "." + body + ".",
 		"none, with the signature":          none + "." + body + "." + signature,
 		"None":                              encode(`{"alg":"None"}`) + "." + body + ".",
@@ -191,7 +191,7 @@ func TestMemoryOfTokensIsBounded(t *testing.T) {
 func TestRefusedTokensAreNotRemembered(t *testing.T) {
 	w := newWorld(t)
 	w.expectRefused(t, w.sign(t, said(func(c object) { c["aud"] = "billing" })), "")
-	w.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key, thumbprint(w.signer.Public()), said(func(object) {})), "")
+	w.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key(), thumbprint(w.signer.Public()), said(func(object) {})), "")
 	if n := len(w.verifier.seen.known); n != 0 {
 		t.Errorf("%d tokens are remembered", n)
 	}

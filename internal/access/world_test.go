@@ -79,7 +79,7 @@ func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, kid string, 
 // sign makes a token of claims with the key that the verifier knows.
 func (w *world) sign(t testing.TB, claims any) string {
 	t.Helper()
-	return sign(t, jose.EdDSA, w.signer.key, thumbprint(w.signer.Public()), claims)
+	return sign(t, jose.EdDSA, w.signer.key(), thumbprint(w.signer.Public()), claims)
 }
 
 // expectRefused expects a fault that says why, and nothing of the token.
