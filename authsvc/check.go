@@ -29,6 +29,7 @@ type Checker struct {
 	config    CheckerConfig
 	signer    *signer
 	strangers *strangers
+	results   results
 }
 
 // CheckerConfig is what a checker is made of.
@@ -52,7 +53,7 @@ type CheckerConfig struct {
 func NewChecker(config CheckerConfig) *Checker {
 	return &Checker{
 		config: config, signer: newSigner(config.SigningKey),
-		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)),
+		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)), results: newResults(),
 	}
 }
 
@@ -74,6 +75,7 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, e
 		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
 	}
 	entry.ID, entry.Repeated = row.ID, row.Repeated
+	c.results.count(entry.ErrorCode)
 	return entry, nil
 }
 

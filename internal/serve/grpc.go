@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,15 +48,17 @@ type GRPC struct {
 	*grpc.Server
 	gate   *access.Gate
 	health *health.Server
-	log    *slog.Logger
+	// strangers are those who failed to say who they are.
+	strangers *throttle.Limiter
+	log       *slog.Logger
 	// endStreams ends the streams that are open.
 	endStreams context.CancelFunc
 }
 
-// NewGRPC makes a server. The gate decides who may call, before anything else looks at a request. raw names the string
-// fields that may hold any bytes, or the messages' fields whose content the handler itself judges; every other string
-// of a request must be UTF-8.
-func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) (*GRPC, error) {
+// NewGRPC makes a server. The watchers see each call first: what is refused later, too. The gate decides who may call,
+// before anything else looks at a request. raw names the string fields that may hold any bytes, or the messages' fields
+// whose content the handler itself judges; every other string of a request must be UTF-8.
+func NewGRPC(log *slog.Logger, gate *access.Gate, watchers []grpc.ServerOption, raw ...protoreflect.FullName) (*GRPC, error) {
 	validation, err := validate(raw)
 	if err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 	strangers := throttle.New()
 	stopping, endStreams := context.WithCancel(context.Background())
 	s := &GRPC{
-		Server: grpc.NewServer(
+		Server: grpc.NewServer(append(slices.Clone(watchers),
 			grpc.Creds(newDoor()),
 			grpc.ChainUnaryInterceptor(strangers.Unary, answerErrors(log), gate.Unary, validation),
 			grpc.ChainStreamInterceptor(endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
@@ -76,13 +79,25 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 			grpc.MaxRecvMsgSize(maxMessage),
 			grpc.MaxHeaderListSize(maxHeaders),
 			grpc.MaxConcurrentStreams(maxCalls),
-		),
-		gate: gate, health: health.NewServer(), log: log, endStreams: endStreams,
+		)...),
+		gate: gate, health: health.NewServer(), strangers: strangers, log: log, endStreams: endStreams,
 	}
 	grpc_health_v1.RegisterHealthServer(s.Server, s.health)
 	reflection.Register(s.Server)
 	return s, nil
 }
+
+// SetReady says whether calls are welcome, to whoever asks for the health of the server. It is SERVING until then.
+func (s *GRPC) SetReady(ready bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+}
+
+// Throttled is how many calls were refused because their address had failed too often to say who it is.
+func (s *GRPC) Throttled() int64 { return s.strangers.Refused() }
 
 // Run serves on the listeners until ctx ends, then ends the open streams, lets calls in flight end and closes the
 // listeners. It answers nil after an orderly stop. It does not begin where the contract does not say who may call one
