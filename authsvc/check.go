@@ -29,6 +29,7 @@ type Checker struct {
 	config    CheckerConfig
 	signer    *signer
 	strangers *strangers
+	results   results
 }
 
 // CheckerConfig is what a checker is made of.
@@ -52,7 +53,10 @@ type CheckerConfig struct {
 func NewChecker(config CheckerConfig) *Checker {
 	signer := newSigner(config.SigningKey)
 	config.SigningKey = nil // it is in the signer, and nowhere where it could be printed
-	return &Checker{config: config, signer: signer, strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows))}
+	return &Checker{
+		config: config, signer: signer,
+		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)), results: newResults(),
+	}
 }
 
 // Check decides on a call that came with apiKey in its header, and appends its row before it answers: a finished
@@ -73,6 +77,7 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, e
 		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
 	}
 	entry.ID, entry.Repeated = row.ID, row.Repeated
+	c.results.count(entry.ErrorCode)
 	return entry, nil
 }
 

@@ -23,7 +23,7 @@ import (
 func (w *world) dial(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	gate, credentials := accesstest.Pair(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, authsvc.RawFields...)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil, authsvc.RawFields...)
 	must(t, err)
 	authsvc.Register(server, w.checker, w.keys)
 	listener := bufconn.Listen(1 << 20)

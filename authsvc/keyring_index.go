@@ -18,6 +18,8 @@ type index struct {
 	digests map[uint64]slot
 	// twins are the other keys of a bucket: hardly ever is there one.
 	twins map[uint64][]slot
+	// secrets is how many there are of all keys.
+	secrets int
 }
 
 // slot is where a key is in the index.
@@ -57,6 +59,7 @@ func (x *index) find(digest Digest) (*held, int) {
 func (x *index) add(key *held) {
 	at := x.place(key)
 	x.keys[key.id] = at
+	x.secrets += key.secrets()
 	for i := range key.secrets() {
 		b := bucket(key.secret(i).digest)
 		switch first, taken := x.digests[b]; {
@@ -87,6 +90,7 @@ func (x *index) remove(id uuid.UUID) {
 	}
 	key := x.slots[at]
 	delete(x.keys, id)
+	x.secrets -= key.secrets()
 	for i := range key.secrets() {
 		x.clear(bucket(key.secret(i).digest), at)
 	}

@@ -55,11 +55,11 @@ type authPart struct {
 }
 
 func (s *Server) openAuth(ctx context.Context, config authConfig) error {
-	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), authsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers(), authsvc.RawFields...)
 	if err != nil {
 		return err
 	}
-	conn, err := config.logs(&s.closers, grpc.WithPerRPCCredentials(config.logsToken))
+	conn, err := config.logs(&s.closers, append(s.telemetry.DialOptions(), grpc.WithPerRPCCredentials(config.logsToken))...)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	}
 	p.trail, err = open(trail.Config{
 		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync,
-		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.metrics,
+		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.telemetry.Metrics,
 	})
 	if err != nil {
 		return err
@@ -85,12 +85,16 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err := p.keyring.Refresh(ctx); err != nil {
 		return fmt.Errorf("load the keyring: %w", err)
 	}
-	authsvc.Register(server,
-		authsvc.NewChecker(authsvc.CheckerConfig{
-			Keyring: p.keyring, Trail: p.trail, SigningKey: signingKey, AgentTypes: config.agentTypes,
-			StrangerRows: config.trail.StrangerRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
-			Now: config.now,
-		}),
+	checker := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: p.keyring, Trail: traced(p.trail, s.telemetry), SigningKey: signingKey, AgentTypes: config.agentTypes,
+		StrangerRows: config.trail.StrangerRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
+		Now: config.now,
+	})
+	metrics := append(keyringMetrics(p.keyring), checkMetrics(checker)...)
+	if err := s.telemetry.Register(append(metrics, throttleMetric("auth", server.Throttled))...); err != nil {
+		return err
+	}
+	authsvc.Register(server, checker,
 		authsvc.NewKeys(config.store, p.keyring, config.agentTypes, config.now))
 	if p.listener, err = s.listenGRPC("--auth-addr", config.addr); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // gatewayConfig is what the gateway is made of.
@@ -25,11 +26,11 @@ type httpPart struct {
 }
 
 func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
-	auth, err := config.auth(&s.closers)
+	auth, err := config.auth(&s.closers, s.telemetry.DialOptions()...)
 	if err != nil {
 		return err
 	}
-	logs, err := config.logs(&s.closers)
+	logs, err := config.logs(&s.closers, s.telemetry.DialOptions()...)
 	if err != nil {
 		return err
 	}
@@ -37,11 +38,15 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 	if err != nil {
 		return err
 	}
+	strangers := throttle.New()
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener), Log: s.log,
+		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener), Log: s.log, Strangers: strangers,
 	})
-	s.gateway = &httpPart{handler: handler, listener: listener, log: s.log}
-	return err
+	if err != nil {
+		return err
+	}
+	s.gateway = &httpPart{handler: s.telemetry.REST(handler), listener: listener, log: s.log}
+	return s.telemetry.Register(throttleMetric("rest", strangers.Refused))
 }
 
 // loopback tells whether only this machine can reach a listener.

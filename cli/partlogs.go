@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
@@ -27,24 +28,35 @@ type logsConfig struct {
 	addr    string
 	tokens  *access.Verifier
 	service logsvc.Config
+	// days answers the days that rows can be stored of; nil = of every day.
+	days func(context.Context) ([]time.Time, error)
 	// keep is work that the store wants done while the service runs; nil = none.
 	keep serve.Run
 }
 
 func (s *Server) openLogs(config logsConfig) error {
-	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), logsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers(), logsvc.RawFields...)
+	if err != nil {
+		return err
+	}
+	store, err := measureStore(config.store, s.telemetry)
 	if err != nil {
 		return err
 	}
 	p := &logsPart{
-		service: logsvc.NewService(config.store, config.service), server: server, pipe: newPipe(), keep: config.keep, log: s.log,
+		service: logsvc.NewService(store, config.service), server: server, pipe: newPipe(), keep: config.keep, log: s.log,
 	}
 	logsvc.Register(server, p.service)
 	if p.listener, err = s.listenGRPC("--logs-addr", config.addr); err != nil {
 		return err
 	}
 	s.logs, s.checks["request_logs"] = p, p.readable
-	return nil
+	metrics := append(refusalMetrics(p.service), throttleMetric("logs", server.Throttled))
+	if config.days != nil {
+		layout := days{stored: config.days, now: config.service.Now}
+		s.checks["partitions"], metrics = layout.present, append(metrics, layout)
+	}
+	return s.telemetry.Register(metrics...)
 }
 
 func (p *logsPart) run(ctx context.Context) error {

@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"time"
 
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/telemetry"
 )
 
 // Server is one process with the parts that it was told to run; the others are nil.
@@ -22,18 +22,21 @@ type Server struct {
 	auth    *authPart
 	gateway *httpPart
 	ops     *httpPart
-	checks  map[string]serve.Check
-	metrics *prometheus.Registry
+	checks  serve.Checks
 	closers closers
+	// telemetry is how the process is seen.
+	telemetry *telemetry.Process
 	// entrance is how calls come in over the network.
 	entrance entrance
 	// stopping is set from the beginning of the end.
 	stopping atomic.Bool
+	// ready is whether it was ready when it last looked.
+	ready atomic.Bool
 }
 
-// newServer makes a process and fills it; an error closes what was opened.
-func newServer(log *slog.Logger, opsAddr string, secured listenFlags, fill func(*Server) error) (_ *Server, err error) {
-	s := &Server{log: log, checks: map[string]serve.Check{}, metrics: prometheus.NewRegistry()}
+// newServer makes a process that runs a part, or all, and fills it; an error closes what was opened.
+func newServer(part string, log *slog.Logger, opsAddr string, secured listenFlags, fill func(*Server) error) (_ *Server, err error) {
+	s := &Server{log: log, checks: serve.Checks{}}
 	if s.entrance, err = secured.entrance(log); err != nil {
 		return nil, err
 	}
@@ -43,10 +46,17 @@ func newServer(log *slog.Logger, opsAddr string, secured listenFlags, fill func(
 			err = s.closers.closeAfter(err)
 		}
 	}()
+	if s.telemetry, err = telemetry.New(part, Version()); err != nil {
+		return nil, err
+	}
+	s.closers.add(s.telemetry)
+	if err := s.telemetry.Register(s.processMetrics()...); err != nil {
+		return nil, err
+	}
 	if err := fill(s); err != nil {
 		return nil, err
 	}
-	s.ops, err = newOpsPart(opsAddr, serve.Ops(s.checks, s.metrics), log, &s.closers)
+	s.ops, err = newOpsPart(opsAddr, serve.Ops(s.checks, s.telemetry.Metrics), log, &s.closers)
 	return s, err
 }
 
@@ -63,7 +73,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.gateway != nil {
 		parts = append(parts, s.gateway.run)
 	}
-	err := serve.InOrder(ctx, append(parts, s.announceStop)...)
+	s.tellHealth(s.checks.Ready(ctx))
+	err := serve.InOrder(ctx, append(parts, s.watchHealth)...)
 	s.log.Info("stopped")
 	return s.closers.closeAfter(err)
 }
@@ -76,11 +87,34 @@ func (s *Server) serving(context.Context) error {
 	return nil
 }
 
-// announceStop is the last part, so the first to be told of the end: from then on the process is not ready.
-func (s *Server) announceStop(ctx context.Context) error {
-	<-ctx.Done()
-	s.stopping.Store(true)
-	return nil
+// lookEvery is how often the process looks whether it is ready, for those who ask its gRPC servers and its metrics.
+const lookEvery = 2 * time.Second
+
+// watchHealth is the last part, so the first to be told of the end: from then on the process is not ready.
+func (s *Server) watchHealth(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.stopping.Store(true)
+			s.tellHealth(false)
+			return nil
+		case <-tick.C:
+			s.tellHealth(s.checks.Ready(ctx))
+		}
+	}
+}
+
+// tellHealth makes the health of the gRPC servers, which load balancers look at, say what /readyz says.
+func (s *Server) tellHealth(ready bool) {
+	s.ready.Store(ready)
+	if s.logs != nil {
+		s.logs.server.SetReady(ready)
+	}
+	if s.auth != nil {
+		s.auth.server.SetReady(ready)
+	}
 }
 
 // GatewayAddr is where REST is served.

@@ -69,7 +69,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) error {
 
 // NewServer opens everything in one process: the databases and the listeners. Run must be called, to close them again.
 func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+	return newServer("serve", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		if err := makeDataDir(config.DataDir); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
 	"github.com/keytrail/keytrail/internal/pgdb"
+	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/logsvc"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 )
@@ -63,7 +64,7 @@ func (c AuthConfig) Validate() error {
 
 // NewAuthServer opens the auth service as a process of its own.
 func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+	return newServer("authsvc", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		if err := config.databaseFlag.check(config.insecureFlag); err != nil {
 			return err
 		}
@@ -80,6 +81,9 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 			return fmt.Errorf("open the keys: %w", err)
 		}
 		s.closers.add(store)
+		if err := s.telemetry.Register(telemetry.Pool("keys", store.Connections)...); err != nil {
+			return err
+		}
 		return s.openAuth(ctx, authConfig{
 			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.insecureFlag, log), logsToken: logsToken,
@@ -113,7 +117,7 @@ func (c LogsConfig) Validate() error {
 
 // NewLogsServer opens the log service as a process of its own.
 func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
-	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+	return newServer("logsvc", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		if err := config.databaseFlag.check(config.insecureFlag); err != nil {
 			return err
 		}
@@ -126,9 +130,13 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 			return fmt.Errorf("open the request logs: %w", err)
 		}
 		s.closers.add(store)
+		if err := s.telemetry.Register(append(telemetry.Pool("logs_write", store.Writers), telemetry.Pool("logs_read", store.Readers)...)...); err != nil {
+			return err
+		}
 		return s.openLogs(logsConfig{
 			store: store, addr: config.LogsAddr, tokens: tokens,
 			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
+			days:    store.Days,
 			keep: func(ctx context.Context) error {
 				store.Keep(ctx, func(err error) { log.Error("the days of request logs are not looked after", "error", err) })
 				return nil
@@ -154,7 +162,7 @@ func (c GatewayConfig) Validate() error { return validateOrigins(c.CORSOrigins) 
 
 // NewGatewayServer opens the gateway as a process of its own.
 func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logger) (*Server, error) {
-	return newServer(log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+	return newServer("gateway", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
 		return s.openGateway(ctx, gatewayConfig{
 			addr: config.GatewayAddr, origins: config.CORSOrigins,
 			auth: config.remote("--auth-addr", config.AuthAddr, config.insecureFlag, log),

@@ -51,6 +51,8 @@ const patience = 20 * time.Second
 type system struct {
 	t      *testing.T
 	server *cli.Server
+	// parts are all processes of it.
+	parts  []*cli.Server
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
@@ -80,7 +82,7 @@ func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	s := &system{t: t, server: server, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
+	s := &system{t: t, server: server, parts: []*cli.Server{server}, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
 	auth, logs := dial(t, server.AuthAddr(), s.callers()), dial(t, server.LogsAddr(), s.callers())
 	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	return s

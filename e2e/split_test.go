@@ -106,7 +106,8 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	gateway.GatewayAddr, gateway.AuthAddr, gateway.LogsAddr, gateway.OpsAddr = anyPort, authServer.AuthAddr(), logsServer.LogsAddr(), anyPort
 	gatewayServer, err := cli.NewGatewayServer(t.Context(), gateway, quiet)
 	gatewayServer = must(t, gatewayServer, err)
-	s = &system{t: t, server: gatewayServer, client: options.client, signer: signer, keyFile: keyFile}
+	parts := []*cli.Server{logsServer, authServer, gatewayServer}
+	s = &system{t: t, server: gatewayServer, parts: parts, client: options.client, signer: signer, keyFile: keyFile}
 	transport := grpc.WithTransportCredentials(options.transport)
 	conn := dial(t, authServer.AuthAddr(), transport, s.callers())
 	s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)

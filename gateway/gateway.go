@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/internal/throttle"
 )
 
@@ -32,6 +34,8 @@ type Config struct {
 	Loopback bool
 	// Log is told where a service cannot be reached.
 	Log *slog.Logger
+	// Strangers limits the requests of those who fail to say who they are; nil = a limiter that nobody else asks.
+	Strangers *throttle.Limiter
 }
 
 // New makes the handler of the gateway.
@@ -44,6 +48,7 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithErrorHandler(answerError),
 		runtime.WithRoutingErrorHandler(routingError),
+		runtime.WithMiddlewares(nameRoute),
 		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
 		// default a header like Grpc-Metadata-Authorization would become a second one.
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
@@ -51,12 +56,22 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	limited := throttle.New().HTTP(http.MaxBytesHandler(mux, maxBody), answerTooMany)
+	limited := cmp.Or(config.Strangers, throttle.New()).HTTP(http.MaxBytesHandler(mux, maxBody), answerTooMany)
 	handler, err := guard(limited, config)
 	if err != nil {
 		return nil, err
 	}
 	return withHeaders(withCORS(handler, config.CORSOrigins), config.Loopback), nil
+}
+
+// nameRoute tells the metrics which route a request has taken.
+func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
+			telemetry.SetRoute(r.Context(), r.Method+" "+pattern.String())
+		}
+		next(w, r, params)
+	}
 }
 
 // withCORS lets the pages of the origins read answers. They send no cookies: there are none.

@@ -103,7 +103,7 @@ func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
 func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	t.Helper()
 	gate, credentials := accesstest.Pair(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	behind := &services{}
 	authv1.RegisterCheckServiceServer(server, behind)

@@ -44,6 +44,7 @@ func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequest
 		entry, err := parse(row)
 		if err != nil {
 			refuse(i, err.Error())
+			s.logs.refused.count(Malformed)
 			continue
 		}
 		entries, positions = append(entries, entry), append(positions, i)

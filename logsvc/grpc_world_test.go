@@ -26,7 +26,7 @@ func dial(t *testing.T) (logsv1.LogServiceClient, *logsvc.Service, *clock) {
 	t.Helper()
 	service, clock := newService(t)
 	gate, credentials := accesstest.Pair(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, logsvc.RawFields...)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil, logsvc.RawFields...)
 	must(t, err)
 	logsvc.Register(server, service)
 	listener := bufconn.Listen(1 << 20)

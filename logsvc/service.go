@@ -27,8 +27,9 @@ type Config struct {
 
 // Service records and finds request logs within the retention window. It may be used concurrently.
 type Service struct {
-	store  Store
-	config Config
+	store   Store
+	config  Config
+	refused refusals
 }
 
 // NewService makes the service over a store.
@@ -38,17 +39,17 @@ func NewService(store Store, config Config) *Service {
 
 func (s *Service) window() Window { return WindowAt(s.config.Now(), s.config.Retention) }
 
-// refuse says why an entry can never be stored; empty if it can.
-func (w Window) refuse(e Entry) string {
+// refuse says why an entry can never be stored; fits if it can.
+func (w Window) refuse(e Entry) refusal {
 	switch {
 	case !uuid7.Valid(e.ID):
-		return "id: must be a UUIDv7"
+		return refusal{Malformed, "id: must be a UUIDv7"}
 	case bytes.Compare(e.ID[:], w.From[:]) < 0:
-		return "id: its time is older than the retention"
+		return refusal{TooOld, "id: its time is older than the retention"}
 	case bytes.Compare(e.ID[:], w.To[:]) >= 0:
-		return "id: its time is more than a day in the future"
+		return refusal{TooNew, "id: its time is more than a day in the future"}
 	}
-	return ""
+	return fits
 }
 
 // Record stores entries of the window, durably, and answers why it did not store the others, by their position.
@@ -57,8 +58,9 @@ func (s *Service) Record(ctx context.Context, entries []Entry) (refused map[int]
 	fit := make([]Entry, 0, len(entries))
 	refused = map[int]string{}
 	for i, e := range entries {
-		if reason := window.refuse(e); reason != "" {
-			refused[i] = reason
+		if reason := window.refuse(e); reason != fits {
+			refused[i] = reason.text
+			s.refused.count(reason.class)
 			continue
 		}
 		fit = append(fit, e)

@@ -45,6 +45,9 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return &Store{pool: pool, wake: make(chan struct{}, 1)}, nil
 }
 
+// Connections tells how the connections are used.
+func (s *Store) Connections() *pgxpool.Stat { return s.pool.Stat() }
+
 // Close closes the connections, when those in use have come back. Listen must have ended.
 func (s *Store) Close() error {
 	s.pool.Close()

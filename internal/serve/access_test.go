@@ -36,7 +36,7 @@ func TestWhoMayNotCallIsNotToldWhatIsWrongWithTheRequest(t *testing.T) {
 
 func TestServerWithAnRPCOfNoRoleDoesNotServe(t *testing.T) {
 	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	grpc_testing.RegisterTestServiceServer(server, grpc_testing.UnimplementedTestServiceServer{})
 	listener := bufconn.Listen(1 << 10)

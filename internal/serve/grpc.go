@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/keytrail/keytrail/internal/access"
@@ -45,30 +46,62 @@ const (
 // GRPC is a gRPC server with what every service has: access control, validation, errors from one table, health and reflection.
 type GRPC struct {
 	*grpc.Server
-	gate      *access.Gate
+	watchers *Watchers
+	gate     *access.Gate
+	health   *health.Server
+	// strangers are those who failed to say who they are.
 	strangers *throttle.Limiter
-	health    *health.Server
 	log       *slog.Logger
 	// endStreams ends the streams that are open.
 	endStreams context.CancelFunc
 }
 
-// NewGRPC makes a server. The gate decides who may call, before anything else looks at a request. raw names the string
-// fields that may hold any bytes, or the messages' fields whose content the handler itself judges; every other string
-// of a request must be UTF-8.
-func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) (*GRPC, error) {
+// Watchers see each call first: what is refused later, too.
+type Watchers struct {
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
+	// Stats follows calls below the interceptors; nil = none.
+	Stats stats.Handler
+}
+
+func (w *Watchers) stats() []grpc.ServerOption {
+	if w.Stats == nil {
+		return nil
+	}
+	return []grpc.ServerOption{grpc.StatsHandler(w.Stats)}
+}
+
+// unwatched let calls pass by.
+func unwatched() *Watchers {
+	return &Watchers{
+		Unary: func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			return next(ctx, request)
+		},
+		Stream: func(service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			return next(service, stream)
+		},
+	}
+}
+
+// NewGRPC makes a server. The watchers, which may be nil, see each call first. The gate decides who may call,
+// before anything else looks at a request. raw names the string fields that may hold any bytes, or the messages' fields
+// whose content the handler itself judges; every other string of a request must be UTF-8.
+func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...protoreflect.FullName) (*GRPC, error) {
 	validation, err := validate(raw)
 	if err != nil {
 		return nil, err
 	}
 	strangers := throttle.New()
+	if watchers == nil {
+		watchers = unwatched()
+	}
 	stopping, endStreams := context.WithCancel(context.Background())
 	s := &GRPC{
-		Server: grpc.NewServer(
+		Server: grpc.NewServer(append(watchers.stats(),
 			grpc.Creds(newDoor()),
 			// What comes before these is in enter.
 			grpc.ChainUnaryInterceptor(gate.Unary, validation),
-			grpc.ChainStreamInterceptor(endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
+			grpc.ChainStreamInterceptor(watchers.Stream, endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
 			grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -78,13 +111,25 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, raw ...protoreflect.FullName) 
 			grpc.MaxRecvMsgSize(maxMessage),
 			grpc.MaxHeaderListSize(maxHeaders),
 			grpc.MaxConcurrentStreams(maxCalls),
-		),
-		gate: gate, strangers: strangers, health: health.NewServer(), log: log, endStreams: endStreams,
+		)...),
+		watchers: watchers, gate: gate, health: health.NewServer(), strangers: strangers, log: log, endStreams: endStreams,
 	}
 	grpc_health_v1.RegisterHealthServer(s, s.health)
 	reflection.Register(s)
 	return s, nil
 }
+
+// SetReady says whether calls are welcome, to whoever asks for the health of the server. It is SERVING until then.
+func (s *GRPC) SetReady(ready bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+}
+
+// Throttled is how many calls were refused because their address had failed too often to say who it is.
+func (s *GRPC) Throttled() int64 { return s.strangers.Refused() }
 
 // Run serves on the listeners until ctx ends, then ends the open streams, lets calls in flight end and closes the
 // listeners. It answers nil after an orderly stop. It does not begin where the contract does not say who may call one

@@ -86,7 +86,7 @@ func TestServerSpeaksHealthAndReflection(t *testing.T) {
 
 func TestServerStopsWhenAListenerFailsAndSaysWhy(t *testing.T) {
 	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	good := bufconn.Listen(1 << 10)
 	if err := server.Run(t.Context(), good, brokenListener{good}); !errors.Is(err, errBroken) {
@@ -108,7 +108,7 @@ func (brokenListener) Close() error { return nil }
 
 func TestServerThatIsStoppedBeforeItStartsEndsInOrder(t *testing.T) {
 	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

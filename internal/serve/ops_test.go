@@ -142,3 +142,14 @@ func TestHTTPSaysWhyItCouldNotServe(t *testing.T) {
 		t.Errorf("HTTP on a closed listener answers %v", err)
 	}
 }
+
+func TestProfilesAreThereAndTheCommandLineIsNot(t *testing.T) {
+	handler := Ops(nil, prometheus.NewRegistry())
+	for path, want := range map[string]int{"/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/goroutine": 200, "/debug/pprof/cmdline": 404} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+		if answer.Code != want {
+			t.Errorf("GET %s answers %d, want %d", path, answer.Code, want)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 
 func TestStopDoesNotWaitForASilentConnection(t *testing.T) {
 	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate)
+	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -49,7 +49,7 @@ func newSecured(t *testing.T, pair func(*tlstest.Authority) tlstest.Pair, mutual
 		must(t, err)
 	}
 	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(log, gate)
+	server, err := NewGRPC(log, gate, nil)
 	must(t, err)
 	overGRPC, overHTTP := listenLocally(t), listenLocally(t)
 	s.grpc, s.rest = overGRPC.Addr().String(), overHTTP.Addr().String()

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world 
 	t.Helper()
 	w := &world{log: &logbook{}, listener: bufconn.Listen(1 << 20)}
 	gate, credentials := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, raw...)
+	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, nil, raw...)
 	must(t, err)
 	w.server = server
 	authv1.RegisterKeyServiceServer(server, service)

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -25,7 +26,8 @@ const (
 // Behind a proxy many callers share one, and one of them with an expired token must not lock the others out. Both
 // are forgotten, the oldest first, where there are too many. It may be used concurrently.
 type Limiter struct {
-	seed maphash.Seed
+	seed    maphash.Seed
+	refused atomic.Int64
 
 	mu     sync.Mutex
 	failed recent[netip.Prefix, *rate.Limiter]
@@ -34,6 +36,9 @@ type Limiter struct {
 
 // New makes a limiter.
 func New() *Limiter { return &Limiter{seed: maphash.MakeSeed()} }
+
+// Refused is how many attempts were refused.
+func (l *Limiter) Refused() int64 { return l.refused.Load() }
 
 // attempt is one call: from where, and by what it says who it is; an empty credential says nothing.
 type attempt struct {
@@ -56,8 +61,16 @@ func (l *Limiter) attempt(from netip.Addr, credential string) attempt {
 	return a
 }
 
-// wait is how long the caller has to wait before it may try; 0 = not at all.
+// wait is how long the caller has to wait before it may try; 0 = not at all. Who has to wait is counted as refused.
 func (l *Limiter) wait(a attempt) time.Duration {
+	wait := l.waitTime(a)
+	if wait > 0 {
+		l.refused.Add(1)
+	}
+	return wait
+}
+
+func (l *Limiter) waitTime(a attempt) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failures, known := l.failed.get(a.from)

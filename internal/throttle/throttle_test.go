@@ -126,3 +126,15 @@ func TestWhoeverGoesOnFailingIsNotForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestRefusedAttemptsAreCounted(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
+		l := New()
+		fail(l, "192.0.2.1", bad) // to the first refusal
+		l.waitOf("192.0.2.1", bad)
+		l.waitOf("192.0.2.2", bad)
+		if refused := l.Refused(); refused != 2 {
+			t.Errorf("%d were refused, want 2", refused)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Certificate is a certificate with its key. It may be used concurrently.
@@ -26,6 +27,9 @@ func parsePair(texts [][]byte) (*tls.Certificate, error) {
 	}
 	return &pair, nil
 }
+
+// NotAfter is when the certificate that is shown now expires.
+func (c *Certificate) NotAfter() time.Time { return c.files.current().Leaf.NotAfter }
 
 // Authorities are those whose certificates are trusted. They may be used concurrently.
 type Authorities struct{ files *watched[*x509.CertPool] }

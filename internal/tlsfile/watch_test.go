@@ -22,6 +22,13 @@ func shown(t *testing.T, c *Certificate) string {
 	return leaf.Subject.CommonName
 }
 
+func expiryOf(t *testing.T, der []byte) time.Time {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(der)
+	must(t, err)
+	return leaf.NotAfter
+}
+
 func TestFilesAreReadAgainWhenTheyHaveChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, log := tlstest.NewAuthority(t), &bytes.Buffer{}
@@ -35,6 +42,9 @@ func TestFilesAreReadAgainWhenTheyHaveChanged(t *testing.T) {
 		<-time.After(lookEvery)
 		if name := shown(t, c); name != "second" {
 			t.Errorf("after the replacement, %q is shown", name)
+		}
+		if leaf := c.files.current().Certificate[0]; !c.NotAfter().Equal(expiryOf(t, leaf)) {
+			t.Errorf("it is told to expire at %v", c.NotAfter())
 		}
 		if !strings.Contains(log.String(), "level=INFO") || strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("logged %s", log)

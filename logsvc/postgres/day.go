@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
@@ -74,6 +75,21 @@ func storedDays(ctx context.Context, db querier) ([]stored, error) {
 	})
 	slices.SortFunc(days, func(a, b stored) int { return cmp.Compare(b.day, a.day) })
 	return days, err
+}
+
+// Days answers the beginnings of the UTC days that rows can be stored of, newest first.
+func (s *Store) Days(ctx context.Context) ([]time.Time, error) {
+	days, err := storedDays(ctx, s.pool)
+	if err != nil {
+		return nil, pgdb.Unavailable(ctx, err)
+	}
+	starts := make([]time.Time, 0, len(days))
+	for _, d := range days {
+		if !d.detaching {
+			starts = append(starts, d.start())
+		}
+	}
+	return starts, nil
 }
 
 // parseTable reads table back.

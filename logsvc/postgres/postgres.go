@@ -59,6 +59,12 @@ func Open(ctx context.Context, url string, now func() time.Time) (*Store, error)
 	return s, nil
 }
 
+// Writers tells how the connections that write are used.
+func (s *Store) Writers() *pgxpool.Stat { return s.pool.Stat() }
+
+// Readers tells how the connections of searches are used.
+func (s *Store) Readers() *pgxpool.Stat { return s.readers.Stat() }
+
 // Close ends all connections.
 func (s *Store) Close() error {
 	s.readers.Close()

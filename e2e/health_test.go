@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/pgtest"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
+)
+
+// probe answers what a path of the ops port says.
+func probe(t *testing.T, part *cli.Server, path string) (code int, text string) {
+	t.Helper()
+	resp, err := http.Get("http://" + part.OpsAddr() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// awaitHealth waits until the gRPC health of an address is as wanted.
+func awaitHealth(t *testing.T, addr string, want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	health := grpc_health_v1.NewHealthClient(dial(t, addr))
+	last := ""
+	await(t, patience, func() bool {
+		answer, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		last = fmt.Sprint(answer, err)
+		return err == nil && answer.GetStatus() == want
+	}, func() any { return last })
+}
+
+// expectReady expects /readyz to answer with a code and a text, and /healthz to be well all the while.
+func expectReady(t *testing.T, part *cli.Server, want int, says string) {
+	t.Helper()
+	if code, text := probe(t, part, "/readyz"); code != want || !strings.Contains(text, says) {
+		t.Errorf("/readyz is %d %s, want %d with %q", code, text, want, says)
+	}
+	if code, _ := probe(t, part, "/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz is %d", code)
+	}
+}
+
+func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t, nil)
+	_, keyFile := newSigner(t)
+	logs := logService(t, url, anyPort, keyFile)
+	awaitHealth(t, logs.LogsAddr(), grpc_health_v1.HealthCheckResponse_SERVING)
+	expectReady(t, logs, http.StatusOK, `"partitions":"ok"`)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, ahead := range []int{1, 2} { // midnight may be near
+		table := "keytrail_logs.request_logs_" + time.Now().UTC().AddDate(0, 0, ahead).Format("20060102")
+		if _, err := conn.Exec(t.Context(), "DROP TABLE "+table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectReady(t, logs, http.StatusServiceUnavailable, "no partition of to")
+	awaitHealth(t, logs.LogsAddr(), grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	if ready, ok := metric(logs.OpsAddr(), "keytrail_ready"); !ok || ready != 0 {
+		t.Errorf("keytrail_ready is %v", ready)
+	}
+	// Another replica makes the days.
+	store, err := logspostgres.Open(t.Context(), url, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectReady(t, logs, http.StatusOK, `"partitions":"ok"`)
+	awaitHealth(t, logs.LogsAddr(), grpc_health_v1.HealthCheckResponse_SERVING)
+}
+
+func TestLivenessDoesNotDependOnPostgres(t *testing.T) {
+	t.Parallel()
+	postgres := pgtest.Private(t)
+	s, auth := replica(t, postgres.URL("postgres"), replicaOptions{maxStaleness: 2 * time.Second})
+	logs := s.parts[0]
+	if err := postgres.Down(pgserver.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		server *cli.Server
+		addr   string
+		says   string
+	}{{auth, auth.AuthAddr(), "last knew every key"}, {logs, logs.LogsAddr(), "the store cannot be read"}} {
+		awaitHealth(t, part.addr, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+		expectReady(t, part.server, http.StatusServiceUnavailable, part.says)
+	}
+	// What is unknown is not told: the rest of the metrics is.
+	if _, told := metric(logs.OpsAddr(), "keytrail_logs_partitions"); told {
+		t.Error("the partitions are told while nobody can see them")
+	}
+	if _, told := metric(logs.OpsAddr(), "keytrail_logs_failed_batches_total"); !told {
+		t.Error("the other metrics are gone with the database")
+	}
+	expectReady(t, s.server, http.StatusOK, "ok") // the gateway, whose neighbours they are
+}

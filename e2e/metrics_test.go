@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keytrail/keytrail/cli"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/pgtest"
+)
+
+// mostSeries is how many series a process may have. Each costs Prometheus some kilobytes, for every replica.
+const mostSeries = 1000
+
+// seriesOf answers the names and labels of what a process tells, sorted.
+func seriesOf(t *testing.T, part *cli.Server) (series []string) {
+	t.Helper()
+	resp, err := http.Get("http://" + part.OpsAddr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("/metrics: %d %v", resp.StatusCode, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if end := strings.LastIndexByte(line, ' '); end > 0 && line[0] != '#' {
+			series = append(series, line[:end])
+		}
+	}
+	slices.Sort(series)
+	return series
+}
+
+// visitor is what one workspace sends, all of it recognizable.
+type visitor struct{ workspace, keyName, agent, endpoint string }
+
+func visitorNamed(name string) visitor {
+	return visitor{name, name + " key", name + "-agent", "/v1/" + name + "/run"}
+}
+
+// busy has every RPC and route called, in ways that succeed and ways that fail, and answers what must not be told.
+func (s *system) busy(of visitor) (unspeakable []string) {
+	s.t.Helper()
+	k := s.createKey(of.workspace, of.keyName, object{"allAgents": false, "agentIds": []string{of.agent}})
+	for _, secret := range []string{k.secret, "", "sk_" + of.workspace} {
+		for _, agentType := range []string{"agent", "voice_agent"} {
+			call := object{"apiKey": secret, "agentType": agentType, "agentId": of.agent, "endpoint": of.endpoint, "workspaceId": of.workspace}
+			s.ok("POST", "/v1/check", call)
+		}
+	}
+	answer, err := s.checks.Check(s.t.Context(), &authv1.CheckRequest{ApiKey: k.secret, AgentType: "agent", AgentId: of.agent, Method: of.workspace, Endpoint: of.endpoint})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 200, LatencyMs: 3}}}
+	if _, err := s.checks.Report(s.t.Context(), report); err != nil {
+		s.t.Fatal(err)
+	}
+	logs := "/v1/workspaces/" + of.workspace + "/request-logs"
+	s.row(of.workspace, answer.GetEntry().GetId(), finished)
+	for _, call := range [][2]string{
+		{"GET", s.keyPath(of.workspace, k)}, {"GET", "/v1/workspaces/" + of.workspace + "/keys"}, {"PATCH", s.keyPath(of.workspace, k)},
+		{"POST", s.keyPath(of.workspace, k) + ":rotate"}, {"GET", logs + "?endpoint=" + of.endpoint}, {"GET", logs + "/" + k.id},
+		{"GET", "/" + of.workspace}, {"PUT", "/v1/check"}, {"POST", logs + ":purge"}, {"DELETE", s.keyPath(of.workspace, k)}, {of.workspace, "/v1/check"},
+	} {
+		body := any(nil)
+		if call[0] == "PATCH" {
+			body = object{"disabled": true}
+		}
+		s.rest(call[0], call[1], body)
+		s.restAs("not."+of.workspace+".token", call[0], call[1], body)
+	}
+	if _, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{{Id: of.workspace}}}); err != nil {
+		s.t.Fatal(err)
+	}
+	return []string{of.workspace, k.id, k.secret, answer.GetEntry().GetId(), s.token(access.Viewer, of.workspace)}
+}
+
+func TestMetricsDoNotGrowWithWhatIsSent(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T) *system{
+		"one process": func(t *testing.T) *system { return start(t, t.TempDir(), time.Now) },
+		"parts": func(t *testing.T) *system {
+			s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{})
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			unspeakable := s.busy(visitorNamed("zebra"))
+			before := make([][]string, len(s.parts))
+			for i, part := range s.parts {
+				before[i] = seriesOf(t, part)
+			}
+			for _, name := range []string{"giraffe", "ocelot", "walrus", "lemming"} {
+				unspeakable = append(unspeakable, s.busy(visitorNamed(name))...)
+			}
+			for i, part := range s.parts {
+				after := seriesOf(t, part)
+				if len(after) > mostSeries {
+					t.Errorf("part %d has %d series of at most %d", i, len(after), mostSeries)
+				}
+				for _, series := range after {
+					if _, known := slices.BinarySearch(before[i], series); !known {
+						t.Errorf("part %d has a series more: %s", i, series)
+					}
+					for _, secret := range unspeakable {
+						if strings.Contains(series, secret) {
+							t.Errorf("part %d tells %q: %s", i, secret, series)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestMetricsTellWhatHappened(t *testing.T) {
+	t.Parallel()
+	s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{})
+	s.busy(visitorNamed("acme"))
+	logs, auth, gateway := s.parts[0].OpsAddr(), s.parts[1].OpsAddr(), s.parts[2].OpsAddr()
+	awaitShipped(t, auth)
+	for _, tt := range []struct {
+		ops, name string
+		want      float64
+	}{
+		{auth, `keytrail_checks_total{result="allowed"}`, 2},
+		{auth, `keytrail_checks_total{result="scope_denied"}`, 1},
+		{auth, `keytrail_checks_total{result="missing_token"}`, 2},
+		{auth, `keytrail_checks_total{result="invalid_token"}`, 2},
+		{auth, `grpc_server_handled_total{grpc_code="OK",grpc_method="Check",grpc_service="keytrail.auth.v1.CheckService",grpc_type="unary"}`, 7},
+		{auth, `keytrail_keyring_keys`, 0},
+		{auth, `keytrail_keyring_revision`, 4},
+		{auth, `keytrail_pool_max_connections{pool="keys"}`, 10},
+		{auth, `keytrail_ready`, 1},
+		{logs, `keytrail_logs_refused_rows_total{reason="malformed"}`, 1},
+		{logs, `keytrail_logs_failed_batches_total`, 0},
+		{logs, `keytrail_logs_partition_present{day="today"}`, 1},
+		{logs, `keytrail_logs_partition_present{day="tomorrow"}`, 1},
+		{logs, `keytrail_logs_partitions`, 4},
+		{logs, `keytrail_pool_max_connections{pool="logs_write"}`, 10},
+		{logs, `keytrail_pool_max_connections{pool="logs_read"}`, 10},
+		{gateway, `keytrail_http_requests_total{class="2xx",route="POST /v1/check"}`, 6},
+		{gateway, `keytrail_http_requests_total{class="4xx",route="POST /v1/workspaces/{workspace_id=*}/keys/{key_id=*}:rotate"}`, 1},
+	} {
+		got, told := metric(tt.ops, tt.name)
+		if !told || got != tt.want {
+			t.Errorf("%s is %v (told: %v), want %v", tt.name, got, told, tt.want)
+		}
+	}
+	if at, _ := metric(logs, "keytrail_logs_expire_success_timestamp_seconds"); time.Since(time.Unix(int64(at), 0)) > time.Hour {
+		t.Errorf("old rows were last erased at %v", at)
+	}
+	if rows, _ := metric(logs, "keytrail_logs_batch_rows_sum"); rows < 7 {
+		t.Errorf("%v rows are counted", rows)
+	}
+}
