@@ -130,10 +130,15 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	s.busy(visitorNamed("acme"))
 	logs, auth, gateway := s.parts[0].OpsAddr(), s.parts[1].OpsAddr(), s.parts[2].OpsAddr()
 	awaitShipped(t, auth)
+	// Who has no token is refused before the request is taken apart, and counted all the same.
+	if status, _ := s.restAs("", "POST", "/v1/check", object{"agentType": "agent"}); status != http.StatusUnauthorized {
+		t.Fatalf("without a token: HTTP %d", status)
+	}
 	for _, tt := range []struct {
 		ops, name string
 		want      float64
 	}{
+		{auth, `grpc_server_handled_total{grpc_code="Unauthenticated",grpc_method="Check",grpc_service="keytrail.auth.v1.CheckService",grpc_type="unary"}`, 1},
 		{auth, `keytrail_checks_total{result="allowed"}`, 2},
 		{auth, `keytrail_checks_total{result="scope_denied"}`, 1},
 		{auth, `keytrail_checks_total{result="missing_token"}`, 2},
