@@ -15,8 +15,8 @@ import (
 // Unattributed is the reserved workspace of calls that proved no key and named no workspace.
 const Unattributed = "_unattributed"
 
-// Entry is the request log of one call, or of several that proved no key, as this service knows it. KeyID, KeyName and KeyLast4 are a snapshot of the
-// key; zero where none was proved.
+// Entry is the request log of one call, or of several that proved no key, as this service knows it. KeyID, KeyName and
+// KeyLast4 are a snapshot of the key; zero where none was proved.
 type Entry struct {
 	// ID is a UUIDv7 of the time of the call.
 	ID          uuid.UUID

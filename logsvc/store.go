@@ -9,7 +9,8 @@ import (
 // Store keeps entries. Its methods may be called concurrently, from any number of replicas where the store can be
 // shared. A method that answers without an error has made its effect durable: it survives a crash of the process
 // and of the machine. A method that answers an error may have had its effect or not, and may be called again.
-// Contexts are honoured: a cancelled call returns soon, with an error that wraps the context's. Every sentence here is a subtest of storetest.
+// Contexts are honoured: a cancelled call returns soon, with an error that wraps the context's. Every sentence here is
+// a subtest of storetest.
 type Store interface {
 	// Record stores entries in one transaction: all of them or none. By (workspace, id): one that is new is
 	// stored; one that is there in progress takes status, error code, latency and Repeated of a finished one; one that
