@@ -58,7 +58,9 @@ type deadLetters struct {
 	dir string
 	// grown is told how large the file is.
 	grown func(bytes int64)
-	mu    sync.Mutex
+
+	mu      sync.Mutex
+	reserve reserve
 }
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, deadLetterFile) }
@@ -91,11 +93,24 @@ func (d *deadLetters) write(now time.Time, letters []deadLetter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	size, err := appendLines(d.path(), lines)
+	for noRoom(err) && d.reserve.give(len(lines)) {
+		size, err = appendLines(d.path(), lines)
+	}
 	if err != nil {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
 	d.grown(size)
 	return nil
+}
+
+// refill makes up for what the reserve has given, as far as there is room. Where there is none it is tried again at the
+// next release.
+func (d *deadLetters) refill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.reserve.size < d.reserve.want {
+		_ = d.reserve.fill() // what it does not get is tried for again
+	}
 }
 
 // appendLines appends lines to a file, durably, or leaves it as it was; it answers the size of the file.

@@ -122,6 +122,7 @@ func (s *shipper) release(end journal.Position) {
 		// It goes on from memory; after a crash these rows would be sent once more.
 		s.delays.add(1, err)
 	}
+	s.dead.refill()
 }
 
 // sendAll sends rows in batches, several at once, and answers whether all of them arrived before ctx ended.

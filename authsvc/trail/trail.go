@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 type Config struct {
 	// Dir is its folder, made if it is missing. One process can have it open.
 	Dir string
-	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes.
+	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes. On top
+	// of it comes a reserve of a sixteenth, at most 4 MiB: room for dead letters on a disk that is full.
 	MaxBytes int64
 	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for it.
 	Fsync time.Duration
@@ -69,6 +71,8 @@ func Open(config Config) (*Trail, error) {
 		return nil, fmt.Errorf("open the trail: %w", err)
 	}
 	t.dead.grown = t.journal.Beside
+	t.dead.reserve = reserve{path: filepath.Join(config.Dir, reserveFile), want: min(largestReserve, config.MaxBytes/16)}
+	t.dead.refill()
 	t.dead.measure()
 	if err := t.metrics.register(config.Metrics, t.journal.Waiting); err != nil {
 		return nil, errors.Join(err, t.Close())
