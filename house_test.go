@@ -84,7 +84,7 @@ var rules = []rule{
 	{
 		sentence: "test helpers never link into production",
 		about:    not(isTest),
-		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
+		never: []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
 			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."},
 	},
 	{

@@ -45,7 +45,7 @@ func (m *metrics) register(to prometheus.Registerer, waiting func() int64) error
 	var err error
 	for _, c := range []prometheus.Collector{
 		m.appended, m.refused, m.folded, m.shipped, m.deadLettered, m.damaged, m.fsync,
-		gauge("waiting_bytes", "Bytes of records on disk that the log service has not stored yet.", func() float64 { return float64(waiting()) }),
+		gauge("waiting_bytes", "Bytes of records on disk from the oldest on that the log service has not stored yet.", func() float64 { return float64(waiting()) }),
 		gauge("oldest_record_age_seconds", "Age of the oldest record that the log service has not stored yet; 0 = none waits.", m.age),
 	} {
 		err = errors.Join(err, to.Register(c))
