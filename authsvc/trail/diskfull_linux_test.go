@@ -42,7 +42,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 		service := &logService{}
 		w := start(t, t.TempDir(), service)
 		w.onDisk(t, disk)
-		if reserved := w.reserved(t); reserved != largestReserve {
+		if reserved := w.reserved(t); reserved != 6<<20/16 {
 			t.Fatalf("%d bytes are reserved", reserved)
 		}
 		poison := calls(5 * batchRows)
@@ -72,7 +72,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 		pass(time.Minute)
 		w.expectLetters(t, letters)
 		w.expectMetrics(t, map[string]float64{"waiting_bytes": 0, "shipped_rows_total": float64(taken - len(letters))})
-		if reserved := w.reserved(t); reserved != largestReserve {
+		if reserved := w.reserved(t); reserved != 6<<20/16 {
 			t.Errorf("%d bytes are reserved when there is room again", reserved)
 		}
 		w.append(t, calls(1)...)
