@@ -84,7 +84,8 @@ var rules = []rule{
 	{
 		sentence: "test helpers never link into production",
 		about:    not(isTest),
-		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...", "internal/access/accesstest/...", "internal/tlsfile/tlstest/..."},
+		never: []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
+			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."},
 	},
 	{
 		sentence: "a private Postgres is for tests and measurements: an operator names the one that he runs",
@@ -93,7 +94,7 @@ var rules = []rule{
 	},
 	{
 		sentence: "testing never links into production",
-		about: both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/pgtest/...",
+		about: both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
 			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."))),
 		never: []string{"testing/..."},
 	},

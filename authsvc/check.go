@@ -18,8 +18,8 @@ var DefaultAgentTypes = []string{"agent", "data_agent", "voice_agent"}
 // Trail takes rows on their way to the request logs. Append answers when the rows are as safe as the trail
 // promises, or with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the
 // trail has counted them and told the log. Rows of one id may be appended in any order, on any replica: a finished one
-// counts for more than one in progress, and of finished ones the largest Repeated counts. It may be called
-// concurrently, and keeps nothing of the slice.
+// counts for more than one in progress, and of finished ones the largest Repeated counts, with all else of the first that
+// was appended here. It may be called concurrently, and keeps nothing of the slice.
 type Trail interface {
 	Append(ctx context.Context, rows ...Entry) error
 }
@@ -72,7 +72,10 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, e
 	if entry.ErrorCode.provesNoKey() {
 		row, sharedBy = c.strangers.row(entry, arrived)
 	}
-	if err := c.config.Trail.Append(ctx, row); err != nil && (c.config.RefuseUnrecorded || fault.KindOf(err) != fault.Unavailable) {
+	switch err := c.config.Trail.Append(ctx, row); {
+	case err == nil:
+		c.strangers.keep(sharedBy)
+	case c.config.RefuseUnrecorded || fault.KindOf(err) != fault.Unavailable:
 		c.strangers.takeBack(sharedBy)
 		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
 	}

@@ -35,6 +35,9 @@ func TestCallThatSharesARowIsFoundByTheIDOfItsAnswer(t *testing.T) {
 			first = row
 		}
 		want := first
+		if i > 0 {
+			want = authsvc.Entry{ID: first.ID, WorkspaceID: "acme", Status: 401, ErrorCode: authsvc.MissingToken}
+		}
 		want.Repeated = i + 1
 		if row != want || len(rows) != 11+i {
 			t.Fatalf("call %d appends %+v, want %+v", i, row, want)
@@ -87,6 +90,15 @@ func TestCallThatWasNotAnsweredIsNotCounted(t *testing.T) {
 func TestCallThatWasAnsweredWithoutItsRowIsInTheNextNumber(t *testing.T) {
 	w := newWorld(t, oneRow)
 	w.exhaust(t, "acme")
+	// The first one's row is the one that finds no room: the next must hold what it said.
+	for i, endpoint := range []string{"/first", "/second"} {
+		w.trail.broken = []error{fault.New(fault.Unavailable, "the trail is full"), nil}[i]
+		_, err := w.checker.Check(t.Context(), "nonsense", authsvc.Call{AgentType: "agent", WorkspaceID: "acme", Endpoint: endpoint})
+		must(t, err)
+	}
+	if rows := w.trail.all(); rows[len(rows)-1].Endpoint != "/first" || rows[len(rows)-1].Repeated != 2 {
+		t.Errorf("the row behind one that is not on the trail is %+v", rows[len(rows)-1])
+	}
 	for i, broken := range []error{nil, fault.New(fault.Unavailable, "the trail is full"), nil} {
 		w.trail.broken = broken
 		answer, err := w.checker.Check(t.Context(), "", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})

@@ -25,9 +25,12 @@ const (
 // strangers keeps calls that proved no key from filling a table. A token bucket for each workspace says how many of
 // them have rows of their own. The others gather in groups, each of one workspace, one error code and one second, and a
 // group has one row. Each call appends that row with the number of calls so far, and of the rows of one id the
-// one with the largest number counts: so nothing waits in memory for its second to end, and the sum over the rows is
-// every call, in whatever order they arrive. One that was answered although its row found no room is in the number of
-// the next. It may be used concurrently.
+// largest number counts: so nothing waits in memory for its second to end, and the sum over the rows is every call, in
+// whatever order they arrive. One that was answered although its row found no room is in the number of the next.
+//
+// What a stranger sends must not fill the trail either: once a row of the group is on it whole, those behind it hold
+// what tells them apart and the number alone. A trail delivers the rows of one id in order, and of finished ones the
+// first stays, so that the row has what the first call sent. It may be used concurrently.
 type strangers struct {
 	rowsPerSecond int
 
@@ -55,6 +58,18 @@ type group struct {
 	// first is the entry of the first call: the row is the first's, but for the number.
 	first Entry
 	calls int
+	// kept tells that a whole row is on the trail.
+	kept bool
+}
+
+// row is the row to append now.
+func (g *group) row() Entry {
+	row := g.first
+	if g.kept {
+		row = Entry{ID: row.ID, WorkspaceID: row.WorkspaceID, Status: row.Status, ErrorCode: row.ErrorCode}
+	}
+	row.Repeated = g.calls
+	return row
 }
 
 func newStrangers(rowsPerSecond int) *strangers {
@@ -72,9 +87,17 @@ func (s *strangers) row(call Entry, now time.Time) (Entry, *group) {
 	}
 	of := s.groupOf(call, now)
 	of.calls++
-	row := of.first
-	row.Repeated = of.calls
-	return row, of
+	return of.row(), of
+}
+
+// keep notes that a row of a group is on the trail. The first one was whole.
+func (s *strangers) keep(of *group) {
+	if of == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of.kept = true
 }
 
 // takeBack uncounts a call that was not answered, because its row is not on the trail. Every answered call had been

@@ -24,9 +24,12 @@ type table map[uuid.UUID]Entry
 func (m table) record(t *testing.T, row Entry) {
 	t.Helper()
 	old, there := m[row.ID]
-	if first, number := old.Endpoint, row.Repeated; there {
+	if number := row.Repeated; there {
 		row.Repeated = max(old.Repeated, number)
-		if row.Endpoint != first || row.WorkspaceID != old.WorkspaceID || row.ErrorCode != old.ErrorCode {
+		if row.Endpoint == "" || old.Endpoint == "" {
+			row.Endpoint += old.Endpoint
+		}
+		if old.Endpoint != "" && row.Endpoint != old.Endpoint || row.WorkspaceID != old.WorkspaceID || row.ErrorCode != old.ErrorCode {
 			t.Errorf("two rows of one id: %+v and %+v", old, row)
 		}
 	}
@@ -64,7 +67,8 @@ func TestSumOverTheRowsIsEveryCall(t *testing.T) {
 						now := noon.Add(time.Duration(micros.Add(step)) * time.Microsecond)
 						name := groupName{fmt.Sprint("w", r.IntN(3)), []ErrorCode{MissingToken, InvalidToken}[r.IntN(2)]}
 						called[caller][name]++
-						row, _ := s.row(stranger(name.workspaceID, name.code, now), now)
+						row, of := s.row(stranger(name.workspaceID, name.code, now), now)
+						s.keep(of)
 						rows[caller] = append(rows[caller], row)
 					}
 				})
@@ -156,6 +160,40 @@ func TestGroupEndsASecondAfterItBegan(t *testing.T) {
 		want.Repeated = step.calls
 		if row != want {
 			t.Errorf("%v after the first the row is %+v, want %+v", step.after, row, want)
+		}
+	}
+}
+
+// TestOnlyTheFirstRowOfAGroupIsWhole has the first one refused by the trail: the next one must be whole too.
+func TestOnlyTheFirstRowOfAGroupIsWhole(t *testing.T) {
+	s := newStrangers(1)
+	for range strangerBurst {
+		s.row(stranger("acme", MissingToken, noon), noon)
+	}
+	var first Entry
+	for i := range 5 {
+		call := stranger("acme", MissingToken, noon)
+		row, of := s.row(call, noon)
+		if i == 0 {
+			first = call
+		}
+		if i > 0 {
+			s.keep(of)
+		}
+		want := first
+		if i > 1 {
+			want = Entry{ID: first.ID, WorkspaceID: "acme", Status: first.Status, ErrorCode: MissingToken}
+		}
+		want.Repeated = i + 1
+		if row != want {
+			t.Errorf("row %d is %+v, want %+v", i, row, want)
+		}
+	}
+	later := stranger("acme", MissingToken, noon.Add(time.Hour))
+	for range strangerBurst + 1 {
+		row, _ := s.row(later, noon.Add(time.Hour))
+		if row != later {
+			t.Errorf("the first row of the next group is %+v, want %+v", row, later)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // trailFlags are the settings of the trail, the queue on disk between the checks and the request logs.
 type trailFlags struct {
 	TrailFsync            time.Duration `default:"100ms" help:"How long a row may wait to be synced to the disk: what a crash of the machine, not of the process, can lose. 0 = synced before every answer."`
-	TrailMaxBytes         int64         `default:"1073741824" help:"How many bytes of rows may wait on the disk while the log service is away, dead letters included; at least 1048576."`
+	TrailMaxBytes         int64         `default:"1073741824" help:"How many bytes of rows may wait on the disk while the log service is away, dead letters included; at least 8388608."`
 	StrangerRowsPerSecond int           `default:"${stranger_rows}" help:"How many request logs a second each workspace may have of calls that proved no key, with a burst of ten times that; the calls above share one row a second for each error code."`
 	TrailFull             string        `default:"allow" enum:"allow,refuse" help:"What happens to calls that cannot be recorded, because the trail is full or the disk fails: allow = they are checked, and counted; refuse = they get 503."`
 }

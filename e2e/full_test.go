@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +20,23 @@ import (
 
 const (
 	refusedMetric = "keytrail_trail_refused_records_total"
-	// oneMiB is the least that a trail can be limited to.
-	oneMiB = "1048576"
+	// leastTrail is the least that a trail can be limited to, in bytes.
+	leastTrail = 8 << 20
 )
+
+// limitedStand is a split stand, with these flags more, whose trail has room for 1 MiB: dead letters take the rest.
+func limitedStand(t *testing.T, flags ...string) *stand {
+	t.Helper()
+	s := splitStand(t, append(flags, "--trail-max-bytes", strconv.Itoa(leastTrail))...)
+	if err := os.MkdirAll(s.trailDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	letters := bytes.Repeat([]byte{'\n'}, leastTrail-1<<20)
+	if err := os.WriteFile(filepath.Join(s.trailDir, "dead-letters.ndjson"), letters, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // fillingLoad is a load that soon fills a trail of some MiB.
 func (s *stand) fillingLoad(seed uint64) *load {
@@ -129,12 +147,12 @@ func (s *stand) expectTold(since time.Time) {
 
 func TestAFullTrailLetsChecksPassAndCountsThem(t *testing.T) {
 	t.Parallel()
-	splitStand(t, "--trail-max-bytes", oneMiB).letsPass()
+	limitedStand(t).letsPass()
 }
 
 func TestAFullTrailTakesNoReports(t *testing.T) {
 	t.Parallel()
-	s := splitStand(t, "--trail-max-bytes", oneMiB)
+	s := limitedStand(t)
 	s.start()
 	l := s.fillingLoad(newSeed(t))
 	_, stop := l.start(t)

@@ -15,7 +15,7 @@ import (
 
 func TestAFullTrailRefusesChecksWhereItIsToldTo(t *testing.T) {
 	t.Parallel()
-	splitStand(t, "--trail-full=refuse", "--trail-max-bytes", oneMiB).refuses()
+	limitedStand(t, "--trail-full=refuse").refuses()
 }
 
 // restCheck checks over REST and answers the status.
@@ -41,7 +41,7 @@ func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 
 func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 	t.Parallel()
-	s, gatewayAddr := splitStand(t, "--trail-full=refuse", "--trail-max-bytes", oneMiB), stableAddr(t)
+	s, gatewayAddr := limitedStand(t, "--trail-full=refuse"), stableAddr(t)
 	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", gatewayAddr, "--auth-addr", s.authAddr)
 	if err := gateway.up(); err != nil {
 		t.Fatal(err)

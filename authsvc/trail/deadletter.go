@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,9 +57,12 @@ func (l deadLetter) line(now time.Time) ([]byte, error) {
 // deadLetters is the file, safe for concurrent use.
 type deadLetters struct {
 	dir string
-	// grown is told how large the file is.
+	// grown is told how large the file is, which size keeps.
 	grown func(bytes int64)
-	mu    sync.Mutex
+	size  atomic.Int64
+
+	mu      sync.Mutex
+	reserve reserve
 }
 
 func (d *deadLetters) path() string { return filepath.Join(d.dir, deadLetterFile) }
@@ -72,10 +76,16 @@ func (d *deadLetters) measure() {
 	defer d.mu.Unlock()
 	switch info, err := os.Stat(d.path()); {
 	case err == nil:
-		d.grown(info.Size())
+		d.resize(info.Size())
 	case errors.Is(err, os.ErrNotExist):
-		d.grown(0)
+		d.resize(0)
 	}
+}
+
+// bytes is how large the file is now.
+func (d *deadLetters) bytes() int64 {
+	d.measure()
+	return d.size.Load()
 }
 
 // write appends letters, all or none, and answers when they are on the disk.
@@ -91,11 +101,29 @@ func (d *deadLetters) write(now time.Time, letters []deadLetter) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	size, err := appendLines(d.path(), lines)
+	for noRoom(err) && d.reserve.give(len(lines)) {
+		size, err = appendLines(d.path(), lines)
+	}
 	if err != nil {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
-	d.grown(size)
+	d.resize(size)
 	return nil
+}
+
+func (d *deadLetters) resize(bytes int64) {
+	d.size.Store(bytes)
+	d.grown(bytes)
+}
+
+// refill makes up for what the reserve has given, as far as there is room. Where there is none it is tried again at the
+// next release.
+func (d *deadLetters) refill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.reserve.size < d.reserve.want {
+		_ = d.reserve.fill() // what it does not get is tried for again
+	}
 }
 
 // appendLines appends lines to a file, durably, or leaves it as it was; it answers the size of the file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,7 @@ import (
 func (w *world) fill(t *testing.T) (taken int) {
 	t.Helper()
 	for {
-		err := w.Append(t.Context(), calls(100)...)
+		err := w.Append(t.Context(), wide(100)...)
 		if err == nil {
 			taken += 100
 			continue
@@ -32,6 +33,15 @@ func (w *world) fill(t *testing.T) (taken int) {
 			taken++
 		}
 	}
+}
+
+// wide are rows of some 1,500 bytes.
+func wide(count int) []authsvc.Entry {
+	rows := calls(count)
+	for i := range rows {
+		rows[i].Endpoint = strings.Repeat("e", 1400)
+	}
+	return rows
 }
 
 // limited is a world with the least limit.
@@ -79,9 +89,9 @@ func TestRowsOfAnAppendAreTakenAllOrNone(t *testing.T) {
 		taken := w.fill(t)
 		w.run(t)
 		pass(linger)
-		half := calls(taken / 2)
+		half := wide(taken / 4)
 		w.append(t, half...)
-		if err := w.Append(t.Context(), calls(taken)...); fault.KindOf(err) != fault.Unavailable {
+		if err := w.Append(t.Context(), wide(taken)...); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("too many rows at once: %v", err)
 		}
 		pass(linger)
@@ -147,10 +157,10 @@ func TestAppendWhoseCallerIsGoneIsCounted(t *testing.T) {
 		w.run(t)
 		pass(linger)
 		w.expect(t, "after the linger", 1, 1)
-		if err := w.Append(gone, make([]authsvc.Entry, 20_000)...); fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("20,000 rows of a caller who is gone: %v", err)
+		if err := w.Append(gone, make([]authsvc.Entry, 200_000)...); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("200,000 rows of a caller who is gone: %v", err)
 		}
-		w.expectMetrics(t, map[string]float64{"appended_records_total": 1, "refused_records_total": 20_000})
+		w.expectMetrics(t, map[string]float64{"appended_records_total": 1, "refused_records_total": 200_000})
 	})
 }
 
@@ -177,6 +187,22 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 		if !w.Full() {
 			t.Error("a dead letter takes no room")
 		}
+		for range 2 {
+			for w.Append(t.Context(), calls(1)...) == nil {
+			}
+			pass(tellEvery)
+		}
+		if err := w.Append(t.Context(), wide(100)...); !strings.Contains(err.Error(), "refused for good") || strings.Contains(err.Error(), w.dir) {
+			t.Errorf("a trail full of dead letters answers %v", err)
+		}
+		if text := w.book.text(refusedMessage); !strings.Contains(text, path) {
+			t.Errorf("the log does not say what fills the trail: %s", text)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expectMetrics(t, map[string]float64{"dead_letter_bytes": float64(info.Size())})
 		for w.Append(t.Context(), calls(1)...) == nil {
 		}
 		if err := os.Rename(path, path+".old"); err != nil {
@@ -187,6 +213,7 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 			t.Error("somebody has looked before")
 		}
 		w.append(t, calls(1)...)
+		w.expectMetrics(t, map[string]float64{"dead_letter_bytes": 0})
 		if err := os.Rename(path+".old", path); err != nil {
 			t.Fatal(err)
 		}
@@ -212,6 +239,26 @@ func TestFullSeesThatDeadLettersAreGone(t *testing.T) {
 		if w.Full() {
 			t.Error("it stays full of what is gone")
 		}
+	})
+}
+
+// TestEmptyTrailTakesTheLargestReport appends what one message can ask for, as often as the trail is empty.
+func TestEmptyTrailTakesTheLargestReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		w.run(t)
+		for range 3 {
+			rows := calls(1000)
+			for i := range rows {
+				rows[i].Endpoint, rows[i].Status = strings.Repeat("e", 4000), 200
+			}
+			w.append(t, rows...)
+			pass(linger)
+			if waiting := w.journal.Waiting(); waiting != 0 {
+				t.Errorf("%d bytes wait", waiting)
+			}
+		}
+		w.expect(t, "in the end", 3000, 775, 775, 775, 225, 225, 225)
 	})
 }
 

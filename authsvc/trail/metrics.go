@@ -25,7 +25,7 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		appended:     counter("appended_records_total", "Records taken onto the trail."),
-		refused:      counter("refused_records_total", "Records that the trail did not take: it was full, or the disk failed."),
+		refused:      counter("refused_records_total", "Records that the trail did not take: it was full, or the disk failed. After a failed sync some of them may be on the disk, and be shipped all the same."),
 		folded:       counter("folded_records_total", "Records that were sent as one row with another of the same call."),
 		shipped:      counter("shipped_rows_total", "Rows that the log service has stored."),
 		deadLettered: counter("dead_lettered_rows_total", "Rows that the log service refused for good, set aside in the dead-letter file."),
@@ -37,15 +37,16 @@ func newMetrics() *metrics {
 	}
 }
 
-// register registers all metrics; waiting tells how many bytes wait.
-func (m *metrics) register(to prometheus.Registerer, waiting func() int64) error {
+// register registers all metrics; waiting tells how many bytes wait, dead how many are set aside.
+func (m *metrics) register(to prometheus.Registerer, waiting, dead func() int64) error {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "keytrail", Subsystem: "trail", Name: name, Help: help}, value)
 	}
 	var err error
 	for _, c := range []prometheus.Collector{
 		m.appended, m.refused, m.folded, m.shipped, m.deadLettered, m.damaged, m.fsync,
-		gauge("waiting_bytes", "Bytes of records on disk that the log service has not stored yet.", func() float64 { return float64(waiting()) }),
+		gauge("waiting_bytes", "Bytes of records on disk from the oldest on that the log service has not stored yet.", func() float64 { return float64(waiting()) }),
+		gauge("dead_letter_bytes", "Bytes of the dead-letter file, which count towards the limit of the trail.", func() float64 { return float64(dead()) }),
 		gauge("oldest_record_age_seconds", "Age of the oldest record that the log service has not stored yet; 0 = none waits.", m.age),
 	} {
 		err = errors.Join(err, to.Register(c))

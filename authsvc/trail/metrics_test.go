@@ -118,7 +118,7 @@ func TestAgeIsZeroWhereNoneWaits(t *testing.T) {
 		w.run(t)
 		w.append(t, calls(1)...)
 		pass(linger / 2)
-		w.append(t, calls(1)...)
+		w.append(t, finished(calls(1)[0]))
 		pass(10 * linger)
 		w.expect(t, "long after", 2, 2)
 		w.expectMetrics(t, map[string]float64{"oldest_record_age_seconds": 0})

@@ -95,6 +95,20 @@ func TestFailuresAreToldAtOnceAndOnceAMinute(t *testing.T) {
 	})
 }
 
+func TestDelaysThatAreOverAreNotToldAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{answer: failing(5, status.Error(codes.Unavailable, "away"))})
+		stop := w.run(t)
+		w.append(t, calls(1)...)
+		pass(linger + 5*longestWait)
+		w.expect(t, "with the service back", 1, 1)
+		stop()
+		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 1 {
+			t.Errorf("the log has %d lines of what waits, want the one of the first failure", lines)
+		}
+	})
+}
+
 func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var called atomic.Int32

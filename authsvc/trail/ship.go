@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// linger is how long the first record of a window waits for company: a call that ends within the window costs one row
-	// instead of two.
+	// linger is how long the first record of a window waits for company: a call that is shorter costs one row instead of
+	// two.
 	linger = time.Second
 	// batchRows and batchBytes bound what is sent at once: a gRPC message holds 4 MiB.
 	batchRows  = 1000
@@ -33,6 +33,8 @@ type shipper struct {
 	reader *journal.Reader
 	// released is the place up to which records are done with.
 	released journal.Position
+	// held are rows of calls that were under way when the last window was gathered. They stand behind released.
+	held []row
 	// ending is closed when the drain begins.
 	ending <-chan struct{}
 }
@@ -65,20 +67,21 @@ func (t *Trail) Run(ctx context.Context) error {
 	return nil
 }
 
-// await returns when the linger after a first record is over, or when ctx ends.
+// await returns when the linger after a first record is over, or when ctx ends. Rows that are held have waited for it
+// already.
 func (s *shipper) await(ctx context.Context) {
-	for {
+	for len(s.held) == 0 {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.journal.Arrived():
 		}
 		if s.journal.Waiting() > 0 {
+			s.metrics.oldest.Store(time.Now().UnixNano())
 			break
 		}
 		// What has arrived went with the window before.
 	}
-	s.metrics.oldest.Store(time.Now().UnixNano())
 	pause(ctx.Done(), linger)
 }
 
@@ -100,16 +103,25 @@ func (s *shipper) shipWindow(ctx context.Context) (more bool) {
 		pause(ctx.Done(), firstRetry)
 		return true
 	}
-	if w.records > 0 {
+	s.hold(w)
+	if !w.first.IsZero() {
 		s.metrics.oldest.Store(w.first.UnixNano())
-		if !s.sendAll(ctx, w.rows) {
-			return false
-		}
 	}
-	s.metrics.oldest.Store(0)
+	if !s.sendAll(ctx, w.rows) {
+		return false
+	}
+	s.metrics.oldest.Store(s.oldestHeld())
 	s.metrics.folded.Add(float64(w.folded))
 	s.release(w.end)
 	return w.more
+}
+
+// oldestHeld is when the oldest record of a row was appended that is held, Unix time in ns; 0 = none is.
+func (s *shipper) oldestHeld() int64 {
+	if len(s.held) == 0 {
+		return 0
+	}
+	return s.held[0].appended.UnixNano()
 }
 
 // release frees what was shipped, or was no record.
@@ -122,10 +134,11 @@ func (s *shipper) release(end journal.Position) {
 		// It goes on from memory; after a crash these rows would be sent once more.
 		s.delays.add(1, err)
 	}
+	s.dead.refill()
 }
 
 // sendAll sends rows in batches, several at once, and answers whether all of them arrived before ctx ended.
-func (s *shipper) sendAll(ctx context.Context, rows []*logsv1.RequestLog) bool {
+func (s *shipper) sendAll(ctx context.Context, rows []row) bool {
 	var group errgroup.Group
 	group.SetLimit(inFlight)
 	for _, batch := range batches(rows) {
@@ -135,18 +148,18 @@ func (s *shipper) sendAll(ctx context.Context, rows []*logsv1.RequestLog) bool {
 }
 
 // batches cuts rows into what can be sent at once.
-func batches(rows []*logsv1.RequestLog) [][]*logsv1.RequestLog {
-	var cut [][]*logsv1.RequestLog
-	first, bytes := 0, 0
-	for i, row := range rows {
-		size := proto.Size(row) + rowOverhead
-		if i-first >= batchRows || bytes+size > batchBytes {
-			cut, first, bytes = append(cut, rows[first:i]), i, 0
+func batches(rows []row) (cut [][]*logsv1.RequestLog) {
+	var batch []*logsv1.RequestLog
+	bytes := 0
+	for _, row := range rows {
+		size := proto.Size(row.RequestLog) + rowOverhead
+		if len(batch) >= batchRows || bytes+size > batchBytes {
+			cut, batch, bytes = append(cut, batch), nil, 0
 		}
-		bytes += size
+		batch, bytes = append(batch, row.RequestLog), bytes+size
 	}
-	if first == len(rows) {
-		return cut
+	if len(batch) > 0 {
+		cut = append(cut, batch)
 	}
-	return append(cut, rows[first:])
+	return cut
 }

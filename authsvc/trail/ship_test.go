@@ -150,12 +150,13 @@ func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
 		"none": {short, 0, 0}, "one": {short, 1, 1}, "just one batch": {short, batchRows, 1}, "one more": {short, batchRows + 1, 2},
 		"long ones": {longest(), 2 * batchRows, 3},
 	} {
-		rows := make([]*logsv1.RequestLog, tt.count)
+		rows, want := make([]row, tt.count), make([]*logsv1.RequestLog, tt.count)
 		for i := range rows {
-			rows[i] = proto.CloneOf(tt.row)
+			want[i] = proto.CloneOf(tt.row)
+			rows[i].RequestLog = want[i]
 		}
 		cut := batches(rows)
-		if len(cut) != tt.want || !slices.Equal(slices.Concat(cut...), rows) {
+		if len(cut) != tt.want || !slices.Equal(slices.Concat(cut...), want) {
 			t.Errorf("%s: %d rows in %d batches, want %d in %d", name, len(slices.Concat(cut...)), len(cut), tt.count, tt.want)
 		}
 		for _, batch := range cut {
@@ -174,7 +175,7 @@ func TestLingerIsWholeAfterABusyOne(t *testing.T) {
 		w.run(t)
 		w.append(t, calls(1)...)
 		pass(linger / 2)
-		w.append(t, calls(1)...)
+		w.append(t, finished(calls(1)[0]))
 		pass(linger)
 		row := calls(1)[0]
 		w.append(t, row)

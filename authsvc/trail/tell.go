@@ -18,12 +18,15 @@ func (t *Trail) tellStray(records int, err error) {
 	t.log.Error("records of the trail are no request logs and are passed over", "records", records, "error", err)
 }
 
-// tellRest tells of what the log was spared: now, where the last time is long enough ago, or at the end.
+// tellRest tells of what the log was spared: now, where the last time is long enough ago, or at the end. At the end nobody
+// wants to know of delays that are over.
 func (t *Trail) tellRest(end bool) {
 	for _, o := range []*occasional{&t.refusals, &t.delays, &t.burials, &t.strays} {
-		if end {
+		switch {
+		case end && o == &t.delays && t.journal.Waiting() == 0:
+		case end:
 			o.last()
-		} else {
+		default:
 			o.rest()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -22,7 +23,9 @@ import (
 type Config struct {
 	// Dir is its folder, made if it is missing. One process can have it open.
 	Dir string
-	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes.
+	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes. On top
+	// of it comes a reserve of a sixteenth, or of a sixteenth of the disk, at most 4 MiB: room for dead letters on a disk
+	// that is full.
 	MaxBytes int64
 	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for it.
 	Fsync time.Duration
@@ -33,8 +36,8 @@ type Config struct {
 	Metrics prometheus.Registerer
 }
 
-// MinBytes is the least Config.MaxBytes.
-const MinBytes = 1 << 20
+// MinBytes is the least Config.MaxBytes: an empty trail takes every Append that one message of gRPC, of 4 MiB, can ask for.
+const MinBytes = 8 << 20
 
 // Trail is an authsvc.Trail. Run ships what is appended.
 //
@@ -69,16 +72,18 @@ func Open(config Config) (*Trail, error) {
 		return nil, fmt.Errorf("open the trail: %w", err)
 	}
 	t.dead.grown = t.journal.Beside
+	t.dead.reserve = reserve{path: filepath.Join(config.Dir, reserveFile), want: min(largestReserve, config.MaxBytes/16, diskBytes(config.Dir)/16)}
+	t.dead.refill()
 	t.dead.measure()
-	if err := t.metrics.register(config.Metrics, t.journal.Waiting); err != nil {
+	if err := t.metrics.register(config.Metrics, t.journal.Waiting, t.dead.bytes); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
 }
 
 // Append puts rows onto the trail, all or none. Where they find no room, or the disk does not take them, it counts
-// them, tells the log and answers a fault.Unavailable. Where ctx ends before the disk has synced them, they may be on
-// the trail.
+// them, tells the log and answers a fault.Unavailable. Where it was the sync that failed, or ctx ended before it, they may
+// be on the trail all the same, and are shipped if they are.
 func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	records := make([][]byte, len(rows))
 	for i := range rows {
@@ -95,12 +100,22 @@ func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 		return fmt.Errorf("append %d rows: %w", len(rows), err)
 	}
 	t.metrics.refused.Add(float64(len(rows)))
-	t.refusals.add(len(rows), err)
+	return t.refuse(len(rows), err)
+}
+
+// refuse tells the log of rows that were not taken, and answers what the caller may know of the reason.
+func (t *Trail) refuse(rows int, err error) error {
+	answer := "the trail of request logs cannot be written; try again later"
 	if noRoom(err) {
-		t.dead.measure()
-		return fault.New(fault.Unavailable, "the trail of request logs is full; try again later")
+		answer = "the trail of request logs is full; try again later"
+		// Rows that wait will go by themselves, these will not.
+		if bytes := t.dead.bytes(); bytes > t.journal.Waiting() {
+			answer = "the trail of request logs is full of rows that were refused for good; try again once they have been moved away"
+			err = fmt.Errorf("%w: %d bytes of it are in %s, which is to be moved away", err, bytes, t.dead.path())
+		}
 	}
-	return fault.New(fault.Unavailable, "the trail of request logs cannot be written; try again later")
+	t.refusals.add(rows, err)
+	return fault.New(fault.Unavailable, "%s", answer)
 }
 
 // noRoom tells an error of the limit, or of a disk or quota that is full: both are what becomes of a trail whose rows

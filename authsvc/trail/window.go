@@ -18,28 +18,43 @@ const (
 
 // window is a stretch of the trail with the rows that its records make.
 type window struct {
-	rows    []*logsv1.RequestLog
+	rows    []row
 	records int
 	// folded is how many of them made no row of their own.
 	folded int
 	// first is when the oldest record was appended.
 	first time.Time
-	// end is the place behind it.
+	// end is the place up to which everything is done with once the rows are stored.
 	end journal.Position
 	// more tells that the window was full: there are more records behind it.
 	more bool
 }
 
-// gather reads the next window. The records of one id make one row.
+// row is a row with what is known of its first record.
+type row struct {
+	*logsv1.RequestLog
+	// appended is when that was, and before the place before it.
+	appended time.Time
+	before   journal.Position
+	// held tells that it has come from the window before.
+	held bool
+}
+
+// gather reads the next window. The records of one id make one row, with those that are held.
 func (s *shipper) gather() (*window, error) {
 	w, at, bytes := &window{}, map[string]int{}, 0
+	for _, r := range s.held {
+		r.held = true
+		w.put(at, r)
+	}
 	for {
 		if w.records >= windowRecords || bytes >= windowBytes {
 			w.more = true
 			break
 		}
+		before := s.reader.Position()
 		record, ok, err := s.reader.Next()
-		if err != nil && w.records == 0 {
+		if err != nil && len(w.rows) == 0 && w.records == 0 {
 			return nil, fmt.Errorf("read the trail: %w", err)
 		}
 		if err != nil || !ok {
@@ -48,31 +63,68 @@ func (s *shipper) gather() (*window, error) {
 			break
 		}
 		bytes += len(record.Payload)
-		s.add(w, at, record)
+		w.records++
+		s.add(w, at, record, before)
 	}
-	w.end = s.reader.Position()
+	w.end, s.held = s.reader.Position(), nil
 	return w, nil
 }
 
 // add puts a record into a window; at says which row each id has.
-func (s *shipper) add(w *window, at map[string]int, record journal.Record) {
-	if w.records++; w.records == 1 {
-		w.first = record.Time
-	}
-	row := &logsv1.RequestLog{}
-	if err := proto.Unmarshal(record.Payload, row); err != nil {
+func (s *shipper) add(w *window, at map[string]int, record journal.Record, before journal.Position) {
+	r := row{RequestLog: &logsv1.RequestLog{}, appended: record.Time, before: before}
+	if err := proto.Unmarshal(record.Payload, r.RequestLog); err != nil {
 		// It is what was written, so no later attempt can do better.
 		s.metrics.damaged.Add(float64(len(record.Payload)))
 		s.strays.add(1, fmt.Errorf("read a record of %v, %d bytes: %w", record.Time, len(record.Payload), err))
 		return
 	}
-	if i, known := at[row.GetId()]; known {
+	w.put(at, r)
+}
+
+// put makes a row one of the window's, or part of one.
+func (w *window) put(at map[string]int, r row) {
+	if w.first.IsZero() {
+		w.first = r.appended
+	}
+	if i, known := at[r.GetId()]; known {
 		w.folded++
-		w.rows[i] = fold(w.rows[i], row)
+		w.rows[i].RequestLog = fold(w.rows[i].RequestLog, r.RequestLog)
 		return
 	}
-	at[row.GetId()] = len(w.rows)
-	w.rows = append(w.rows, row)
+	at[r.GetId()] = len(w.rows)
+	w.rows = append(w.rows, r)
+}
+
+// hold keeps the calls back that are under way, for the next window, where the report of every call is that is shorter
+// than the linger. It does so once: a row that was held goes, and all do where a backlog waits, or the drain has
+// begun. What is held is not released, nor what stands behind it.
+func (s *shipper) hold(w *window) {
+	if w.more || s.draining() {
+		return
+	}
+	now, rows := time.Now(), w.rows
+	w.rows = nil
+	for _, r := range rows {
+		if r.GetStatus() == 0 && !r.held && now.Sub(r.appended) < linger {
+			s.held = append(s.held, r)
+		} else {
+			w.rows = append(w.rows, r)
+		}
+	}
+	if len(s.held) > 0 {
+		w.end = s.held[0].before
+	}
+}
+
+// draining tells whether the drain has begun.
+func (s *shipper) draining() bool {
+	select {
+	case <-s.ending:
+		return true
+	default:
+		return false
+	}
 }
 
 // fold makes one row of two of one id, as the log service does: a finished one replaces one in progress, and of two

@@ -150,6 +150,22 @@ func (l *logbook) logged(message, key string) (lines, sum int) {
 	return lines, sum
 }
 
+// text is the last line of a message, with all that it tells.
+func (l *logbook) text(message string) (text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, record := range l.lines {
+		if record.Message == message {
+			text = record.Message
+			record.Attrs(func(a slog.Attr) bool {
+				text += " " + a.String()
+				return true
+			})
+		}
+	}
+	return text
+}
+
 // world is a trail in front of a log service.
 type world struct {
 	*Trail

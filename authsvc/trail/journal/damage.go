@@ -32,7 +32,7 @@ func (r *Reader) account(s segment, from, to int64) {
 	r.j.options.Damaged(to - from)
 	log := r.j.options.Log.With("segment", s.name(), "offset", from, "bytes", to-from)
 	if to >= s.size {
-		log.Warn("the torn end of a segment is cut off")
+		log.Warn("the torn end of a segment is passed over")
 		return
 	}
 	aside, err := r.setAside(s, from, to)

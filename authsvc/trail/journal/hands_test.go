@@ -104,6 +104,10 @@ func TestASegmentThatCannotBeDeletedDoesNotWait(t *testing.T) {
 	if got := j.Waiting(); got != 0 || !strings.Contains(w.log.String(), "a segment is not deleted") {
 		t.Errorf("%d bytes wait; the log says %q", got, w.log.String())
 	}
+	mustRelease(t, j, r)
+	if n := strings.Count(w.log.String(), "a segment is not deleted"); n != 1 {
+		t.Errorf("the log tells %d times within a minute", n)
+	}
 	if j.size != 200 {
 		t.Errorf("size %d, want 200", j.size)
 	}

@@ -42,8 +42,12 @@ type Options struct {
 	Synced func(time.Duration)
 }
 
-// segmentBytes bounds a segment; a journal with little room has smaller ones, so that releasing frees some of it.
-const segmentBytes = 16 << 20
+// largestSegment bounds a segment; a journal with little room has smaller ones, so that releasing frees some of it. What
+// is appended at once stays together: where it is larger, it has a segment of its own.
+const largestSegment = 16 << 20
+
+// tellEvery is how often, at the most, the log is told that a segment is not deleted.
+const tellEvery = time.Minute
 
 // ErrFull says that records find no room within MaxBytes.
 var ErrFull = errors.New("the journal is full")
@@ -63,6 +67,8 @@ type Journal struct {
 	// arrived holds a token while there may be records that the reader has not seen.
 	arrived chan struct{}
 	syncer  syncer
+	// undeleted is when the log was last told that a segment is not deleted; it is the reader's.
+	undeleted time.Time
 
 	mu sync.Mutex
 	// segments are the files on disk, oldest first.
@@ -143,6 +149,10 @@ func (j *Journal) Waiting() int64 {
 // Release says that everything before p is done with. Segments that end before it are deleted.
 func (j *Journal) Release(p Position) error {
 	j.mu.Lock()
+	if j.active != nil && p.Segment == j.last().seq && p.Offset >= j.last().size && j.wants(p.Offset) {
+		j.seal()
+		p = Position{Segment: p.Segment + 1}
+	}
 	j.released = p
 	j.mu.Unlock()
 	j.drop(p)
@@ -150,6 +160,11 @@ func (j *Journal) Release(p Position) error {
 		return fmt.Errorf("write the cursor: %w", err)
 	}
 	return nil
+}
+
+// wants tells whether the room of a segment that is done with is worth a new one.
+func (j *Journal) wants(bytes int64) bool {
+	return bytes >= j.segmentBytes() || bytes > 0 && !j.room(int(j.segmentBytes()))
 }
 
 // drop deletes the segments before p. One that cannot be deleted stays, to be tried again. Appenders do not wait for
@@ -161,7 +176,10 @@ func (j *Journal) drop(p Position) {
 			return
 		}
 		if err := j.remove(first); err != nil {
-			j.options.Log.Error("a segment is not deleted", "error", err)
+			if now := time.Now(); now.Sub(j.undeleted) >= tellEvery {
+				j.options.Log.Error("a segment is not deleted; trying again at every release", "error", err)
+				j.undeleted = now
+			}
 			return
 		}
 		j.mu.Lock()

@@ -150,3 +150,51 @@ func TestALargerAppendThanASegmentLeavesNoEmptyFile(t *testing.T) {
 		t.Errorf("segments %q, want 2", files)
 	}
 }
+
+func TestALargeAppendLeavesItsRoomWhenItIsReleased(t *testing.T) {
+	const large = 40 // records, half of what there is room for
+	j, w := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
+	r := newReader(t, j)
+	records := slices.Repeat([]string{strings.Repeat("x", modelBytes/2/large-headerBytes)}, large)
+	mustAppend(t, j, "before")
+	for range 3 {
+		mustAppend(t, j, records...)
+		if got := readAll(t, r); len(got) < large {
+			t.Errorf("%d records are read, want %d", len(got), large)
+		}
+		mustRelease(t, j, r)
+		if on := bytesOnDisk(t, j.options.Dir); j.Waiting() != 0 || j.size != 0 || on != 0 {
+			t.Errorf("all is released, and %d bytes wait; size %d, %d bytes on disk", j.Waiting(), j.size, on)
+		}
+		mustAppend(t, j, records...)
+		mustAppend(t, j, "after")
+		if got := readAll(t, r); len(got) != large+1 {
+			t.Errorf("%d records are read, want %d", len(got), large+1)
+		}
+		mustRelease(t, j, r)
+		mustAppend(t, j, "more")
+	}
+	mustClose(t, j)
+	again, _ := openJournal(t, j.options.Dir, nil)
+	if got := readAll(t, newReader(t, again)); !slices.Equal(got, []string{"more"}) || w.damaged.Load() != 0 {
+		t.Errorf("the next process reads %q; %d bytes are damaged", got, w.damaged.Load())
+	}
+}
+
+// TestASegmentThatTakesAllTheRoomIsFreed has something else take all the room but a part of a segment.
+func TestASegmentThatTakesAllTheRoomIsFreed(t *testing.T) {
+	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
+	j.Beside(modelBytes - modelBytes/16)
+	r := newReader(t, j)
+	record := strings.Repeat("x", modelBytes/16-headerBytes)
+	for range 3 {
+		mustAppend(t, j, record)
+		if err := appendStrings(j, "more"); !errors.Is(err, ErrFull) {
+			t.Errorf("a journal without room answers %v", err)
+		}
+		if got := readAll(t, r); len(got) != 1 {
+			t.Errorf("%d records are read", len(got))
+		}
+		mustRelease(t, j, r)
+	}
+}

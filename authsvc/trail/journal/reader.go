@@ -30,8 +30,13 @@ type Reader struct {
 	start  int64
 }
 
-// NewReader makes the reader; Close frees its file.
-func (j *Journal) NewReader() *Reader { return &Reader{j: j, at: j.released} }
+// NewReader makes the reader; Close frees its file. What an earlier reader has read and not released arrives once more.
+func (j *Journal) NewReader() *Reader {
+	if _, found := j.first(); found {
+		signal(j.arrived)
+	}
+	return &Reader{j: j, at: j.released}
+}
 
 // Position is the place before the record that Next answers next.
 func (r *Reader) Position() Position { return r.at }

@@ -32,6 +32,8 @@ func (j *Journal) write(frames []byte) (*round, error) {
 
 func (j *Journal) room(bytes int) bool { return j.size+j.beside+int64(bytes) <= j.options.MaxBytes }
 
+func (j *Journal) segmentBytes() int64 { return min(largestSegment, j.options.MaxBytes/8) }
+
 // fail refuses records until it is time to try again.
 func (j *Journal) fail(err error) { j.broken, j.retry = err, time.Now().Add(retryAfter) }
 
@@ -39,7 +41,7 @@ func (j *Journal) last() *segment { return &j.segments[len(j.segments)-1] }
 
 // put writes frames whole at the end of a segment with room for them, or leaves it as it was.
 func (j *Journal) put(frames []byte) error {
-	if j.active != nil && j.last().size > 0 && j.last().size+int64(len(frames)) > min(segmentBytes, j.options.MaxBytes/8) {
+	if j.active != nil && j.last().size > 0 && j.last().size+int64(len(frames)) > j.segmentBytes() {
 		j.seal()
 	}
 	if j.active == nil {
