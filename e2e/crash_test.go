@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +97,15 @@ func (k *killer) strike(ctx context.Context) error {
 	return nil
 }
 
-// crash runs a load while processes are killed, and expects that nothing promised is lost and nothing is twice there.
-func (s *stand) crash() {
+// crash runs a load while processes are killed, and expects that nothing promised is lost and nothing is twice there. The
+// calls of a flood, which shares rows, it expects to be counted.
+func (s *stand) crash(floods ...*load) {
 	s.t.Helper()
 	seed, began := newSeed(s.t), time.Now()
 	s.start()
 	l := &load{checks: s.checks, kinds: append(s.kinds(), strangers()...), clients: 6, every: 20 * time.Millisecond, seed: seed, reports: true}
 	working, stop := l.start(s.t)
+	expectCounted := s.startFloods(floods)
 	k := &killer{random: rand.New(rand.NewPCG(seed, 1<<32)), victims: s.victims(), killed: map[string]int{}}
 	if err := k.run(working, *kills); err != nil {
 		s.t.Fatal(err)
@@ -111,6 +114,7 @@ func (s *stand) crash() {
 	if err != nil {
 		s.t.Fatalf("-seed %d: %v", seed, err)
 	}
+	expectCounted(seed)
 	s.settle(calls).expectWhole(s.t, seed)
 	s.expectCleanTrail()
 	s.t.Logf("killed %v in %v; %s ended %d times by itself", k.killed, time.Since(began).Round(time.Second/10),
@@ -122,7 +126,8 @@ func (d *daemon) ownEnds() int { return strings.Count(d.printed.String(), "has e
 
 func TestNothingIsLostOrDoubledWhilePartsAreKilled(t *testing.T) {
 	t.Parallel()
-	splitStand(t).crash()
+	s := splitStand(t, "--stranger-rows-per-second", strconv.Itoa(floodRows))
+	s.crash(s.flood())
 }
 
 func TestNothingIsLostOrDoubledWhileTheOneProcessIsKilled(t *testing.T) {

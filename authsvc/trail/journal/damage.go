@@ -27,11 +27,11 @@ func (r *Reader) pass(s segment) error {
 }
 
 // account tells of the bytes from from to to, which are passed over. At the end of a segment they are what a crash
-// tore, as far as anyone can tell. Before a good frame they have been damaged on the disk: a copy is set aside.
+// tore, as far as anyone can tell. Before a good frame, or where the disk could not be read, they are damage: a copy is set aside.
 func (r *Reader) account(s segment, from, to int64) {
 	r.j.options.Damaged(to - from)
 	log := r.j.options.Log.With("segment", s.name(), "offset", from, "bytes", to-from)
-	if to >= s.size {
+	if to >= s.size && !r.trouble.met {
 		log.Warn("the torn end of a segment is passed over")
 		return
 	}
@@ -46,15 +46,18 @@ func (r *Reader) setAside(s segment, from, to int64) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(f, io.NewSectionReader(r.file, from, to-from))
+	_, err = io.Copy(f, io.NewSectionReader(readerAt(r.read), from, to-from))
 	return name, errors.Join(err, f.Close())
 }
+
+// gone tells an error of reading what is not there any more.
+func gone(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) }
 
 // missing looks into an error of reading: where the file has become shorter than it was, or is gone, what is not there
 // any more is accounted for and the journal goes on without it. Where the whole folder is away nothing is given up: it
 // may come back.
 func (r *Reader) missing(s segment, size int64, cause error) error {
-	if !errors.Is(cause, io.EOF) && !errors.Is(cause, fs.ErrNotExist) {
+	if !gone(cause) {
 		return cause
 	}
 	if err := r.j.ours(); err != nil {

@@ -28,6 +28,9 @@ type Reader struct {
 	opened uint64
 	buf    []byte
 	start  int64
+	// readAt reads a file; tests make it fail.
+	readAt  func(f *os.File, buf []byte, offset int64) (int, error)
+	trouble trouble
 }
 
 // NewReader makes the reader; Close frees its file. What an earlier reader has read and not released arrives once more.
@@ -35,7 +38,7 @@ func (j *Journal) NewReader() *Reader {
 	if _, found := j.first(); found {
 		signal(j.arrived)
 	}
-	return &Reader{j: j, at: j.released}
+	return &Reader{j: j, at: j.released, readAt: (*os.File).ReadAt}
 }
 
 // Position is the place before the record that Next answers next.
@@ -52,8 +55,15 @@ func (r *Reader) Close() error {
 }
 
 // Next answers the next record; ok is false where there is none yet. Damaged bytes are passed over and accounted for
-// (Options.Damaged). After an error Next may be called again, and has passed nothing over.
+// (Options.Damaged). After an error Next may be called again, and has passed nothing over; what cannot be read for a
+// minute is damage too.
 func (r *Reader) Next() (record Record, ok bool, err error) {
+	record, ok, err = r.next()
+	r.note(err)
+	return record, ok, err
+}
+
+func (r *Reader) next() (record Record, ok bool, err error) {
 	for {
 		s, active, found := r.segment()
 		if !found {
@@ -128,7 +138,7 @@ func (r *Reader) bytes(s segment, offset int64, n int) ([]byte, error) {
 		return r.buf[from : from+int64(n)], nil
 	}
 	r.buf = r.buf[:min(readAhead, s.size-offset)]
-	got, err := r.file.ReadAt(r.buf, offset)
+	got, err := r.read(r.buf, offset)
 	r.buf, r.start = r.buf[:got], offset
 	if got < n {
 		return nil, r.missing(s, offset+int64(got), fmt.Errorf("read a segment: %w", err))
@@ -151,6 +161,6 @@ func (r *Reader) open(s segment) error {
 	if r.buf == nil {
 		r.buf = make([]byte, 0, readAhead)
 	}
-	r.file, r.opened, r.buf, r.start = f, s.seq, r.buf[:0], 0
+	r.file, r.opened, r.buf, r.start, r.trouble.met = f, s.seq, r.buf[:0], 0, false
 	return nil
 }
