@@ -100,7 +100,8 @@ func appendCost(ctx context.Context, dir string, ship bool) (cost float64, err e
 	if ship {
 		group.Go(func() error { return t.Run(running) })
 	}
-	cost, err = concurrently(ctx, func() error { return t.Append(ctx, typicalRow()) })
+	row := typicalRow()
+	cost, err = concurrently(ctx, func() error { return t.Append(ctx, row) })
 	stop()
 	return cost, errors.Join(err, group.Wait())
 }

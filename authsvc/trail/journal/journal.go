@@ -266,7 +266,7 @@ func (j *Journal) lockSoon() {
 	j.mu.Lock()
 }
 
-const spins = 30
+const spins = 50
 
 // signal puts a token into a channel that holds one.
 func signal(c chan struct{}) {
