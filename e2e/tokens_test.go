@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,9 @@ import (
 
 // anyToken is how every token begins.
 const anyToken = "eyJ"
+
+// tokenPattern finds tokens among bytes that may be anything.
+var tokenPattern = regexp.MustCompile(anyToken + `[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.`)
 
 // validFor is for how long the tokens of tests hold, half of it past: clocks of tests are set, by a month and more.
 const validFor = 100 * 24 * time.Hour
