@@ -86,7 +86,8 @@ func replicaAt(t *testing.T, addr string) (at string, stop func()) {
 	return l.Addr().String(), stop
 }
 
-// Linux has all of 127.0.0.0/8. A container that is made anew has another address, and its old one is what DNS says until it is gone.
+// A container that is made anew has another address, and its old one is what DNS says until it is gone. Linux has all of
+// 127.0.0.0/8.
 func TestAReplicaThatComesBackAtAnotherAddressIsFoundSoon(t *testing.T) {
 	n := &names{}
 	n.address.Store(&[4]byte{127, 0, 0, 1})
