@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -o /out/keytrail \
     -ldflags "-s -w -X github.com/keytrail/keytrail/cli.stampedVersion=${VERSION} -X github.com/keytrail/keytrail/cli.stampedRevision=${REVISION}" .
 # Volumes that are mounted here begin with this owner.
-RUN mkdir -p /out/var/keys /out/var/trail /out/var/data
+RUN mkdir -p /out/var/keys /out/var/token-keys /out/var/trail /out/var/data
 
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=devel REVISION=unknown
@@ -23,6 +23,7 @@ COPY --from=build --chown=65532:65532 /out/var /var/lib/keytrail
 COPY --from=build /out/keytrail /keytrail
 USER 65532:65532
 WORKDIR /var/lib/keytrail
+ENV KEYTRAIL_DATA_DIR=/var/lib/keytrail/data
 # Of the part that runs here: it has its ops port from the same variable.
 HEALTHCHECK --interval=3s --timeout=4s --start-period=20s --retries=3 CMD ["/keytrail", "health"]
 ENTRYPOINT ["/keytrail"]

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/grpc/test/bufconn"
 )
 
@@ -77,3 +78,7 @@ const serviceConfig = `{
 
 // reconnect is quicker than gRPC's own, which waits up to two minutes: the other part is a neighbour that restarts.
 var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
+
+// gRPC asks DNS anew every 30 s at most, for the whole process. A replica that is replaced has another address, and where
+// DNS was asked just before it went, all calls would fail for so long.
+func init() { dns.SetMinResolutionInterval(time.Second) }

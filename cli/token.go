@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,10 +77,11 @@ func (c *tokenKeygen) Run(to console) error {
 		return err
 	}
 	if c.PublicOut != "" {
-		if err := signer.SavePublic(c.PublicOut); !c.IfMissing || !errors.Is(err, fs.ErrExist) {
-			return err
+		err := signer.SavePublic(c.PublicOut)
+		if c.IfMissing && errors.Is(err, fs.ErrExist) {
+			return c.expectPair(signer)
 		}
-		return nil
+		return err
 	}
 	text, err := signer.PublicPEM()
 	if err != nil {
@@ -87,6 +89,19 @@ func (c *tokenKeygen) Run(to console) error {
 	}
 	_, err = to.out.Write(text)
 	return err
+}
+
+// expectPair makes sure that a public file that is there takes the tokens of the private key: a service would refuse every
+// one of them otherwise.
+func (c *tokenKeygen) expectPair(signer *access.Signer) error {
+	taken, err := access.ReadPublicKeys(c.PublicOut)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(taken, func(key ed25519.PublicKey) bool { return key.Equal(signer.Public()) }) {
+		return fmt.Errorf("%s is not of the private key in %s: remove it, and run the command again", c.PublicOut, c.Out)
+	}
+	return nil
 }
 
 // signer makes the private key, or reads the one that is there and may stay.

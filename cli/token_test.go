@@ -80,6 +80,39 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestKeygenSaysWhereTwoFilesAreNoPair(t *testing.T) {
+	dir := t.TempDir()
+	key, public := filepath.Join(dir, "key.pem"), filepath.Join(dir, "key.pub")
+	keygen := []string{"token", "keygen", "--out", key, "--public-out", public, "--if-missing"}
+	if code, _, stderr := keytrail(t, keygen...); code != 0 {
+		t.Fatalf("keygen: exit code %d, %q", code, stderr)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := keytrail(t, keygen...); code != 1 || !strings.Contains(stderr, "is not of the private key") {
+		t.Errorf("keygen beside the public key of another: exit code %d, %q", code, stderr)
+	}
+	// A file of several keys is how one is replaced: the new one is in it.
+	_, other, _ := keytrail(t, "token", "keygen", "--out", filepath.Join(dir, "other.pem"))
+	if err := os.Remove(public); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := keytrail(t, keygen...); code != 0 {
+		t.Fatalf("keygen: exit code %d, %q", code, stderr)
+	}
+	own, err := os.ReadFile(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(public, append([]byte(other), own...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := keytrail(t, keygen...); code != 0 {
+		t.Errorf("keygen beside two public keys: exit code %d, %q", code, stderr)
+	}
+}
+
 func TestTokensThatCannotBeAreUsageErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args   []string

@@ -133,6 +133,10 @@ func TestATraceGoesFromRESTThroughTheCheckAndABatchIntoTheStore(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{})
 	k := s.createKey("acme", "k", nil)
+	// An answer repeats what was sent by mistake.
+	if code, answer := s.rest("POST", "/v1/check", object{"agentType": "acme", "agentId": "a1", "endpoint": "/v1/a1"}); code != http.StatusBadRequest {
+		t.Errorf("a check of an unknown agent type is answered %d %v", code, answer)
+	}
 	client := s.tracedCheck(k)
 	rest := c.awaitSpan(t, "keytrail-gateway", "POST /v1/check", &client)
 	call := c.awaitSpan(t, "keytrail-gateway", check, &rest)

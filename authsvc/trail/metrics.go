@@ -37,8 +37,8 @@ func newMetrics() *metrics {
 	}
 }
 
-// register registers all metrics; waiting tells how many bytes wait, dead how many are set aside.
-func (m *metrics) register(to prometheus.Registerer, waiting, dead func() int64) error {
+// register registers all metrics; limit is Config.MaxBytes, waiting tells how many bytes wait, dead how many are set aside.
+func (m *metrics) register(to prometheus.Registerer, limit int64, waiting, dead func() int64) error {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "keytrail", Subsystem: "trail", Name: name, Help: help}, value)
 	}
@@ -47,6 +47,7 @@ func (m *metrics) register(to prometheus.Registerer, waiting, dead func() int64)
 		m.appended, m.refused, m.folded, m.shipped, m.deadLettered, m.damaged, m.fsync,
 		gauge("waiting_bytes", "Bytes of records on disk from the oldest on that the log service has not stored yet.", func() float64 { return float64(waiting()) }),
 		gauge("dead_letter_bytes", "Bytes of the dead-letter file, which count towards the limit of the trail.", func() float64 { return float64(dead()) }),
+		gauge("limit_bytes", "How many bytes of rows that wait and of dead letters there is room for.", func() float64 { return float64(limit) }),
 		gauge("oldest_record_age_seconds", "Age of the oldest record that the log service has not stored yet; 0 = none waits.", m.age),
 	} {
 		err = errors.Join(err, to.Register(c))

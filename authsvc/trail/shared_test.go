@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -51,5 +52,30 @@ func TestReplicasThatShareAFolderHaveATrailEach(t *testing.T) {
 		if err := trail.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestATrailWhoseRowsAreStoredGivesWayToOneWithRows(t *testing.T) {
+	dir := t.TempDir()
+	stored, left := openShared(t, dir), openShared(t, dir)
+	for _, trail := range []*Trail{stored, left} {
+		if err := trail.Append(t.Context(), calls(3)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader := stored.journal.NewReader()
+	for range 3 {
+		if _, ok, err := reader.Next(); err != nil || !ok {
+			t.Fatalf("the next row: %v, %v", ok, err)
+		}
+	}
+	if err := errors.Join(stored.journal.Release(reader.Position()), reader.Close(), stored.Close(), left.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// A replica alone must not go by the rows of another one.
+	heir := openShared(t, dir)
+	expectTrail(t, heir, "1")
+	if err := heir.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -75,7 +75,7 @@ func Open(config Config) (*Trail, error) {
 	t.dead.reserve = reserve{path: filepath.Join(config.Dir, reserveFile), want: min(largestReserve, config.MaxBytes/16, diskBytes(config.Dir)/16)}
 	t.dead.refill()
 	t.dead.measure()
-	if err := t.metrics.register(config.Metrics, t.journal.Waiting, t.dead.bytes); err != nil {
+	if err := t.metrics.register(config.Metrics, config.MaxBytes, t.journal.Waiting, t.dead.bytes); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil

@@ -134,6 +134,15 @@ func TestURLWinsOverTheDefaults(t *testing.T) {
 	}
 }
 
+func TestThePasswordMayComeFromTheEnvironment(t *testing.T) {
+	// Characters that mean something else in a URL.
+	t.Setenv("PGPASSWORD", "p@ss/w#rd%")
+	pool := open(t, pgtest.Database(t, nil), "mine")
+	if got := pool.Config().ConnConfig.Password; got != "p@ss/w#rd%" {
+		t.Errorf("the password is %q", got)
+	}
+}
+
 // password is in every URL of the next test.
 const password = "hunter2/%zz"
 

@@ -58,8 +58,28 @@ func newTracing(part, version string) (*tracing, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), exporter.Shutdown(ctx))
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(wordless{exporter}), sdktrace.WithResource(about))
 	return &tracing{provider: provider, tracer: provider.Tracer("github.com/keytrail/keytrail")}, nil
+}
+
+// wordless sends spans without what errors say, which may repeat what a caller has sent; gRPC's own spans have it. Their
+// codes tell what happened.
+type wordless struct{ sdktrace.SpanExporter }
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (w wordless) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	silent := make([]sdktrace.ReadOnlySpan, len(spans))
+	for i, span := range spans {
+		silent[i] = wordlessSpan{span}
+	}
+	return w.SpanExporter.ExportSpans(ctx, silent)
+}
+
+type wordlessSpan struct{ sdktrace.ReadOnlySpan }
+
+// Status is the code alone.
+func (s wordlessSpan) Status() sdktrace.Status {
+	return sdktrace.Status{Code: s.ReadOnlySpan.Status().Code}
 }
 
 // close sends what is left. That it could not be sent is no reason to fail: it is logged.

@@ -42,6 +42,17 @@ func openCursor(dir string) (*os.File, Position, error) {
 	return f, p, nil
 }
 
+// readCursor only reads the cursor; one that is not there is the beginning, too.
+func readCursor(dir string) (Position, error) {
+	content, err := os.ReadFile(filepath.Join(dir, cursorFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Position{}, fmt.Errorf("read the cursor: %w", err)
+	}
+	var text [cursorBytes]byte
+	copy(text[:], content)
+	return parseCursor(text), nil
+}
+
 func parseCursor(text [cursorBytes]byte) Position {
 	sum := binary.LittleEndian.Uint32(text[20:])
 	if string(text[:4]) != cursorMagic || crc32.Checksum(text[:20], castagnoli) != sum {

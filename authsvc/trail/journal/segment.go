@@ -47,13 +47,23 @@ func listSegments(dir string) ([]segment, error) {
 	return found, nil
 }
 
-// Left tells whether segments are in a folder, which need not be there: records may wait in them.
+// Left tells whether bytes of segments that are not released are in a folder, which need not be there: records may wait
+// in them. Nothing is changed, and another process may have the journal open.
 func Left(dir string) (bool, error) {
 	segments, err := listSegments(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	return len(segments) > 0, err
+	if err != nil {
+		return false, err
+	}
+	released, err := readCursor(dir)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(segments, func(s segment) bool {
+		return s.seq > released.Segment || s.seq == released.Segment && s.size > released.Offset
+	}), nil
 }
 
 // createSegment makes the file of a new segment, for its owner alone.
