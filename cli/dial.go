@@ -59,10 +59,13 @@ func (f dialFlags) remote(flag, addr string, plain insecureFlag, log *slog.Logge
 
 // serviceConfig spreads calls over all replicas, and makes those that one of them could not take once more on another
 // (gRFC A6): while a replica restarts no call fails for it. What makes or changes keys is not repeated, because it may
-// have been done.
+// have been done, and the shipper of request logs repeats itself. Where all replicas fail, calls are not multiplied.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
+	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
 	"methodConfig": [{
+		"name": [{"service": "keytrail.logs.v1.LogService", "method": "RecordRequestLogs"}]
+	}, {
 		"name": [
 			{"service": "keytrail.auth.v1.CheckService"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "GetKey"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/resolver/dns"
 )
 
 const (
@@ -35,6 +36,8 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	// A replica that is replaced has another address; gRPC would ask DNS anew every 30 s only.
+	dns.SetMinResolutionInterval(time.Second)
 	background := context.WithoutCancel(ctx)
 	c, err := connect()
 	if err != nil {
