@@ -50,7 +50,7 @@ type AuthConfig struct {
 	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys; the same for all replicas."`
 	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database goes on being ready: for so long a revoked key may pass."`
 	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail, the rows that the log service has not stored yet; made if it is missing. Each replica needs its own, on a disk that outlives it."`
-	TrailShared  bool          `help:"Several replicas of this machine share --trail-dir: each takes a folder in it that no other has, first one with rows that a replica before it has left."`
+	TrailShared  bool          `help:"Several replicas of this machine share --trail-dir: each takes a folder in it that no other has, and they ship what one that is gone has left."`
 	trailFlags   `embed:""`
 }
 

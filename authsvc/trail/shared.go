@@ -1,12 +1,14 @@
 package trail
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keytrail/keytrail/authsvc/trail/journal"
 )
@@ -18,39 +20,74 @@ const maxReplicas = 100
 // It takes one that no process has, before all others one on which rows wait: so a replica goes on with what another one
 // has left behind, whichever of them it was.
 func OpenShared(config Config) (*Trail, error) {
-	dirs, err := shared(config.Dir)
+	dirs, _, err := shared(config.Dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		config.Dir = dir
-		t, err := Open(config)
-		if !errors.Is(err, journal.ErrInUse) {
-			return t, err
+		own := config
+		own.Dir = dir
+		t, err := Open(own)
+		if errors.Is(err, journal.ErrInUse) {
+			continue
 		}
+		if err == nil {
+			t.folder = config
+		}
+		return t, err
 	}
 	return nil, fmt.Errorf("all of the %d trails in the folder are in use", maxReplicas)
 }
 
-// shared lists the trails that a folder may hold, those on which something waits first.
-func shared(dir string) ([]string, error) {
-	waiting := map[string]bool{}
-	dirs := make([]string, maxReplicas)
-	for i := range dirs {
-		dirs[i] = filepath.Join(dir, strconv.Itoa(i))
-		left, err := journal.Left(dirs[i])
+// inheritEvery is how often a replica looks for what others have left.
+const inheritEvery = 10 * time.Second
+
+// inherit ships, until ctx ends, what replicas that are gone have left on their trails in the shared folder.
+func (t *Trail) inherit(ctx context.Context) {
+	for t.folder.Dir != "" && ctx.Err() == nil {
+		pause(ctx.Done(), inheritEvery)
+		dirs, waiting, err := shared(t.folder.Dir)
 		if err != nil {
-			return nil, fmt.Errorf("look for trails: %w", err)
+			t.delays.add(1, err)
+			continue
 		}
-		waiting[dirs[i]] = left
+		for _, dir := range dirs[:waiting] {
+			if err := t.inheritFrom(ctx, dir); err != nil && !errors.Is(err, journal.ErrInUse) {
+				t.delays.add(1, err)
+			}
+		}
 	}
-	slices.SortStableFunc(dirs, func(a, b string) int { return cmp.Compare(rank(waiting[a]), rank(waiting[b])) })
-	return dirs, nil
 }
 
-func rank(waiting bool) int {
-	if waiting {
-		return 0
+// inheritFrom takes a trail that no process has for as long as a drain takes, and ships it. What is left then is there
+// the next time.
+func (t *Trail) inheritFrom(ctx context.Context, dir string) error {
+	config := t.folder
+	config.Dir, config.Metrics = dir, prometheus.NewRegistry()
+	left, err := Open(config)
+	if err != nil {
+		return err
 	}
-	return 1
+	t.log.Info("request logs that another replica has left are shipped", "trail", dir)
+	drained, drain := context.WithCancel(ctx)
+	drain()
+	return errors.Join(left.Run(drained), left.Close())
+}
+
+// shared lists the trails that a folder may hold: first those on which something waits, and how many these are.
+func shared(dir string) (dirs []string, waiting int, err error) {
+	var free []string
+	for i := range maxReplicas {
+		one := filepath.Join(dir, strconv.Itoa(i))
+		left, err := journal.Left(one)
+		if err != nil {
+			return nil, 0, fmt.Errorf("look for trails: %w", err)
+		}
+		if left {
+			dirs = append(dirs, one)
+		} else {
+			free = append(free, one)
+		}
+	}
+	return append(dirs, free...), len(dirs), nil
 }

@@ -1,10 +1,12 @@
 package trail
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,4 +80,45 @@ func TestATrailWhoseRowsAreStoredGivesWayToOneWithRows(t *testing.T) {
 	if err := heir.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestWhatAReplicaLeftIsShippedByAnother(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		service := &logService{}
+		w := start(t, t.TempDir(), service)
+		config := Config{
+			Dir: dir, MaxBytes: MinBytes, Fsync: time.Second, Client: w.client, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		}
+		here, err := OpenShared(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- here.Run(ctx) }()
+		config.Metrics = prometheus.NewRegistry()
+		gone, err := OpenShared(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := gone.Append(t.Context(), calls(3)...); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * inheritEvery)
+		if rows, _, _ := service.state(); rows != 0 {
+			t.Errorf("%d rows of a trail that is in use are shipped by another replica", rows)
+		}
+		if err := gone.Close(); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * inheritEvery)
+		if rows, _, _ := service.state(); rows != 3 {
+			t.Errorf("%d rows are shipped, want 3", rows)
+		}
+		stop()
+		if err := errors.Join(<-ended, here.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }

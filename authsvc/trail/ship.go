@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,6 +43,9 @@ type shipper struct {
 // Run ships rows until ctx ends, and then, for a short time, what still waits. What it does not get rid of stays on the
 // disk for the next process. One Run may be under way at a time.
 func (t *Trail) Run(ctx context.Context) error {
+	var inheriting sync.WaitGroup
+	inheriting.Go(func() { t.inherit(ctx) })
+	defer inheriting.Wait()
 	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ctx.Done()}
 	s.released = s.reader.Position()
 	// What is under way when ctx ends goes on: cut off, it would only have to be sent once more.

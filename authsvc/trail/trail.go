@@ -50,6 +50,8 @@ type Trail struct {
 	dead    deadLetters
 	metrics *metrics
 	log     *slog.Logger
+	// folder is what OpenShared was called with, and zero otherwise.
+	folder Config
 	// These keep the log to one line a minute each: of rows that were not taken, of attempts to ship that failed, of
 	// rows set aside, and of records that are none.
 	refusals, delays, burials, strays occasional
