@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +68,8 @@ type Journal struct {
 	// arrived holds a token while there may be records that the reader has not seen.
 	arrived chan struct{}
 	syncer  syncer
+	// buffers are what the frames of an Append are put together in.
+	buffers sync.Pool
 	// undeleted is when the log was last told that a segment is not deleted; it is the reader's.
 	undeleted time.Time
 
@@ -93,6 +96,7 @@ func Open(options Options) (_ *Journal, err error) {
 		return nil, fmt.Errorf("make the folder: %w", err)
 	}
 	j := &Journal{options: options, salt: rand.Uint32(), arrived: make(chan struct{}, 1), lock: flock.New(filepath.Join(options.Dir, "lock"))}
+	j.buffers.New = func() any { return new([]byte) }
 	switch locked, err := j.lock.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("lock the folder: %w", err)
@@ -240,10 +244,15 @@ func (j *Journal) Append(ctx context.Context, records ...[]byte) error {
 		}
 		bytes += headerBytes + len(record)
 	}
-	frames := make([]byte, 0, bytes)
+	buffer := j.buffers.Get().(*[]byte)
+	if bytes <= MaxRecord {
+		defer j.buffers.Put(buffer) // the large ones are rare, and would be kept
+	}
+	frames := slices.Grow((*buffer)[:0], bytes)
 	for _, record := range records {
 		frames = appendFrame(frames, j.salt, now, record)
 	}
+	*buffer = frames
 	j.lockSoon()
 	round, err := j.write(frames)
 	j.mu.Unlock()
