@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/keytrail/keytrail/authsvc/trail/journal"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
@@ -147,7 +148,7 @@ func appendLines(path string, lines []byte) (size int64, err error) {
 		err = f.Sync()
 	}
 	if err == nil && info.Size() == 0 {
-		err = syncFolder(filepath.Dir(path))
+		err = journal.SyncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		return 0, errors.Join(err, f.Truncate(info.Size()))
@@ -163,13 +164,4 @@ func endsWithin(f *os.File, size int64) (bool, error) {
 	var last [1]byte
 	_, err := f.ReadAt(last[:], size-1)
 	return last[0] != '\n', err
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -139,7 +139,7 @@ func (s *syncer) sync() error {
 // flush syncs files, and closes those that are sealed.
 func (s *syncer) flush(old []*os.File, folder bool, active *os.File, last segment) (err error) {
 	if folder {
-		err = syncFolder(s.j.options.Dir)
+		err = SyncFolder(s.j.options.Dir)
 	}
 	for _, f := range old {
 		err = errors.Join(err, f.Sync(), f.Close())
@@ -173,8 +173,8 @@ func (r *round) await(ctx context.Context) error {
 	}
 }
 
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
+// SyncFolder makes the names in a folder durable: what was made, renamed or deleted there.
+func SyncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -194,5 +194,5 @@ func makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return syncFolder(parent)
+	return SyncFolder(parent)
 }

@@ -69,8 +69,7 @@ func (c *clients) createKey(ctx context.Context) (secret string, err error) {
 		return "", err
 	}
 	// Every replica knows it within a second.
-	time.Sleep(2 * time.Second)
-	return answer.GetSecret(), nil
+	return answer.GetSecret(), pause(ctx, 2*time.Second)
 }
 
 func (c *clients) overGRPC(ctx context.Context, secret, endpoint string, status int32) error {
@@ -127,7 +126,21 @@ func (c *clients) post(ctx context.Context, path string, body, answer any) error
 		if !away || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(100 * time.Millisecond)
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
