@@ -89,6 +89,27 @@ func readNumbers(t *testing.T, j *Journal, appenders, each int) {
 	}
 }
 
+// A sync that began before a segment was released finds its file gone, however often it is released.
+func TestWhatIsReleasedTwiceStaysReleased(t *testing.T) {
+	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = 800 })
+	mustAppend(t, j, strings.Repeat(".", 100)) // a whole segment
+	r := newReader(t, j)
+	readAll(t, r)
+	file, written := j.active, *j.last()
+	for range 2 {
+		mustRelease(t, j, r)
+		if err := j.inPlace(file, written); err != nil {
+			t.Errorf("the sync fails: %v", err)
+		}
+	}
+	if files := segmentFiles(t, j.options.Dir); len(files) != 0 {
+		t.Errorf("%q are left", files)
+	}
+	if p, err := readCursor(j.options.Dir); err != nil || p != (Position{Segment: written.seq + 1}) {
+		t.Errorf("the cursor is %v, %v", p, err)
+	}
+}
+
 func TestOneSyncServesManyAppends(t *testing.T) {
 	j, w := openJournal(t, t.TempDir(), func(o *Options) { o.Fsync = 0 })
 	const appenders, each = 64, 20

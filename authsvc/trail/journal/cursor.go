@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,10 @@ type Position struct {
 	// Segment is the sequence number of a segment, Offset a place in it in bytes.
 	Segment uint64
 	Offset  int64
+}
+
+func (p Position) before(q Position) bool {
+	return cmp.Or(cmp.Compare(p.Segment, q.Segment), cmp.Compare(p.Offset, q.Offset)) < 0
 }
 
 // cursorFile keeps the position up to which everything is released: "KTC1", segment, offset and a CRC-32C of those,

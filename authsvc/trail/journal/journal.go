@@ -150,9 +150,14 @@ func (j *Journal) Waiting() int64 {
 	return waiting
 }
 
-// Release says that everything before p is done with. Segments that end before it are deleted.
+// Release says that everything before p is done with. Segments that end before it are deleted. What is released stays
+// so, where an earlier p comes after a later one.
 func (j *Journal) Release(p Position) error {
 	j.mu.Lock()
+	// The reader stays at the end of a segment that its last release has sealed, until it reads on.
+	if p.before(j.released) {
+		p = j.released
+	}
 	if j.active != nil && p.Segment == j.last().seq && p.Offset >= j.last().size && j.wants(p.Offset) {
 		j.seal()
 		p = Position{Segment: p.Segment + 1}
