@@ -35,48 +35,62 @@ func (g *Gate) Protect(services map[string]grpc.ServiceInfo) (err error) {
 	return err
 }
 
-// Enter is what can be said of a call before its request is taken apart, which costs the server many times the bytes of
-// it: whether the token is good, and of the role. It does not replace Unary.
-func (g *Gate) Enter(ctx context.Context, method string) error {
-	_, _, err := g.admit(ctx, method)
-	return err
+// admission is what the gate knows of a call. The identity is nil where the RPC is open.
+type admission struct {
+	rule     *rule
+	identity *Identity
 }
 
-// Unary is the gate of RPCs with one request. It must come before whatever reads the request.
-func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	rule, identity, err := g.admit(ctx, info.FullMethod)
+// admitted is the key of the admission in the context of a call that has entered.
+type admitted struct{}
+
+// Enter is what can be said of a call before its request is taken apart, which costs the server many times the bytes of
+// it: whether the token is good, and of the role. The call goes on to Unary, with the context that is answered.
+func (g *Gate) Enter(ctx context.Context, method string) (context.Context, error) {
+	a, err := g.admit(ctx, method)
 	if err != nil {
 		return nil, err
 	}
-	if !rule.open {
-		if err := rule.check(identity, request); err != nil {
+	return context.WithValue(ctx, admitted{}, a), nil
+}
+
+// Unary is the gate of RPCs with one request. It must come before whatever reads the request.
+func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
+	a, entered := ctx.Value(admitted{}).(admission)
+	if !entered || a.rule != g.rules[info.FullMethod] {
+		if a, err = g.admit(ctx, info.FullMethod); err != nil {
+			return nil, err
+		}
+	}
+	if !a.rule.open {
+		if err := a.rule.check(a.identity, request); err != nil {
 			return nil, err
 		}
 	}
 	return next(ctx, request)
 }
 
-// admit verifies the token of a call and its role. The identity of an open RPC is nil.
-func (g *Gate) admit(ctx context.Context, method string) (*rule, *Identity, error) {
+// admit verifies the token of a call and its role.
+func (g *Gate) admit(ctx context.Context, method string) (admission, error) {
 	rule := g.rules[method]
 	if rule == nil {
-		return nil, nil, fault.New(fault.Forbidden, "nobody may call %s", method)
+		return admission{}, fault.New(fault.Forbidden, "nobody may call %s", method)
 	}
 	if rule.open {
-		return rule, nil, nil
+		return admission{rule: rule}, nil
 	}
 	token, err := tokenOf(ctx)
 	if err != nil {
-		return nil, nil, err
+		return admission{}, err
 	}
 	identity, err := g.verifier.Verify(ctx, token)
 	if err != nil {
-		return nil, nil, err
+		return admission{}, err
 	}
 	if !identity.Role.covers(rule.role) {
-		return nil, nil, fault.New(fault.Forbidden, "this needs a token of the role %q; this one has %q", rule.role, identity.Role)
+		return admission{}, fault.New(fault.Forbidden, "this needs a token of the role %q; this one has %q", rule.role, identity.Role)
 	}
-	return rule, identity, nil
+	return admission{rule, identity}, nil
 }
 
 // tokenOf is the bearer token that a call carries.

@@ -69,6 +69,34 @@ func TestGateThatKnowsNoRulesLetsNothingThrough(t *testing.T) {
 	}
 }
 
+// What Enter has found holds for the call that entered, and for its workspaces and method alone.
+func TestUnaryGoesByWhatEnterHasFound(t *testing.T) {
+	w := newWorld(t)
+	gate := w.gate(t)
+	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+w.token(t, Viewer, "acme")))
+	ctx, err := gate.Enter(ctx, authv1.KeyService_ListKeys_FullMethodName)
+	must(t, err)
+	w.pass(2 * time.Hour) // whoever verifies the token again finds it expired
+	for _, tt := range []struct {
+		method  string
+		request proto.Message
+		want    fault.Kind // zero: it comes through
+	}{
+		{authv1.KeyService_ListKeys_FullMethodName, &authv1.ListKeysRequest{WorkspaceId: "acme"}, 0},
+		{authv1.KeyService_ListKeys_FullMethodName, &authv1.ListKeysRequest{WorkspaceId: "umbrella"}, fault.Forbidden},
+		{authv1.KeyService_GetKey_FullMethodName, &authv1.GetKeyRequest{WorkspaceId: "acme"}, fault.Unauthenticated},
+	} {
+		through := false
+		_, err := gate.Unary(ctx, tt.request, &grpc.UnaryServerInfo{FullMethod: tt.method}, func(context.Context, any) (any, error) {
+			through = true
+			return nil, nil
+		})
+		if fault.KindOf(err) != tt.want || through != (err == nil) {
+			t.Errorf("%s of %v: through %v, %v; want %v", tt.method, tt.request, through, err, tt.want)
+		}
+	}
+}
+
 func TestCallCarriesExactlyOneToken(t *testing.T) {
 	w := newWorld(t)
 	gate, token := w.gate(t), w.token(t, Viewer, "acme")

@@ -10,16 +10,16 @@ import (
 // Stream is the gate of RPCs with streams. The token is verified before anything else, the workspaces with every
 // message that comes; until one has come, nothing may go out. The stream ends when its token expires.
 func (g *Gate) Stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	rule, identity, err := g.admit(stream.Context(), info.FullMethod)
+	a, err := g.admit(stream.Context(), info.FullMethod)
 	if err != nil {
 		return err
 	}
-	if rule.open {
+	if a.rule.open {
 		return next(service, stream)
 	}
-	ctx, cancel := context.WithTimeoutCause(stream.Context(), identity.Expires().Sub(g.verifier.now()), errExpired)
+	ctx, cancel := context.WithTimeoutCause(stream.Context(), a.identity.Expires().Sub(g.verifier.now()), errExpired)
 	defer cancel()
-	err = next(service, &gatedStream{ServerStream: stream, ctx: ctx, rule: rule, identity: identity})
+	err = next(service, &gatedStream{ServerStream: stream, ctx: ctx, admission: a})
 	if err != nil && context.Cause(ctx) == errExpired {
 		return errExpired
 	}
@@ -29,9 +29,8 @@ func (g *Gate) Stream(service any, stream grpc.ServerStream, info *grpc.StreamSe
 // gatedStream holds what comes against the rule.
 type gatedStream struct {
 	grpc.ServerStream
-	ctx      context.Context
-	rule     *rule
-	identity *Identity
+	ctx context.Context
+	admission
 	// asked is set once a message has passed.
 	asked atomic.Bool
 }

@@ -25,7 +25,8 @@ func (s *GRPC) enter(method string, next grpc.MethodHandler) grpc.MethodHandler 
 	return func(service any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		info := &grpc.UnaryServerInfo{Server: service, FullMethod: method}
 		handle := func(ctx context.Context, _ any) (any, error) {
-			if err := s.gate.Enter(ctx, method); err != nil {
+			ctx, err := s.gate.Enter(ctx, method)
+			if err != nil {
 				return nil, err
 			}
 			return next(service, ctx, dec, interceptor)
