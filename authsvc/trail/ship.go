@@ -74,17 +74,18 @@ func (t *Trail) Run(ctx context.Context) error {
 // await returns when the linger after a first record is over, or when ctx ends. Rows that are held have waited for it
 // already.
 func (s *shipper) await(ctx context.Context) {
-	for len(s.held) == 0 {
+	if len(s.held) == 0 {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.journal.Arrived():
 		}
-		if s.journal.Waiting() > 0 {
-			s.metrics.oldest.Store(time.Now().UnixNano())
-			break
+		if s.journal.Waiting() == 0 {
+			// What has arrived went with the window before. Or a segment has ended, of which all is released: it may be
+			// what fills the disk, so the reader is to go past it now, and not with the next record.
+			return
 		}
-		// What has arrived went with the window before.
+		s.metrics.oldest.Store(time.Now().UnixNano())
 	}
 	pause(ctx.Done(), linger)
 }

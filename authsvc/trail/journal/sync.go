@@ -155,6 +155,7 @@ func (s *syncer) flush(old []*os.File, folder bool, active *os.File, last segmen
 func (s *syncer) giveUp(f *os.File) {
 	if f == s.j.active {
 		s.j.active = nil
+		signal(s.j.arrived) // the segment has ended, see seal
 	}
 	s.old = slices.DeleteFunc(s.old, func(sealed *os.File) bool { return sealed == f })
 	_ = f.Close() // what it could tell is told
