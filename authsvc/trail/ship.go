@@ -46,12 +46,10 @@ func (t *Trail) Run(ctx context.Context) error {
 	var inheriting sync.WaitGroup
 	inheriting.Go(func() { t.inherit(ctx) })
 	defer inheriting.Wait()
-	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ctx.Done()}
-	s.released = s.reader.Position()
+	s := t.newShipper(ctx.Done())
 	// What is under way when ctx ends goes on: cut off, it would only have to be sent once more.
-	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sending, cancel := outlive(ctx, drainTime)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 	for more := false; ctx.Err() == nil; {
 		if !more {
 			s.await(ctx)
@@ -59,7 +57,28 @@ func (t *Trail) Run(ctx context.Context) error {
 		more = s.shipWindow(sending)
 		s.tellRest(false)
 	}
-	for sending.Err() == nil && s.shipWindow(sending) {
+	return s.drain(sending)
+}
+
+func (t *Trail) newShipper(ending <-chan struct{}) *shipper {
+	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ending}
+	s.released = s.reader.Position()
+	return s
+}
+
+// outlive answers a context that ends so long after ctx, or when it is cancelled.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// drain ships what waits, until ctx ends at the latest, and ends the shipper.
+func (s *shipper) drain(ctx context.Context) error {
+	for ctx.Err() == nil && s.shipWindow(ctx) {
 	}
 	s.tellRest(true)
 	if left := s.journal.Waiting(); left > 0 {
