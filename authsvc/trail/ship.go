@@ -134,7 +134,9 @@ func (s *shipper) shipWindow(ctx context.Context) (more bool) {
 	if !s.sendAll(ctx, w.rows) {
 		return false
 	}
-	s.metrics.oldest.Store(s.oldestHeld())
+	if !w.more { // where there is, its age is told with the next window, and until then it is hardly younger
+		s.metrics.oldest.Store(s.oldestHeld())
+	}
 	s.metrics.folded.Add(float64(w.folded))
 	s.release(w.end)
 	return w.more
