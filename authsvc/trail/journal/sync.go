@@ -129,7 +129,7 @@ func (s *syncer) sync() error {
 		// What was written meanwhile may be in that file too.
 		s.next.end(err)
 		s.next = newRound()
-	} else if active != nil {
+	} else if active != nil || len(old) > 0 { // new records, if their segment has ended too
 		s.failure = nil
 	}
 	this.end(err)
