@@ -11,5 +11,5 @@ func diskBytes(dir string) int64 {
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return math.MaxInt64
 	}
-	return int64(disk.Blocks) * disk.Bsize
+	return int64(disk.Blocks) * int64(disk.Bsize)
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/keytrail/keytrail/internal/disktest"
 )
 
-// onDisk moves a world's trail to a folder on a disk of its own, with far more room by its limit than the disk has.
-func (w *world) onDisk(t *testing.T, disk string) {
+// onDisk moves a world's trail to a folder on a disk of its own.
+func (w *world) onDisk(t *testing.T, disk string, limit int64) {
 	t.Helper()
 	client := w.client
 	w.close(t)
 	w.dir = filepath.Join(disk, "trail")
-	w.open(t, Config{MaxBytes: 1 << 30, Fsync: time.Second, Client: client})
+	w.open(t, Config{MaxBytes: limit, Fsync: time.Second, Client: client})
 }
 
 func (w *world) reserved(t *testing.T) int64 {
@@ -41,7 +41,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := &logService{}
 		w := start(t, t.TempDir(), service)
-		w.onDisk(t, disk)
+		w.onDisk(t, disk, 1<<30) // far more than the disk has
 		if reserved := w.reserved(t); reserved != 6<<20/16 {
 			t.Fatalf("%d bytes are reserved", reserved)
 		}
@@ -77,4 +77,40 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 		}
 		w.append(t, calls(1)...)
 	})
+}
+
+// TestADiskFullOfStoredRowsHasRoomAgain has the disk end while no row waits: all that fills it is stored.
+func TestADiskFullOfStoredRowsHasRoomAgain(t *testing.T) {
+	disk, ok := disktest.Mount(t, "6m")
+	if !ok {
+		return
+	}
+	for name, c := range map[string]struct {
+		limit int64
+		rows  int // appended at once
+	}{
+		"a part of a segment":        {1 << 30, 200},
+		"a segment that has no room": {MinBytes, 2200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := start(t, t.TempDir(), &logService{})
+				w.onDisk(t, disk, c.limit)
+				w.run(t)
+				taken, full := 0, 0
+				for range 50 {
+					if w.Append(t.Context(), wide(c.rows)...) == nil {
+						taken += c.rows
+					} else {
+						full++
+					}
+					pass(2 * linger)
+				}
+				if full > 10 {
+					t.Errorf("%d of 50 appends find no room", full)
+				}
+				w.expectMetrics(t, map[string]float64{"waiting_bytes": 0, "shipped_rows_total": float64(taken)})
+			})
+		})
+	}
 }

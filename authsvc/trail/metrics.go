@@ -37,6 +37,14 @@ func newMetrics() *metrics {
 	}
 }
 
+// inherit makes metrics of a trail that another replica has left: what happens there counts here, but for the age.
+func (m *metrics) inherit() *metrics {
+	return &metrics{
+		appended: m.appended, refused: m.refused, folded: m.folded, shipped: m.shipped, deadLettered: m.deadLettered,
+		damaged: m.damaged, fsync: m.fsync,
+	}
+}
+
 // register registers all metrics; limit is Config.MaxBytes, waiting tells how many bytes wait, dead how many are set aside.
 func (m *metrics) register(to prometheus.Registerer, limit int64, waiting, dead func() int64) error {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {

@@ -2,7 +2,10 @@ package trail
 
 import (
 	"context"
+	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +125,33 @@ func TestAgeIsZeroWhereNoneWaits(t *testing.T) {
 		w.append(t, finished(calls(1)[0]))
 		pass(10 * linger)
 		w.expect(t, "long after", 2, 2)
+		w.expectMetrics(t, map[string]float64{"oldest_record_age_seconds": 0})
+	})
+}
+
+// TestAgeIsToldWhileNothingCanBeRead has a folder stand in the place of the second segment.
+func TestAgeIsToldWhileNothingCanBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, &logService{})
+		w.append(t, wide(500)...)
+		w.append(t, wide(500)...)
+		segments, err := filepath.Glob(filepath.Join(w.dir, "*.seg"))
+		if err != nil || len(segments) != 2 {
+			t.Fatalf("segments %q, %v", segments, err)
+		}
+		away := filepath.Join(t.TempDir(), "away")
+		if err := errors.Join(os.Rename(segments[1], away), os.Mkdir(segments[1], 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		w.run(t)
+		pass(10 * linger)
+		w.expect(t, "of the first segment", 500, 500)
+		w.expectMetrics(t, map[string]float64{"oldest_record_age_seconds": 10})
+		if err := errors.Join(os.Remove(segments[1]), os.Rename(away, segments[1])); err != nil {
+			t.Fatal(err)
+		}
+		pass(linger)
+		w.expect(t, "of both", 1000, 500, 500)
 		w.expectMetrics(t, map[string]float64{"oldest_record_age_seconds": 0})
 	})
 }

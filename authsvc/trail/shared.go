@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/keytrail/keytrail/authsvc/trail/journal"
 )
 
@@ -39,8 +37,13 @@ func OpenShared(config Config) (*Trail, error) {
 	return nil, fmt.Errorf("all of the %d trails in the folder are in use", maxReplicas)
 }
 
-// inheritEvery is how often a replica looks for what others have left.
-const inheritEvery = 10 * time.Second
+const (
+	// inheritEvery is how often a replica looks for what others have left.
+	inheritEvery = 10 * time.Second
+	// inheritTime is how long it keeps a trail that does not become empty. A slow log service needs some of it for every
+	// window, and the reader a minute to give up what the disk cannot read.
+	inheritTime = 2 * time.Minute
+)
 
 // inherit ships, until ctx ends, what replicas that are gone have left on their trails in the shared folder.
 func (t *Trail) inherit(ctx context.Context) {
@@ -52,6 +55,9 @@ func (t *Trail) inherit(ctx context.Context) {
 			continue
 		}
 		for _, dir := range dirs[:waiting] {
+			if ctx.Err() != nil {
+				return
+			}
 			if err := t.inheritFrom(ctx, dir); err != nil && !errors.Is(err, journal.ErrInUse) {
 				t.delays.add(1, err)
 			}
@@ -59,19 +65,24 @@ func (t *Trail) inherit(ctx context.Context) {
 	}
 }
 
-// inheritFrom takes a trail that no process has for as long as a drain takes, and ships it. What is left then is there
-// the next time.
+// inheritFrom takes a trail that no process has, ships it, and lets it go: at the latest after inheritTime, or a drain's
+// time after ctx has ended. What is left then is there the next time.
 func (t *Trail) inheritFrom(ctx context.Context, dir string) error {
 	config := t.folder
-	config.Dir, config.Metrics = dir, prometheus.NewRegistry()
-	left, err := Open(config)
+	config.Dir = dir
+	left, err := open(config, t.metrics.inherit())
 	if err != nil {
 		return err
 	}
 	t.log.Info("request logs that another replica has left are shipped", "trail", dir)
-	drained, drain := context.WithCancel(ctx)
-	drain()
-	return errors.Join(left.Run(drained), left.Close())
+	longer, cancel := outlive(ctx, drainTime)
+	defer cancel()
+	sending, end := context.WithTimeout(longer, inheritTime)
+	defer end()
+	// Nobody puts rows onto it, so it is drained from the beginning.
+	ending := make(chan struct{})
+	close(ending)
+	return errors.Join(left.newShipper(ending).drain(sending), left.Close())
 }
 
 // shared lists the trails that a folder may hold: first those on which something waits, and how many these are.

@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
 func openShared(t *testing.T, dir string) *Trail {
@@ -121,4 +125,84 @@ func TestWhatAReplicaLeftIsShippedByAnother(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// abandon makes trails with rows in a shared folder, whose replicas are gone.
+func abandon(t *testing.T, dir string, trails, rows int) {
+	t.Helper()
+	gone := make([]*Trail, trails)
+	for i := range gone {
+		gone[i] = openShared(t, dir)
+		if err := gone[i].Append(t.Context(), calls(rows)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, trail := range gone {
+		if err := trail.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// startHeir is start with a trail in a shared folder, in which others are left with rows.
+func startHeir(t *testing.T, service *logService, trails, rows int) *world {
+	t.Helper()
+	w := start(t, t.TempDir(), service)
+	config := Config{
+		Dir: filepath.Join(t.TempDir(), "shared"), MaxBytes: MinBytes, Fsync: time.Second, Client: w.client,
+		Log: slog.New(w.book), Metrics: prometheus.NewRegistry(),
+	}
+	w.close(t)
+	own, err := OpenShared(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Trail, w.registry = own, config.Metrics.(*prometheus.Registry)
+	abandon(t, config.Dir, trails, rows)
+	return w
+}
+
+func TestWhatIsInheritedIsShippedSlowlyToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startHeir(t, &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(2 * drainTime):
+			}
+			return nil, ctx.Err()
+		}}, 1, 3)
+		w.run(t)
+		pass(inheritEvery + 3*drainTime)
+		w.expect(t, "from the trail that was left", 3, 3)
+	})
+}
+
+func TestWhatIsInheritedIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startHeir(t, &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+			return []*logsv1.RefusedRequestLog{{Index: 0, Id: batch[0].GetId(), Reason: "too old"}}, nil
+		}}, 2, 3)
+		w.run(t)
+		pass(2 * inheritEvery)
+		w.expectMetrics(t, map[string]float64{
+			"shipped_rows_total": 4, "dead_lettered_rows_total": 2, "waiting_bytes": 0, "oldest_record_age_seconds": 0,
+		})
+	})
+}
+
+func TestTheEndDoesNotWaitForEachTrailThatIsLeft(t *testing.T) {
+	for name, at := range map[string]time.Duration{"before it inherits": linger, "while it does": inheritEvery + linger} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := startHeir(t, &logService{answer: failing(-1, status.Error(codes.Unavailable, "away"))}, 5, 3)
+				stop := w.run(t)
+				pass(at)
+				began := time.Now()
+				stop()
+				if took := time.Since(began); took > drainTime {
+					t.Errorf("the end took %v", took)
+				}
+			})
+		})
+	}
 }

@@ -46,12 +46,10 @@ func (t *Trail) Run(ctx context.Context) error {
 	var inheriting sync.WaitGroup
 	inheriting.Go(func() { t.inherit(ctx) })
 	defer inheriting.Wait()
-	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ctx.Done()}
-	s.released = s.reader.Position()
+	s := t.newShipper(ctx.Done())
 	// What is under way when ctx ends goes on: cut off, it would only have to be sent once more.
-	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sending, cancel := outlive(ctx, drainTime)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 	for more := false; ctx.Err() == nil; {
 		if !more {
 			s.await(ctx)
@@ -59,7 +57,28 @@ func (t *Trail) Run(ctx context.Context) error {
 		more = s.shipWindow(sending)
 		s.tellRest(false)
 	}
-	for sending.Err() == nil && s.shipWindow(sending) {
+	return s.drain(sending)
+}
+
+func (t *Trail) newShipper(ending <-chan struct{}) *shipper {
+	s := &shipper{Trail: t, reader: t.journal.NewReader(), ending: ending}
+	s.released = s.reader.Position()
+	return s
+}
+
+// outlive answers a context that ends so long after ctx, or when it is cancelled.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// drain ships what waits, until ctx ends at the latest, and ends the shipper.
+func (s *shipper) drain(ctx context.Context) error {
+	for ctx.Err() == nil && s.shipWindow(ctx) {
 	}
 	s.tellRest(true)
 	if left := s.journal.Waiting(); left > 0 {
@@ -74,17 +93,18 @@ func (t *Trail) Run(ctx context.Context) error {
 // await returns when the linger after a first record is over, or when ctx ends. Rows that are held have waited for it
 // already.
 func (s *shipper) await(ctx context.Context) {
-	for len(s.held) == 0 {
+	if len(s.held) == 0 {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.journal.Arrived():
 		}
-		if s.journal.Waiting() > 0 {
-			s.metrics.oldest.Store(time.Now().UnixNano())
-			break
+		if s.journal.Waiting() == 0 {
+			// What has arrived went with the window before. Or a segment has ended, of which all is released: it may be
+			// what fills the disk, so the reader is to go past it now, and not with the next record.
+			return
 		}
-		// What has arrived went with the window before.
+		s.metrics.oldest.Store(time.Now().UnixNano())
 	}
 	pause(ctx.Done(), linger)
 }
@@ -114,7 +134,9 @@ func (s *shipper) shipWindow(ctx context.Context) (more bool) {
 	if !s.sendAll(ctx, w.rows) {
 		return false
 	}
-	s.metrics.oldest.Store(s.oldestHeld())
+	if !w.more { // where there is, its age is told with the next window, and until then it is hardly younger
+		s.metrics.oldest.Store(s.oldestHeld())
+	}
 	s.metrics.folded.Add(float64(w.folded))
 	s.release(w.end)
 	return w.more

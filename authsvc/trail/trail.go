@@ -62,7 +62,19 @@ func Open(config Config) (*Trail, error) {
 	if config.MaxBytes < MinBytes {
 		return nil, fmt.Errorf("the trail's limit must be at least %d bytes, got %d", MinBytes, config.MaxBytes)
 	}
-	t := &Trail{client: config.Client, metrics: newMetrics(), log: config.Log, dead: deadLetters{dir: config.Dir}}
+	t, err := open(config, newMetrics())
+	if err != nil {
+		return nil, err
+	}
+	if err := t.metrics.register(config.Metrics, config.MaxBytes, t.journal.Waiting, t.dead.bytes); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// open opens a trail that counts in metrics, and registers nothing.
+func open(config Config, metrics *metrics) (*Trail, error) {
+	t := &Trail{client: config.Client, metrics: metrics, log: config.Log, dead: deadLetters{dir: config.Dir}}
 	t.refusals.tell, t.delays.tell, t.burials.tell, t.strays.tell = t.tellRefused, t.tellDelayed, t.tellBuried, t.tellStray
 	var err error
 	t.journal, err = journal.Open(journal.Options{
@@ -77,9 +89,6 @@ func Open(config Config) (*Trail, error) {
 	t.dead.reserve = reserve{path: filepath.Join(config.Dir, reserveFile), want: min(largestReserve, config.MaxBytes/16, diskBytes(config.Dir)/16)}
 	t.dead.refill()
 	t.dead.measure()
-	if err := t.metrics.register(config.Metrics, config.MaxBytes, t.journal.Waiting, t.dead.bytes); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
 	return t, nil
 }
 

@@ -58,7 +58,8 @@ func gone(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, fs.E
 // may come back.
 func (r *Reader) missing(s segment, size int64, cause error) error {
 	if !gone(cause) {
-		return cause
+		// Of a disk that comes back only files that are opened anew can be read.
+		return errors.Join(cause, r.Close())
 	}
 	if err := r.j.ours(); err != nil {
 		return errors.Join(cause, err)

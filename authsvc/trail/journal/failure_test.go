@@ -125,6 +125,44 @@ func TestErrTellsOfAFailedSyncUntilOneSucceeds(t *testing.T) {
 	}
 }
 
+// Its release may end the segment of the new records before they are synced.
+func TestASyncOfASegmentThatHasEndedShowsThatTheDiskIsWell(t *testing.T) {
+	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.Fsync = 50 * time.Millisecond })
+	failASync(t, j)
+	j.mu.Lock()
+	j.retry = time.Now()
+	_, err := j.write(appendFrame(nil, j.salt, time.Now(), []byte("after")))
+	j.seal()
+	j.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Err tells that all is well", func() bool { return j.Err() == nil })
+}
+
+func TestTheReaderIsToldThatASegmentIsGivenUp(t *testing.T) {
+	j, _ := openJournal(t, t.TempDir(), nil)
+	r := newReader(t, j)
+	mustAppend(t, j, "released before it is synced")
+	readAll(t, r)
+	mustRelease(t, j, r)
+	<-j.Arrived()
+	closeActive(t, j)
+	if err := j.syncer.sync(); !errors.Is(err, os.ErrClosed) {
+		t.Fatalf("the sync: %v", err)
+	}
+	select {
+	case <-j.Arrived():
+	default:
+		t.Error("the reader is not told")
+	}
+	readAll(t, r)
+	mustRelease(t, j, r)
+	if files := segmentFiles(t, j.options.Dir); len(files) != 0 {
+		t.Errorf("%q are left", files)
+	}
+}
+
 func move(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {

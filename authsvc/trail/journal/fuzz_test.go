@@ -17,6 +17,7 @@ func FuzzRecovery(f *testing.F) {
 	f.Add(uint8(1), uint16(0), make([]byte, readAhead-5))
 	f.Add(uint8(2), uint16(0), good.bytes[:headerBytes])
 	f.Add(uint8(2), uint16(good.start(5)-3), make([]byte, 30))
+	f.Add(uint8(2), uint16(good.start(4)-7), make([]byte, len(magic))) // as good as the next frame's magic
 	f.Fuzz(func(t *testing.T, kind uint8, position uint16, junk []byte) {
 		at := min(int(position), len(good.bytes))
 		end := min(at+len(junk), len(good.bytes)) // of what is touched
@@ -28,6 +29,7 @@ func FuzzRecovery(f *testing.F) {
 			bad, end = append(bad, junk...), at
 		}
 		bad = append(bad, good.bytes[end:]...)
+		at, end = widen(good.bytes, bad, at, end)
 
 		dir := folder{t.TempDir()}
 		dir.lay(t, nil, &image{salt: good.salt, bytes: bad})
@@ -45,6 +47,23 @@ func FuzzRecovery(f *testing.F) {
 			t.Fatalf("read %q, want all of %q", got, untouched)
 		}
 	})
+}
+
+// widen makes the stretch of good that was touched as large as it may have been: where bytes were inserted or deleted, the
+// same may have come of it at another place.
+func widen(good, bad []byte, at, end int) (int, int) {
+	if len(good) == len(bad) {
+		return at, end
+	}
+	shorter := min(len(good), len(bad))
+	front, back := 0, 0 // how many bytes are the same there
+	for front < shorter && good[front] == bad[front] {
+		front++
+	}
+	for back < shorter && good[len(good)-1-back] == bad[len(bad)-1-back] {
+		back++
+	}
+	return min(at, shorter-back), max(end, front+max(0, len(good)-len(bad)))
 }
 
 // subsequence tells whether a is b without some of its elements.

@@ -66,8 +66,8 @@ func (r *Reader) Next() (record Record, ok bool, err error) {
 func (r *Reader) next() (record Record, ok bool, err error) {
 	for {
 		s, active, found := r.segment()
-		if !found {
-			return Record{}, false, nil
+		if err := r.leave(s); err != nil || !found {
+			return Record{}, false, err
 		}
 		frame, err := r.frame(s, r.at.Offset)
 		switch {
@@ -85,12 +85,20 @@ func (r *Reader) next() (record Record, ok bool, err error) {
 		case active:
 			return Record{}, false, nil
 		default:
-			if err := r.Close(); err != nil {
-				return Record{}, false, fmt.Errorf("close a segment: %w", err)
-			}
 			r.at = Position{Segment: s.seq + 1}
 		}
 	}
+}
+
+// leave closes the open file where it is not that of s: once it is deleted it takes its room on the disk until then.
+func (r *Reader) leave(s segment) error {
+	if r.opened == s.seq {
+		return nil
+	}
+	if err := r.Close(); err != nil {
+		return fmt.Errorf("close a segment: %w", err)
+	}
+	return nil
 }
 
 // segment finds the segment to read: the first one from the position on.
@@ -146,13 +154,10 @@ func (r *Reader) bytes(s segment, offset int64, n int) ([]byte, error) {
 	return r.buf[:n], nil
 }
 
-// open makes a segment's file the open one.
+// open opens a segment's file, if it is not open.
 func (r *Reader) open(s segment) error {
-	if r.file != nil && r.opened == s.seq {
+	if r.file != nil {
 		return nil
-	}
-	if err := r.Close(); err != nil {
-		return fmt.Errorf("close a segment: %w", err)
 	}
 	f, err := os.Open(filepath.Join(r.j.options.Dir, s.name()))
 	if err != nil {

@@ -129,7 +129,7 @@ func (s *syncer) sync() error {
 		// What was written meanwhile may be in that file too.
 		s.next.end(err)
 		s.next = newRound()
-	} else if active != nil {
+	} else if active != nil || len(old) > 0 { // new records, if their segment has ended too
 		s.failure = nil
 	}
 	this.end(err)
@@ -155,6 +155,7 @@ func (s *syncer) flush(old []*os.File, folder bool, active *os.File, last segmen
 func (s *syncer) giveUp(f *os.File) {
 	if f == s.j.active {
 		s.j.active = nil
+		signal(s.j.arrived) // the segment has ended, see seal
 	}
 	s.old = slices.DeleteFunc(s.old, func(sealed *os.File) bool { return sealed == f })
 	_ = f.Close() // what it could tell is told
