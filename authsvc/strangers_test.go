@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,35 +49,49 @@ func (m table) calls(name groupName) (calls, rows int) {
 }
 
 // TestSumOverTheRowsIsEveryCall lets eight callers at once flood some workspaces while the clock moves, mostly on, and
-// delivers the rows in any order, some of them twice.
+// delivers the rows in any order, some of them twice. Time passes while all of them wait, so that no more calls are of a
+// time that is over, however slow the machine is, than were under way when the clock was set.
 func TestSumOverTheRowsIsEveryCall(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			s, micros := newStrangers(1+int(seed)%5), atomic.Int64{}
-			rows, called := make([][]Entry, 8), make([]map[groupName]int, 8)
-			var group sync.WaitGroup
-			for caller := range rows {
-				called[caller] = map[groupName]int{}
-				group.Go(func() {
-					r := rand.New(rand.NewPCG(seed, uint64(caller)))
-					for range 400 {
-						step := r.Int64N(2000)
-						if r.IntN(500) == 0 {
-							step = r.Int64N(20e6) - 10e6
-						}
-						now := noon.Add(time.Duration(micros.Add(step)) * time.Microsecond)
-						name := groupName{fmt.Sprint("w", r.IntN(3)), []ErrorCode{MissingToken, InvalidToken}[r.IntN(2)]}
-						called[caller][name]++
-						row, of := s.row(stranger(name.workspaceID, name.code, now), now)
-						s.keep(of)
-						rows[caller] = append(rows[caller], row)
-					}
-				})
-			}
-			group.Wait()
-			expectSums(t, seed, rows, called)
+			synctest.Test(t, func(t *testing.T) {
+				f := &flood{strangers: newStrangers(1 + int(seed)%3)}
+				rows, called := make([][]Entry, 8), make([]map[groupName]int, 8)
+				var group sync.WaitGroup
+				for caller := range rows {
+					group.Go(func() { rows[caller], called[caller] = f.call(rand.New(rand.NewPCG(seed, uint64(caller)))) })
+				}
+				group.Wait()
+				expectSums(t, seed, rows, called)
+			})
 		})
 	}
+}
+
+// flood is calls of many at once, by a clock that is ahead of the test's.
+type flood struct {
+	*strangers
+	ahead atomic.Int64 // in µs
+}
+
+// call makes the calls of one caller. It answers their rows, and how many there were.
+func (f *flood) call(r *rand.Rand) (rows []Entry, called map[groupName]int) {
+	called = map[groupName]int{}
+	for range 400 {
+		if r.IntN(4) == 0 {
+			<-time.After(32 * time.Millisecond) // with others: they go on at once
+		}
+		if r.IntN(500) == 0 {
+			f.ahead.Add(r.Int64N(20e6) - 10e6)
+		}
+		now := time.Now().Add(time.Duration(f.ahead.Load()) * time.Microsecond)
+		name := groupName{fmt.Sprint("w", r.IntN(3)), []ErrorCode{MissingToken, InvalidToken}[r.IntN(2)]}
+		called[name]++
+		row, of := f.row(stranger(name.workspaceID, name.code, now), now)
+		f.keep(of)
+		rows = append(rows, row)
+	}
+	return rows, called
 }
 
 func expectSums(t *testing.T, seed uint64, rows [][]Entry, called []map[groupName]int) {

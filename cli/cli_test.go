@@ -29,7 +29,7 @@ func keytrail(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	}
 	// Were a bad flag of serve accepted, the server would start: somewhere harmless, and not for ever.
 	t.Setenv("KEYTRAIL_DATA_DIR", t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, err bytes.Buffer
 	code = Main(ctx, args, &out, &err)
@@ -113,7 +113,7 @@ func TestExitCodeOfAnError(t *testing.T) {
 func TestFlagsHaveEnvironmentVariables(t *testing.T) {
 	t.Setenv("KEYTRAIL_RETENTION", "1m")
 	var out, err bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	code := Main(ctx, []string{"serve", "--data-dir", t.TempDir()}, &out, &err)
 	if code != 2 || !strings.Contains(err.String(), "--retention") {

@@ -68,7 +68,7 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 		says  string
 	}{
 		{create(own, "--role", "viewer", "-w", "acme", "-w", "globex"), 0, "NAME"},
-		{create(own, "--role", "admin", "-w", "*", "--ttl", "5s"), 0, "NAME"},
+		{create(own, "--role", "admin", "-w", "*", "--ttl", "10m"), 0, "NAME"},
 		{create(own, "--role", "viewer", "-w", "globex"), 1, `does not hold for the workspace "acme"`},
 		{create(own, "--role", "checker", "-w", "*"), 1, `role "viewer"; this one has "checker"`},
 		{create(key, "--role", "admin", "-w", "*"), 1, "KEYTRAIL_TOKEN"},
@@ -199,7 +199,7 @@ func TestTokenOfTheEnvironmentIsSent(t *testing.T) {
 	t.Cleanup(server.Stop)
 	t.Setenv("KEYTRAIL_TOKEN", "mine")
 	var out, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", listener.Addr().String(), "--data-dir", t.TempDir()}, &out, &stderr)
 	if code != 0 || len(sent) != 1 || sent[0] != "Bearer mine" {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -144,12 +145,19 @@ func awaitShipped(t *testing.T, ops string) {
 	}, func() any { return fmt.Sprint(waiting, " bytes on the trail") })
 }
 
+// firstPort differs between test binaries that run at once; nextPort counts from there.
+var (
+	firstPort = rand.Int64N(20_000)
+	nextPort  atomic.Int64
+)
+
 // stableAddr answers a loopback address that a process can come back to: its port is none of those that the system
 // gives to whoever asks for any.
 func stableAddr(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		// No two tests have the same, even while nobody listens there.
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+(firstPort+nextPort.Add(1))%20_000)
 		if listener, err := net.Listen("tcp", addr); err == nil {
 			listener.Close()
 			return addr

@@ -69,7 +69,7 @@ func (s *system) checkUntil(ctx context.Context, k key) error {
 }
 
 func (s *system) checkOnce(k key) error {
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience/4)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience/6)
 	defer cancel()
 	answer, err := s.checks.Check(ctx, &authv1.CheckRequest{ApiKey: k.secret, AgentType: "agent"})
 	if err != nil {

@@ -44,12 +44,14 @@ func awaitHealth(t *testing.T, addr string, want grpc_health_v1.HealthCheckRespo
 	}, func() any { return last })
 }
 
-// expectReady expects /readyz to answer with a code and a text, and /healthz to be well all the while.
+// expectReady expects /readyz to answer with a code and a text, now or soon, and /healthz to be well all the while.
 func expectReady(t *testing.T, part *cli.Server, want int, says string) {
 	t.Helper()
-	if code, text := probe(t, part, "/readyz"); code != want || !strings.Contains(text, says) {
-		t.Errorf("/readyz is %d %s, want %d with %q", code, text, want, says)
-	}
+	code, text := 0, ""
+	await(t, patience, func() bool {
+		code, text = probe(t, part, "/readyz")
+		return code == want && strings.Contains(text, says)
+	}, func() any { return fmt.Sprintf("/readyz is %d %s, want %d with %q", code, text, want, says) })
 	if code, _ := probe(t, part, "/healthz"); code != http.StatusOK {
 		t.Errorf("/healthz is %d", code)
 	}
@@ -60,6 +62,7 @@ func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
 	url := pgtest.Database(t, nil)
 	_, keyFile := newSigner(t)
 	logs := logService(t, url, anyPort, keyFile)
+	health := grpc_health_v1.NewHealthClient(dial(t, logs.LogsAddr()))
 	awaitHealth(t, logs.LogsAddr(), grpc_health_v1.HealthCheckResponse_SERVING)
 	expectReady(t, logs, http.StatusOK, `"partitions":"ok"`)
 	conn, err := pgx.Connect(t.Context(), url)
@@ -67,14 +70,18 @@ func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	for _, ahead := range []int{1, 2} { // midnight may be near
-		table := "keytrail_logs.request_logs_" + time.Now().UTC().AddDate(0, 0, ahead).Format("20060102")
-		if _, err := conn.Exec(t.Context(), "DROP TABLE "+table); err != nil {
-			t.Fatal(err)
+	// The service makes the days when it opens the store, and once more soon after.
+	await(t, patience, func() bool {
+		for _, ahead := range []int{1, 2} { // midnight may be near
+			table := "keytrail_logs.request_logs_" + time.Now().UTC().AddDate(0, 0, ahead).Format("20060102")
+			if _, err := conn.Exec(t.Context(), "DROP TABLE IF EXISTS "+table); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
+		answer, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		return err == nil && answer.GetStatus() == grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	}, func() any { return "it is ready without tomorrow" })
 	expectReady(t, logs, http.StatusServiceUnavailable, "no partition of to")
-	awaitHealth(t, logs.LogsAddr(), grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if ready, ok := metric(logs.OpsAddr(), "keytrail_ready"); !ok || ready != 0 {
 		t.Errorf("keytrail_ready is %v", ready)
 	}

@@ -121,7 +121,7 @@ func (s *leakStand) manageKeys() map[string]string {
 	s.update(keys["disabled"], &authv1.Key{Disabled: true}, "disabled")
 	s.update(keys["expired"], &authv1.Key{ExpireTime: timestamppb.New(time.Now().Add(-time.Hour))}, "expire_time")
 	answer, err := s.keys.RotateKey(s.t.Context(), &authv1.RotateKeyRequest{
-		WorkspaceId: "acme", KeyId: keys["rotated"].GetKey().GetId(), GracePeriod: durationpb.New(time.Minute),
+		WorkspaceId: "acme", KeyId: keys["rotated"].GetKey().GetId(), GracePeriod: durationpb.New(time.Hour),
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/keytrail/keytrail/internal/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
 )
 
@@ -43,7 +44,9 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 
 	const rows = 14_000
 	fillLogs(t, dir, rows)
+	quicken := slowDown(t, url)
 	kills := killMoves(t, binary, dir, url, rows)
+	quicken()
 	code, out, errs := runMove(t, binary, dir, url)
 	if code != 0 || strings.Contains(out, "DIFFERENT") || !strings.Contains(out, "equal") {
 		t.Fatalf("after %d kills: exit code %d\n%s%s", kills, code, out, errs)
@@ -92,6 +95,33 @@ func expectRefusal(t *testing.T, binary, dir, url, want string) {
 	if code, out, errs := runMove(t, binary, dir, url); code != 1 || out != "" || !strings.Contains(errs, want) {
 		t.Errorf("exit code %d, %q, %q; want %q", code, out, errs, want)
 	}
+}
+
+// slowDown makes the target store one page of a move after the other, a second each, until quicken is called: a move must
+// not end before it is killed.
+func slowDown(t *testing.T, url string) (quicken func()) {
+	t.Helper()
+	store, err := logspostgres.Open(t.Context(), url, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	run := func(statements string) {
+		if _, err := conn.Exec(t.Context(), statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(`CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN PERFORM pg_advisory_xact_lock(1), pg_sleep(1); RETURN NULL; END';
+		CREATE TRIGGER slow_down BEFORE INSERT ON keytrail_logs.request_logs EXECUTE FUNCTION public.slow_down()`)
+	return func() { run(`DROP TRIGGER slow_down ON keytrail_logs.request_logs`) }
 }
 
 // killMoves kills moves, each when some more rows than before have arrived, until half of them have. It answers how many

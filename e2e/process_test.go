@@ -106,20 +106,10 @@ func TestShutdownStoresWhatWasPromised(t *testing.T) {
 func TestHealthAndReflectionAreThere(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
-	for _, path := range []string{"/healthz", "/readyz"} {
-		resp, err := http.Get("http://" + s.server.OpsAddr() + path)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %v %v", path, resp, err)
-			continue
-		}
-		resp.Body.Close()
-	}
+	expectReady(t, s.server, http.StatusOK, "ok")
 	for _, addr := range []string{s.server.AuthAddr(), s.server.LogsAddr()} {
+		awaitHealth(t, addr, grpc_health_v1.HealthCheckResponse_SERVING)
 		conn := dial(t, addr)
-		health, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-		if err != nil || health.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-			t.Errorf("health of %s: %v %v", addr, health, err)
-		}
 		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -79,7 +79,7 @@ func expectWake(t *testing.T, store *postgres.Store, why string) {
 	t.Helper()
 	select {
 	case <-store.Wake():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no wake after %s", why)
 	}
 }
@@ -89,7 +89,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for begun := time.Now(); time.Since(begun) < 20*time.Second; <-tick.C {
+	for begun := time.Now(); time.Since(begun) < time.Minute; <-tick.C {
 		if holds() {
 			return
 		}

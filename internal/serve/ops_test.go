@@ -105,33 +105,34 @@ func TestHTTPLetsRequestsInFlightEnd(t *testing.T) {
 }
 
 func TestHTTPDoesNotWaitForAClientThatStalls(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	arrived := make(chan struct{})
-	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		_, _ = io.Copy(io.Discard, r.Body)
+	synctest.Test(t, func(t *testing.T) {
+		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		arrived := make(chan struct{})
+		handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			_, _ = io.Copy(io.Discard, r.Body)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped, log := make(chan error, 1), &logbook{}
+		go func() { stopped <- HTTP(ctx, listener, handler, slog.New(slog.NewJSONHandler(log, nil))) }()
+		conn, server := net.Pipe()
+		defer conn.Close()
+		listener.conns <- server
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
+		must(t, err)
+		<-arrived
+		began := time.Now()
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("a stop that cut a client off answers %v", err)
+		}
+		if took := time.Since(began); took != drainTime {
+			t.Errorf("the stop took %v", took)
+		}
+		if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
+			t.Errorf("logged %v, want a warning", records)
+		}
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped, log := make(chan error, 1), &logbook{}
-	go func() { stopped <- HTTP(ctx, listener, handler, slog.New(slog.NewJSONHandler(log, nil))) }()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	must(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
-	must(t, err)
-	<-arrived
-	began := time.Now()
-	cancel()
-	if err := <-stopped; err != nil {
-		t.Errorf("a stop that cut a client off answers %v", err)
-	}
-	if took := time.Since(began); took > 2*drainTime {
-		t.Errorf("the stop took %v", took)
-	}
-	if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
-		t.Errorf("logged %v, want a warning", records)
-	}
 }
 
 func TestHTTPSaysWhyItCouldNotServe(t *testing.T) {

@@ -1,18 +1,14 @@
 package serve
 
 import (
-	"context"
-	"log/slog"
-	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 )
 
 func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
@@ -44,23 +40,17 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 }
 
 func TestStopDoesNotWaitForASilentConnection(t *testing.T) {
-	gate, _ := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
-	must(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Run(ctx, listener) }()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	must(t, err)
-	defer conn.Close()
-	_, err = conn.Read(make([]byte, 1)) // the server's settings: it has accepted the connection
-	must(t, err)
-	began := time.Now()
-	cancel()
-	must(t, <-stopped)
-	if took := time.Since(began); took > 2*drainTime {
-		t.Errorf("the stop took %v", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, &keys{})
+		conn, err := w.listener.DialContext(t.Context())
+		must(t, err)
+		defer conn.Close()
+		_, err = conn.Read(make([]byte, 1)) // the server's settings: it has accepted the connection
+		must(t, err)
+		began := time.Now()
+		must(t, w.stop())
+		if took := time.Since(began); took > drainTime {
+			t.Errorf("the stop took %v", took)
+		}
+	})
 }

@@ -221,7 +221,7 @@ func TestMutualTLSLetsClientsOfTheAuthorityIn(t *testing.T) {
 // eventually polls until done: files are looked at once a second.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !done() {
 		select {
 		case <-deadline:

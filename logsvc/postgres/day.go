@@ -101,6 +101,17 @@ func parseTable(name string) (day, error) {
 	return dayOf(start), nil
 }
 
+// daysOf answers the days of entries, each once.
+func daysOf(entries []*logsvc.Entry) []day {
+	var days []day
+	for i := range entries {
+		if d := dayOf(entries[i].Time()); !slices.Contains(days, d) {
+			days = append(days, d)
+		}
+	}
+	return days
+}
+
 // knownDays remembers which days this replica has seen a partition of, so that a batch need not ask.
 type knownDays struct {
 	mu   sync.Mutex
@@ -112,13 +123,7 @@ func newKnownDays() *knownDays { return &knownDays{days: map[day]bool{}} }
 func (k *knownDays) missing(entries []*logsvc.Entry) []day {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var missing []day
-	for i := range entries {
-		if d := dayOf(entries[i].Time()); !k.days[d] && !slices.Contains(missing, d) {
-			missing = append(missing, d)
-		}
-	}
-	return missing
+	return slices.DeleteFunc(daysOf(entries), func(d day) bool { return k.days[d] })
 }
 
 func (k *knownDays) add(d day) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/internal/uuid7"
@@ -40,9 +41,9 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	folded := fold(entries)
 	err := s.record(ctx, folded)
 	if noPartition(err) {
-		// Another replica, or an earlier call, has dropped a day that was known here.
+		// Another replica, or an earlier call, has dropped a day that was known here or has just been made.
 		s.days.forget()
-		err = s.record(ctx, folded)
+		err = s.recordLocked(ctx, folded)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
@@ -56,17 +57,39 @@ func (s *Store) record(ctx context.Context, entries []*logsvc.Entry) error {
 			return err
 		}
 	}
+	return s.insert(ctx, s.pool, entries)
+}
+
+// recordLocked makes the days and stores the entries under the layout lock: nobody can drop a day in between.
+func (s *Store) recordLocked(ctx context.Context, entries []*logsvc.Entry) error {
+	return s.withLock(ctx, layoutLock, func(conn *pgxpool.Conn) error {
+		for _, d := range daysOf(entries) {
+			if err := attach(ctx, conn, d); err != nil {
+				return fmt.Errorf("make the partition %s: %w", d.table(), err)
+			}
+		}
+		return s.insert(ctx, conn, entries)
+	})
+}
+
+// insert stores entries whose days are there.
+func (s *Store) insert(ctx context.Context, db sender, entries []*logsvc.Entry) error {
 	today := dayOf(s.now())
 	refs, fresh := s.snapshots.resolve(entries, today)
 	// The statements of a batch are one transaction.
 	batch := &pgx.Batch{}
 	queueSnapshots(batch, fresh, today)
 	batch.Queue(upsert, columnsOf(entries, refs)...)
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
 	s.snapshots.stored(fresh, today)
 	return nil
+}
+
+// sender is a pool or a connection.
+type sender interface {
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
 }
 
 // noPartition tells that the day of a row has no partition.

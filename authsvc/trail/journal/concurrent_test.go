@@ -17,7 +17,10 @@ func TestConcurrentAppendersAReaderAndReleases(t *testing.T) {
 	for _, fsync := range []time.Duration{0, time.Millisecond} {
 		t.Run("fsync "+fsync.String(), func(t *testing.T) {
 			t.Parallel()
-			const appenders, each = 8, 400
+			appenders, each := 8, 400
+			if fsync == 0 {
+				each = 100 // some disks take 50 ms a sync
+			}
 			j, w := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes, o.Fsync = 16<<10, fsync })
 			var group sync.WaitGroup
 			for a := range appenders {
@@ -58,7 +61,7 @@ func appendNumbers(t *testing.T, j *Journal, appender, n int) {
 func readNumbers(t *testing.T, j *Journal, appenders, each int) {
 	r := newReader(t, j)
 	next := make([]int, appenders)
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(5 * time.Minute)
 	for seen := 0; seen < appenders*each; {
 		record, ok, err := r.Next()
 		if err != nil {
@@ -111,21 +114,19 @@ func TestWhatIsReleasedTwiceStaysReleased(t *testing.T) {
 }
 
 func TestOneSyncServesManyAppends(t *testing.T) {
-	j, w := openJournal(t, t.TempDir(), func(o *Options) { o.Fsync = 0 })
-	const appenders, each = 64, 20
-	var group sync.WaitGroup
-	for range appenders {
-		group.Go(func() {
-			for range each {
-				if err := appendStrings(j, "record"); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+	h := openHeld(t)
+	answers := []<-chan error{h.append(t, "first")}
+	<-h.ended // a sync of the first, while the others are written
+	for range 63 {
+		answers = append(answers, h.append(t, "record"))
 	}
-	group.Wait()
-	if syncs := w.syncs.Load(); syncs < each || syncs > appenders*each/4 {
-		t.Errorf("%d syncs for %d appends of %d appenders", syncs, appenders*each, appenders)
+	h.goOn <- struct{}{}
+	<-h.ended // a sync of all others
+	h.goOn <- struct{}{}
+	for _, answer := range answers {
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ func TestAFailedSyncFailsTheAppendsThatWaitForIt(t *testing.T) {
 	if err := <-waits; !errors.Is(err, os.ErrClosed) {
 		t.Errorf("the sync of the second record: %v", err)
 	}
+	retryIn(h.Journal, time.Hour)
 	if err := appendStrings(h.Journal, "too early"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("an append right after a failed sync: %v", err)
 	}
@@ -68,6 +69,13 @@ func TestAFailedSyncFailsWhatIsWrittenMeanwhile(t *testing.T) {
 	h.goOn <- struct{}{}
 }
 
+// retryIn says when a journal that cannot write tries again: what comes before is too early, however slow the machine is.
+func retryIn(j *Journal, after time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.retry = time.Now().Add(after)
+}
+
 // failASync makes the sync of a record fail and answers when it has.
 func failASync(t *testing.T, j *Journal) {
 	t.Helper()
@@ -88,9 +96,11 @@ func syncFailure(j *Journal) error {
 func TestAfterAFailedSyncAppendWaitsForOneThatSucceeds(t *testing.T) {
 	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.Fsync = 50 * time.Millisecond })
 	failASync(t, j)
+	retryIn(j, time.Hour)
 	if err := appendStrings(j, "too early"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an append right after the failed sync: %v", err)
 	}
+	retryIn(j, 0)
 	eventually(t, "Append succeeds", func() bool { return appendStrings(j, "after") == nil })
 	if err := syncFailure(j); err != nil {
 		t.Errorf("Append answered while the last sync had failed: %v", err)

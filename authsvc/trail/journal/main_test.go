@@ -168,18 +168,18 @@ func bytesOnDisk(t testing.TB, dir string) (sum int64) {
 	return sum
 }
 
-// eventually waits until something is so; it fails the test where it is not within 10 s.
+// eventually waits until something is so; it fails the test where it is not within a minute.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for !so() {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
