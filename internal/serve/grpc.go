@@ -99,6 +99,7 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...pro
 	s := &GRPC{
 		Server: grpc.NewServer(append(watchers.stats(),
 			grpc.Creds(newDoor()),
+			grpc.ForceServerCodecV2(newFrugal()),
 			// What comes before these is in enter.
 			grpc.ChainUnaryInterceptor(gate.Unary, validation),
 			grpc.ChainStreamInterceptor(watchers.Stream, endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
