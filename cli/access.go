@@ -68,7 +68,7 @@ func (f callerFlags) validate() error {
 	return nil
 }
 
-func (f callerFlags) credentials(now func() time.Time) (credentials.PerRPCCredentials, error) {
+func (f callerFlags) credentials(now func() time.Time, log *slog.Logger) (credentials.PerRPCCredentials, error) {
 	if f.LogsTokenFile != "" {
 		return access.TokenFile(f.LogsTokenFile), nil
 	}
@@ -76,6 +76,7 @@ func (f callerFlags) credentials(now func() time.Time) (credentials.PerRPCCreden
 	if err != nil {
 		return nil, fmt.Errorf("--signing-key: %w", err)
 	}
+	tellOpenKey(log, f.SigningKey)
 	return access.NewMinter(signer, now), nil
 }
 

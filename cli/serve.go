@@ -73,10 +73,12 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		if err := makeDataDir(config.DataDir); err != nil {
 			return err
 		}
-		signer, err := access.EnsureSigner(filepath.Join(config.DataDir, signingKeyFile))
+		keyFile := filepath.Join(config.DataDir, signingKeyFile)
+		signer, err := access.EnsureSigner(keyFile)
 		if err != nil {
 			return err
 		}
+		tellOpenKey(s.log, keyFile)
 		tokens, err := config.verifier(now, s.log, signer.Public())
 		if err != nil {
 			return err

@@ -72,7 +72,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		if err != nil {
 			return err
 		}
-		logsToken, err := config.credentials(now)
+		logsToken, err := config.credentials(now, log)
 		if err != nil {
 			return err
 		}

@@ -70,6 +70,7 @@ func (f listenFlags) entrance(log *slog.Logger) (e entrance, err error) {
 	if e.certificate, err = tlsfile.OpenCertificate(f.TLSCert, f.TLSKey, log); err != nil {
 		return e, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 	}
+	tellOpenKey(log, f.TLSKey)
 	if f.TLSClientCA == "" {
 		return e, nil
 	}

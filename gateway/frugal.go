@@ -5,16 +5,24 @@ import (
 	"io"
 )
 
-// maxObjects is the most objects in a body: a report of 1,000 outcomes has 2,001, and as many again for what is to come.
-const maxObjects = 4 << 10
+const (
+	// maxObjects is the most objects in a body: a report of 1,000 outcomes has 2,001, and as many again for what is to come.
+	maxObjects = 4 << 10
+	// maxCommas is the most commas between values: those of such a report are 19,000.
+	maxCommas = 64 << 10
+)
 
-var errObjects = errors.New("the body has too many objects")
+var (
+	errObjects = errors.New("the body has too many objects")
+	errValues  = errors.New("the body has too many values")
+)
 
-// frugal counts the objects of the JSON that is read through it. Each becomes a message, of some hundreds of bytes even
-// if it is empty, and that before a service has said whether the caller may call.
+// frugal counts what the JSON that is read through it is made of, because all of it is taken apart before a service has
+// said whether the caller may call. Each object becomes a message, of some hundreds of bytes even if it is empty, and
+// each string of a list takes more than the three bytes of `"",`.
 type frugal struct {
-	from    io.Reader
-	objects int
+	from            io.Reader
+	objects, commas int
 	// inString and escaped are where the last read has ended.
 	inString, escaped bool
 }
@@ -32,10 +40,15 @@ func (f *frugal) Read(into []byte) (int, error) {
 			f.inString = true
 		case c == '{':
 			f.objects++
+		case c == ',':
+			f.commas++
 		}
 	}
 	if f.objects > maxObjects {
 		return 0, errObjects
+	}
+	if f.commas > maxCommas {
+		return 0, errValues
 	}
 	return n, err
 }

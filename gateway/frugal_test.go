@@ -12,13 +12,17 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-func TestBodyOfManyObjectsIsNotTakenApart(t *testing.T) {
+func TestBodyOfManyPartsIsNotTakenApart(t *testing.T) {
 	handler, services := newGateway(t)
-	for name, body := range map[string]string{
-		"of a report":      `{"outcomes":[` + strings.Repeat(`{},`, maxObjects) + `{}]}`,
-		"of unknown names": `{"outcomes":[{"entry":{"toCome":[` + strings.Repeat(`{},`, maxObjects) + `{}]}}]}`,
+	for name, tt := range map[string]struct {
+		path, body string
+		want       error
+	}{
+		"of a report":      {"/v1/report", `{"outcomes":[` + strings.Repeat(`{},`, maxObjects) + `{}]}`, errObjects},
+		"of unknown names": {"/v1/report", `{"outcomes":[{"entry":{"toCome":[` + strings.Repeat(`{},`, maxObjects) + `{}]}}]}`, errObjects},
+		"of strings":       {"/v1/workspaces/acme/keys", `{"agentIds":[` + strings.Repeat(`"",`, maxCommas) + `"",""]}`, errValues},
 	} {
-		expectError(t, send(handler, "POST", "/v1/report", body), 400, 3, errObjects.Error())
+		expectError(t, send(handler, "POST", tt.path, tt.body), 400, 3, tt.want.Error())
 		if got := services.took(); got != nil {
 			t.Errorf("%s: the service took it", name)
 		}

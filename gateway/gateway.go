@@ -56,7 +56,8 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	limited := cmp.Or(config.Strangers, throttle.New()).HTTP(http.MaxBytesHandler(mux, maxBody), answerTooMany)
+	strangers := cmp.Or(config.Strangers, throttle.New())
+	limited := strangers.HTTP(strangers.Large(http.MaxBytesHandler(mux, maxBody), answerBusy), answerTooMany)
 	handler, err := guard(limited, config)
 	if err != nil {
 		return nil, err

@@ -92,17 +92,3 @@ func parsePrivateKey(block *pem.Block) (ed25519.PrivateKey, error) {
 	}
 	return key, nil
 }
-
-// writeNew writes a file that must not be there yet, durably.
-func writeNew(path string, content []byte, mode os.FileMode) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		// Half a key is worse than none: it would be there at the next attempt.
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -42,6 +43,33 @@ func TestKeysAreFilesForTheirOwner(t *testing.T) {
 	}
 	if keys, err = ReadPublicKeys(private, public); err != nil || !keys[0].Equal(made.Public()) || !keys[1].Equal(made.Public()) {
 		t.Errorf("the files changed: %v", err)
+	}
+}
+
+// TestKeysOfOneFileAreOne starts many at once, as replicas that share a folder are.
+func TestKeysOfOneFileAreOne(t *testing.T) {
+	for range 20 {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "key.pem")
+		var starting sync.WaitGroup
+		signers := make([]*Signer, 8)
+		for i := range signers {
+			starting.Go(func() {
+				var err error
+				if signers[i], err = EnsureSigner(file); err != nil {
+					t.Errorf("the key is not whole, or not alone: %v", err)
+				}
+			})
+		}
+		starting.Wait()
+		for _, signer := range signers {
+			if signer == nil || !signer.key().Equal(signers[0].key()) {
+				t.Fatal("two keys were made")
+			}
+		}
+		if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+			t.Errorf("the folder holds %v, %v; want the key alone", names, err)
+		}
 	}
 }
 

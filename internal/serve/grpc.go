@@ -99,9 +99,10 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...pro
 	s := &GRPC{
 		Server: grpc.NewServer(append(watchers.stats(),
 			grpc.Creds(newDoor()),
+			grpc.ForceServerCodecV2(newFrugal()),
 			// What comes before these is in enter.
 			grpc.ChainUnaryInterceptor(gate.Unary, validation),
-			grpc.ChainStreamInterceptor(watchers.Stream, endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
+			grpc.ChainStreamInterceptor(watchers.Stream, limitReflection(), endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
 			grpc.KeepaliveParams(keepalive.ServerParameters{

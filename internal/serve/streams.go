@@ -20,6 +20,8 @@ func endWith(stopping context.Context) grpc.StreamServerInterceptor {
 		var ending grpc.ServerStream = &endingStream{ServerStream: stream, ctx: ctx}
 		if info.IsClientStream {
 			ending = listeningStream{ending}
+		} else {
+			ending = promptStream{ending, arrivalTime(info.FullMethod)}
 		}
 		err := next(service, ending)
 		if err != nil && context.Cause(ctx) == errStopping {

@@ -37,7 +37,7 @@ type Limiter struct {
 // New makes a limiter.
 func New() *Limiter { return &Limiter{seed: maphash.MakeSeed()} }
 
-// Refused is how many attempts were refused.
+// Refused is how many attempts, and large requests, were refused.
 func (l *Limiter) Refused() int64 { return l.refused.Load() }
 
 // attempt is one call: from where, and by what it says who it is; an empty credential says nothing.
@@ -53,12 +53,15 @@ func (l *Limiter) attempt(from netip.Addr, credential string) attempt {
 		bits = 64
 	}
 	prefix, _ := from.Prefix(bits) // an address that is none has the prefix that is none
-	a := attempt{from: prefix}
-	if credential != "" {
-		// A hash of this process alone: nobody can find another credential with the same one. Zero is taken.
-		a.credential = maphash.String(l.seed, credential) | 1
+	return attempt{from: prefix, credential: l.hash(credential)}
+}
+
+// hash names a credential, in this process alone: nobody can find another one with the same hash. That of none is zero.
+func (l *Limiter) hash(credential string) uint64 {
+	if credential == "" {
+		return 0
 	}
-	return a
+	return maphash.String(l.seed, credential) | 1
 }
 
 // wait is how long the caller has to wait before it may try; 0 = not at all. Who has to wait is counted as refused.

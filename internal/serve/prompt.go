@@ -1,0 +1,70 @@
+package serve
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// maxReflections is how many streams of reflection are open at a time. Anybody may open one, and whoever does not read
+// what it asks for has the server hold it. To be without reflection for a while hurts nobody.
+const maxReflections = 32
+
+var (
+	errLate        = status.Error(codes.DeadlineExceeded, "the request did not arrive in time")
+	errReflections = status.Error(codes.ResourceExhausted, "too many use reflection: try again later")
+)
+
+// arrivalTime is how long a request may take to arrive, from its headers to its end: until then its bytes are held, of as
+// many calls at a time as a client cares to open. What anybody may send is a few bytes.
+func arrivalTime(method string) time.Duration {
+	if strings.HasPrefix(method, "/grpc.") {
+		return headerTime
+	}
+	return requestTime
+}
+
+// within waits for a request no longer than limit. It leaves the wait behind then; that ends with the call.
+func within(limit time.Duration, receive func() error) error {
+	received := make(chan error, 1)
+	go func() { received <- receive() }()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case err := <-received:
+		return err
+	case <-late.C:
+		return errLate
+	}
+}
+
+// promptStream is a stream of one request, which must arrive in time.
+type promptStream struct {
+	grpc.ServerStream
+	limit time.Duration
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s promptStream) RecvMsg(message any) error {
+	return within(s.limit, func() error { return s.ServerStream.RecvMsg(message) })
+}
+
+// limitReflection refuses streams of reflection where too many are open.
+func limitReflection() grpc.StreamServerInterceptor {
+	seats := make(chan struct{}, maxReflections)
+	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		if !strings.HasPrefix(info.FullMethod, "/grpc.reflection.") {
+			return next(service, stream)
+		}
+		select {
+		case seats <- struct{}{}:
+		default:
+			return errReflections
+		}
+		defer func() { <-seats }()
+		return next(service, stream)
+	}
+}
