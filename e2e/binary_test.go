@@ -45,7 +45,9 @@ func binary(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "keytrail-e2e-"); built.err != nil {
 			return
 		}
-		if out, err := exec.Command("go", "build", "-o", built.dir, "..").CombinedOutput(); err != nil {
+		build := exec.Command("go", "build", "-o", built.dir, "..")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as what ships
+		if out, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}
 	})
@@ -60,9 +62,10 @@ func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	t.Helper()
 	const free = "127.0.0.1:0"
 	p := &process{system: &system{t: t, dataDir: dataDir}, printed: &output{}}
+	command := binary(t) // which may take longer than the process may live
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	t.Cleanup(cancel)
-	p.cmd = exec.CommandContext(ctx, binary(t), append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
+	p.cmd = exec.CommandContext(ctx, command, append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
 		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free}, flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.printed, p.printed
 	if err := p.cmd.Start(); err != nil {

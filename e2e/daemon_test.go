@@ -36,7 +36,13 @@ type daemon struct {
 // newDaemon makes a daemon that is down. Its ops port is one of the flags.
 func newDaemon(t *testing.T, name, ops string, flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, name: name, ops: ops, command: append([]string{binary(t), name, "--ops-addr", ops}, flags...)}
+	return newDaemonOf(t, binary(t), name, ops, flags...)
+}
+
+// newDaemonOf is newDaemon of any release's command.
+func newDaemonOf(t *testing.T, command, name, ops string, flags ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, name: name, ops: ops, command: append([]string{command, name, "--ops-addr", ops}, flags...)}
 	t.Cleanup(func() {
 		d.down()
 		if text := d.printed.String(); strings.Contains(text, "panic:") || strings.Contains(text, "fatal error:") {

@@ -73,7 +73,7 @@ func readPanels(t *testing.T) map[string][]string {
 var (
 	quoted = regexp.MustCompile(`"[^"]*"`)
 	// ranges are times, and Grafana's own.
-	ranges = regexp.MustCompile(`\[(\$__rate_interval|\d+[smhd])\]`)
+	ranges = regexp.MustCompile(`\[(\$__rate_interval|\d+[smhd](:\d+[smhd])?)\]`)
 	word   = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 	number = regexp.MustCompile(`\b\d[\d.]*(e\d+)?\b`)
 	// labelName is of a series that a process tells.
@@ -81,7 +81,7 @@ var (
 )
 
 // promQL are the words of the language that are used, and what Prometheus adds to every series.
-var promQL = []string{"sum", "by", "rate", "increase", "max", "scalar", "time", "absent", "or", "histogram_quantile", "up", "job", "instance"}
+var promQL = []string{"sum", "by", "rate", "increase", "max", "scalar", "time", "absent", "or", "histogram_quantile", "quantile_over_time", "up", "job", "instance"}
 
 // unknownWords answers what an expression names that is neither told by a process nor of the language.
 func unknownWords(expr string, told map[string]bool) (unknown []string) {

@@ -28,6 +28,9 @@ type load struct {
 	seed  uint64
 	// reports tells to report allowed calls too.
 	reports bool
+	// same tells that a second report of a call says what the first one did: of two that differ and reach two auth
+	// services, the one that is shipped first counts.
+	same bool
 	// suffix makes the endpoints longer.
 	suffix string
 	// sent and answered count checks.
@@ -133,7 +136,9 @@ func (c *client) decide(ctx context.Context, made *call) error {
 	case 2:
 		// The second report says something else: it must change nothing.
 		second := proto.CloneOf(outcome)
-		second.Status, second.LatencyMs = 599, 86_400_000
+		if !c.load.same {
+			second.Status, second.LatencyMs = 599, 86_400_000
+		}
 		c.later = append(c.later, promise{made, second, due})
 	}
 	return c.report(ctx, promise{made, outcome, 0})

@@ -27,6 +27,10 @@ func findBinaries() (string, error) {
 	}
 	var candidates []string
 	if initdb, err := exec.LookPath("initdb"); err == nil {
+		// What a link leads to has the other programs beside it.
+		if target, err := filepath.EvalSymlinks(initdb); err == nil {
+			candidates = append(candidates, filepath.Dir(target))
+		}
 		candidates = append(candidates, filepath.Dir(initdb))
 	}
 	return firstWhole(append(candidates, byVersion(debianFolders)...))

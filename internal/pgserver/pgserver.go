@@ -105,6 +105,9 @@ func (s *Server) URL(database string) string {
 	return address.String()
 }
 
+// Program is the path of one of Postgres' own programs, of the release of the server: "pg_dump". It may be missing.
+func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
+
 // Stop ends the server for good and removes its data.
 func (s *Server) Stop() error {
 	return errors.Join(s.Down(Fast), os.RemoveAll(s.dir))

@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	_ "modernc.org/sqlite" // reads a database in use, as the sqlite3 command does
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// serveOn lets the built command serve a data folder, with clients.
+func serveOn(t *testing.T, dir string) (*process, *stand) {
+	t.Helper()
+	p := startProcess(t, dir)
+	auth := dial(t, p.auth, p.callers())
+	return p, &stand{
+		t: t, auth: &daemon{t: t, name: "serve", ops: p.health}, trailDir: filepath.Join(dir, "trail"), signer: p.signer,
+		checks: authv1.NewCheckServiceClient(auth), keys: authv1.NewKeyServiceClient(auth),
+		list: logsv1.NewLogServiceClient(dial(t, p.logs, p.callers())),
+	}
+}
+
+// snapshot copies one database of a data folder that is in use, as docs/operations.md says.
+func snapshot(t *testing.T, from, to, name string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(from, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `VACUUM INTO ?`, filepath.Join(to, name)); err != nil {
+		t.Fatalf("snapshot of %s: %v", name, err)
+	}
+}
+
+func TestACopyOfTheDataFolderIsWhole(t *testing.T) {
+	t.Parallel()
+	dir, copied, online := t.TempDir(), filepath.Join(t.TempDir(), "copied"), t.TempDir()
+	p, s := serveOn(t, dir)
+	kept := s.createKey("kept")
+	open := s.call(kept.GetSecret(), "/open", "")
+	s.call("", "/denied", "missing_token")
+	awaitShipped(t, p.health)
+	before := s.rows()
+	for _, name := range []string{"auth.db", "logs.db"} {
+		snapshot(t, dir, online, name)
+	}
+	runProgram(t, "cp", "-a", filepath.Join(dir, "signing-key.pem"), online)
+	later := s.createKey("later")
+	s.call(later.GetSecret(), "/later", "")
+	p.terminate()
+	p.expectEnd()
+	runProgram(t, "cp", "-a", dir, copied)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+
+	_, of := serveOn(t, online)
+	of.expectCopy(before, kept, open)
+	of.call(later.GetSecret(), "/again", "invalid_token")
+	_, of = serveOn(t, copied)
+	of.expectCopy(before, kept, open)
+	of.call(later.GetSecret(), "/again", "")
+	if rows := of.rows(); len(rows) < len(before)+1 {
+		t.Errorf("the row of the last call is not among %v", rows)
+	}
+}
+
+// expectCopy expects of a system that runs on a copy the rows and the key of the original, and that it works.
+func (s *stand) expectCopy(before []*logsv1.RequestLog, kept *authv1.CreateKeyResponse, open *logsv1.RequestLog) {
+	s.t.Helper()
+	expectRows(s.t, s.rows(), before)
+	if len(before) != 2 {
+		s.t.Errorf("%d rows were there before: %v", len(before), before)
+	}
+	s.report(open)
+	fresh := s.call(s.createKey("new").GetSecret(), "/again", "")
+	for entry, status := range map[*logsv1.RequestLog]int32{open: 200, s.call(kept.GetSecret(), "/again", ""): 0, fresh: 0} {
+		if got := s.rowOf(entry); got != status {
+			s.t.Errorf("the row of %s has status %d, want %d", entry.GetEndpoint(), got, status)
+		}
+	}
+	s.expectCleanTrail()
+}

@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+)
+
+// runProgram runs a program to its end.
+func runProgram(t *testing.T, path string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v\n%s", path, args, err, out)
+	}
+}
+
+// call checks a key once and expects an error code; empty = it is allowed.
+func (s *stand) call(secret, endpoint, code string) *logsv1.RequestLog {
+	s.t.Helper()
+	request := &authv1.CheckRequest{ApiKey: secret, AgentType: "agent", Endpoint: endpoint, WorkspaceId: "acme"}
+	answer, err := s.checks.Check(s.t.Context(), request, grpc.WaitForReady(true))
+	if err != nil || answer.GetErrorCode() != code {
+		s.t.Fatalf("a call of %s is answered %v %v, want %q", endpoint, answer, err, code)
+	}
+	return answer.GetEntry()
+}
+
+// report reports a call.
+func (s *stand) report(entry *logsv1.RequestLog) {
+	s.t.Helper()
+	outcome := &authv1.Outcome{Entry: entry, Status: 200, LatencyMs: 7}
+	if _, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// expectRows expects that these rows are listed, as they are.
+func expectRows(t *testing.T, listed, want []*logsv1.RequestLog) {
+	t.Helper()
+	for _, row := range want {
+		if !slices.ContainsFunc(listed, func(r *logsv1.RequestLog) bool { return proto.Equal(r, row) }) {
+			t.Errorf("not among %d rows: %v", len(listed), row)
+		}
+	}
+}
+
+// rowOf waits for the row of an entry, and answers its status.
+func (s *stand) rowOf(entry *logsv1.RequestLog) (status int32) {
+	s.t.Helper()
+	awaitShipped(s.t, s.auth.ops)
+	for _, row := range s.rows() {
+		if row.GetId() == entry.GetId() {
+			return row.GetStatus()
+		}
+	}
+	s.t.Errorf("no row of %v", entry)
+	return -1
+}
+
+// dump writes both schemas into a folder, as docs/operations.md says.
+func (s *stand) dump(dir string) {
+	s.t.Helper()
+	url, program := s.postgres.URL("postgres"), s.postgres.Program("pg_dump")
+	runProgram(s.t, program, "--format=custom", "--schema=keytrail_auth", "--file="+filepath.Join(dir, "auth.dump"), url)
+	runProgram(s.t, program, "--format=custom", "--schema=keytrail_logs", "--extension=pg_trgm", "--file="+filepath.Join(dir, "logs.dump"), url)
+}
+
+// destroy takes the database away, with whoever is connected.
+func (s *stand) destroy() {
+	s.t.Helper()
+	elsewhere := s.postgres.URL("template1")
+	runProgram(s.t, s.postgres.Program("dropdb"), "--force", "--maintenance-db="+elsewhere, "postgres")
+	runProgram(s.t, s.postgres.Program("createdb"), "--maintenance-db="+elsewhere, "postgres")
+}
+
+// restore puts what dump wrote into an empty database. The day after today is not there yet, as in a backup of yesterday.
+func (s *stand) restore(dir string) {
+	s.t.Helper()
+	for _, file := range []string{"auth.dump", "logs.dump"} {
+		runProgram(s.t, s.postgres.Program("pg_restore"), "--single-transaction", "--dbname="+s.postgres.URL("postgres"), filepath.Join(dir, file))
+	}
+	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format("20060102")
+	if _, err := s.connectDatabase().Exec(s.t.Context(), `DROP TABLE keytrail_logs.request_logs_`+tomorrow); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stand) connectDatabase() *pgx.Conn {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.postgres.URL("postgres"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func TestABackupOfPostgresIsRestored(t *testing.T) {
+	t.Parallel()
+	s, dir := splitStand(t), t.TempDir()
+	s.start()
+	kept, revoked := s.createKey("kept"), s.createKey("revoked")
+	open := s.call(kept.GetSecret(), "/open", "")
+	s.report(s.call(kept.GetSecret(), "/reported", ""))
+	s.call("", "/denied", "missing_token")
+	awaitShipped(t, s.auth.ops)
+	before := s.rows()
+	s.dump(dir)
+
+	later := s.createKey("later")
+	s.update(revoked, &authv1.Key{Disabled: true}, "disabled")
+	s.call(revoked.GetSecret(), "/lost", "disabled")
+	s.call(later.GetSecret(), "/lost", "")
+	awaitShipped(t, s.auth.ops)
+	s.destroy()
+	// What is checked while there is no database waits on the trail.
+	waiting := s.call(kept.GetSecret(), "/waiting", "")
+	for _, d := range []*daemon{s.auth, s.logs} {
+		if err := d.down(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.restore(dir)
+	s.start()
+
+	expectRows(t, s.rows(), before)
+	if len(before) != 3 {
+		t.Errorf("%d rows were there at the backup: %v", len(before), before)
+	}
+	s.report(open)
+	s.call(kept.GetSecret(), "/after", "")
+	// Later changes of keys are undone, and the key ring does not know better.
+	s.call(revoked.GetSecret(), "/after", "")
+	s.call(later.GetSecret(), "/after", "invalid_token")
+	s.call(s.createKey("new").GetSecret(), "/after", "")
+	for entry, status := range map[*logsv1.RequestLog]int32{open: 200, waiting: 0} {
+		if got := s.rowOf(entry); got != status {
+			t.Errorf("the row of %s has status %d, want %d", entry.GetEndpoint(), got, status)
+		}
+	}
+	s.expectWholeDatabase()
+	s.expectCleanTrail()
+}
+
+// expectWholeDatabase expects what the log service needs of a database: the days ahead, and trigrams for the next hour.
+func (s *stand) expectWholeDatabase() {
+	s.t.Helper()
+	var days, trigrams int
+	now := time.Now().UTC()
+	err := s.connectDatabase().QueryRow(s.t.Context(), `SELECT
+		(SELECT count(*) FROM pg_inherits WHERE inhparent = 'keytrail_logs.request_logs'::regclass
+			AND inhrelid::regclass::text IN ($1, $2)),
+		(SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm')`,
+		"keytrail_logs.request_logs_"+now.Format("20060102"), "keytrail_logs.request_logs_"+now.AddDate(0, 0, 1).Format("20060102"),
+	).Scan(&days, &trigrams)
+	if err != nil || days != 2 || trigrams != 1 {
+		s.t.Errorf("%d of the days today and tomorrow, pg_trgm %d times, %v", days, trigrams, err)
+	}
+}
