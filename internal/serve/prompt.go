@@ -27,15 +27,32 @@ func arrivalTime(method string) time.Duration {
 	return requestTime
 }
 
-// within waits for a request no longer than limit. It leaves the wait behind then; that ends with the call.
+// arrival is what became of a request.
+type arrival struct {
+	err      error
+	panicked any
+}
+
+// within waits for a request no longer than limit. It leaves the wait behind then; that ends with the call. Panics come
+// through to whoever looks after those of calls.
 func within(limit time.Duration, receive func() error) error {
-	received := make(chan error, 1)
-	go func() { received <- receive() }()
+	arrived := make(chan arrival, 1)
+	go func() {
+		var a arrival
+		defer func() {
+			a.panicked = recover()
+			arrived <- a
+		}()
+		a.err = receive()
+	}()
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {
-	case err := <-received:
-		return err
+	case a := <-arrived:
+		if a.panicked != nil {
+			panic(a.panicked)
+		}
+		return a.err
 	case <-late.C:
 		return errLate
 	}

@@ -67,3 +67,13 @@ func TestReflectionIsForFewAtATime(t *testing.T) {
 		t.Errorf("after one has ended: %v", err)
 	}
 }
+
+func TestPanicOfARequestThatArrivesComesThrough(t *testing.T) {
+	defer func() {
+		if p := recover(); p != "broken" {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	err := within(time.Minute, func() error { panic("broken") })
+	t.Errorf("answered %v", err)
+}
