@@ -98,7 +98,7 @@ func TestADiskFullOfStoredRowsHasRoomAgain(t *testing.T) {
 				w.onDisk(t, disk, c.limit)
 				w.run(t)
 				taken, full := 0, 0
-				for range 50 {
+				for range 15 {
 					if w.Append(t.Context(), wide(c.rows)...) == nil {
 						taken += c.rows
 					} else {
@@ -106,8 +106,8 @@ func TestADiskFullOfStoredRowsHasRoomAgain(t *testing.T) {
 					}
 					pass(2 * linger)
 				}
-				if full > 10 {
-					t.Errorf("%d of 50 appends find no room", full)
+				if full > 3 {
+					t.Errorf("%d of 15 appends find no room", full)
 				}
 				w.expectMetrics(t, map[string]float64{"waiting_bytes": 0, "shipped_rows_total": float64(taken)})
 			})
