@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,12 +70,15 @@ func TestReflectionIsForFewAtATime(t *testing.T) {
 	}
 }
 
+func breakDown() error { panic("broken") }
+
 func TestPanicOfARequestThatArrivesComesThrough(t *testing.T) {
 	defer func() {
-		if p := recover(); p != "broken" {
-			t.Errorf("recovered %v", p)
+		p := fmt.Sprint(recover())
+		if !strings.HasPrefix(p, "broken\n") || !strings.Contains(p, "breakDown") {
+			t.Errorf("recovered %v, want the panic and where it was", p)
 		}
 	}()
-	err := within(time.Minute, func() error { panic("broken") })
+	err := within(time.Minute, breakDown)
 	t.Errorf("answered %v", err)
 }
