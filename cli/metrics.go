@@ -61,6 +61,6 @@ func refusalMetrics(service *logsvc.Service) (all []prometheus.Collector) {
 
 // throttleMetric is of a door that strangers are kept out of.
 func throttleMetric(door string, refused func() int64) prometheus.Collector {
-	return telemetry.Counter("throttled_total", "Calls that were refused because too many came that failed to say who they are.",
+	return telemetry.Counter("throttled_total", "Calls that were refused because their address had failed too often to say who it is.",
 		prometheus.Labels{"door": door}, func() float64 { return float64(refused()) })
 }

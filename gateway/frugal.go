@@ -8,7 +8,7 @@ import (
 const (
 	// maxObjects is the most objects in a body: a report of 1,000 outcomes has 2,001, and as many again for what is to come.
 	maxObjects = 4 << 10
-	// maxCommas is the most commas between values: those of such a report are 19,000.
+	// maxCommas is the most commas between values: such a report has 17,000.
 	maxCommas = 64 << 10
 )
 

@@ -7,6 +7,7 @@ import (
 	"testing/iotest"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -27,14 +28,15 @@ func TestBodyOfManyPartsIsNotTakenApart(t *testing.T) {
 			t.Errorf("%s: the service took it", name)
 		}
 	}
-	// The largest report that the contract takes, of calls whose paths look like JSON.
+	// The largest report that the contract takes, with everything written out, of calls whose paths look like JSON.
 	report := &authv1.ReportRequest{}
 	for range 1000 {
 		report.Outcomes = append(report.Outcomes, &authv1.Outcome{Status: 200, Entry: &logsv1.RequestLog{
-			Id: keyID, WorkspaceId: "acme", Endpoint: "/" + strings.Repeat(`{\"`, 100),
+			Id: keyID, WorkspaceId: "acme", Time: timestamppb.Now(), Endpoint: "/" + strings.Repeat(`{\",`, 100),
+			Proof: &logsv1.RequestLog_Signature{Signature: "s"},
 		}})
 	}
-	body, err := protojson.Marshal(report)
+	body, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(report)
 	must(t, err)
 	if answer := send(handler, "POST", "/v1/report", string(body)); answer.Code != 200 || services.took() == nil {
 		t.Errorf("the largest report: %d %.300s", answer.Code, answer.Body)

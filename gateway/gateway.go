@@ -57,7 +57,8 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
 	strangers := cmp.Or(config.Strangers, throttle.New())
-	limited := strangers.HTTP(strangers.Large(http.MaxBytesHandler(mux, maxBody), answerBusy), answerTooMany)
+	knocker := &knocker{mux: mux, auth: authv1.NewCheckServiceClient(discreet{config.Auth, config.Log}), strangers: strangers}
+	limited := strangers.HTTP(knocker.handler(http.MaxBytesHandler(mux, maxBody)), answerTooMany)
 	handler, err := guard(limited, config)
 	if err != nil {
 		return nil, err

@@ -78,10 +78,6 @@ func forbidden(reason string) http.Handler {
 // answerTooMany is for callers that failed too often to say who they are.
 var answerTooMany = answering(http.StatusTooManyRequests, status.New(codes.ResourceExhausted, throttle.Reason))
 
-// answerBusy is for large requests of callers that have not said who they are, where too many of them come at once.
-var answerBusy = answering(http.StatusTooManyRequests, status.New(codes.ResourceExhausted,
-	"too many large requests with tokens that are not known yet: make a small call first, or wait"))
-
 // answering answers a status as the services would.
 func answering(code int, st *status.Status) http.Handler {
 	// A status always marshals.

@@ -20,6 +20,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/serve"
@@ -103,6 +104,12 @@ func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
 func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	t.Helper()
 	gate, credentials := accesstest.Pair(t)
+	return newGatewayOf(t, config, gate, credentials)
+}
+
+// newGatewayOf makes a gateway in front of services with a gate. The options are those of its connection to them.
+func newGatewayOf(t *testing.T, config Config, gate *access.Gate, options ...grpc.DialOption) (http.Handler, *services) {
+	t.Helper()
 	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	behind := &services{}
@@ -113,9 +120,9 @@ func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
-	conn, err := grpc.NewClient("passthrough:services",
+	conn, err := grpc.NewClient("passthrough:services", append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())

@@ -29,7 +29,8 @@ func (s *GRPC) enter(method string, next grpc.MethodHandler) grpc.MethodHandler 
 			if err != nil {
 				return nil, err
 			}
-			return next(service, ctx, opened(method, dec), interceptor)
+			inTime := func(into any) error { return receive(arrivalTime(method), dec, into) }
+			return next(service, ctx, inTime, interceptor)
 		}
 		guard := func(ctx context.Context, _ any) (any, error) {
 			return s.strangers.Unary(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
@@ -37,16 +38,5 @@ func (s *GRPC) enter(method string, next grpc.MethodHandler) grpc.MethodHandler 
 			})
 		}
 		return s.watchers.Unary(ctx, nil, info, guard)
-	}
-}
-
-// opened waits for a request and has it taken apart. It answers what the codec says of it.
-func opened(method string, dec func(any) error) func(any) error {
-	return func(into any) error {
-		p := &parcel{into: into}
-		if err := within(arrivalTime(method), func() error { return dec(p) }); err != nil {
-			return err
-		}
-		return p.err
 	}
 }

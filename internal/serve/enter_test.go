@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
@@ -37,6 +38,13 @@ func TestRequestIsNotTakenApartForAStranger(t *testing.T) {
 	}
 	if err := send(bare); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without a token: %v, want UNAUTHENTICATED", err)
+	}
+	stream, err := w.conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, grpc_health_v1.Health_Watch_FullMethodName, grpc.ForceCodecV2(wire("\xff")))
+	must(t, err)
+	must(t, stream.SendMsg(someKey))
+	must(t, stream.CloseSend())
+	if err := stream.RecvMsg(nil); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "not the message") {
+		t.Errorf("of a stream: %v, want INVALID_ARGUMENT", err)
 	}
 	if err := send(w.conn); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "not the message") {
 		t.Errorf("with a token: %v, want INVALID_ARGUMENT", err)

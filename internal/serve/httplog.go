@@ -10,7 +10,7 @@ import (
 type httpLog struct{ log *slog.Logger }
 
 // ofStrangers are the beginnings of what it says of a single connection. Whoever connects could fill the log with it.
-var ofStrangers = [][]byte{[]byte("http: TLS handshake error"), []byte("http2: ")}
+var ofStrangers = [][]byte{[]byte("http: TLS handshake error"), []byte("http2: "), []byte("timeout waiting for SETTINGS frames")}
 
 // Write logs a line.
 func (l httpLog) Write(line []byte) (int, error) {

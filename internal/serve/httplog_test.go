@@ -29,12 +29,13 @@ func (t *tired) Accept() (net.Conn, error) {
 	return t.pipes.Accept()
 }
 
-// TestStrangersDoNotFillTheLog connects with what is no TLS. What is wrong with the process itself is told.
+// TestStrangersDoNotFillTheLog connects with what is no TLS, and with an HTTP/2 that goes no further than its first words.
+// What is wrong with the process itself is told.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	pair := tlstest.NewAuthority(t).Issue(t, "server")
 	synctest.Test(t, func(t *testing.T) {
 		book, inner := &logbook{}, &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		config := &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}}
+		config := &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}, NextProtos: []string{"h2"}}
 		background(t, func(ctx context.Context) error {
 			return HTTP(ctx, tls.NewListener(&tired{pipes: inner}, config), http.NotFoundHandler(), slog.New(slog.NewJSONHandler(book, nil)))
 		})
@@ -47,6 +48,14 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 				t.Error(err)
 			}
 			must(t, client.Close())
+		}
+		client, server := net.Pipe()
+		inner.conns <- server
+		silent := tls.Client(client, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		_, err := io.WriteString(silent, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		must(t, err)
+		if _, err := io.ReadAll(silent); err != nil { // until the server has had enough of it
+			t.Error(err)
 		}
 		synctest.Wait()
 		if records := book.records(t); len(records) != 1 || records[0]["level"] != "WARN" {

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -27,35 +29,46 @@ func arrivalTime(method string) time.Duration {
 	return requestTime
 }
 
-// arrival is what became of a request.
+// arrival is what became of a request. panicked is the panic, if there was one, and where it was.
 type arrival struct {
 	err      error
-	panicked any
+	panicked string
 }
 
 // within waits for a request no longer than limit. It leaves the wait behind then; that ends with the call. Panics come
 // through to whoever looks after those of calls.
-func within(limit time.Duration, receive func() error) error {
+func within(limit time.Duration, take func() error) error {
 	arrived := make(chan arrival, 1)
 	go func() {
 		var a arrival
 		defer func() {
-			a.panicked = recover()
+			if p := recover(); p != nil {
+				a.panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
 			arrived <- a
 		}()
-		a.err = receive()
+		a.err = take()
 	}()
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {
 	case a := <-arrived:
-		if a.panicked != nil {
+		if a.panicked != "" {
 			panic(a.panicked)
 		}
 		return a.err
 	case <-late.C:
 		return errLate
 	}
+}
+
+// receive waits for a request no longer than limit and has it taken apart. It answers what the codec says of it.
+func receive(limit time.Duration, from func(any) error, into any) error {
+	p := &parcel{into: into}
+	if err := within(limit, func() error { return from(p) }); err != nil {
+		return err
+	}
+	return p.err
 }
 
 // promptStream is a stream of one request, which must arrive in time.
@@ -66,7 +79,7 @@ type promptStream struct {
 
 // RecvMsg implements grpc.ServerStream.
 func (s promptStream) RecvMsg(message any) error {
-	return within(s.limit, func() error { return s.ServerStream.RecvMsg(message) })
+	return receive(s.limit, s.ServerStream.RecvMsg, message)
 }
 
 // limitReflection refuses streams of reflection where too many are open.

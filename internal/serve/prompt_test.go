@@ -1,6 +1,10 @@
 package serve
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,9 +48,12 @@ func TestReflectionIsForFewAtATime(t *testing.T) {
 	ask := func() (grpc_reflection_v1.ServerReflection_ServerReflectionInfoClient, error) {
 		stream, err := client.ServerReflectionInfo(t.Context())
 		must(t, err)
-		must(t, stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
+		err = stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
 			MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
-		}))
+		})
+		if !errors.Is(err, io.EOF) { // refused already: Recv says why
+			must(t, err)
+		}
 		_, err = stream.Recv()
 		return stream, err
 	}
@@ -68,12 +75,15 @@ func TestReflectionIsForFewAtATime(t *testing.T) {
 	}
 }
 
+func breakDown() error { panic("broken") }
+
 func TestPanicOfARequestThatArrivesComesThrough(t *testing.T) {
 	defer func() {
-		if p := recover(); p != "broken" {
-			t.Errorf("recovered %v", p)
+		p := fmt.Sprint(recover())
+		if !strings.HasPrefix(p, "broken\n") || !strings.Contains(p, "breakDown") {
+			t.Errorf("recovered %v, want the panic and where it was", p)
 		}
 	}()
-	err := within(time.Minute, func() error { panic("broken") })
+	err := within(time.Minute, breakDown)
 	t.Errorf("answered %v", err)
 }

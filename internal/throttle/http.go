@@ -32,6 +32,14 @@ func (l *Limiter) HTTP(next, refused http.Handler) http.Handler {
 	})
 }
 
+// Known tells whether the credential of a request was good in an earlier one.
+func (l *Limiter) Known(r *http.Request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, good := l.good.get(l.hash(r.Header.Get("Authorization")))
+	return good
+}
+
 // seconds rounds up: who comes back too early is refused again.
 func seconds(wait time.Duration) string {
 	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))

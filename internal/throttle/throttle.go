@@ -37,7 +37,7 @@ type Limiter struct {
 // New makes a limiter.
 func New() *Limiter { return &Limiter{seed: maphash.MakeSeed()} }
 
-// Refused is how many attempts, and large requests, were refused.
+// Refused is how many attempts were refused.
 func (l *Limiter) Refused() int64 { return l.refused.Load() }
 
 // attempt is one call: from where, and by what it says who it is; an empty credential says nothing.
