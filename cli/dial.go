@@ -48,6 +48,9 @@ func (f dialFlags) remote(flag, addr string, plain insecureFlag, log *slog.Logge
 		conn, err := grpc.NewClient("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(transport),
 			grpc.WithDefaultServiceConfig(serviceConfig),
+			// Else DNS is asked for another one each time, and where nobody answers for names that are not there, as in a
+			// network that leads nowhere, connections wait for that.
+			grpc.WithDisableServiceConfig(),
 			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}))...)
 		if err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", addr, err)

@@ -44,9 +44,7 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 
 	const rows = 14_000
 	fillLogs(t, dir, rows)
-	quicken := slowDown(t, url)
 	kills := killMoves(t, binary, dir, url, rows)
-	quicken()
 	code, out, errs := runMove(t, binary, dir, url)
 	if code != 0 || strings.Contains(out, "DIFFERENT") || !strings.Contains(out, "equal") {
 		t.Fatalf("after %d kills: exit code %d\n%s%s", kills, code, out, errs)
@@ -97,9 +95,15 @@ func expectRefusal(t *testing.T, binary, dir, url, want string) {
 	}
 }
 
-// slowDown makes the target store one page of a move after the other, a second each, until quicken is called: a move must
-// not end before it is killed.
-func slowDown(t *testing.T, url string) (quicken func()) {
+// barrier lets a target take the pages of a move one after the other, up to a goal. A move that has come to it waits
+// there: it cannot end before it is killed, however slow the test is.
+type barrier struct {
+	t    *testing.T
+	conn *pgx.Conn
+}
+
+// newBarrier makes a barrier that is shut, and the table that it is before.
+func newBarrier(t *testing.T, url string) *barrier {
 	t.Helper()
 	store, err := logspostgres.Open(t.Context(), url, time.Now)
 	if err != nil {
@@ -113,24 +117,46 @@ func slowDown(t *testing.T, url string) (quicken func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
-	run := func(statements string) {
-		if _, err := conn.Exec(t.Context(), statements); err != nil {
-			t.Fatal(err)
-		}
+	b := &barrier{t, conn}
+	b.run(`CREATE TABLE barrier AS SELECT -1 AS goal;
+		CREATE FUNCTION wait_at_barrier() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+			PERFORM pg_advisory_xact_lock(1);
+			WHILE (SELECT count(*) FROM keytrail_logs.request_logs) > (SELECT goal FROM public.barrier) LOOP PERFORM pg_sleep(0.01); END LOOP;
+			RETURN NULL;
+		END';
+		CREATE TRIGGER barrier BEFORE INSERT ON keytrail_logs.request_logs EXECUTE FUNCTION public.wait_at_barrier()`)
+	return b
+}
+
+func (b *barrier) run(statements string) {
+	b.t.Helper()
+	if _, err := b.conn.Exec(b.t.Context(), statements); err != nil {
+		b.t.Fatal(err)
 	}
-	run(`CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql AS
-			'BEGIN PERFORM pg_advisory_xact_lock(1), pg_sleep(1); RETURN NULL; END';
-		CREATE TRIGGER slow_down BEFORE INSERT ON keytrail_logs.request_logs EXECUTE FUNCTION public.slow_down()`)
-	return func() { run(`DROP TRIGGER slow_down ON keytrail_logs.request_logs`) }
+}
+
+// open lets pages pass until there are more rows than the goal.
+func (b *barrier) open(goal int) {
+	b.t.Helper()
+	b.run(fmt.Sprint(`UPDATE barrier SET goal = `, goal))
+}
+
+// clear ends what a move that was killed has left at the barrier.
+func (b *barrier) clear() {
+	b.t.Helper()
+	b.run(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 }
 
 // killMoves kills moves, each when some more rows than before have arrived, until half of them have. It answers how many
-// moves were killed.
+// moves were killed. What the last one has left under way is stored while the next one runs.
 func killMoves(t *testing.T, binary, dir, url string, rows int) (kills int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(6, 6))
+	b := newBarrier(t, url)
 	for arrived := 0; arrived < rows/2; kills++ {
+		b.clear()
 		goal := arrived + random.IntN(rows/6)
+		b.open(goal)
 		ctx, kill := context.WithTimeout(t.Context(), 2*patience)
 		cmd := moveCommand(ctx, binary, dir, url)
 		if err := cmd.Start(); err != nil {
@@ -147,10 +173,11 @@ func killMoves(t *testing.T, binary, dir, url string, rows int) (kills int) {
 			t.Fatalf("a move was not killed in time: %v", err)
 		}
 	}
+	b.open(2 * rows) // for all
 	return kills
 }
 
-// countRows counts the request logs at the target; there may be no table yet.
+// countRows counts the request logs at the target.
 func countRows(t *testing.T, url string) (count int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -158,12 +185,7 @@ func countRows(t *testing.T, url string) (count int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	var there bool
-	err = conn.QueryRow(t.Context(), `SELECT to_regclass('keytrail_logs.request_logs') IS NOT NULL`).Scan(&there)
-	if err == nil && there {
-		err = conn.QueryRow(t.Context(), `SELECT count(*) FROM keytrail_logs.request_logs`).Scan(&count)
-	}
-	if err != nil {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM keytrail_logs.request_logs`).Scan(&count); err != nil {
 		t.Fatal(err)
 	}
 	return count

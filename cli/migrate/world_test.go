@@ -99,11 +99,11 @@ func (w *world) fill(keys authsvc.Store, logs logsvc.Store, workspaceID string) 
 		at := now.Add(-time.Duration(perWorkspace-i) * 17 * time.Hour)
 		entries = append(entries, newEntry(workspaceID, at, i, rotated))
 	}
-	w.logs[workspaceID] = entries
-	w.must(logs.Record(w.Context(), entries))
+	w.logs[workspaceID] = slices.Clone(entries)
 	for i := range expired {
-		w.must(logs.Record(w.Context(), []logsvc.Entry{newEntry(workspaceID, now.Add(-retention-time.Duration(i)*time.Hour), i, plain)}))
+		entries = append(entries, newEntry(workspaceID, now.Add(-retention-time.Duration(i)*time.Hour), i, plain))
 	}
+	w.must(logs.Record(w.Context(), entries))
 }
 
 func newKey(workspaceID string, now time.Time) authsvc.Key {
@@ -165,8 +165,9 @@ func (w *world) expectAll() {
 	if !slices.Equal(signingKey, w.signingKey) {
 		w.Error("the signing key is another one")
 	}
+	logs := w.targetLogs()
 	for workspaceID, want := range w.logs {
-		page, err := w.targetLogs().List(w.Context(), logsvc.Query{
+		page, err := logs.List(w.Context(), logsvc.Query{
 			WorkspaceID: workspaceID, Limit: 1000, Range: logsvc.Range{From: uuid7.First(now.Add(-2 * retention)), To: uuid.Max},
 		})
 		w.must(err)
