@@ -13,11 +13,11 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// slow makes the log service take its time.
+// slow makes the log service take its time. What is cut off is not stored.
 func slow(took time.Duration) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
 	return func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
 		pause(ctx.Done(), took)
-		return nil, nil
+		return nil, ctx.Err()
 	}
 }
 

@@ -164,16 +164,21 @@ func startHeir(t *testing.T, service *logService, trails, rows int) *world {
 
 func TestWhatIsInheritedIsShippedSlowlyToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := startHeir(t, &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
-			select {
-			case <-ctx.Done():
-			case <-time.After(2 * drainTime):
-			}
-			return nil, ctx.Err()
-		}}, 1, 3)
+		w := startHeir(t, &logService{answer: slow(2 * drainTime)}, 1, 3)
 		w.run(t)
 		pass(inheritEvery + 3*drainTime)
 		w.expect(t, "from the trail that was left", 3, 3)
+	})
+}
+
+func TestWhatIsInheritedIsShippedAtTheEndToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startHeir(t, &logService{answer: slow(2 * linger)}, 1, 3)
+		stop := w.run(t)
+		pass(inheritEvery + linger)
+		w.expect(t, "while they are under way", 0)
+		stop()
+		w.expect(t, "after the end", 3, 3)
 	})
 }
 
