@@ -40,7 +40,8 @@ type clients struct {
 
 func connect() (*clients, error) {
 	dial := func(addr string) (*grpc.ClientConn, error) {
-		return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retries))
+		return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultServiceConfig(retries), grpc.WithDisableServiceConfig())
 	}
 	auth, err := dial(os.Getenv("AUTH_ADDR"))
 	if err != nil {
