@@ -12,29 +12,41 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// startServer runs everything in one process, as `keytrail serve` does, on free ports.
+// startServer runs everything in one process until the end of the test.
 func startServer(t *testing.T) (server *Server, dataDir string) {
 	t.Helper()
 	dataDir = t.TempDir()
-	const free = "127.0.0.1:0"
-	server, err := NewServer(t.Context(), ServeConfig{
-		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
-		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
-		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
-	}, slog.New(slog.DiscardHandler), time.Now)
+	server, stop, err := serveFrom(dataDir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
 	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+		if err := stop(); err != nil {
 			t.Errorf("the server stopped with %v", err)
 		}
 	})
 	return server, dataDir
+}
+
+// serveFrom runs everything in one process, as `keytrail serve` does, on free ports.
+func serveFrom(dataDir string, log *slog.Logger) (server *Server, stop func() error, err error) {
+	const free = "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(context.Background())
+	server, err = NewServer(ctx, ServeConfig{
+		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
+		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
+		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
+	}, log, time.Now)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	return server, func() error {
+		cancel()
+		return <-ended
+	}, nil
 }
 
 func TestCheckExitsWithThreeWhereTheCallIsDenied(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestPrivateKeysForEverybodyAreNamedOnce(t *testing.T) {
-	signingKey := filepath.Join(t.TempDir(), "key.pem")
+	signingKey := filepath.Join(t.TempDir(), signingKeyFile)
 	if _, err := access.EnsureSigner(signingKey); err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +36,13 @@ func TestPrivateKeysForEverybodyAreNamedOnce(t *testing.T) {
 		"--tls-key": {tlsKey, tlsKey, func(log *slog.Logger) error {
 			_, err := listenFlags{TLSCert: tlsCert, TLSKey: tlsKey}.entrance(log)
 			return err
+		}},
+		"serve": {signingKey, signingKey, func(log *slog.Logger) error {
+			_, stop, err := serveFrom(filepath.Dir(signingKey), log)
+			if err != nil {
+				return err
+			}
+			return stop()
 		}},
 	} {
 		for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1, 0o602: 1} {
