@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/keytrail/keytrail/authsvc/trail/journal"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/durable"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
@@ -148,7 +148,7 @@ func appendLines(path string, lines []byte) (size int64, err error) {
 		err = f.Sync()
 	}
 	if err == nil && info.Size() == 0 {
-		err = journal.SyncFolder(filepath.Dir(path))
+		err = durable.SyncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		return 0, errors.Join(err, f.Truncate(info.Size()))

@@ -5,13 +5,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/keytrail/keytrail/internal/durable"
 )
 
 // writeNew writes a file that must not be there yet (fs.ErrExist), durably and at once: nobody ever reads half a key, and
 // a crash leaves either the whole file or none. It may leave a second name of what it was to write, which begins with a dot.
 func writeNew(path string, content []byte, mode os.FileMode) (err error) {
-	dir, name := filepath.Split(filepath.Clean(path))
-	file, err := os.CreateTemp(filepath.Clean(dir), "."+name+".*")
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	file, err := os.CreateTemp(dir, "."+name+".*")
 	if err != nil {
 		return err
 	}
@@ -28,14 +30,5 @@ func writeNew(path string, content []byte, mode os.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	return syncFolder(dir)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	folder, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return durable.SyncFolder(dir)
 }

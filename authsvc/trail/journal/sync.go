@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/keytrail/keytrail/internal/durable"
 )
 
 // syncer syncs what was written, for all appenders at once. Its fields are guarded by the journal's lock.
@@ -139,7 +141,7 @@ func (s *syncer) sync() error {
 // flush syncs files, and closes those that are sealed.
 func (s *syncer) flush(old []*os.File, folder bool, active *os.File, last segment) (err error) {
 	if folder {
-		err = SyncFolder(s.j.options.Dir)
+		err = durable.SyncFolder(s.j.options.Dir)
 	}
 	for _, f := range old {
 		err = errors.Join(err, f.Sync(), f.Close())
@@ -174,15 +176,6 @@ func (r *round) await(ctx context.Context) error {
 	}
 }
 
-// SyncFolder makes the names in a folder durable: what was made, renamed or deleted there.
-func SyncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // makeFolder makes a folder, and those above it that are missing, durably.
 func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -195,5 +188,5 @@ func makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return SyncFolder(parent)
+	return durable.SyncFolder(parent)
 }
