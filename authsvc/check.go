@@ -4,104 +4,157 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
-	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// DefaultAgentTypes is the catalogue of agent types where none is configured.
-var DefaultAgentTypes = []string{"agent", "data_agent", "voice_agent"}
-
-// Trail takes rows on their way to the request logs. Append answers when the rows are as safe as the trail
-// promises, or with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the
-// trail has counted them and told the log. Rows of one id may be appended in any order, on any replica: a finished one
-// counts for more than one in progress, and of finished ones the largest Repeated counts, with all else of the first that
-// was appended here. It may be called concurrently, and keeps nothing of the slice.
+// Trail takes rows on their way to the request logs. Append returns when the rows are as safe as the trail promises, or
+// with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the trail has
+// counted them and logged it. Rows of one id may be appended in any order, on any replica: see RecordRequestLogs in the
+// contract for what becomes of them. It is safe for concurrent use, and keeps nothing of the slice.
 type Trail interface {
 	Append(ctx context.Context, rows ...Entry) error
 }
 
-// Checker decides on calls and puts what happened to them onto the trail. It may be used concurrently.
+// Checker decides on calls and puts what happened to them onto the trail. It is safe for concurrent use.
 type Checker struct {
 	config    CheckerConfig
-	signer    *signer
+	tokens    *reportTokens
 	strangers *strangers
 	results   results
+	refused   refusals
 }
 
 // CheckerConfig is what a checker is made of.
 type CheckerConfig struct {
 	Keyring *Keyring
 	Trail   Trail
-	// SigningKey is the store's (Store.SigningKey).
-	SigningKey []byte
-	// AgentTypes is the catalogue.
-	AgentTypes []string
+	// TokenKey is the store's (Store.TokenKey).
+	TokenKey []byte
+	// AgentTypes is the catalog.
+	AgentTypes AgentTypes
 	// StrangerRows is how many rows a second, with a burst of ten times that, each workspace may have of calls that
 	// proved no key. The calls above share one row a second for each error code. 0 = DefaultStrangerRows.
 	StrangerRows int
-	// RefuseUnrecorded makes Check answer fault.Unavailable where the trail has no room. Otherwise it answers the
+	// RefuseUnrecorded makes Check return fault.Unavailable where the trail has no room. Otherwise it returns the
 	// decision all the same: a full trail is then not the reason why a platform stands still.
 	RefuseUnrecorded bool
 	Now              func() time.Time
 }
 
 // NewChecker makes a checker.
-func NewChecker(config CheckerConfig) *Checker {
-	signer := newSigner(config.SigningKey)
-	config.SigningKey = nil // it is in the signer, and nowhere where it could be printed
-	return &Checker{
-		config: config, signer: signer,
-		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)), results: newResults(),
+func NewChecker(config CheckerConfig) (*Checker, error) {
+	tokens, err := newReportTokens(config.TokenKey)
+	if err != nil {
+		return nil, err
 	}
+	config.TokenKey = nil // it is in tokens, and nowhere where it could be printed
+	return &Checker{
+		config: config, tokens: tokens, results: newResults(), refused: newRefusals(),
+		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)),
+	}, nil
 }
 
-// Check decides on a call that came with apiKey in its header, and appends its row before it answers: a finished
-// one of a denial, one in progress of an allowed call. A call that shares a row is answered with that row's id and
-// number of calls, so that it is found by them, and else with what is its own.
-func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Entry, error) {
+// Decision is what Check returns.
+type Decision struct {
+	// Entry is the call's row. Where it shares one with others, ID and CallCount are that row's.
+	Entry Entry
+	// Metadata is the proved key's; nil where none was proved. Nobody may change it.
+	Metadata map[string]string
+	// ReportToken is what a report of the call needs; empty where calls share a row.
+	ReportToken string
+}
+
+// Allowed reports whether the call may go through.
+func (d Decision) Allowed() bool { return d.Entry.ErrorCode == "" }
+
+// Denial is what the caller of a denied call is told.
+func (d Decision) Denial() Denial {
+	return denied{d.Entry.ErrorCode, d.Entry.Cause}.text(d.Entry.AgentType)
+}
+
+// Check decides on a call that came with apiKey in its header, and appends its row before it returns: one that is denied,
+// or one in progress of an allowed call.
+func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Decision, error) {
 	arrived := c.config.Now()
-	if !slices.Contains(c.config.AgentTypes, call.AgentType) {
-		return Entry{}, unknownAgentType("agent_type", call.AgentType, c.config.AgentTypes)
+	if err := c.validate(call, arrived); err != nil {
+		return Decision{}, err
 	}
-	entry := c.entryOf(apiKey, call, arrived)
-	row, sharedBy := entry, (*group)(nil)
+	decision := c.decide(apiKey, call, arrived)
+	entry := &decision.Entry
+	row, sharedBy := *entry, (*group)(nil)
 	if entry.ErrorCode.provesNoKey() {
-		row, sharedBy = c.strangers.row(entry, arrived)
+		row, sharedBy = c.strangers.row(*entry, arrived)
 	}
 	switch err := c.config.Trail.Append(ctx, row); {
 	case err == nil:
 		c.strangers.keep(sharedBy)
 	case c.config.RefuseUnrecorded || fault.KindOf(err) != fault.Unavailable:
 		c.strangers.takeBack(sharedBy)
-		return Entry{}, fmt.Errorf("append the row of a check: %w", err)
+		return Decision{}, fmt.Errorf("append the row of a check: %w", err)
 	}
-	entry.ID, entry.Repeated = row.ID, row.Repeated
+	entry.ID, entry.CallCount = row.ID, row.CallCount
+	if sharedBy == nil {
+		sealed := sealedCall{entry: *entry}
+		if call.WorkspaceID != entry.WorkspaceID {
+			sealed.workspaceID = call.WorkspaceID
+		}
+		decision.ReportToken = c.tokens.seal(sealed)
+	}
 	c.results.count(entry.ErrorCode)
-	return entry, nil
+	return decision, nil
 }
 
-// entryOf makes the entry of a call: the decision, and what led to it.
-func (c *Checker) entryOf(apiKey string, call Call, arrived time.Time) Entry {
-	entry := Entry{
-		ID: uuid7.New(arrived), AgentType: call.AgentType, AgentID: cleanAgentID(call.AgentID),
-		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), Repeated: 1,
+// maxCallSkew is how far the time of a call id may lie off this service's clock.
+const maxCallSkew = time.Minute
+
+func (c *Checker) validate(call Call, now time.Time) error {
+	if !c.config.AgentTypes.has(call.AgentType) {
+		return unknownAgentType("agent_type", call.AgentType, c.config.AgentTypes)
 	}
+	if call.ID == uuid.Nil {
+		return nil
+	}
+	if !uuid7.Valid(call.ID) {
+		return fault.InvalidField("call_id", "must be a UUIDv7")
+	}
+	if skew := uuid7.Time(call.ID).Sub(now); skew.Abs() > maxCallSkew {
+		at := now.UTC().Format("2006-01-02T15:04:05.000Z")
+		return &fault.Error{
+			Reason: fault.CallIDClock, Field: "call_id", Metadata: map[string]string{"server_time": at},
+			Message: fmt.Sprintf("its time is %v off the clock of the service, which says %s; at most %v", skew.Abs().Round(time.Second), at, maxCallSkew),
+		}
+	}
+	return nil
+}
+
+// decide decides on a call, and makes its row of what led to the decision.
+func (c *Checker) decide(apiKey string, call Call, arrived time.Time) Decision {
+	entry := Entry{
+		ID: call.ID, AgentType: call.AgentType, AgentID: cleanAgentID(call.AgentID),
+		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), CallCount: 1,
+	}
+	if call.ID == uuid.Nil {
+		entry.ID = uuid7.New(arrived)
+	}
+	var metadata map[string]string
 	p, code := c.prove(apiKey)
+	why := denied{code: code}
 	if code == "" {
 		entry.attribute(p)
-		code = decide(p.key, p.secret, call, arrived)
+		metadata = p.key.Metadata
+		why = decide(p.key, p.secret, call, arrived)
 	} else if entry.WorkspaceID = call.WorkspaceID; entry.WorkspaceID == "" {
 		entry.WorkspaceID = Unattributed
 	}
-	if entry.ErrorCode = code; code != "" {
-		entry.Status = code.HTTPStatus()
-		entry.Latency = c.config.Now().Sub(arrived)
+	if why.code != "" {
+		entry.ErrorCode, entry.Cause, entry.Status = why.code, why.cause, denialOf(why.code).HTTPStatus
 	}
-	return entry
+	return Decision{Entry: entry, Metadata: metadata}
 }
 
 // prove finds the key whose secret the caller sent. Until that is proved, how long it takes must not tell a caller how
@@ -125,42 +178,5 @@ func (c *Checker) prove(apiKey string) (proof, ErrorCode) {
 // attribute puts the snapshot of the proved key into the entry.
 func (e *Entry) attribute(p proof) {
 	e.WorkspaceID = p.key.WorkspaceID
-	e.KeyID, e.KeyName, e.KeyLast4 = p.key.ID, p.key.Name, p.secret.Last4
+	e.KeyID, e.KeyName, e.KeyLast4, e.ExternalID = p.key.ID, p.key.Name, p.secret.Last4, p.key.ExternalID
 }
-
-// Sign gives the signature of an entry that Check answered.
-func (c *Checker) Sign(entry Entry) string { return c.signer.sign(entry) }
-
-// Outcome is how an allowed call ended: the entry of its check with status and latency, and that entry's signature.
-type Outcome struct {
-	Entry     Entry
-	Signature string
-}
-
-// Report appends the finished rows of calls that have ended. Outcomes that did not come from a check, or whose
-// call was denied, are passed over.
-func (c *Checker) Report(ctx context.Context, outcomes []Outcome) error {
-	rows := make([]Entry, 0, len(outcomes))
-	for _, o := range outcomes {
-		if o.Entry.ErrorCode == "" && c.signer.verify(o.Entry, o.Signature) {
-			rows = append(rows, o.Entry)
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := c.config.Trail.Append(ctx, rows...); err != nil {
-		return fmt.Errorf("append %d reported rows: %w", len(rows), err)
-	}
-	return nil
-}
-
-func unknownAgentType(field, agentType string, catalogue []string) error {
-	return fault.InvalidField(field, "unknown agent type %q; the catalogue has %q", agentType, catalogue)
-}
-
-// agentTypePattern is the contract's form of an agent type.
-var agentTypePattern = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
-
-// ValidAgentType tells whether a catalogue may hold this agent type.
-func ValidAgentType(agentType string) bool { return agentTypePattern.MatchString(agentType) }

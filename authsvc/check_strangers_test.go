@@ -27,7 +27,7 @@ func TestCallThatSharesARowIsFoundByTheIDOfItsAnswer(t *testing.T) {
 	for i := range 50 {
 		w.clock.move(time.Millisecond)
 		c := authsvc.Call{AgentType: "agent", WorkspaceID: "acme", Method: "GET", Endpoint: fmt.Sprint("/", i)}
-		answer, err := w.checker.Check(t.Context(), "", c)
+		answer, err := entryOf(t, w.checker, "", c)
 		must(t, err)
 		rows := w.trail.all()
 		row := rows[len(rows)-1]
@@ -38,11 +38,11 @@ func TestCallThatSharesARowIsFoundByTheIDOfItsAnswer(t *testing.T) {
 		if i > 0 {
 			want = authsvc.Entry{ID: first.ID, WorkspaceID: "acme", Status: 401, ErrorCode: authsvc.MissingToken}
 		}
-		want.Repeated = i + 1
+		want.CallCount = i + 1
 		if row != want || len(rows) != 11+i {
 			t.Fatalf("call %d appends %+v, want %+v", i, row, want)
 		}
-		if answer.Endpoint != c.Endpoint || answer.ErrorCode != authsvc.MissingToken || answer.ID != first.ID || answer.Repeated != i+1 {
+		if answer.Endpoint != c.Endpoint || answer.ErrorCode != authsvc.MissingToken || answer.ID != first.ID || answer.CallCount != i+1 {
 			t.Errorf("call %d on %s is answered %+v, want its own fields with the id and the number of the row", i, c.Endpoint, answer)
 		}
 	}
@@ -65,7 +65,7 @@ func TestOnlyCallsThatProvedNoKeyShareRows(t *testing.T) {
 			w.expectCode(t, secret, want) // which wants a row of its own
 		}
 	}
-	if rows := w.trail.all(); rows[len(rows)-1].Repeated != 1 {
+	if rows := w.trail.all(); rows[len(rows)-1].CallCount != 1 {
 		t.Errorf("the row %+v of a call with a key stands for others", rows[len(rows)-1])
 	}
 }
@@ -74,14 +74,14 @@ func TestCallThatWasNotAnsweredIsNotCounted(t *testing.T) {
 	w := newWorld(t, oneRow, func(config *authsvc.CheckerConfig) { config.RefuseUnrecorded = true })
 	w.exhaust(t, "acme")
 	check := func() (authsvc.Entry, error) {
-		return w.checker.Check(t.Context(), "nonsense", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})
+		return entryOf(t, w.checker, "nonsense", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})
 	}
 	for _, want := range []int{1, 0, 0, 2, 0, 3} {
 		w.trail.broken = nil
 		if want == 0 {
-			w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
+			w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
 		}
-		if answer, err := check(); answer.Repeated != want || (err == nil) != (want > 0) {
+		if answer, err := check(); answer.CallCount != want || (err == nil) != (want > 0) {
 			t.Errorf("answered %+v, %v; want a row of %d calls", answer, err, want)
 		}
 	}
@@ -92,17 +92,17 @@ func TestCallThatWasAnsweredWithoutItsRowIsInTheNextNumber(t *testing.T) {
 	w.exhaust(t, "acme")
 	// The first one's row is the one that finds no room: the next must hold what it said.
 	for i, endpoint := range []string{"/first", "/second"} {
-		w.trail.broken = []error{fault.New(fault.Unavailable, "the trail is full"), nil}[i]
-		_, err := w.checker.Check(t.Context(), "nonsense", authsvc.Call{AgentType: "agent", WorkspaceID: "acme", Endpoint: endpoint})
+		w.trail.broken = []error{fault.New(fault.TrailFull, "the trail is full"), nil}[i]
+		_, err := entryOf(t, w.checker, "nonsense", authsvc.Call{AgentType: "agent", WorkspaceID: "acme", Endpoint: endpoint})
 		must(t, err)
 	}
-	if rows := w.trail.all(); rows[len(rows)-1].Endpoint != "/first" || rows[len(rows)-1].Repeated != 2 {
+	if rows := w.trail.all(); rows[len(rows)-1].Endpoint != "/first" || rows[len(rows)-1].CallCount != 2 {
 		t.Errorf("the row behind one that is not on the trail is %+v", rows[len(rows)-1])
 	}
-	for i, broken := range []error{nil, fault.New(fault.Unavailable, "the trail is full"), nil} {
+	for i, broken := range []error{nil, fault.New(fault.TrailFull, "the trail is full"), nil} {
 		w.trail.broken = broken
-		answer, err := w.checker.Check(t.Context(), "", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})
-		if err != nil || answer.Repeated != i+1 {
+		answer, err := entryOf(t, w.checker, "", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})
+		if err != nil || answer.CallCount != i+1 {
 			t.Errorf("call %d is answered %+v, %v", i, answer, err)
 		}
 	}
@@ -111,9 +111,9 @@ func TestCallThatWasAnsweredWithoutItsRowIsInTheNextNumber(t *testing.T) {
 func TestFullTrailRefusesChecksWhereTheOperatorChoseSo(t *testing.T) {
 	w := newWorld(t, func(config *authsvc.CheckerConfig) { config.RefuseUnrecorded = true })
 	_, secret := w.create(t, nil)
-	w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
+	w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
 	for _, apiKey := range []string{secret.Reveal(), ""} {
-		entry, err := w.checker.Check(t.Context(), apiKey, call)
+		entry, err := entryOf(t, w.checker, apiKey, call)
 		expectKind(t, err, fault.Unavailable)
 		if entry != (authsvc.Entry{}) {
 			t.Errorf("answers %+v with the error", entry)

@@ -36,19 +36,19 @@ func TestAllowedCallIsInProgressWithTheSnapshotOfItsKey(t *testing.T) {
 	at := w.clock.now
 	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
 		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
-		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1", Repeated: 1,
+		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1", CallCount: 1,
 	}, at)
 }
 
-func TestDeniedCallIsFinishedWithStatusAndLatency(t *testing.T) {
+func TestDeniedCallHasItsStatusAndNoLatencyYet(t *testing.T) {
 	w := newWorld(t)
-	key, secret := w.create(t, func(k *authsvc.Key) { k.Scopes = []string{"data_agent"} })
+	key, secret := w.create(t, func(k *authsvc.Key) { k.Scopes, k.ExternalID = []string{"data_agent"}, "customer 7" })
 	w.clock.tick = 1500 * time.Microsecond
 	at := w.clock.now
 	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
-		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
+		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(), ExternalID: "customer 7",
 		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-		ErrorCode: authsvc.ScopeDenied, Status: 403, Latency: 1500 * time.Microsecond, Repeated: 1,
+		ErrorCode: authsvc.ScopeDenied, Status: 403, CallCount: 1,
 	}, at)
 }
 
@@ -65,7 +65,7 @@ func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
 		{"a well-formed stranger", stranger, "globex", "globex", authsvc.InvalidToken},
 		{"a well-formed stranger, no workspace", stranger, "", authsvc.Unattributed, authsvc.InvalidToken},
 		{"not a secret", "Bearer abc", "globex", "globex", authsvc.InvalidToken},
-		{"any bytes", "\x00\xff\xfe", "", authsvc.Unattributed, authsvc.InvalidToken},
+		{"control characters", "\x00\x1b", "", authsvc.Unattributed, authsvc.InvalidToken},
 		{"10 MB", strings.Repeat("k", 10<<20), "", authsvc.Unattributed, authsvc.InvalidToken},
 		{"a stray space", secret.Reveal() + " ", "acme", "acme", authsvc.InvalidToken},
 	}
@@ -75,7 +75,7 @@ func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
 			c.WorkspaceID = tt.workspace
 			expectRow(t, w.check(t, tt.apiKey, c), authsvc.Entry{
 				WorkspaceID: tt.want, AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-				ErrorCode: tt.code, Status: 401, Repeated: 1,
+				ErrorCode: tt.code, Status: 401, CallCount: 1,
 			}, w.clock.now)
 		})
 	}
@@ -87,7 +87,7 @@ func TestKeyOnAnotherWorkspacesAgentIsDeniedInItsOwnWorkspace(t *testing.T) {
 	c := call
 	c.WorkspaceID = "globex"
 	entry := w.check(t, secret.Reveal(), c)
-	if entry.WorkspaceID != "acme" || entry.ErrorCode != authsvc.AgentDenied || entry.Status != 403 || entry.KeyID != key.ID {
+	if entry.WorkspaceID != "acme" || entry.ErrorCode != authsvc.AgentDenied || entry.Cause != authsvc.OtherWorkspace || entry.Status != 403 || entry.KeyID != key.ID {
 		t.Errorf("the row is %+v, want agent_denied in acme", entry)
 	}
 	for _, row := range w.trail.all() {
@@ -101,12 +101,12 @@ func TestSnapshotIsOfTheSecretThatWasSentAtThatTime(t *testing.T) {
 	w := newWorld(t)
 	key, first := w.create(t, nil)
 	before := w.check(t, first.Reveal(), call)
-	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Hour)
+	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Hour, uuid.Nil)
 	must(t, err)
-	_, err = w.keys.Update(t.Context(), "acme", key.ID, func(k *authsvc.Key) { k.Name = "renamed" })
+	_, err = w.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Name = "renamed" }))
 	must(t, err)
 	old, current := w.check(t, first.Reveal(), call), w.check(t, second.Reveal(), call)
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
 
 	for _, tt := range []struct {
 		row         authsvc.Entry
@@ -125,7 +125,7 @@ func TestUnknownAgentTypeIsTheBackendsMistakeAndLeavesNoRow(t *testing.T) {
 	w := newWorld(t)
 	_, secret := w.create(t, nil)
 	for _, apiKey := range []string{"", secret.Reveal()} {
-		_, err := w.checker.Check(t.Context(), apiKey, authsvc.Call{AgentType: "robot"})
+		_, err := entryOf(t, w.checker, apiKey, authsvc.Call{AgentType: "robot"})
 		expectInvalid(t, err, "agent_type")
 	}
 	if rows := w.trail.all(); len(rows) != 0 {
@@ -137,7 +137,7 @@ func TestCheckAnswersNothingWhereTheTrailIsBroken(t *testing.T) {
 	w := newWorld(t)
 	_, secret := w.create(t, nil)
 	w.trail.broken = errors.New("disk gone")
-	entry, err := w.checker.Check(t.Context(), secret.Reveal(), call)
+	entry, err := entryOf(t, w.checker, secret.Reveal(), call)
 	if entry != (authsvc.Entry{}) || !errors.Is(err, w.trail.broken) {
 		t.Errorf("answers %+v, %v; want no entry and the trail's error", entry, err)
 	}
@@ -146,15 +146,19 @@ func TestCheckAnswersNothingWhereTheTrailIsBroken(t *testing.T) {
 func TestFullTrailLetsChecksGoOnAndRefusesReports(t *testing.T) {
 	w := newWorld(t)
 	_, secret := w.create(t, nil)
-	w.trail.broken = fault.New(fault.Unavailable, "the trail is full")
-	entry, err := w.checker.Check(t.Context(), secret.Reveal(), call)
+	w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
+	entry, err := entryOf(t, w.checker, secret.Reveal(), call)
 	if err != nil || entry.ErrorCode != "" || entry.WorkspaceID != "acme" {
 		t.Errorf("an allowed call is answered %+v, %v", entry, err)
 	}
-	if denied, err := w.checker.Check(t.Context(), "", call); err != nil || denied.ErrorCode != authsvc.MissingToken {
+	if denied, err := entryOf(t, w.checker, "", call); err != nil || denied.ErrorCode != authsvc.MissingToken {
 		t.Errorf("a denied call is answered %+v, %v", denied, err)
 	}
-	expectKind(t, w.checker.Report(t.Context(), []authsvc.Outcome{w.outcome(entry)}), fault.Unavailable)
+	w.trail.broken = nil
+	outcome := w.outcome(w.decide(t, secret.Reveal(), call))
+	w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
+	_, err = w.checker.Report(t.Context(), []authsvc.Outcome{outcome}, anyWorkspace)
+	expectKind(t, err, fault.Unavailable)
 }
 
 func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
@@ -165,9 +169,9 @@ func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
 		id: "", id + "x": authsvc.AgentDenied, "a%00" + strings.Repeat("🙂", 251): authsvc.AgentDenied,
 	} {
 		c := call
-		c.AgentID, c.Method = sent, "PO\xffST"+strings.Repeat("T", 1<<20)
+		c.AgentID, c.Method = sent, "PO\x00ST"+strings.Repeat("T", 1<<20)
 		entry := w.check(t, secret.Reveal(), c)
-		if entry.ErrorCode != want || entry.AgentID != "a%00"+strings.Repeat("🙂", 251) || entry.Method != "PO%FFST"+strings.Repeat("T", 25) {
+		if entry.ErrorCode != want || entry.AgentID != "a%00"+strings.Repeat("🙂", 251) || entry.Method != "PO%00ST"+strings.Repeat("T", 25) {
 			t.Errorf("the row of a call on %.10q is %+v, want %q", sent, entry, want)
 		}
 	}
@@ -180,5 +184,81 @@ func TestSecretInTheWrongPlaceIsNotKept(t *testing.T) {
 	row := w.check(t, text, authsvc.Call{AgentID: text, Method: text, Endpoint: "/" + text})
 	if row.AgentID != "sk_…" || row.Method != "sk_…" || row.Endpoint != "/sk_…" || row.ErrorCode != "" {
 		t.Errorf("kept as %q, %q and %q, with the code %q", row.AgentID, row.Method, row.Endpoint, row.ErrorCode)
+	}
+}
+
+// callAt is a call with an id of the caller.
+func callAt(at time.Time) authsvc.Call {
+	c := call
+	c.ID = uuid7.New(at)
+	return c
+}
+
+func TestCallIDIsTheIDOfTheRowHoweverOftenAndWhereverItIsChecked(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	c := callAt(w.clock.now.Add(-time.Minute))
+	first := w.check(t, secret.Reveal(), c)
+	w.clock.move(time.Second - time.Millisecond)
+	c.ID = uuid7.New(w.clock.now)
+	ring := authsvc.NewKeyring(w.store, w.clock.Now)
+	must(t, ring.Refresh(t.Context()))
+	replica := w.checkerOn(t, ring, w.trail)
+	second := w.check(t, secret.Reveal(), c)
+	again, err := entryOf(t, replica, secret.Reveal(), c)
+	must(t, err)
+	if first.ID == second.ID || second.ID != c.ID || again.ID != c.ID {
+		t.Errorf("the rows are %v, %v and %v; want the call id %v for the last two", first.ID, second.ID, again.ID, c.ID)
+	}
+}
+
+func TestCallIDIsAtMostAMinuteOffTheClock(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	for off, good := range map[time.Duration]bool{
+		0: true, time.Minute: true, -time.Minute: true, time.Minute + time.Millisecond: false, -time.Minute - time.Millisecond: false,
+		24 * time.Hour: false,
+	} {
+		_, err := w.checker.Check(t.Context(), secret.Reveal(), callAt(w.clock.now.Add(off)))
+		f, _ := errors.AsType[*fault.Error](err)
+		switch {
+		case good && err != nil:
+			t.Errorf("%v off: %v", off, err)
+		case !good && (f == nil || f.Reason != fault.CallIDClock || f.Metadata["server_time"] != "2026-05-01T12:00:00.000Z" || !strings.Contains(f.Message, "2026-05-01T12:00:00.000Z")):
+			t.Errorf("%v off: %v, want the reason CALL_ID_CLOCK and the time of the service", off, err)
+		}
+	}
+	c := call
+	c.ID = uuid.New()
+	_, err := w.checker.Check(t.Context(), secret.Reveal(), c)
+	expectInvalid(t, err, "call_id")
+}
+
+func TestSharedRowIgnoresTheCallID(t *testing.T) {
+	w := newWorld(t, oneRow)
+	w.exhaust(t, authsvc.Unattributed)
+	c := callAt(w.clock.now)
+	first, second := w.decide(t, "", c), authsvc.Decision{}
+	second, err := w.checker.Check(t.Context(), "", c)
+	must(t, err)
+	if first.Entry.ID == c.ID || second.Entry.ID != first.Entry.ID || second.Entry.CallCount != 2 {
+		t.Errorf("two calls with the id %v are %+v and %+v, want one row with an id of its own and 2 calls", c.ID, first.Entry, second.Entry)
+	}
+	if first.ReportToken != "" || second.ReportToken != "" {
+		t.Error("a call that shares a row can be reported")
+	}
+}
+
+func TestDecisionHasTheMetadataOfTheKey(t *testing.T) {
+	w := newWorld(t)
+	want := map[string]string{"plan": "gold"}
+	_, secret := w.create(t, func(k *authsvc.Key) { k.Metadata, k.ExternalID = want, "customer 7" })
+	_, plain := w.create(t, nil)
+	got := w.decide(t, secret.Reveal(), call)
+	if diff := cmp.Diff(want, got.Metadata); diff != "" || got.Entry.ExternalID != "customer 7" {
+		t.Errorf("decided %+v", got)
+	}
+	if got := w.decide(t, plain.Reveal(), call); got.Metadata != nil || got.Entry.ExternalID != "" {
+		t.Errorf("a key without metadata: %+v", got)
 	}
 }

@@ -15,9 +15,9 @@ const (
 )
 
 // CleanEndpoint makes of a request path what is kept of it: the query string is cut off, because it can hold secrets;
-// secrets of API keys that stand elsewhere are hidden; control and format characters and bytes that are not UTF-8 are
-// percent-encoded; what is longer than 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character
-// or its encoding. It never fails.
+// secrets of API keys that stand elsewhere are hidden; control and format characters are percent-encoded; what is longer
+// than 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character or its encoding. The path is
+// UTF-8, as every string of the contract.
 func CleanEndpoint(path string) string {
 	kept, _, cut := strings.Cut(path, "?")
 	kept = clean(kept, maxEndpoint, func(text string) int { return len(text) })
@@ -41,14 +41,14 @@ func cleanAgentID(id string) string { return clean(id, maxAgentID, utf8.RuneCoun
 func clean(text string, limit int, size func(string) int) string {
 	// A hidden secret has a seventh of its bytes, a character has four at the most: what is cut here would be cut below.
 	text = hideSecrets(text[:min(len(text), 7*4*limit+secretLength)])
-	if size(text) <= limit && utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
+	if size(text) <= limit && !strings.ContainsFunc(text, unprintable) {
 		return text
 	}
 	var kept strings.Builder
 	for used := 0; len(text) > 0; {
 		r, width := utf8.DecodeRuneInString(text)
 		char := text[:width]
-		if unprintable(r) || r == utf8.RuneError && width == 1 {
+		if unprintable(r) {
 			char = percent(char)
 		}
 		if used += size(char); used > limit {

@@ -1,10 +1,10 @@
 package authsvc
 
-// ErrorCode says why a call was denied; empty if it was allowed. The strings are the same everywhere: contract,
-// REST, headers, rows, console.
+// ErrorCode says why a call was denied; empty if it was allowed. The strings are the same everywhere: contract, REST,
+// headers, rows, console.
 type ErrorCode string
 
-// The six codes, in the order in which they are decided.
+// The six codes.
 const (
 	MissingToken ErrorCode = "missing_token"
 	InvalidToken ErrorCode = "invalid_token"
@@ -14,38 +14,85 @@ const (
 	AgentDenied  ErrorCode = "agent_denied"
 )
 
-// denial is what the caller of a denied call is answered: the HTTP status, what is wrong, and how to fix it.
-type denial struct {
-	status       int
-	message, fix string
+// Cause tells apart the reasons that one error code stands for; empty where there is one reason only.
+type Cause string
+
+// The causes.
+const (
+	SecretRotated  Cause = "secret_rotated"
+	OtherWorkspace Cause = "other_workspace"
+	NoAgent        Cause = "no_agent"
+)
+
+// Denial is what the caller of a denied call is told.
+type Denial struct {
+	Code ErrorCode
+	// HTTPStatus is what to answer: a 4xx.
+	HTTPStatus int
+	// Message says what is wrong, Fix how to fix it.
+	Message, Fix string
+	// Causes are what the code can stand for, each with a fix of its own.
+	Causes []CauseFix
 }
 
-// denials is the one table of the six codes.
-var denials = map[ErrorCode]denial{
-	MissingToken: {401, "The api-key header is missing", "Add the header `api-key: sk_<your-secret>`"},
-	InvalidToken: {401, "No API key has this secret", "Re-check the value; the key may have been deleted"},
-	Disabled:     {401, "This API key is disabled", "Enable it, or use a different key"},
-	Expired:      {401, "This API key has expired", "Create a new key with a future expiry and switch over"},
-	ScopeDenied:  {403, "This API key may not call agents of this type", "Add the missing scope to the key"},
-	AgentDenied:  {403, "This API key may not call this agent", "Add the agent to the allowlist, or set Agent Access to All Agents"},
+// CauseFix is a cause with its fix.
+type CauseFix struct {
+	Cause Cause
+	Fix   string
 }
 
-// HTTPStatus is what to answer to the caller: 200 if the code is empty, else 401 or 403.
-func (c ErrorCode) HTTPStatus() int {
-	if c == "" {
-		return 200
+// Denials returns the one table of codes and texts, in the order in which the codes are decided.
+func Denials() []Denial { return denials }
+
+var denials = []Denial{
+	{MissingToken, 401, "No api-key header was sent on the request",
+		"Add the header — api-key: sk_<your-secret>", nil},
+	{InvalidToken, 401, "The header is present but the secret doesn't match any key",
+		"Re-check the value; the key may have been deleted, or you copied a stray space", nil},
+	{Disabled, 401, "The key has been disabled in the UI",
+		"Toggle it back on, or use a different key", nil},
+	{Expired, 401, "The key passed its Expires date",
+		"Create a new key with a future expiry and switch traffic over", []CauseFix{
+			{SecretRotated, "Use the key's newest secret; this one was replaced by a rotation"},
+		}},
+	{ScopeDenied, 403, "The key doesn't have the scope for the agent type being called (Agent / Data Agent / Voice Agent)",
+		"Edit the key and add the missing scope", nil},
+	{AgentDenied, 403, "The key's Agent Access doesn't include the target agent",
+		"Add the agent to the key's allowlist, or set Agent Access to All Agents", []CauseFix{
+			{OtherWorkspace, "Use a key of the agent's workspace"},
+			{NoAgent, "Name the agent in the call, or set Agent Access to All Agents; this key is for certain agents only"},
+		}},
+}
+
+// denialOf returns the row of a code; the codes of this release are all there.
+func denialOf(code ErrorCode) Denial {
+	for _, d := range denials {
+		if d.Code == code {
+			return d
+		}
 	}
-	return denials[c].status
+	return Denial{Code: code}
 }
 
-// provesNoKey tells whether a call with this code sent no secret of any key.
+// denied is why a call was denied; zero if it was allowed.
+type denied struct {
+	code  ErrorCode
+	cause Cause
+}
+
+// text returns what the caller is told. The fix of a missing scope names the scope.
+func (d denied) text(agentType string) Denial {
+	text := denialOf(d.code)
+	if d.code == ScopeDenied {
+		text.Fix += ": " + agentType
+	}
+	for _, c := range text.Causes {
+		if c.Cause == d.cause {
+			text.Fix = c.Fix
+		}
+	}
+	return text
+}
+
+// provesNoKey reports whether a call with this code sent no secret of any key.
 func (c ErrorCode) provesNoKey() bool { return c == MissingToken || c == InvalidToken }
-
-// Message tells the caller what is wrong and how to fix it; empty if the code is.
-func (c ErrorCode) Message() string {
-	d, ok := denials[c]
-	if !ok {
-		return ""
-	}
-	return d.message + ". " + d.fix + "."
-}

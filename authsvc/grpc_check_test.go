@@ -6,73 +6,119 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/keytrail/keytrail/authsvc"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 func TestCheckAndReportOverGRPC(t *testing.T) {
 	w := newWorld(t)
-	key, secret := w.create(t, nil)
+	key, secret := w.create(t, func(k *authsvc.Key) { k.ExternalID, k.Metadata = "customer 7", map[string]string{"plan": "gold"} })
 	checks := authv1.NewCheckServiceClient(w.dial(t))
+	callID := uuid7.New(w.clock.now).String()
 	answer, err := checks.Check(t.Context(), &authv1.CheckRequest{
-		ApiKey: secret.Reveal(), AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1?token=t", WorkspaceId: "acme",
+		ApiKey: secret.Reveal(), AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1?token=t", WorkspaceId: "acme", CallId: callID,
 	})
 	must(t, err)
-	want := &authv1.CheckResponse{Allowed: true, HttpStatus: 200, Entry: &logsv1.RequestLog{
-		Id: answer.GetEntry().GetId(), Time: timestamppb.New(w.clock.now), WorkspaceId: "acme",
-		KeyId: key.ID.String(), KeyName: "production", KeyLast4: secret.Last4(),
-		AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1", Repeated: 1, Proof: answer.GetEntry().GetProof(),
-	}}
-	if diff := cmp.Diff(want, answer, protocmp.Transform()); diff != "" {
-		t.Errorf("the check answers (-want +got):\n%s", diff)
+	want := &authv1.CheckResponse{
+		Allowed: true, HttpStatus: 200, RequestLogId: callID, WorkspaceId: "acme", KeyId: key.ID.String(), KeyName: "production",
+		KeyLast4: secret.Last4(), ExternalId: "customer 7", Metadata: map[string]string{"plan": "gold"}, ReportToken: answer.GetReportToken(),
 	}
-
-	moved := proto.CloneOf(answer.GetEntry())
-	moved.WorkspaceId = "globex"
-	answer.Entry.Repeated = 9 // which a report cannot change
-	for _, entry := range []*logsv1.RequestLog{moved, answer.GetEntry(), answer.GetEntry()} {
-		_, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
-			{Entry: entry, Status: 500, LatencyMs: 12.3456},
+	if diff := cmp.Diff(want, answer, protocmp.Transform()); diff != "" || answer.GetReportToken() == "" {
+		t.Errorf("the check returns (-want +got):\n%s", diff)
+	}
+	for range 2 {
+		response, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
+			{ReportToken: "forged", Status: 200}, {ReportToken: answer.GetReportToken(), Status: 500, LatencyMs: 12.3456},
 		}})
 		must(t, err)
+		refused := []*authv1.RefusedOutcome{{Index: 0, Reason: "invalid"}}
+		if diff := cmp.Diff(refused, response.GetRefused(), protocmp.Transform()); diff != "" {
+			t.Errorf("refused (-want +got):\n%s", diff)
+		}
 	}
 	rows := w.trail.all()
 	if len(rows) != 3 || rows[1] != rows[2] {
 		t.Fatalf("a check and two reports of it make the rows %+v", rows)
 	}
 	finished := rows[0]
-	finished.Status, finished.Latency = 500, 12346*time.Microsecond
+	finished.Status, finished.Reported, finished.Latency, finished.FromReport = 500, true, 12346*time.Microsecond, true
 	if rows[1] != finished {
 		t.Errorf("the report appends %+v, want %+v", rows[1], finished)
 	}
 }
 
-func TestDenialIsAnAnswerOverGRPC(t *testing.T) {
+func TestDenialOverGRPCSaysWhatIsWrongAndHowToFixIt(t *testing.T) {
 	w := newWorld(t)
 	checks := authv1.NewCheckServiceClient(w.dial(t))
-	// Whatever the caller sent in its header and path, it is the caller's mistake, never the backend's.
+	_, good := w.create(t, nil)
+	_, listed := w.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{"a1"} })
+	_, off := w.create(t, func(k *authsvc.Key) { k.Disabled = true })
+	ended, old := w.create(t, nil)
+	rotate(t, w, ended, 0)
+	for name, tt := range map[string]struct {
+		request *authv1.CheckRequest
+		status  int32
+		want    *authv1.Denial
+	}{
+		"no header": {&authv1.CheckRequest{}, 401, &authv1.Denial{
+			Code: "missing_token", Message: "No api-key header was sent on the request", Fix: "Add the header — api-key: sk_<your-secret>"}},
+		"a disabled key": {&authv1.CheckRequest{ApiKey: off.Reveal()}, 401, &authv1.Denial{
+			Code: "disabled", Message: "The key has been disabled in the UI", Fix: "Toggle it back on, or use a different key"}},
+		"a rotated secret": {&authv1.CheckRequest{ApiKey: old.Reveal()}, 401, &authv1.Denial{
+			Code: "expired", Message: "The key passed its Expires date", Cause: "secret_rotated",
+			Fix: "Use the key's newest secret; this one was replaced by a rotation"}},
+		"a missing scope": {&authv1.CheckRequest{ApiKey: good.Reveal(), AgentType: "voice_agent"}, 403, &authv1.Denial{
+			Code: "scope_denied", Message: "The key doesn't have the scope for the agent type being called (Agent / Data Agent / Voice Agent)",
+			Fix: "Edit the key and add the missing scope: voice_agent"}},
+		"an agent off the list": {&authv1.CheckRequest{ApiKey: listed.Reveal(), AgentId: "a2"}, 403, &authv1.Denial{
+			Code: "agent_denied", Message: "The key's Agent Access doesn't include the target agent",
+			Fix: "Add the agent to the key's allowlist, or set Agent Access to All Agents"}},
+		"no agent": {&authv1.CheckRequest{ApiKey: listed.Reveal()}, 403, &authv1.Denial{
+			Code: "agent_denied", Message: "The key's Agent Access doesn't include the target agent", Cause: "no_agent",
+			Fix: "Name the agent in the call, or set Agent Access to All Agents; this key is for certain agents only"}},
+		"an agent of another workspace": {&authv1.CheckRequest{ApiKey: good.Reveal(), WorkspaceId: "globex"}, 403, &authv1.Denial{
+			Code: "agent_denied", Message: "The key's Agent Access doesn't include the target agent", Cause: "other_workspace",
+			Fix: "Use a key of the agent's workspace"}},
+	} {
+		if tt.request.AgentType == "" {
+			tt.request.AgentType = "agent"
+		}
+		answer, err := checks.Check(t.Context(), tt.request)
+		must(t, err)
+		if diff := cmp.Diff(tt.want, answer.GetDenial(), protocmp.Transform()); diff != "" || answer.GetAllowed() || answer.GetHttpStatus() != tt.status {
+			t.Errorf("%s is answered %v (-want +got):\n%s", name, answer, diff)
+		}
+		rows := w.trail.all()
+		if row := rows[len(rows)-1]; string(row.Cause) != tt.want.GetCause() || row.ID.String() != answer.GetRequestLogId() {
+			t.Errorf("%s leaves the row %+v", name, row)
+		}
+	}
+}
+
+func TestRowOfADeniedCallIsCleanOverGRPC(t *testing.T) {
+	w := newWorld(t)
+	checks := authv1.NewCheckServiceClient(w.dial(t))
 	for _, sent := range []struct{ apiKey, endpoint, kept string }{
-		{"\xff\x00", "/\xff\x00\n", "/%FF%00%0A"}, {" ", "", ""}, {"sk_", "/é?\xff", "/é"},
+		{"\x00", "/\x00\n", "/%00%0A"}, {" ", "", ""}, {"sk_", "/é?token=t", "/é"},
 	} {
 		answer, err := checks.Check(t.Context(), &authv1.CheckRequest{
-			ApiKey: sent.apiKey, AgentType: "agent", Method: "GET /\x00\xff" + sent.endpoint, Endpoint: sent.endpoint,
-			AgentId: "\xff\x1b" + strings.Repeat("a", 1000),
+			ApiKey: sent.apiKey, AgentType: "agent", Method: "GET /\x00" + sent.endpoint, Endpoint: sent.endpoint,
+			AgentId: "\x1b" + strings.Repeat("a", 1000),
 		})
 		must(t, err)
-		entry := answer.GetEntry()
-		if answer.GetAllowed() || answer.GetErrorCode() != "invalid_token" || answer.GetHttpStatus() != 401 ||
-			answer.GetMessage() != authsvc.InvalidToken.Message() {
+		if answer.GetDenial().GetCode() != "invalid_token" || answer.GetKeyId() != "" || answer.GetWorkspaceId() != "" {
 			t.Errorf("%q is answered with %v", sent.apiKey, answer)
 		}
-		if entry.GetStatus() != 401 || entry.GetErrorCode() != "invalid_token" || entry.GetKeyId() != "" ||
-			entry.GetEndpoint() != sent.kept || entry.GetAgentId() != "%FF%1B"+strings.Repeat("a", 249) ||
-			!strings.HasPrefix(entry.GetMethod(), "GET /%00%FF") || len(entry.GetMethod()) > 32 || entry.GetWorkspaceId() != authsvc.Unattributed {
-			t.Errorf("the row of %q is %v", sent.apiKey, entry)
+		rows := w.trail.all()
+		row := rows[len(rows)-1]
+		if row.Endpoint != sent.kept || row.AgentID != "%1B"+strings.Repeat("a", 252) ||
+			!strings.HasPrefix(row.Method, "GET /%00") || len(row.Method) > 32 || row.WorkspaceID != authsvc.Unattributed {
+			t.Errorf("the row of %q is %+v", sent.apiKey, row)
 		}
 	}
 }
@@ -83,12 +129,15 @@ func TestMalformedChecksNameTheField(t *testing.T) {
 	for field, request := range map[string]*authv1.CheckRequest{
 		"agent_type":   {AgentType: "robot"},
 		"workspace_id": {AgentType: "agent", WorkspaceId: "Not An Id"},
+		"call_id":      {AgentType: "agent", CallId: "not an id"},
 	} {
 		_, err := checks.Check(t.Context(), request)
 		expectBad(t, err, field)
 	}
-	_, err := checks.Check(t.Context(), &authv1.CheckRequest{AgentType: "agent", WorkspaceId: "a\xff"})
-	expectBad(t, err, "workspace_id")
+	_, err := checks.Check(t.Context(), &authv1.CheckRequest{AgentType: "agent", CallId: uuid7.New(w.clock.now.Add(time.Hour)).String()})
+	if info := expectReason(t, err, codes.InvalidArgument, fault.CallIDClock); info.GetMetadata()["server_time"] != "2026-05-01T12:00:00.000Z" {
+		t.Errorf("the error says %v, want the time of the service", info)
+	}
 	if rows := w.trail.all(); len(rows) != 0 {
 		t.Errorf("malformed checks leave the rows %+v", rows)
 	}
@@ -99,15 +148,12 @@ func TestMalformedReportsNameTheField(t *testing.T) {
 	checks := authv1.NewCheckServiceClient(w.dial(t))
 	answer, err := checks.Check(t.Context(), &authv1.CheckRequest{AgentType: "agent"})
 	must(t, err)
-	entry := answer.GetEntry()
-	broken := proto.CloneOf(entry)
-	broken.AgentId = "a\xff"
+	token := answer.GetReportToken()
 	for field, outcomes := range map[string][]*authv1.Outcome{
-		"outcomes":                   {},
-		"outcomes[0].entry":          {{Status: 200}},
-		"outcomes[1].status":         {{Entry: entry, Status: 200}, {Entry: entry, Status: 99}},
-		"outcomes[0].latency_ms":     {{Entry: entry, Status: 200, LatencyMs: -1}},
-		"outcomes[0].entry.agent_id": {{Entry: broken, Status: 200}},
+		"outcomes":                 {},
+		"outcomes[1].status":       {{ReportToken: token, Status: 200}, {ReportToken: token, Status: 99}},
+		"outcomes[0].latency_ms":   {{ReportToken: token, Status: 200, LatencyMs: -1}},
+		"outcomes[0].report_token": {{ReportToken: strings.Repeat("A", 4097), Status: 200}},
 	} {
 		_, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 		expectBad(t, err, field)
@@ -119,17 +165,22 @@ func TestMalformedReportsNameTheField(t *testing.T) {
 
 func TestCheckTellsNothingOfAKeyOfAnotherWorkspace(t *testing.T) {
 	w := newWorld(t)
-	_, secret := w.create(t, nil)
+	_, secret := w.create(t, func(k *authsvc.Key) { k.ExternalID, k.Metadata = "customer 7", map[string]string{"plan": "gold"} })
+	_, off := w.create(t, func(k *authsvc.Key) { k.Disabled = true })
 	checks := authv1.NewCheckServiceClient(w.dial(t))
+	foreign, err := checks.Check(t.Context(), &authv1.CheckRequest{ApiKey: off.Reveal(), AgentType: "agent", WorkspaceId: "globex"})
+	must(t, err)
+	if foreign.GetDenial().GetCode() != "disabled" || foreign.GetWorkspaceId()+foreign.GetKeyId()+foreign.GetKeyName()+foreign.GetKeyLast4() != "" {
+		t.Errorf("a disabled key of another workspace is answered %v", foreign)
+	}
 	for workspace, told := range map[string]bool{"": true, "acme": true, "globex": false} {
 		answer, err := checks.Check(t.Context(), &authv1.CheckRequest{ApiKey: secret.Reveal(), AgentType: "agent", WorkspaceId: workspace})
 		must(t, err)
-		entry := answer.GetEntry()
-		if knows := entry.GetKeyId() != "" && entry.GetKeyName() != "" && entry.GetKeyLast4() != "" && entry.GetWorkspaceId() == "acme"; knows != told {
-			t.Errorf("a check for %q answers %v", workspace, answer)
-		}
-		if !told && (entry.GetKeyId()+entry.GetKeyName()+entry.GetKeyLast4() != "" || entry.GetWorkspaceId() != "globex" || answer.GetErrorCode() != "agent_denied") {
-			t.Errorf("a check for %q answers %v", workspace, answer)
+		everything := answer.GetWorkspaceId() == "acme" && answer.GetKeyId() != "" && answer.GetKeyName() != "" && answer.GetKeyLast4() != "" &&
+			answer.GetExternalId() != "" && len(answer.GetMetadata()) == 1
+		nothing := answer.GetWorkspaceId()+answer.GetKeyId()+answer.GetKeyName()+answer.GetKeyLast4()+answer.GetExternalId() == "" && answer.GetMetadata() == nil
+		if told && !everything || !told && !nothing {
+			t.Errorf("a check for %q is answered %v", workspace, answer)
 		}
 	}
 }

@@ -2,13 +2,10 @@ package authsvc
 
 import (
 	"context"
-	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/pagetoken"
 	"github.com/keytrail/keytrail/internal/wire"
 )
@@ -16,6 +13,8 @@ import (
 const (
 	// defaultPageSize is how many keys a page has where the request does not say.
 	defaultPageSize = 50
+	// maxPageSize is the most keys of a page.
+	maxPageSize = 1000
 	// pageBytes ends a page early. One key can take as much, with a long list of agents; a gRPC message holds 4 MiB.
 	pageBytes = 1 << 20
 )
@@ -27,14 +26,15 @@ type keyServer struct {
 
 // CreateKey implements the contract.
 func (s keyServer) CreateKey(ctx context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
-	expires, err := wire.ParseTime("expire_time", req.GetExpireTime())
+	requestID, err := wire.ParseID("request_id", req.GetRequestId())
 	if err != nil {
 		return nil, err
 	}
-	key, secret, err := s.keys.Create(ctx, Key{
-		WorkspaceID: req.GetWorkspaceId(), Name: req.GetName(), Scopes: req.GetScopes(),
-		AllAgents: req.GetAllAgents(), AgentIDs: req.GetAgentIds(), ExpireTime: expires.Truncate(time.Millisecond),
-	})
+	draft := Key{WorkspaceID: req.GetWorkspaceId()}
+	if err := assign(&draft, req.GetKey(), changeable...); err != nil {
+		return nil, err
+	}
+	key, secret, err := s.keys.Create(ctx, draft, requestID)
 	if err != nil {
 		return nil, err
 	}
@@ -56,30 +56,34 @@ func (s keyServer) GetKey(ctx context.Context, req *authv1.GetKeyRequest) (*auth
 
 // ListKeys implements the contract.
 func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*authv1.ListKeysResponse, error) {
-	workspace, size := req.GetWorkspaceId(), int(req.GetPageSize())
+	size := min(int(req.GetPageSize()), maxPageSize)
 	if size == 0 {
 		size = defaultPageSize
 	}
-	var before uuid.UUID
+	query := KeyQuery{
+		// One more than the page shows whether there is a next one.
+		WorkspaceID: req.GetWorkspaceId(), Limit: size + 1,
+		Text: req.GetQuery(), ExternalID: req.GetExternalId(), State: State(req.GetState()),
+	}
+	selection := []string{"keys", query.WorkspaceID, query.Text, query.ExternalID, string(query.State)}
 	if token := req.GetPageToken(); token != "" {
 		var err error
-		if before, err = pagetoken.Decode(token, "keys", workspace); err != nil {
+		if query.Before, err = pagetoken.Decode(token, selection...); err != nil {
 			return nil, err
 		}
 	}
-	// One more than the page tells whether there is a next one.
-	keys, err := s.keys.List(ctx, workspace, before, size+1)
+	keys, err := s.keys.List(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	answer := &authv1.ListKeysResponse{Keys: fitting(keys[:min(size, len(keys))])}
 	if shown := len(answer.GetKeys()); shown < len(keys) {
-		answer.NextPageToken = pagetoken.Encode(keys[shown-1].ID, "keys", workspace)
+		answer.NextPageToken = pagetoken.Encode(keys[shown-1].ID, selection...)
 	}
 	return answer, nil
 }
 
-// fitting answers the first keys that fit into pageBytes together, at least one.
+// fitting returns the first keys that fit into pageBytes together, at least one.
 func fitting(keys []Key) []*authv1.Key {
 	page, size := make([]*authv1.Key, 0, len(keys)), 0
 	for i := range keys {
@@ -94,19 +98,40 @@ func fitting(keys []Key) []*authv1.Key {
 
 // UpdateKey implements the contract.
 func (s keyServer) UpdateKey(ctx context.Context, req *authv1.UpdateKeyRequest) (*authv1.UpdateKeyResponse, error) {
+	fields, err := masked(req.GetUpdateMask().GetPaths())
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.change(ctx, req, req.GetKey().GetEtag(), func(k *Key) error { return assign(k, req.GetKey(), fields...) })
+	return &authv1.UpdateKeyResponse{Key: key}, err
+}
+
+// AddKeyAgents implements the contract.
+func (s keyServer) AddKeyAgents(ctx context.Context, req *authv1.AddKeyAgentsRequest) (*authv1.AddKeyAgentsResponse, error) {
+	key, err := s.change(ctx, req, "", func(k *Key) error { return k.addAgents(req.GetAgentIds()) })
+	return &authv1.AddKeyAgentsResponse{Key: key}, err
+}
+
+// RemoveKeyAgents implements the contract.
+func (s keyServer) RemoveKeyAgents(ctx context.Context, req *authv1.RemoveKeyAgentsRequest) (*authv1.RemoveKeyAgentsResponse, error) {
+	key, err := s.change(ctx, req, "", func(k *Key) error { return k.removeAgents(req.GetAgentIds()) })
+	return &authv1.RemoveKeyAgentsResponse{Key: key}, err
+}
+
+// change changes the key that a request names.
+func (s keyServer) change(ctx context.Context, req interface {
+	GetWorkspaceId() string
+	GetKeyId() string
+}, etag string, change func(*Key) error) (*authv1.Key, error) {
 	id, err := wire.ParseID("key_id", req.GetKeyId())
 	if err != nil {
 		return nil, err
 	}
-	change, err := masked(req.GetKey(), req.GetUpdateMask().GetPaths())
+	key, err := s.keys.Update(ctx, req.GetWorkspaceId(), id, etag, change)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.keys.Update(ctx, req.GetWorkspaceId(), id, change)
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.UpdateKeyResponse{Key: key.proto()}, nil
+	return key.proto(), nil
 }
 
 // RotateKey implements the contract.
@@ -115,11 +140,15 @@ func (s keyServer) RotateKey(ctx context.Context, req *authv1.RotateKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
+	requestID, err := wire.ParseID("request_id", req.GetRequestId())
+	if err != nil {
+		return nil, err
+	}
 	grace := DefaultGrace
 	if req.GetGracePeriod() != nil {
 		grace = req.GetGracePeriod().AsDuration()
 	}
-	key, secret, err := s.keys.Rotate(ctx, req.GetWorkspaceId(), id, grace)
+	key, secret, err := s.keys.Rotate(ctx, req.GetWorkspaceId(), id, grace, requestID)
 	if err != nil {
 		return nil, err
 	}
@@ -132,81 +161,21 @@ func (s keyServer) DeleteKey(ctx context.Context, req *authv1.DeleteKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.DeleteKeyResponse{}, s.keys.Delete(ctx, req.GetWorkspaceId(), id)
+	return &authv1.DeleteKeyResponse{}, s.keys.Delete(ctx, req.GetWorkspaceId(), id, req.GetEtag())
 }
 
-// masked makes the change that an update asks for: the fields that the mask names take the values of from.
-func masked(from *authv1.Key, paths []string) (func(*Key), error) {
-	expires, err := wire.ParseTime("key.expire_time", from.GetExpireTime())
-	if err != nil {
-		return nil, err
-	}
-	setters := map[string]func(*Key){
-		"name":        func(k *Key) { k.Name = from.GetName() },
-		"scopes":      func(k *Key) { k.Scopes = from.GetScopes() },
-		"disabled":    func(k *Key) { k.Disabled = from.GetDisabled() },
-		"expire_time": func(k *Key) { k.ExpireTime = expires.Truncate(time.Millisecond) },
-		"all_agents": func(k *Key) {
-			if k.AllAgents = from.GetAllAgents(); k.AllAgents {
-				k.AgentIDs = from.GetAgentIds()
-			}
-		},
-		"agent_ids": func(k *Key) {
-			if k.AgentIDs = from.GetAgentIds(); len(k.AgentIDs) > 0 {
-				k.AllAgents = from.GetAllAgents()
-			}
-		},
-	}
-	var chosen []func(*Key)
-	for _, path := range paths {
-		name := fieldOfKey(path)
-		set, ok := setters[name]
-		switch {
-		case path == "*":
-			for _, set := range setters {
-				chosen = append(chosen, set)
-			}
-		case ok:
-			chosen = append(chosen, set)
-		case !outputOnly[name]:
-			return nil, fault.InvalidField("update_mask", "cannot change %q; it may name %s", path, changeable)
+// GetCatalog implements the contract.
+func (s keyServer) GetCatalog(context.Context, *authv1.GetCatalogRequest) (*authv1.GetCatalogResponse, error) {
+	answer := &authv1.GetCatalogResponse{}
+	for _, d := range Denials() {
+		code := &authv1.ErrorCode{Code: string(d.Code), HttpStatus: int32(d.HTTPStatus), Message: d.Message, Fix: d.Fix}
+		for _, c := range d.Causes {
+			code.Causes = append(code.Causes, &authv1.ErrorCause{Cause: string(c.Cause), Fix: c.Fix})
 		}
+		answer.ErrorCodes = append(answer.ErrorCodes, code)
 	}
-	if len(chosen) == 0 {
-		return nil, fault.InvalidField("update_mask", "must name at least one of %s", changeable)
+	for _, t := range s.keys.AgentTypes() {
+		answer.AgentTypes = append(answer.AgentTypes, &authv1.AgentType{AgentType: t.Name, Label: t.Label})
 	}
-	return func(k *Key) {
-		for _, set := range chosen {
-			set(k)
-		}
-	}, nil
-}
-
-const changeable = "name, scopes, all_agents, agent_ids, disabled and expire_time"
-
-// outputOnly are the fields that a mask may name in vain (AIP-203), so that a key can be sent back as it was answered.
-var outputOnly = map[string]bool{
-	"id": true, "workspace_id": true, "last4": true, "create_time": true, "update_time": true, "secrets": true,
-}
-
-// fieldOfKey is how the contract spells a path of a mask, which may spell it as JSON does.
-func fieldOfKey(path string) string {
-	if field := (*authv1.Key)(nil).ProtoReflect().Descriptor().Fields().ByJSONName(path); field != nil {
-		return string(field.Name())
-	}
-	return path
-}
-
-func (k *Key) proto() *authv1.Key {
-	key := &authv1.Key{
-		Id: k.ID.String(), WorkspaceId: k.WorkspaceID, Name: k.Name, Last4: k.Last4(), Scopes: k.Scopes,
-		AllAgents: k.AllAgents, AgentIds: k.AgentIDs, Disabled: k.Disabled, ExpireTime: wire.Time(k.ExpireTime),
-		CreateTime: wire.Time(k.CreateTime), UpdateTime: wire.Time(k.UpdateTime),
-	}
-	for _, s := range k.Secrets {
-		key.Secrets = append(key.Secrets, &authv1.Secret{
-			Last4: s.Last4, CreateTime: wire.Time(s.CreateTime), ExpireTime: wire.Time(s.ExpireTime),
-		})
-	}
-	return key
+	return answer, nil
 }

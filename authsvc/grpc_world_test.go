@@ -16,6 +16,7 @@ import (
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/serve"
 )
 
@@ -23,7 +24,7 @@ import (
 func (w *world) dial(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	gate, credentials := accesstest.Pair(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil, authsvc.RawFields...)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	authsvc.Register(server, w.checker, w.keys)
 	listener := bufconn.Listen(1 << 20)
@@ -66,4 +67,16 @@ func expectStatus(t *testing.T, err error, want codes.Code) {
 	if status.Code(err) != want {
 		t.Errorf("error %v, want %v", err, want)
 	}
+}
+
+// expectReason expects a code, and the reason in the details.
+func expectReason(t *testing.T, err error, code codes.Code, reason fault.Reason) *errdetails.ErrorInfo {
+	t.Helper()
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && status.Code(err) == code && info.GetReason() == reason.String() {
+			return info
+		}
+	}
+	t.Errorf("error %v with the details %v, want %v and %v", err, status.Convert(err).Details(), code, reason)
+	return nil
 }

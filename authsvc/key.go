@@ -3,6 +3,9 @@
 package authsvc
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +17,11 @@ type Key struct {
 	ID          uuid.UUID
 	WorkspaceID string
 	Name        string
+	Description string
+	// ExternalID is the owner in the platform's own words.
+	ExternalID string
+	// Metadata is returned by every allowed check; nil for none.
+	Metadata map[string]string
 	// Scopes are the agent types that the key may call.
 	Scopes []string
 	// AllAgents and AgentIDs are the agent access: exactly one of them is set.
@@ -45,5 +53,31 @@ type Secret struct {
 // Last4 is what tells the key's newest secret apart.
 func (k *Key) Last4() string { return k.Secrets[0].Last4 }
 
-// past tells whether a moment that ends something has come; the zero time never does.
+// State is the code that decides alone whether a key is good for any call.
+type State string
+
+// The states.
+const (
+	StateEnabled  State = "enabled"
+	StateDisabled State = "disabled"
+	StateExpired  State = "expired" // and not disabled
+)
+
+// ETag is a digest of everything in the key that can change. Two changes never leave the same one, but for those that
+// leave the same key within one millisecond.
+func (k *Key) ETag() string {
+	key := *k
+	// What is empty is written in one way.
+	if len(key.Metadata) == 0 {
+		key.Metadata = nil
+	}
+	if len(key.AgentIDs) == 0 {
+		key.AgentIDs = nil
+	}
+	text, _ := json.Marshal(key) // it always marshals; maps are written in the order of their keys
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// past reports whether a moment that ends something has come; the zero time never has.
 func past(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }

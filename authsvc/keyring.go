@@ -12,8 +12,9 @@ import (
 type Keyring struct {
 	store Store
 	now   func() time.Time
-	// refreshing lets one refresh run at a time: changes must be applied in the order of their revisions.
-	refreshing sync.Mutex
+	// refreshing holds a token while a refresh runs, one at a time: changes must be applied in the order of their
+	// revisions. It is a channel, so that whoever waits for one that hangs can give up.
+	refreshing chan struct{}
 
 	mu       sync.RWMutex
 	index    index
@@ -23,7 +24,7 @@ type Keyring struct {
 
 // NewKeyring makes an empty keyring; Refresh fills it.
 func NewKeyring(store Store, now func() time.Time) *Keyring {
-	return &Keyring{store: store, now: now, index: newIndex()}
+	return &Keyring{store: store, now: now, index: newIndex(), refreshing: make(chan struct{}, 1)}
 }
 
 // find answers the key and the secret with this digest.
@@ -38,10 +39,15 @@ func (r *Keyring) find(digest Digest) (proof, bool) {
 }
 
 // Refresh applies what has changed in the store since the last one. When it answers nil, every change that was
-// committed before the call is in force. What was applied before an error stays, and the next one goes on from there.
+// committed before the call is in force. What was applied before an error stays, and the next one goes on from there. It
+// ends with ctx, also where another one is under way that hangs.
 func (r *Keyring) Refresh(ctx context.Context) error {
-	r.refreshing.Lock()
-	defer r.refreshing.Unlock()
+	select {
+	case r.refreshing <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another refresh of the keyring: %w", ctx.Err())
+	}
+	defer func() { <-r.refreshing }()
 	began, since := r.now(), r.seen()
 	b := batch{ring: r, holder: newHolder()}
 	err := r.store.Changes(ctx, since, b.add)

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/sqlite"
 )
@@ -20,7 +22,7 @@ func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
 
 	set := func(change func(*authsvc.Key)) {
 		t.Helper()
-		_, err := w.keys.Update(t.Context(), "acme", key.ID, change)
+		_, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
 		must(t, err)
 	}
 	set(func(k *authsvc.Key) { k.Disabled = true })
@@ -32,7 +34,7 @@ func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
 	set(func(k *authsvc.Key) { k.ExpireTime = time.Time{} })
 	w.expectCode(t, first, "")
 
-	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Minute)
+	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Minute, uuid.Nil)
 	must(t, err)
 	w.expectCode(t, first, "")
 	w.expectCode(t, second, "")
@@ -40,7 +42,7 @@ func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
 	w.expectCode(t, first, authsvc.Expired)
 	w.expectCode(t, second, "")
 
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
 	w.expectCode(t, first, authsvc.InvalidToken)
 	w.expectCode(t, second, authsvc.InvalidToken)
 }
@@ -48,10 +50,10 @@ func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
 func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
 	w := newWorld(t)
 	other := authsvc.NewKeyring(w.store, w.clock.Now)
-	checker := w.checkerOn(other)
+	checker := w.checkerOn(t, other, w.trail)
 	expect := func(secret authsvc.PlainSecret, want authsvc.ErrorCode) {
 		t.Helper()
-		entry, err := checker.Check(t.Context(), secret.Reveal(), authsvc.Call{AgentType: "agent"})
+		entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
 		must(t, err)
 		if entry.ErrorCode != want {
 			t.Errorf("the other replica answers %q, want %q", entry.ErrorCode, want)
@@ -63,8 +65,8 @@ func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
 	must(t, other.Refresh(t.Context()))
 	expect(secret, "")
 
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
-	_, rotated, err := w.keys.Rotate(t.Context(), "acme", kept.ID, 0)
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
+	_, rotated, err := w.keys.Rotate(t.Context(), "acme", kept.ID, 0, uuid.Nil)
 	must(t, err)
 	expect(secret, "")
 	must(t, other.Refresh(t.Context()))
@@ -119,13 +121,13 @@ func TestRefreshGoesOnWhereItWasBrokenOff(t *testing.T) {
 		secrets = append(secrets, secret)
 	}
 	ring := authsvc.NewKeyring(&breakingStore{Store: w.store, changes: 1}, w.clock.Now)
-	checker := w.checkerOn(ring)
+	checker := w.checkerOn(t, ring, w.trail)
 	for refreshed := range secrets {
 		if err := ring.Refresh(t.Context()); (err != nil) != (refreshed < len(secrets)-1) {
 			t.Errorf("refresh %d: %v", refreshed, err)
 		}
 		for i, secret := range secrets {
-			entry, err := checker.Check(t.Context(), secret.Reveal(), authsvc.Call{AgentType: "agent"})
+			entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
 			must(t, err)
 			if (entry.ErrorCode == "") != (i <= refreshed) {
 				t.Errorf("after refresh %d, key %d is answered with %q", refreshed, i, entry.ErrorCode)

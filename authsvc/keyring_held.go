@@ -22,6 +22,14 @@ type held struct {
 	all      bool // of the agents
 	newest   heldSecret
 	older    []heldSecret
+	// owner is nil for keys that have neither an external id nor metadata.
+	owner *owner
+}
+
+// owner is what the platform has said of a key's owner.
+type owner struct {
+	externalID string
+	metadata   map[string]string
 }
 
 // common is what keys share with others.
@@ -94,6 +102,9 @@ func (h *held) proof(i int) proof {
 			AgentIDs: h.agentIDs, Disabled: h.disabled, ExpireTime: h.expire.time()},
 		Secret{Digest: s.digest, Last4: string(bytes.TrimRight(s.last4[:], "\x00")), ExpireTime: s.expire.time()},
 	}
+	if h.owner != nil {
+		found.key.ExternalID, found.key.Metadata = h.owner.externalID, h.owner.metadata
+	}
 	return proof{&found.key, &found.secret}
 }
 
@@ -124,6 +135,9 @@ func (n *holder) hold(key Key) *held {
 		h.older = append(h.older, kept)
 	}
 	h.older = slices.Clip(h.older)
+	if key.ExternalID != "" || len(key.Metadata) > 0 {
+		h.owner = &owner{key.ExternalID, key.Metadata}
+	}
 	return h
 }
 

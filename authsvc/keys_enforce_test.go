@@ -1,8 +1,14 @@
 package authsvc_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/internal/fault"
@@ -14,16 +20,66 @@ func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
 	store := &brokenStore{Store: w.store}
 	keys := authsvc.NewKeys(store, authsvc.NewKeyring(store, w.clock.Now), authsvc.DefaultAgentTypes, w.clock.Now)
 	store.broken.Store(true)
-	_, updated := keys.Update(t.Context(), "acme", key.ID, func(k *authsvc.Key) { k.Disabled = true })
+	_, updated := keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
 	got, err := keys.Get(t.Context(), "acme", key.ID)
 	must(t, err)
 	if !got.Disabled {
 		t.Error("the change is not stored")
 	}
-	deleted := keys.Delete(t.Context(), "acme", key.ID)
-	for _, err := range []error{updated, deleted} {
-		if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "is stored") {
+	_, secret, rotated := keys.Rotate(t.Context(), "acme", key.ID, 0, uuid.Nil)
+	if secret.Reveal() != "" {
+		t.Error("a rotation that failed returns a secret")
+	}
+	if _, secret, err := keys.Rotate(t.Context(), "acme", key.ID, time.Hour, uuid.Nil); err != nil || secret.Reveal() == "" {
+		t.Errorf("a rotation with a grace period, where the keyring is not refreshed: %v", err)
+	}
+	deleted := keys.Delete(t.Context(), "acme", key.ID, "")
+	for _, err := range []error{updated, rotated, deleted} {
+		if f, ok := errors.AsType[*fault.Error](err); !ok || f.Reason != fault.ChangeNotInForce || !strings.Contains(err.Error(), "is stored") {
 			t.Errorf("error %v, want UNAVAILABLE and that the change is stored", err)
 		}
 	}
+}
+
+// hangingStore never finishes telling changes, until the context ends.
+type hangingStore struct{ authsvc.Store }
+
+func (s *hangingStore) Changes(ctx context.Context, _ authsvc.Revision, _ func(authsvc.Change) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// memoryStore answers every change at once.
+type memoryStore struct{ authsvc.Store }
+
+func (memoryStore) Update(_ context.Context, _ string, _ uuid.UUID, _ authsvc.Request, change func(*authsvc.Key) error) (authsvc.Key, error) {
+	key := authsvc.Key{Name: "n", Scopes: []string{"agent"}, AllAgents: true, Secrets: []authsvc.Secret{{}}}
+	return key, change(&key)
+}
+
+func TestChangeDoesNotWaitForARefreshThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingStore{memoryStore{}}
+		ring := authsvc.NewKeyring(store, time.Now)
+		keys := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now)
+		hanging, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- ring.Refresh(hanging) }()
+		synctest.Wait()
+
+		begun := time.Now()
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := keys.Update(short, "acme", uuid.New(), "", changing(func(k *authsvc.Key) { k.Disabled = true }))
+		if fault.KindOf(err) != fault.Unavailable || time.Since(begun) != 100*time.Millisecond {
+			t.Errorf("after %v: %v, want that the change is not in force at its deadline", time.Since(begun), err)
+		}
+		begun = time.Now()
+		_, secret, err := keys.Rotate(t.Context(), "acme", uuid.New(), time.Hour, uuid.Nil)
+		if err != nil || secret.Reveal() == "" || time.Since(begun) > 5*time.Second {
+			t.Errorf("after %v a rotation returns %v", time.Since(begun), err)
+		}
+		stop()
+		<-ended
+	})
 }

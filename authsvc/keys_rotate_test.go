@@ -6,13 +6,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/google/uuid"
+
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
 func rotate(t *testing.T, w *world, key authsvc.Key, grace time.Duration) (authsvc.Key, authsvc.PlainSecret) {
 	t.Helper()
-	key, secret, err := w.keys.Rotate(t.Context(), "acme", key.ID, grace)
+	key, secret, err := w.keys.Rotate(t.Context(), "acme", key.ID, grace, uuid.Nil)
 	must(t, err)
 	return key, secret
 }
@@ -65,7 +67,7 @@ func TestRotationIsRefusedWhileEverySecretLives(t *testing.T) {
 		w.clock.move(time.Minute)
 		key, _ = rotate(t, w, key, authsvc.DefaultGrace)
 	}
-	_, _, err := w.keys.Rotate(t.Context(), "acme", key.ID, authsvc.DefaultGrace)
+	_, _, err := w.keys.Rotate(t.Context(), "acme", key.ID, authsvc.DefaultGrace, uuid.Nil)
 	expectKind(t, err, fault.Precondition)
 	unchanged, err := w.keys.Get(t.Context(), "acme", key.ID)
 	must(t, err)

@@ -42,15 +42,15 @@ func TestCreateRefusesKeysThatMakeNoSense(t *testing.T) {
 		change func(*authsvc.Key)
 		field  string
 	}{
-		"no name":                         {func(k *authsvc.Key) { k.Name = "" }, "name"},
-		"a blank name":                    {func(k *authsvc.Key) { k.Name = " \t\u00a0" }, "name"},
-		"no scope":                        {func(k *authsvc.Key) { k.Scopes = nil }, "scopes"},
-		"an unknown scope":                {func(k *authsvc.Key) { k.Scopes = []string{"agent", "robot"} }, "scopes[1]"},
-		"all agents and some":             {func(k *authsvc.Key) { k.AgentIDs = []string{"a1"} }, "agent_ids"},
-		"no agents":                       {func(k *authsvc.Key) { k.AllAgents = false }, "agent_ids"},
-		"an expiry in the past":           {func(k *authsvc.Key) { k.ExpireTime = k.ExpireTime.Add(-time.Millisecond) }, "expire_time"},
-		"an expiry now":                   {func(k *authsvc.Key) {}, "expire_time"},
-		"an expiry before there was time": {func(k *authsvc.Key) { k.ExpireTime = time.Unix(-1, 0) }, "expire_time"},
+		"no name":                         {func(k *authsvc.Key) { k.Name = "" }, "key.name"},
+		"a blank name":                    {func(k *authsvc.Key) { k.Name = " \t\u00a0" }, "key.name"},
+		"no scope":                        {func(k *authsvc.Key) { k.Scopes = nil }, "key.scopes"},
+		"an unknown scope":                {func(k *authsvc.Key) { k.Scopes = []string{"agent", "robot"} }, "key.scopes[1]"},
+		"all agents and some":             {func(k *authsvc.Key) { k.AgentIDs = []string{"a1"} }, "key.agent_ids"},
+		"no agents":                       {func(k *authsvc.Key) { k.AllAgents = false }, "key.agent_ids"},
+		"an expiry in the past":           {func(k *authsvc.Key) { k.ExpireTime = k.ExpireTime.Add(-time.Millisecond) }, "key.expire_time"},
+		"an expiry now":                   {func(k *authsvc.Key) {}, "key.expire_time"},
+		"an expiry before there was time": {func(k *authsvc.Key) { k.ExpireTime = time.Unix(-1, 0) }, "key.expire_time"},
 	}
 	w := newWorld(t)
 	for name, tt := range tests {
@@ -59,9 +59,9 @@ func TestCreateRefusesKeysThatMakeNoSense(t *testing.T) {
 				WorkspaceID: "acme", Name: "n", Scopes: []string{"agent"}, AllAgents: true, ExpireTime: w.clock.now,
 			}
 			tt.change(&draft)
-			_, _, err := w.keys.Create(t.Context(), draft)
+			_, _, err := w.keys.Create(t.Context(), draft, uuid.Nil)
 			expectInvalid(t, err, tt.field)
-			if keys, err := w.keys.List(t.Context(), "acme", uuid.Nil, 10); err != nil || len(keys) != 0 {
+			if keys, err := w.keys.List(t.Context(), authsvc.KeyQuery{WorkspaceID: "acme", Limit: 10}); err != nil || len(keys) != 0 {
 				t.Errorf("the refused key is stored: %v, %v", keys, err)
 			}
 		})
@@ -82,12 +82,12 @@ func TestUpdateRefusesWhatCreateRefusesAndLeavesTheKey(t *testing.T) {
 	key, secret := w.create(t, nil)
 	w.clock.move(time.Hour)
 	for field, change := range map[string]func(*authsvc.Key){
-		"name":      func(k *authsvc.Key) { k.Name = " " },
-		"scopes":    func(k *authsvc.Key) { k.Scopes = nil },
-		"scopes[0]": func(k *authsvc.Key) { k.Scopes = []string{"robot"} },
-		"agent_ids": func(k *authsvc.Key) { k.AllAgents = false },
+		"key.name":      func(k *authsvc.Key) { k.Name = " " },
+		"key.scopes":    func(k *authsvc.Key) { k.Scopes = nil },
+		"key.scopes[0]": func(k *authsvc.Key) { k.Scopes = []string{"robot"} },
+		"key.agent_ids": func(k *authsvc.Key) { k.AllAgents = false },
 	} {
-		_, err := w.keys.Update(t.Context(), "acme", key.ID, change)
+		_, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
 		expectInvalid(t, err, field)
 	}
 	got, err := w.keys.Get(t.Context(), "acme", key.ID)
@@ -102,7 +102,7 @@ func TestUpdateMayEndAKeyNow(t *testing.T) {
 	w := newWorld(t)
 	key, secret := w.create(t, nil)
 	w.clock.move(time.Hour)
-	got, err := w.keys.Update(t.Context(), "acme", key.ID, func(k *authsvc.Key) { k.ExpireTime = w.clock.now })
+	got, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.ExpireTime = w.clock.now }))
 	must(t, err)
 	if !got.UpdateTime.Equal(w.clock.now) || !got.CreateTime.Equal(key.CreateTime) {
 		t.Errorf("updated %v, created %v", got.UpdateTime, got.CreateTime)
@@ -115,14 +115,14 @@ func TestKeysOfAnotherWorkspaceAreNotFound(t *testing.T) {
 	key, secret := w.create(t, nil)
 	_, err := w.keys.Get(t.Context(), "globex", key.ID)
 	expectKind(t, err, fault.NotFound)
-	_, err = w.keys.Update(t.Context(), "globex", key.ID, func(k *authsvc.Key) { k.Disabled = true })
+	_, err = w.keys.Update(t.Context(), "globex", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
 	expectKind(t, err, fault.NotFound)
-	_, other, err := w.keys.Rotate(t.Context(), "globex", key.ID, 0)
+	_, other, err := w.keys.Rotate(t.Context(), "globex", key.ID, 0, uuid.Nil)
 	expectKind(t, err, fault.NotFound)
 	if other.Reveal() != "" {
 		t.Error("a rotation that failed answers a secret")
 	}
-	err = w.keys.Delete(t.Context(), "globex", key.ID)
+	err = w.keys.Delete(t.Context(), "globex", key.ID, "")
 	expectKind(t, err, fault.NotFound)
 	if !errors.Is(err, authsvc.ErrNotFound) {
 		t.Errorf("error %v is not ErrNotFound", err)

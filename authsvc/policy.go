@@ -3,11 +3,15 @@ package authsvc
 import (
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// Call is one call on an agent, as the backend received it. AgentID, Method and Endpoint are the caller's: they may
-// hold any bytes, of any length.
+// Call is one call on an agent, as the backend received it. AgentID, Method and Endpoint are the caller's: they may be of
+// any length.
 type Call struct {
+	// ID is the caller's id of the call, a UUIDv7; zero = none.
+	ID        uuid.UUID
 	AgentType string
 	// AgentID is empty if the call is on no agent in particular.
 	AgentID  string
@@ -18,25 +22,22 @@ type Call struct {
 }
 
 // decide is the policy on a call whose secret was proved: the last four codes, in their order. It is pure.
-func decide(key *Key, secret *Secret, call Call, now time.Time) ErrorCode {
+func decide(key *Key, secret *Secret, call Call, now time.Time) denied {
 	switch {
 	case key.Disabled:
-		return Disabled
-	case past(key.ExpireTime, now), past(secret.ExpireTime, now):
-		return Expired
+		return denied{code: Disabled}
+	case past(key.ExpireTime, now):
+		return denied{code: Expired}
+	case past(secret.ExpireTime, now):
+		return denied{Expired, SecretRotated}
 	case !slices.Contains(key.Scopes, call.AgentType):
-		return ScopeDenied
-	case !key.mayCall(call):
-		return AgentDenied
+		return denied{code: ScopeDenied}
+	case call.WorkspaceID != "" && call.WorkspaceID != key.WorkspaceID:
+		return denied{AgentDenied, OtherWorkspace}
+	case key.AllAgents || call.AgentID != "" && slices.Contains(key.AgentIDs, call.AgentID):
+		return denied{}
+	case call.AgentID == "":
+		return denied{AgentDenied, NoAgent}
 	}
-	return ""
-}
-
-// mayCall tells whether the key's agent access includes the agent called. A call on no agent in particular needs
-// access to all of them.
-func (k *Key) mayCall(call Call) bool {
-	if call.WorkspaceID != "" && call.WorkspaceID != k.WorkspaceID {
-		return false
-	}
-	return k.AllAgents || slices.Contains(k.AgentIDs, call.AgentID)
+	return denied{code: AgentDenied}
 }

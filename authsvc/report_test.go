@@ -1,7 +1,9 @@
 package authsvc_test
 
 import (
+	"encoding/base64"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,95 +12,218 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 )
 
-// outcome is the report of an entry, as the backend makes it.
-func (w *world) outcome(entry authsvc.Entry) authsvc.Outcome {
-	signature := w.checker.Sign(entry)
-	entry.Status, entry.Latency = 201, 250*time.Millisecond
-	return authsvc.Outcome{Entry: entry, Signature: signature}
+// outcome is the report of a call, as the backend makes it.
+func (w *world) outcome(decision authsvc.Decision) authsvc.Outcome {
+	return authsvc.Outcome{ReportToken: decision.ReportToken, Status: 404, Latency: 12 * time.Millisecond}
 }
 
-// reported reports outcomes and answers the rows that this appended.
-func (w *world) reported(t *testing.T, outcomes ...authsvc.Outcome) []authsvc.Entry {
+func anyWorkspace(string) bool { return true }
+
+// report reports outcomes and returns the rows that this appended, and what was refused.
+func (w *world) report(t *testing.T, mayReport func(string) bool, outcomes ...authsvc.Outcome) ([]authsvc.Entry, []authsvc.RefusedOutcome) {
 	t.Helper()
 	before := len(w.trail.all())
-	must(t, w.checker.Report(t.Context(), outcomes))
-	return w.trail.all()[before:]
-}
-
-func TestReportFinishesTheRowOfAnAllowedCall(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	entry := w.check(t, secret.Reveal(), call)
-	want := entry
-	want.Status, want.Latency = 201, 250*time.Millisecond
-	if diff := cmp.Diff([]authsvc.Entry{want}, w.reported(t, w.outcome(entry))); diff != "" {
-		t.Errorf("appended (-want +got):\n%s", diff)
-	}
-}
-
-func TestReportPassesOverWhatDidNotComeFromACheck(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	entry := w.check(t, secret.Reveal(), call)
-	denied := w.check(t, "", call)
-	altered := func(change func(*authsvc.Entry)) authsvc.Outcome {
-		o := w.outcome(entry)
-		change(&o.Entry)
-		return o
-	}
-	forged := w.outcome(entry)
-	forged.Signature = newWorld(t).checker.Sign(entry)
-	unsigned := w.outcome(entry)
-	unsigned.Signature = ""
-	for name, outcome := range map[string]authsvc.Outcome{
-		"moved to another workspace": altered(func(e *authsvc.Entry) { e.WorkspaceID = "globex" }),
-		"of another key":             altered(func(e *authsvc.Entry) { e.KeyName = "other" }),
-		"of another endpoint":        altered(func(e *authsvc.Entry) { e.Endpoint = "/" }),
-		"of another call":            altered(func(e *authsvc.Entry) { e.ID = denied.ID }),
-		"signed by another platform": forged,
-		"unsigned":                   unsigned,
-		"denied":                     w.outcome(denied),
-		"denied, made allowed": func() authsvc.Outcome {
-			o := w.outcome(denied)
-			o.Entry.ErrorCode = ""
-			return o
-		}(),
-	} {
-		if got := w.reported(t, outcome); len(got) != 0 {
-			t.Errorf("an outcome that is %s appends %+v", name, got)
-		}
-		if got := w.reported(t, outcome, w.outcome(entry), outcome); len(got) != 1 || got[0].ID != entry.ID {
-			t.Errorf("a good outcome among those that are %s: appends %+v", name, got)
-		}
-	}
-}
-
-func TestReportMayReachAnotherReplica(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	entry := w.check(t, secret.Reveal(), call)
-	signingKey, err := w.store.SigningKey(t.Context())
+	refused, err := w.checker.Report(t.Context(), outcomes, mayReport)
 	must(t, err)
+	return w.trail.all()[before:], refused
+}
+
+// reported is what becomes of a row by the report of outcome.
+func reported(row authsvc.Entry) authsvc.Entry {
+	row.Status, row.Latency, row.Reported, row.FromReport = 404, 12*time.Millisecond, true, true
+	return row
+}
+
+func TestReportCompletesTheRowsOfAllowedAndDeniedCalls(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, func(k *authsvc.Key) { k.ExternalID = "customer 7" })
+	_, listed := w.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{"a2"} })
+	anonymous := call
+	anonymous.AgentID = ""
+	for name, decision := range map[string]authsvc.Decision{
+		"allowed":             w.decide(t, secret.Reveal(), call),
+		"denied":              w.decide(t, listed.Reveal(), call),
+		"denied with a cause": w.decide(t, listed.Reveal(), anonymous),
+		"without a key":       w.decide(t, "", call),
+	} {
+		rows, refused := w.report(t, anyWorkspace, w.outcome(decision))
+		if diff := cmp.Diff([]authsvc.Entry{reported(decision.Entry)}, rows); diff != "" || len(refused) != 0 {
+			t.Errorf("%s: refused %v, appended (-want +got):\n%s", name, refused, diff)
+		}
+	}
+}
+
+func TestReportTokenWithAnyByteFlippedIsRefusedAndCounted(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	good := w.outcome(w.decide(t, secret.Reveal(), call))
+	raw, err := base64.RawURLEncoding.DecodeString(good.ReportToken)
+	must(t, err)
+	for i := range raw {
+		flipped := append([]byte(nil), raw...)
+		flipped[i] ^= 1 << (i % 8)
+		bad := good
+		bad.ReportToken = base64.RawURLEncoding.EncodeToString(flipped)
+		rows, refused := w.report(t, anyWorkspace, bad, good)
+		if len(rows) != 1 || len(refused) != 1 || refused[0] != (authsvc.RefusedOutcome{Index: 0, Reason: authsvc.InvalidReport}) {
+			t.Fatalf("byte %d flipped: appended %d rows, refused %v", i, len(rows), refused)
+		}
+	}
+	if got := w.checker.RefusedReports()[authsvc.InvalidReport]; got != int64(len(raw)) {
+		t.Errorf("%d refusals are counted, want %d", got, len(raw))
+	}
+}
+
+func TestReportRefusesWhatIsNoTokenOfThisPlatform(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	good := w.outcome(w.decide(t, secret.Reveal(), call))
+	elsewhere := newWorld(t)
+	for name, token := range map[string]string{
+		"empty": "", "of another platform": elsewhere.decide(t, "", call).ReportToken, "cut short": good.ReportToken[:len(good.ReportToken)-4],
+		"longer": good.ReportToken + "AAAA", "padded": good.ReportToken + "=", "not base64url": "+" + good.ReportToken[1:],
+		"two": good.ReportToken + good.ReportToken, "a header alone": good.ReportToken[:32], "long": strings.Repeat("A", 4096),
+	} {
+		bad := good
+		bad.ReportToken = token
+		rows, refused := w.report(t, anyWorkspace, good, bad, good)
+		if len(rows) != 2 || len(refused) != 1 || refused[0] != (authsvc.RefusedOutcome{Index: 1, Reason: authsvc.InvalidReport}) {
+			t.Errorf("a token that is %s: appended %d rows, refused %v", name, len(rows), refused)
+		}
+	}
+}
+
+func TestReportTokenIsValidFor25HoursFromTheCall(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	outcome := w.outcome(w.decide(t, secret.Reveal(), call))
+	w.clock.move(25 * time.Hour)
+	if rows, refused := w.report(t, anyWorkspace, outcome); len(rows) != 1 || len(refused) != 0 {
+		t.Errorf("after 25 hours: %d rows, refused %v", len(rows), refused)
+	}
+	w.clock.move(time.Millisecond)
+	if rows, refused := w.report(t, anyWorkspace, outcome); len(rows) != 0 || len(refused) != 1 || refused[0].Reason != authsvc.ExpiredReport {
+		t.Errorf("a millisecond later: %d rows, refused %v", len(rows), refused)
+	}
+	if got := w.checker.RefusedReports()[authsvc.ExpiredReport]; got != 1 {
+		t.Errorf("%d refusals are counted, want 1", got)
+	}
+}
+
+func TestReportIsOfTheWorkspaceThatWasChecked(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	inAcme, inGlobex := call, call
+	inAcme.WorkspaceID, inGlobex.WorkspaceID = "acme", "globex"
+	for name, tt := range map[string]struct {
+		apiKey string
+		call   authsvc.Call
+		may    string
+	}{
+		"the key's and the call's":                         {secret.Reveal(), inAcme, "acme"},
+		"the call's, where the key is of another":          {secret.Reveal(), inGlobex, "globex"},
+		"the key's, where the call names none":             {secret.Reveal(), call, "acme"},
+		"the call's, where there is no key":                {"", inGlobex, "globex"},
+		"the reserved one, where there is neither of them": {"", call, authsvc.Unattributed},
+	} {
+		decision := w.decide(t, tt.apiKey, tt.call)
+		for _, workspace := range []string{"acme", "globex", authsvc.Unattributed, ""} {
+			rows, refused := w.report(t, func(asked string) bool { return asked == workspace }, w.outcome(decision))
+			good := workspace == tt.may
+			if good && (len(rows) != 1 || rows[0] != reported(decision.Entry)) || !good && (len(refused) != 1 || refused[0].Reason != authsvc.ForeignReport || len(rows) != 0) {
+				t.Errorf("%s, reported for %q: rows %+v, refused %v", name, workspace, rows, refused)
+			}
+		}
+	}
+}
+
+func TestReportMayReachAnotherReplicaAndComeAfterARestart(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	decision := w.decide(t, secret.Reveal(), call)
 	other := &rows{}
-	replica := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: authsvc.NewKeyring(w.store, w.clock.Now), Trail: other, SigningKey: signingKey, Now: w.clock.Now,
-	})
-	must(t, replica.Report(t.Context(), []authsvc.Outcome{w.outcome(entry)}))
-	if got := other.all(); len(got) != 1 || got[0].ID != entry.ID || got[0].Status != 201 {
+	replica := w.checkerOn(t, authsvc.NewKeyring(w.store, w.clock.Now), other)
+	for range 2 {
+		refused, err := replica.Report(t.Context(), []authsvc.Outcome{w.outcome(decision)}, anyWorkspace)
+		must(t, err)
+		if len(refused) != 0 {
+			t.Fatalf("the other replica refuses %v", refused)
+		}
+	}
+	if got := other.all(); len(got) != 2 || got[0] != reported(decision.Entry) || got[1] != got[0] {
 		t.Errorf("the other replica appends %+v", got)
+	}
+}
+
+func TestReportTokenHoldsAsMuchOfTheRowAsFits(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("🙂", 600)
+	_, secret := w.create(t, func(k *authsvc.Key) {
+		k.Name, k.ExternalID = long[:400], long[:252]
+	})
+	_, short := w.create(t, nil)
+	for name, tt := range map[string]struct {
+		secret authsvc.PlainSecret
+		call   authsvc.Call
+		whole  bool
+	}{
+		"a usual call":              {short, authsvc.Call{AgentID: strings.Repeat("a", 36), Endpoint: "/v1/" + strings.Repeat("a", 400)}, true},
+		"a long endpoint":           {short, authsvc.Call{AgentID: "a1", Endpoint: "/" + long}, false},
+		"everything as long as can": {secret, authsvc.Call{AgentID: long, Endpoint: "/" + long, Method: long}, false},
+	} {
+		decision := w.decide(t, tt.secret.Reveal(), tt.call)
+		if n := len(decision.ReportToken); n > 1024 {
+			t.Errorf("%s: a token of %d characters", name, n)
+		}
+		rows, _ := w.report(t, anyWorkspace, w.outcome(decision))
+		got, want := rows[0], reported(decision.Entry)
+		if (got == want) != tt.whole {
+			t.Errorf("%s: the report appends %+v of %+v", name, got, want)
+		}
+		for what, texts := range map[string][2]string{
+			"endpoint": {got.Endpoint, want.Endpoint}, "agent id": {got.AgentID, want.AgentID}, "name": {got.KeyName, want.KeyName}, "owner": {got.ExternalID, want.ExternalID},
+		} {
+			if !strings.HasPrefix(texts[1], texts[0]) || strings.ToValidUTF8(texts[0], "") != texts[0] {
+				t.Errorf("%s: the %s %q is no part of %q", name, what, texts[0], texts[1])
+			}
+		}
+		got.Endpoint, got.AgentID, got.KeyName, got.ExternalID = want.Endpoint, want.AgentID, want.KeyName, want.ExternalID
+		if got != want {
+			t.Errorf("%s: the report appends %+v, want all but the long texts of %+v", name, got, want)
+		}
+	}
+}
+
+func TestReportTokensDifferAndTellNothing(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.create(t, nil)
+	c := callAt(w.clock.now)
+	a, b := w.decide(t, secret.Reveal(), c).ReportToken, w.decide(t, secret.Reveal(), c).ReportToken
+	if a == b || a[len(a)/2:] == b[len(b)/2:] {
+		t.Error("two tokens of one call are alike")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(a)
+	must(t, err)
+	for _, text := range []string{"acme", "production", "/v1/agents", "POST"} {
+		if strings.Contains(string(raw), text) {
+			t.Errorf("the token shows %q", text)
+		}
 	}
 }
 
 func TestReportSaysWhenTheTrailDidNotTakeIt(t *testing.T) {
 	w := newWorld(t)
 	_, secret := w.create(t, nil)
-	outcome := w.outcome(w.check(t, secret.Reveal(), call))
+	outcome := w.outcome(w.decide(t, secret.Reveal(), call))
 	w.trail.broken = errors.New("disk full")
-	if err := w.checker.Report(t.Context(), []authsvc.Outcome{outcome}); !errors.Is(err, w.trail.broken) {
+	if _, err := w.checker.Report(t.Context(), []authsvc.Outcome{{ReportToken: "forged"}, outcome}, anyWorkspace); !errors.Is(err, w.trail.broken) {
 		t.Errorf("error %v, want the trail's", err)
 	}
-	outcome.Signature = "forged"
-	if err := w.checker.Report(t.Context(), []authsvc.Outcome{outcome}); err != nil {
-		t.Errorf("error %v for an outcome that is passed over", err)
+	if got := w.checker.RefusedReports()[authsvc.InvalidReport]; got != 0 {
+		t.Errorf("%d refusals are counted of a request that failed", got)
+	}
+	outcome.ReportToken = "forged"
+	if refused, err := w.checker.Report(t.Context(), []authsvc.Outcome{outcome}, anyWorkspace); err != nil || len(refused) != 1 {
+		t.Errorf("refused %v, error %v for a report that needs no trail", refused, err)
 	}
 }

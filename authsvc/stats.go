@@ -10,8 +10,8 @@ type results map[ErrorCode]*atomic.Int64
 
 func newResults() results {
 	all := results{"": new(atomic.Int64)}
-	for code := range denials {
-		all[code] = new(atomic.Int64)
+	for _, d := range denials {
+		all[d.Code] = new(atomic.Int64)
 	}
 	return all
 }

@@ -12,7 +12,7 @@ import (
 func TestChecksAreCountedByTheirResult(t *testing.T) {
 	w := newWorld(t)
 	for _, secret := range []string{"", "", "sk_stranger"} {
-		_, err := w.checker.Check(t.Context(), secret, authsvc.Call{AgentType: "agent"})
+		_, err := entryOf(t, w.checker, secret, authsvc.Call{AgentType: "agent"})
 		must(t, err)
 	}
 	want := map[authsvc.ErrorCode]int64{
@@ -33,7 +33,7 @@ func TestKeyringTellsWhatItHolds(t *testing.T) {
 	if stats.Keys != 2 || stats.Secrets != 3 || stats.Revision != 3 || stats.Staleness != 3*time.Second {
 		t.Errorf("it holds %+v", stats)
 	}
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID))
+	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
 	if stats := w.keyring.Stats(); stats.Keys != 1 || stats.Secrets != 1 || stats.Revision != 4 || stats.Staleness != 0 {
 		t.Errorf("after a key was deleted it holds %+v", stats)
 	}

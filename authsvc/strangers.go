@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // DefaultStrangerRows is how many rows a second a workspace may have of calls that proved no key, where nothing else
@@ -30,7 +32,8 @@ const (
 //
 // What a stranger sends must not fill the trail either: once a row of the group is on it whole, those behind it hold
 // what tells them apart and the number alone. A trail delivers the rows of one id in order, and of finished ones the
-// first stays, so that the row has what the first call sent. It may be used concurrently.
+// first stays, so that the row has what the first call sent. The id of such a row is made here, whatever call_id the first
+// call had: a repetition of that call is another one. It may be used concurrently.
 type strangers struct {
 	rowsPerSecond int
 
@@ -68,7 +71,7 @@ func (g *group) row() Entry {
 	if g.kept {
 		row = Entry{ID: row.ID, WorkspaceID: row.WorkspaceID, Status: row.Status, ErrorCode: row.ErrorCode}
 	}
-	row.Repeated = g.calls
+	row.CallCount = g.calls
 	return row
 }
 
@@ -125,6 +128,7 @@ func (s *strangers) groupOf(call Entry, now time.Time) *group {
 	name := groupName{call.WorkspaceID, call.ErrorCode}
 	g := s.groups[name]
 	if g == nil || over(g.began, now, groupTime) {
+		call.ID = uuid7.New(now)
 		g = &group{began: now, first: call}
 		s.groups[name] = g
 	}

@@ -16,7 +16,7 @@ import (
 
 // stranger is the entry of a call that proved no key.
 func stranger(workspaceID string, code ErrorCode, at time.Time) Entry {
-	return Entry{ID: uuid7.New(at), WorkspaceID: workspaceID, ErrorCode: code, Status: 401, Endpoint: uuid.NewString(), Repeated: 1}
+	return Entry{ID: uuid7.New(at), WorkspaceID: workspaceID, ErrorCode: code, Status: 401, Endpoint: uuid.NewString(), CallCount: 1}
 }
 
 // table is what becomes of rows: one for each id, with the largest number of calls.
@@ -25,8 +25,8 @@ type table map[uuid.UUID]Entry
 func (m table) record(t *testing.T, row Entry) {
 	t.Helper()
 	old, there := m[row.ID]
-	if number := row.Repeated; there {
-		row.Repeated = max(old.Repeated, number)
+	if number := row.CallCount; there {
+		row.CallCount = max(old.CallCount, number)
 		if row.Endpoint == "" || old.Endpoint == "" {
 			row.Endpoint += old.Endpoint
 		}
@@ -41,7 +41,7 @@ func (m table) record(t *testing.T, row Entry) {
 func (m table) calls(name groupName) (calls, rows int) {
 	for _, row := range m {
 		if row.WorkspaceID == name.workspaceID && row.ErrorCode == name.code {
-			calls += row.Repeated
+			calls += row.CallCount
 			rows++
 		}
 	}
@@ -172,11 +172,24 @@ func TestGroupEndsASecondAfterItBegan(t *testing.T) {
 		if !step.same {
 			want = call
 		}
-		want.Repeated = step.calls
+		if step.calls == 1 {
+			want.ID = newID(t, row, call)
+			first.ID = want.ID
+		}
+		want.CallCount = step.calls
 		if row != want {
 			t.Errorf("%v after the first the row is %+v, want %+v", step.after, row, want)
 		}
 	}
+}
+
+// newID returns the id of a group's first row, which is not that of its first call.
+func newID(t *testing.T, row, call Entry) uuid.UUID {
+	t.Helper()
+	if row.ID == call.ID {
+		t.Errorf("the row of a group has the id of its first call")
+	}
+	return row.ID
 }
 
 // TestOnlyTheFirstRowOfAGroupIsWhole has the first one refused by the trail: the next one must be whole too.
@@ -191,6 +204,7 @@ func TestOnlyTheFirstRowOfAGroupIsWhole(t *testing.T) {
 		row, of := s.row(call, noon)
 		if i == 0 {
 			first = call
+			first.ID = newID(t, row, call)
 		}
 		if i > 0 {
 			s.keep(of)
@@ -199,14 +213,17 @@ func TestOnlyTheFirstRowOfAGroupIsWhole(t *testing.T) {
 		if i > 1 {
 			want = Entry{ID: first.ID, WorkspaceID: "acme", Status: first.Status, ErrorCode: MissingToken}
 		}
-		want.Repeated = i + 1
+		want.CallCount = i + 1
 		if row != want {
 			t.Errorf("row %d is %+v, want %+v", i, row, want)
 		}
 	}
 	later := stranger("acme", MissingToken, noon.Add(time.Hour))
 	for range strangerBurst + 1 {
-		row, _ := s.row(later, noon.Add(time.Hour))
+		row, of := s.row(later, noon.Add(time.Hour))
+		if of != nil {
+			later.ID = newID(t, row, later)
+		}
 		if row != later {
 			t.Errorf("the first row of the next group is %+v, want %+v", row, later)
 		}
@@ -225,7 +242,7 @@ func TestWorkspacesDoNotShareALimit(t *testing.T) {
 		}
 	}
 	row, of := s.row(stranger("quiet", InvalidToken, noon), noon)
-	if of == nil || row.WorkspaceID != "quiet" || row.Repeated != 1 {
+	if of == nil || row.WorkspaceID != "quiet" || row.CallCount != 1 {
 		t.Errorf("the first call above the limit of a quiet workspace has the row %+v, want one to share", row)
 	}
 }
@@ -318,8 +335,8 @@ func TestCallsThatAreTakenBackAreNotCounted(t *testing.T) {
 		row, _ := s.row(stranger("acme", MissingToken, noon), noon)
 		stored.record(t, row)
 		answered++
-		if calls, _ := stored.calls(groupName{"acme", MissingToken}); row.Repeated != answered || calls < answered || calls > answered+3 {
-			t.Errorf("seed %d: the last row stands for %d calls, the table for %d, want %d", seed, row.Repeated, calls, answered)
+		if calls, _ := stored.calls(groupName{"acme", MissingToken}); row.CallCount != answered || calls < answered || calls > answered+3 {
+			t.Errorf("seed %d: the last row stands for %d calls, the table for %d, want %d", seed, row.CallCount, calls, answered)
 		}
 	}
 }

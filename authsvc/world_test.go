@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/sqlite"
 	"github.com/keytrail/keytrail/internal/fault"
@@ -28,26 +30,32 @@ func newWorld(t *testing.T, changes ...func(*authsvc.CheckerConfig)) *world {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
-	signingKey, err := store.SigningKey(t.Context())
+	tokenKey, err := store.TokenKey(t.Context())
 	must(t, err)
 	w := &world{clock: &clock{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, store: store, trail: &rows{}}
 	w.keyring = authsvc.NewKeyring(store, w.clock.Now)
 	w.keys = authsvc.NewKeys(store, w.keyring, authsvc.DefaultAgentTypes, w.clock.Now)
 	config := authsvc.CheckerConfig{
-		Keyring: w.keyring, Trail: w.trail, SigningKey: signingKey, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
+		Keyring: w.keyring, Trail: w.trail, TokenKey: tokenKey, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
 	}
 	for _, change := range changes {
 		change(&config)
 	}
-	w.checker = authsvc.NewChecker(config)
+	w.checker, err = authsvc.NewChecker(config)
+	must(t, err)
 	return w
 }
 
 // checkerOn is the checker of another replica, which follows keys by itself.
-func (w *world) checkerOn(keyring *authsvc.Keyring) *authsvc.Checker {
-	return authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: keyring, Trail: w.trail, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
+func (w *world) checkerOn(t *testing.T, keyring *authsvc.Keyring, trail authsvc.Trail) *authsvc.Checker {
+	t.Helper()
+	tokenKey, err := w.store.TokenKey(t.Context())
+	must(t, err)
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: keyring, Trail: trail, TokenKey: tokenKey, AgentTypes: authsvc.DefaultAgentTypes, Now: w.clock.Now,
 	})
+	must(t, err)
+	return checker
 }
 
 // create makes a key of acme that may call every agent, unless change says otherwise.
@@ -57,25 +65,46 @@ func (w *world) create(t *testing.T, change func(*authsvc.Key)) (authsvc.Key, au
 	if change != nil {
 		change(&draft)
 	}
-	key, secret, err := w.keys.Create(t.Context(), draft)
+	key, secret, err := w.keys.Create(t.Context(), draft, uuid.Nil)
 	must(t, err)
 	return key, secret
 }
 
-// check checks a call on an agent of type agent and answers its entry, which must be the one row it appended.
+// check checks a call on an agent of type agent and returns its entry, which must be the one row it appended.
 func (w *world) check(t *testing.T, apiKey string, call authsvc.Call) authsvc.Entry {
+	t.Helper()
+	return w.decide(t, apiKey, call).Entry
+}
+
+// decide is check with the whole decision.
+func (w *world) decide(t *testing.T, apiKey string, call authsvc.Call) authsvc.Decision {
 	t.Helper()
 	if call.AgentType == "" {
 		call.AgentType = "agent"
 	}
 	before := len(w.trail.all())
-	entry, err := w.checker.Check(t.Context(), apiKey, call)
+	decision, err := w.checker.Check(t.Context(), apiKey, call)
 	must(t, err)
 	appended := w.trail.all()[before:]
-	if len(appended) != 1 || appended[0] != entry {
-		t.Fatalf("the check answered %+v, and appended %+v", entry, appended)
+	if len(appended) != 1 || appended[0] != decision.Entry {
+		t.Fatalf("the check returned %+v, and appended %+v", decision.Entry, appended)
 	}
-	return entry
+	return decision
+}
+
+// entryOf checks a call and returns its entry.
+func entryOf(t *testing.T, checker *authsvc.Checker, apiKey string, call authsvc.Call) (authsvc.Entry, error) {
+	t.Helper()
+	decision, err := checker.Check(t.Context(), apiKey, call)
+	return decision.Entry, err
+}
+
+// changing is a change that never fails.
+func changing(change func(*authsvc.Key)) func(*authsvc.Key) error {
+	return func(key *authsvc.Key) error {
+		change(key)
+		return nil
+	}
 }
 
 // expectCode checks a call of acme with a secret.
@@ -141,7 +170,7 @@ func must(t *testing.T, err error) {
 func expectInvalid(t *testing.T, err error, field string) {
 	t.Helper()
 	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Kind != fault.Invalid || f.Field != field || f.Reason == "" {
+	if !ok || f.Reason.Kind() != fault.Invalid || f.Field != field || f.Message == "" {
 		t.Errorf("error %v, want bad input in %s", err, field)
 	}
 }

@@ -111,7 +111,7 @@ func typicalRow() authsvc.Entry {
 	now := time.Now()
 	return authsvc.Entry{
 		ID: uuid7.New(now), WorkspaceID: "acme", KeyID: uuid7.First(now), KeyName: "production backend", KeyLast4: "a1B2",
-		AgentType: "data_agent", AgentID: "agent-4711", Method: "POST", Endpoint: "/v1/agents/agent-4711/messages",
+		AgentType: "data_agent", AgentID: "agent-4711", Method: "POST", Endpoint: "/v1/agents/agent-4711/messages", CallCount: 1,
 	}
 }
 

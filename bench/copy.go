@@ -15,7 +15,8 @@ import (
 // The yardstick: the same rows, without a service, a check for duplicates or a dictionary, straight into the table.
 
 var copyColumns = []string{
-	"id", "latency_us", "key_ref", "hour", "status", "workspace_id", "agent_type", "agent_id", "method", "error_code", "endpoint",
+	"id", "latency_us", "key_ref", "call_count", "hour", "status", "from_report", "workspace_id", "agent_type", "agent_id", "method",
+	"error_code", "cause", "endpoint",
 }
 
 // copyRows sends all rows by CopyFrom, through so many connections, and answers how many a second.
@@ -61,7 +62,7 @@ func copyRows(ctx context.Context, url string, g *generator, connections int) (f
 type source struct {
 	rows   []logsvc.Entry
 	at     int
-	values [11]any
+	values [14]any
 }
 
 // Next implements pgx.CopyFromSource.
@@ -73,9 +74,10 @@ func (s *source) Err() error { return nil }
 // Values implements pgx.CopyFromSource. The reference of the key is any number that differs from key to key.
 func (s *source) Values() ([]any, error) {
 	e := &s.rows[s.at-1]
-	s.values = [11]any{
-		[16]byte(e.ID), e.Latency.Microseconds(), int64(binary.BigEndian.Uint64(e.KeyID[8:]) >> 1), int16(e.Time().Hour()), int16(e.Status), e.WorkspaceID,
-		e.AgentType, e.AgentID, e.Method, e.ErrorCode, e.Endpoint,
+	s.values = [14]any{
+		[16]byte(e.ID), e.Latency.Microseconds(), int64(binary.BigEndian.Uint64(e.KeyID[8:]) >> 1), int32(e.CallCount),
+		int16(e.Time().Hour()), int16(e.Status), e.FromReport, e.WorkspaceID, e.AgentType, e.AgentID, e.Method,
+		e.ErrorCode, e.Cause, e.Endpoint,
 	}
 	return s.values[:], nil
 }

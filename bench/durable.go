@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/authsvc"
@@ -95,15 +96,18 @@ func newChecker(ctx context.Context, dir string, t authsvc.Trail) (_ *authsvc.Ch
 	ring := authsvc.NewKeyring(store, time.Now)
 	_, plain, err := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now).Create(ctx, authsvc.Key{
 		WorkspaceID: "acme", Name: "production backend", Scopes: []string{"agent"}, AllAgents: true,
-	})
+	}, uuid.Nil)
 	if err == nil {
 		err = ring.Refresh(ctx)
 	}
 	if err != nil {
 		return nil, "", nil, errors.Join(err, store.Close())
 	}
-	checker := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: ring, Trail: t, SigningKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: ring, Trail: t, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
 	})
+	if err != nil {
+		return nil, "", nil, errors.Join(err, store.Close())
+	}
 	return checker, plain.Reveal(), store.Close, nil
 }

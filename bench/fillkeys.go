@@ -17,8 +17,10 @@ func fillKeys(ctx context.Context, url string, keys int) error {
 	defer conn.Close(ctx)
 	for _, sql := range []string{
 		`SET search_path = keytrail_auth`,
-		fmt.Sprintf(`INSERT INTO keys (workspace_id, id, revision, name, scopes, all_agents, agent_ids, disabled, create_time, update_time)
-			SELECT 'ws-' || lpad((n %% 1000)::text, 4, '0'), gen_random_uuid(), n, 'key ' || n || ' for production',
+		fmt.Sprintf(`INSERT INTO keys (workspace_id, id, revision, name, name_lower, description, external_id, metadata, scopes, all_agents,
+				agent_ids, disabled, create_time, update_time)
+			SELECT 'ws-' || lpad((n %% 1000)::text, 4, '0'), gen_random_uuid(), n, 'key ' || n || ' for production', 'key ' || n || ' for production',
+				'', '', '',
 				'{agent,voice_agent}', n %% 10 <> 0,
 				CASE WHEN n %% 10 = 0 THEN ARRAY['agent-' || n, 'agent-' || n + 1] ELSE '{}' END, false, now(), now()
 			FROM generate_series(1, %d) n`, keys),

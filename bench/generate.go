@@ -36,6 +36,7 @@ func newGenerator(rows int, days time.Duration, end time.Time) *generator {
 		for k := range g.keys[w] {
 			g.keys[w][k] = logsvc.Entry{
 				WorkspaceID: fmt.Sprintf("ws-%04d", w), KeyID: uuid7.New(g.start), KeyName: fmt.Sprintf("key %02d for prod", k), KeyLast4: randomHex(r, 4),
+				ExternalID: fmt.Sprintf("customer-%04d", w), CallCount: 1,
 			}
 		}
 		for a := range g.agents[w] {
@@ -84,7 +85,7 @@ func (g *generator) row(r *rand.Rand, at time.Time) logsvc.Entry {
 	default:
 		e.Status = 500
 	}
-	e.Latency = time.Duration(1000+r.IntN(3_000_000)) * time.Microsecond
+	e.Latency, e.Reported = time.Duration(1000+r.IntN(3_000_000))*time.Microsecond, true
 	return e
 }
 

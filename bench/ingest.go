@@ -36,9 +36,9 @@ func (l *logService) ingest(ctx context.Context, g *generator) (rowsPerSecond fl
 }
 
 func (l *logService) send(ctx context.Context, rows []logsvc.Entry) error {
-	request := &logsv1.RecordRequestLogsRequest{RequestLogs: make([]*logsv1.RequestLog, len(rows))}
+	request := &logsv1.RecordRequestLogsRequest{Records: make([]*logsv1.RequestLogRecord, len(rows))}
 	for i := range rows {
-		request.RequestLogs[i] = message(&rows[i])
+		request.Records[i] = &logsv1.RequestLogRecord{RequestLog: message(&rows[i])}
 	}
 	answer, err := l.client.RecordRequestLogs(ctx, request)
 	if err != nil {
@@ -53,8 +53,9 @@ func (l *logService) send(ctx context.Context, rows []logsvc.Entry) error {
 func message(e *logsvc.Entry) *logsv1.RequestLog {
 	return &logsv1.RequestLog{
 		Id: e.ID.String(), Time: timestamppb.New(e.Time()), WorkspaceId: e.WorkspaceID, KeyId: wire.ID(e.KeyID),
-		KeyName: e.KeyName, KeyLast4: e.KeyLast4, AgentType: e.AgentType, AgentId: e.AgentID, Method: e.Method,
-		Endpoint: e.Endpoint, Status: int32(e.Status), ErrorCode: e.ErrorCode, LatencyMs: wire.Latency(e.Latency),
+		KeyName: e.KeyName, KeyLast4: e.KeyLast4, ExternalId: e.ExternalID, AgentType: e.AgentType, AgentId: e.AgentID,
+		Method: e.Method, Endpoint: e.Endpoint, Status: int32(e.Status), ErrorCode: e.ErrorCode,
+		LatencyMs: new(wire.Latency(e.Latency)), CallCount: int32(e.CallCount),
 	}
 }
 

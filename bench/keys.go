@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/authsvc"
@@ -127,9 +128,12 @@ func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, r
 		group.Go(func() error { store.Listen(ctx, failed); return nil })
 	}
 	group.Go(func() error { ring.Follow(ctx, pollEvery, wake, failed); return nil })
-	checker := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: ring, Trail: nowhere{}, SigningKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: ring, Trail: nowhere{}, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
 	})
+	if err != nil {
+		return nil, err
+	}
 	took := make([]time.Duration, changes)
 	group.Go(func() error {
 		defer cancel()
@@ -144,21 +148,25 @@ func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, r
 		}
 		return nil
 	})
-	err := group.Wait()
+	err = group.Wait()
 	return took, err
 }
 
 func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Checker) (time.Duration, error) {
 	key, secret, err := manager.Create(ctx, authsvc.Key{
 		WorkspaceID: "revoked", Name: "k", Scopes: []string{"agent"}, AllAgents: true,
-	})
+	}, uuid.Nil)
 	if err != nil {
 		return 0, err
 	}
 	if err := until(ctx, checker, secret, ""); err != nil {
 		return 0, err
 	}
-	if _, err := manager.Update(ctx, "revoked", key.ID, func(k *authsvc.Key) { k.Disabled = true }); err != nil {
+	_, err = manager.Update(ctx, "revoked", key.ID, "", func(k *authsvc.Key) error {
+		k.Disabled = true
+		return nil
+	})
+	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
@@ -169,8 +177,8 @@ func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Chec
 // until checks a secret until the answer is code.
 func until(ctx context.Context, checker *authsvc.Checker, secret authsvc.PlainSecret, code authsvc.ErrorCode) error {
 	for {
-		entry, err := checker.Check(ctx, secret.Reveal(), authsvc.Call{AgentType: "agent"})
-		if err != nil || entry.ErrorCode == code {
+		decision, err := checker.Check(ctx, secret.Reveal(), authsvc.Call{AgentType: "agent"})
+		if err != nil || decision.Entry.ErrorCode == code {
 			return err
 		}
 		if err := pause(ctx, 200*time.Microsecond); err != nil {

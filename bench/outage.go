@@ -123,7 +123,7 @@ func startAuth(ctx context.Context, dir, logsAddr string, signer *access.Signer)
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(log, gate, nil, authsvc.RawFields...)
+	server, err := serve.NewGRPC(log, gate, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(log, gate, nil, logsvc.RawFields...)
+	server, err := serve.NewGRPC(log, gate, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 type checkCommand struct {
@@ -17,7 +19,7 @@ type checkCommand struct {
 	Method     string  `env:"-" default:"GET" help:"The HTTP method of the call."`
 	Endpoint   string  `env:"-" default:"/" help:"The path of the call."`
 	Workspace  string  `short:"w" help:"The workspace that owns the called agent."`
-	Status     int32   `env:"-" help:"If the call is allowed: report at once that it ended with this HTTP status."`
+	Status     int32   `env:"-" help:"Report at once that the call ended with this HTTP status."`
 	LatencyMs  float64 `env:"-" name:"latency-ms" help:"The latency to report with --status, in ms."`
 }
 
@@ -27,7 +29,7 @@ func (c *checkCommand) Run(ctx context.Context, to console) error {
 	err := c.withChecks(ctx, func(ctx context.Context, checks authv1.CheckServiceClient) error {
 		answer, err := checks.Check(ctx, &authv1.CheckRequest{
 			ApiKey: c.APIKey, AgentType: c.AgentType, AgentId: c.AgentID, Method: c.Method, Endpoint: c.Endpoint,
-			WorkspaceId: c.Workspace,
+			WorkspaceId: c.Workspace, CallId: uuid7.New(time.Now()).String(),
 		})
 		if err != nil {
 			return err
@@ -41,14 +43,20 @@ func (c *checkCommand) Run(ctx context.Context, to console) error {
 	return err
 }
 
-// report completes the row of an allowed call, where that is asked for.
+// report completes the row of the call, where that is asked for.
 func (c *checkCommand) report(ctx context.Context, checks authv1.CheckServiceClient, answer *authv1.CheckResponse) error {
-	if c.Status == 0 || !answer.GetAllowed() {
+	if c.Status == 0 {
 		return nil
 	}
-	_, err := checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
-		{Entry: answer.GetEntry(), Status: c.Status, LatencyMs: c.LatencyMs},
+	if answer.GetReportToken() == "" {
+		return errors.New("the call shares its row with others and cannot be reported")
+	}
+	response, err := checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
+		{ReportToken: answer.GetReportToken(), Status: c.Status, LatencyMs: c.LatencyMs},
 	}})
+	for _, refused := range response.GetRefused() {
+		return fmt.Errorf("the report was refused: %s", refused.GetReason())
+	}
 	return err
 }
 
@@ -57,10 +65,18 @@ func (c *checkCommand) print(to console, answer *authv1.CheckResponse) error {
 		return printJSON(to.out, answer)
 	}
 	if answer.GetAllowed() {
-		_, err := fmt.Fprintf(to.out, "allowed  %s\n", answer.GetEntry().GetId())
+		_, err := fmt.Fprintf(to.out, "allowed  %s\n", answer.GetRequestLogId())
 		return err
 	}
-	_, err := fmt.Fprintf(to.out, "denied   %s  %d %s\n%s\n",
-		answer.GetEntry().GetId(), answer.GetHttpStatus(), answer.GetErrorCode(), answer.GetMessage())
+	d := answer.GetDenial()
+	_, err := fmt.Fprintf(to.out, "denied   %s  %d %s\n%s\n%s\n", answer.GetRequestLogId(), answer.GetHttpStatus(), codeAndCause(d.GetCode(), d.GetCause()), d.GetMessage(), d.GetFix())
 	return err
+}
+
+// codeAndCause writes why a call was denied, e.g. "expired (secret_rotated)".
+func codeAndCause(code, cause string) string {
+	if cause == "" {
+		return code
+	}
+	return code + " (" + cause + ")"
 }

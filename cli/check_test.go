@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/trail"
 	"github.com/keytrail/keytrail/logsvc"
 )
@@ -34,7 +33,7 @@ func serveFrom(dataDir string, log *slog.Logger) (server *Server, stop func() er
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err = NewServer(ctx, ServeConfig{
 		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
-		Retention: logsvc.DefaultRetention, AgentTypes: authsvc.DefaultAgentTypes,
+		Retention: logsvc.DefaultRetention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
 		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
 	}, log, time.Now)
 	if err != nil {

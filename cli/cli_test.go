@@ -172,7 +172,7 @@ func TestCommasDoNotSplitAgentsAndScopes(t *testing.T) {
 	t.Cleanup(server.Stop)
 	code, _, stderr := keytrail(t, "keys", "create", "-w", "acme", "--name", "n", "--scope", "a,b", "--agent", "x,y", "--agent", "z",
 		"--auth-addr", listener.Addr().String())
-	if code != 0 || !slices.Equal(request.GetScopes(), []string{"a,b"}) || !slices.Equal(request.GetAgentIds(), []string{"x,y", "z"}) {
+	if code != 0 || !slices.Equal(request.GetKey().GetScopes(), []string{"a,b"}) || !slices.Equal(request.GetKey().GetAgentIds(), []string{"x,y", "z"}) {
 		t.Errorf("exit code %d, %q, the request %v", code, stderr, request)
 	}
 }

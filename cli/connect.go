@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -83,21 +85,31 @@ type callError struct {
 // Error says what the service answered, in words for a terminal.
 func (e callError) Error() string {
 	st := status.Convert(e.cause)
-	switch st.Code() {
-	case codes.Unknown:
+	switch code := st.Code(); {
+	case code == codes.Unauthenticated:
+		return st.Message() + " (" + tokenHint + ")"
+	case answered(st):
+		return st.Message()
+	case code == codes.Unknown:
 		return e.cause.Error()
-	case codes.Unavailable:
+	case code == codes.Unavailable:
 		hint := "is `keytrail serve` running there?"
 		if e.plain {
 			hint += " If it speaks TLS, give --tls-ca or --tls."
 		}
 		return fmt.Sprintf("cannot reach the service at %s; %s (%s)", e.addr, hint, st.Message())
-	case codes.Unauthenticated:
-		return st.Message() + " (" + tokenHint + ")"
-	case codes.DeadlineExceeded:
+	case code == codes.DeadlineExceeded:
 		return fmt.Sprintf("the service at %s did not answer in time", e.addr)
 	}
 	return st.Message()
+}
+
+// answered reports whether the service itself made an error: those of gRPC have no google.rpc.ErrorInfo.
+func answered(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(detail any) bool {
+		_, ok := detail.(*errdetails.ErrorInfo)
+		return ok
+	})
 }
 
 // Unwrap gives the cause.

@@ -73,6 +73,7 @@ const serviceConfig = `{
 			{"service": "keytrail.auth.v1.CheckService"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "GetKey"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "ListKeys"},
+			{"service": "keytrail.auth.v1.KeyService", "method": "GetCatalog"},
 			{"service": "keytrail.logs.v1.LogService"}
 		],
 		"retryPolicy": {

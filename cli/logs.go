@@ -11,7 +11,7 @@ import (
 type logsCommand struct {
 	List  logsList  `cmd:"" help:"List request logs, newest first."`
 	Get   logsGet   `cmd:"" help:"Show one request log."`
-	Purge logsPurge `cmd:"" help:"Erase all request logs of a workspace, for good."`
+	Purge logsPurge `cmd:"" help:"Delete all request logs of a workspace, for good."`
 }
 
 // logsOf is what every command on request logs takes.
@@ -71,7 +71,7 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 	}, nil
 }
 
-// walk gathers the pages as one answer, with the token and the search of the last.
+// walk gathers the pages as one answer, with the token, the search and the retention of the last.
 func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
 	all := &logsv1.ListRequestLogsResponse{}
 	for {
@@ -84,7 +84,8 @@ func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, reque
 			return nil, err
 		}
 		all.RequestLogs = append(all.RequestLogs, page.GetRequestLogs()...)
-		all.NextPageToken, all.SearchedTo = page.GetNextPageToken(), page.GetSearchedTo()
+		all.UnreadableRanges = append(all.UnreadableRanges, page.GetUnreadableRanges()...)
+		all.NextPageToken, all.SearchedTo, all.Retention = page.GetNextPageToken(), page.GetSearchedTo(), page.GetRetention()
 		request.PageToken = page.GetNextPageToken()
 		if request.PageToken == "" || c.Limit > 0 && len(all.GetRequestLogs()) >= c.Limit {
 			return all, nil
@@ -100,7 +101,7 @@ type logsGet struct {
 // Run shows one row.
 func (c *logsGet) Run(ctx context.Context, to console) error {
 	return c.withLogs(ctx, func(ctx context.Context, logs logsv1.LogServiceClient) error {
-		answer, err := logs.GetRequestLog(ctx, &logsv1.GetRequestLogRequest{WorkspaceId: c.Workspace, Id: c.ID})
+		answer, err := logs.GetRequestLog(ctx, &logsv1.GetRequestLogRequest{WorkspaceId: c.Workspace, RequestLogId: c.ID})
 		if err != nil {
 			return err
 		}
@@ -116,19 +117,35 @@ type logsPurge struct {
 	Yes    bool `env:"-" required:"" help:"Say that you mean it: there is no way back."`
 }
 
-// Run erases the workspace's rows.
+// Run deletes the workspace's rows.
 func (c *logsPurge) Run(ctx context.Context, to console) error {
 	return c.withLogs(ctx, func(ctx context.Context, logs logsv1.LogServiceClient) error {
-		answer, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace})
+		answer, err := c.purge(ctx, logs, to)
 		if err != nil {
 			return err
 		}
 		if c.json() {
 			return printJSON(to.out, answer)
 		}
-		_, err = fmt.Fprintf(to.out, "Erased %d request logs of workspace %s.\n", answer.GetPurgedCount(), c.Workspace)
+		_, err = fmt.Fprintf(to.out, "Deleted %d request logs of workspace %s.\n", answer.GetPurgedCount(), c.Workspace)
 		return err
 	})
+}
+
+// purge calls until everything is deleted, and returns the answers as one. It prints after each call how far it is.
+func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to console) (*logsv1.PurgeRequestLogsResponse, error) {
+	all := &logsv1.PurgeRequestLogsResponse{}
+	for {
+		answer, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace})
+		if err != nil {
+			return nil, err
+		}
+		all.PurgedCount += answer.GetPurgedCount()
+		if all.Complete = answer.GetComplete(); all.Complete {
+			return all, nil
+		}
+		fmt.Fprintf(to.err, "%d request logs are deleted so far.\n", all.GetPurgedCount())
+	}
 }
 
 func printLogs(to console, rows ...*logsv1.RequestLog) error {
@@ -150,22 +167,22 @@ func outcome(r *logsv1.RequestLog) string {
 	switch {
 	case r.GetStatus() == 0:
 		return "in progress"
-	case r.GetErrorCode() != "":
-		return fmt.Sprintf("%d %s%s", r.GetStatus(), r.GetErrorCode(), times(r))
+	case r.GetErrorCode() == "":
+		return fmt.Sprint(r.GetStatus())
 	}
-	return fmt.Sprint(r.GetStatus())
+	return fmt.Sprintf("%d %s%s", r.GetStatus(), codeAndCause(r.GetErrorCode(), r.GetCause()), times(r))
 }
 
 // times says of how many calls a row is, where it is of several.
 func times(r *logsv1.RequestLog) string {
-	if r.GetRepeated() <= 1 {
+	if r.GetCallCount() <= 1 {
 		return ""
 	}
-	return fmt.Sprintf(" ×%d", r.GetRepeated())
+	return fmt.Sprintf(" ×%d", r.GetCallCount())
 }
 
 func latency(r *logsv1.RequestLog) string {
-	if r.GetStatus() == 0 {
+	if r.LatencyMs == nil {
 		return "-"
 	}
 	return fmt.Sprintf("%.3f ms", r.GetLatencyMs())

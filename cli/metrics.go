@@ -50,6 +50,15 @@ func checkMetrics(checker *authsvc.Checker) (all []prometheus.Collector) {
 	return all
 }
 
+// reportMetrics are of reports whose tokens were refused.
+func reportMetrics(checker *authsvc.Checker) (all []prometheus.Collector) {
+	for reason := range checker.RefusedReports() {
+		all = append(all, telemetry.Counter("report_tokens_refused_total", "Outcomes of calls that were refused because of their report token.",
+			prometheus.Labels{"reason": string(reason)}, func() float64 { return float64(checker.RefusedReports()[reason]) }))
+	}
+	return all
+}
+
 // refusalMetrics are of rows that the log service will never store.
 func refusalMetrics(service *logsvc.Service) (all []prometheus.Collector) {
 	for class := range service.Refused() {
@@ -57,10 +66,4 @@ func refusalMetrics(service *logsvc.Service) (all []prometheus.Collector) {
 			prometheus.Labels{"reason": class.String()}, func() float64 { return float64(service.Refused()[class]) }))
 	}
 	return all
-}
-
-// throttleMetric is of a door that strangers are kept out of.
-func throttleMetric(door string, refused func() int64) prometheus.Collector {
-	return telemetry.Counter("throttled_total", "Calls that were refused because their address had failed too often to say who it is.",
-		prometheus.Labels{"door": door}, func() float64 { return float64(refused()) })
 }

@@ -24,7 +24,7 @@ func (f outputFlag) json() bool { return f.Output == "json" }
 
 // printJSON writes a message as REST writes it.
 func printJSON(w io.Writer, message proto.Message) error {
-	text, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal(message)
+	text, err := protojson.MarshalOptions{Multiline: true, EmitDefaultValues: true}.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}

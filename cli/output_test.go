@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -53,13 +54,15 @@ func TestTablesAreAlignedAndShowWhatIsMissing(t *testing.T) {
 	var out bytes.Buffer
 	err := printLogs(console{out: &out},
 		&logsv1.RequestLog{Id: "1", Time: timestamppb.New(noon), KeyId: "k", KeyName: "production", KeyLast4: "abcd", Method: "GET",
-			Endpoint: "/v1", Status: 403, ErrorCode: "scope_denied", LatencyMs: 0.25},
-		&logsv1.RequestLog{Id: "2", Time: timestamppb.New(noon), Repeated: 1},
-		&logsv1.RequestLog{Id: "3", Time: timestamppb.New(noon), Status: 401, ErrorCode: "missing_token", LatencyMs: 0.001, Repeated: 57})
-	want := `TIME                      KEY               METHOD  ENDPOINT  STATUS                 LATENCY   ID
-2026-05-01 12:00:00.000Z  production …abcd  GET     /v1       403 scope_denied       0.250 ms  1
-2026-05-01 12:00:00.000Z  -                 -       -         in progress            -         2
-2026-05-01 12:00:00.000Z  -                 -       -         401 missing_token ×57  0.001 ms  3
+			Endpoint: "/v1", Status: 403, ErrorCode: "scope_denied", LatencyMs: proto.Float64(0.25)},
+		&logsv1.RequestLog{Id: "2", Time: timestamppb.New(noon), CallCount: 1},
+		&logsv1.RequestLog{Id: "4", Time: timestamppb.New(noon), Status: 404, ErrorCode: "expired", Cause: "secret_rotated", LatencyMs: proto.Float64(0)},
+		&logsv1.RequestLog{Id: "3", Time: timestamppb.New(noon), Status: 401, ErrorCode: "missing_token", CallCount: 57})
+	want := `TIME                      KEY               METHOD  ENDPOINT  STATUS                        LATENCY   ID
+2026-05-01 12:00:00.000Z  production …abcd  GET     /v1       403 scope_denied              0.250 ms  1
+2026-05-01 12:00:00.000Z  -                 -       -         in progress                   -         2
+2026-05-01 12:00:00.000Z  -                 -       -         404 expired (secret_rotated)  0.000 ms  4
+2026-05-01 12:00:00.000Z  -                 -       -         401 missing_token ×57         -         3
 `
 	if err != nil || out.String() != want {
 		t.Errorf("error %v, table\n%swant\n%s", err, out.String(), want)

@@ -25,7 +25,7 @@ const followEvery = time.Second
 type authConfig struct {
 	store      authsvc.Store
 	addr       string
-	agentTypes []string
+	agentTypes authsvc.AgentTypes
 	now        func() time.Time
 	// logs connects to the log service, and logsToken is sent to it.
 	logs      connect
@@ -55,7 +55,7 @@ type authPart struct {
 }
 
 func (s *Server) openAuth(ctx context.Context, config authConfig) error {
-	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers(), authsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers())
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,9 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err != nil {
 		return err
 	}
-	signingKey, err := config.store.SigningKey(ctx)
+	tokenKey, err := config.store.TokenKey(ctx)
 	if err != nil {
-		return fmt.Errorf("read the signing key of entries: %w", err)
+		return fmt.Errorf("read the key of report tokens: %w", err)
 	}
 	p := &authPart{
 		config: config, keyring: authsvc.NewKeyring(config.store, config.now), server: server, pipe: newPipe(), log: s.log,
@@ -85,13 +85,16 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err := p.keyring.Refresh(ctx); err != nil {
 		return fmt.Errorf("load the keyring: %w", err)
 	}
-	checker := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: p.keyring, Trail: traced(p.trail, s.telemetry), SigningKey: signingKey, AgentTypes: config.agentTypes,
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: p.keyring, Trail: traced(p.trail, s.telemetry), TokenKey: tokenKey, AgentTypes: config.agentTypes,
 		StrangerRows: config.trail.StrangerRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
 		Now: config.now,
 	})
-	metrics := append(keyringMetrics(p.keyring), checkMetrics(checker)...)
-	if err := s.telemetry.Register(append(metrics, throttleMetric("auth", server.Throttled))...); err != nil {
+	if err != nil {
+		return err
+	}
+	metrics := append(append(keyringMetrics(p.keyring), checkMetrics(checker)...), reportMetrics(checker)...)
+	if err := s.telemetry.Register(metrics...); err != nil {
 		return err
 	}
 	authsvc.Register(server, checker,

@@ -8,7 +8,6 @@ import (
 
 	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/serve"
-	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // gatewayConfig is what the gateway is made of.
@@ -38,15 +37,14 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 	if err != nil {
 		return err
 	}
-	strangers := throttle.New()
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener), Log: s.log, Strangers: strangers,
+		Auth: auth, Logs: logs, CORSOrigins: config.origins, Loopback: loopback(listener), Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.gateway = &httpPart{handler: s.telemetry.REST(handler), listener: listener, log: s.log}
-	return s.telemetry.Register(throttleMetric("rest", strangers.Refused))
+	return nil
 }
 
 // loopback tells whether only this machine can reach a listener.

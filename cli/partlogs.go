@@ -35,7 +35,7 @@ type logsConfig struct {
 }
 
 func (s *Server) openLogs(config logsConfig) error {
-	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers(), logsvc.RawFields...)
+	server, err := serve.NewGRPC(s.log, access.NewGate(config.tokens), s.telemetry.Watchers())
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *Server) openLogs(config logsConfig) error {
 		return err
 	}
 	s.logs, s.checks["request_logs"] = p, p.readable
-	metrics := append(refusalMetrics(p.service), throttleMetric("logs", server.Throttled))
+	metrics := refusalMetrics(p.service)
 	if config.days != nil {
 		layout := days{stored: config.days, now: config.service.Now}
 		s.checks["partitions"], metrics = layout.present, append(metrics, layout)

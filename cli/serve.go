@@ -26,7 +26,7 @@ type ServeConfig struct {
 	LogsAddr    string        `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
 	OpsAddr     string        `default:"127.0.0.1:9100" help:"Address of /healthz, /readyz and /metrics."`
 	Retention   time.Duration `default:"${retention}" help:"How long request logs are kept; at least 1h."`
-	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys."`
+	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. Each may have a label for people, e.g. data_agent=Data Agent; without one it is made of the name."`
 	trailFlags  `embed:""`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 }
@@ -112,8 +112,12 @@ func (s *Server) openEmbeddedAuth(ctx context.Context, config ServeConfig, token
 		return fmt.Errorf("open the keys: %w", err)
 	}
 	s.closers.add(store)
+	agentTypes, err := parseAgentTypes(config.AgentTypes)
+	if err != nil {
+		return err
+	}
 	return s.openAuth(ctx, authConfig{
-		store: store, addr: config.AuthAddr, tokens: tokens, logs: s.logs.pipe.dial, logsToken: self, agentTypes: config.AgentTypes, now: now,
+		store: store, addr: config.AuthAddr, tokens: tokens, logs: s.logs.pipe.dial, logsToken: self, agentTypes: agentTypes, now: now,
 		maxStaleness: defaultMaxStaleness, trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 	})
 }

@@ -47,10 +47,10 @@ type AuthConfig struct {
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service; a name with several addresses is all of its replicas."`
 	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address of /healthz, /readyz and /metrics."`
-	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalogue of agent types, which are also the scopes of keys; the same for all replicas."`
 	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database goes on being ready: for so long a revoked key may pass."`
 	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail, the rows that the log service has not stored yet; made if it is missing. Each replica needs its own, on a disk that outlives it."`
 	TrailShared  bool          `help:"Several replicas of this machine share --trail-dir: each takes a folder in it that no other has, and they ship what one that is gone has left."`
+	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys; the same for all replicas. Each may have a label for people, e.g. data_agent=Data Agent; without one it is made of the name."`
 	trailFlags   `embed:""`
 }
 
@@ -72,6 +72,10 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		if err != nil {
 			return err
 		}
+		agentTypes, err := parseAgentTypes(config.AgentTypes)
+		if err != nil {
+			return err
+		}
 		logsToken, err := config.credentials(now, log)
 		if err != nil {
 			return err
@@ -85,7 +89,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 			return err
 		}
 		return s.openAuth(ctx, authConfig{
-			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, now: now,
+			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: agentTypes, now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.insecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags, wake: store.Wake(),
 			listen: func(ctx context.Context) error {
@@ -138,7 +142,7 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
 			days:    store.Days,
 			keep: func(ctx context.Context) error {
-				store.Keep(ctx, func(err error) { log.Error("the days of request logs are not looked after", "error", err) })
+				store.Keep(ctx, log)
 				return nil
 			},
 		})

@@ -8,17 +8,18 @@ import (
 	"github.com/keytrail/keytrail/gateway"
 )
 
-// validateAgentTypes holds the catalogue against the form that the contract gives agent types.
-func validateAgentTypes(types []string) error {
-	if len(types) == 0 {
-		return fmt.Errorf("--agent-types: must name at least one, e.g. %s", authsvc.DefaultAgentTypes[0])
+// parseAgentTypes reads the catalog of --agent-types.
+func parseAgentTypes(items []string) (authsvc.AgentTypes, error) {
+	types, err := authsvc.ParseAgentTypes(items)
+	if err != nil {
+		return nil, fmt.Errorf("--agent-types: %w", err)
 	}
-	for _, t := range types {
-		if !authsvc.ValidAgentType(t) {
-			return fmt.Errorf("--agent-types: %q must be 1 to 63 of a-z, 0-9 and _", t)
-		}
-	}
-	return nil
+	return types, nil
+}
+
+func validateAgentTypes(items []string) error {
+	_, err := parseAgentTypes(items)
+	return err
 }
 
 func validateOrigins(origins []string) error {

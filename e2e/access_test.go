@@ -25,20 +25,30 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
+// permission is who may call an RPC.
+type permission struct {
+	roles []access.Role
+	// anyWorkspace says that tokens of any workspace may call.
+	anyWorkspace bool
+}
+
 // mayCall says who may call what, once more and by hand: the contract is held against it.
-var mayCall = map[protoreflect.FullName][]access.Role{
-	"keytrail.auth.v1.CheckService.Check":           {access.Checker},
-	"keytrail.auth.v1.CheckService.Report":          {access.Checker},
-	"keytrail.auth.v1.KeyService.CreateKey":         {access.Admin},
-	"keytrail.auth.v1.KeyService.GetKey":            {access.Viewer, access.Admin},
-	"keytrail.auth.v1.KeyService.ListKeys":          {access.Viewer, access.Admin},
-	"keytrail.auth.v1.KeyService.UpdateKey":         {access.Admin},
-	"keytrail.auth.v1.KeyService.RotateKey":         {access.Admin},
-	"keytrail.auth.v1.KeyService.DeleteKey":         {access.Admin},
-	"keytrail.logs.v1.LogService.RecordRequestLogs": {access.Ingester},
-	"keytrail.logs.v1.LogService.ListRequestLogs":   {access.Viewer, access.Admin},
-	"keytrail.logs.v1.LogService.GetRequestLog":     {access.Viewer, access.Admin},
-	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {access.Admin},
+var mayCall = map[protoreflect.FullName]permission{
+	"keytrail.auth.v1.CheckService.Check":           {[]access.Role{access.Checker}, false},
+	"keytrail.auth.v1.CheckService.Report":          {[]access.Role{access.Checker}, true},
+	"keytrail.auth.v1.KeyService.CreateKey":         {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.KeyService.GetKey":            {[]access.Role{access.Viewer, access.Admin}, false},
+	"keytrail.auth.v1.KeyService.ListKeys":          {[]access.Role{access.Viewer, access.Admin}, false},
+	"keytrail.auth.v1.KeyService.UpdateKey":         {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.KeyService.AddKeyAgents":      {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.KeyService.RemoveKeyAgents":   {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.KeyService.GetCatalog":        {access.Roles, true},
+	"keytrail.auth.v1.KeyService.RotateKey":         {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.KeyService.DeleteKey":         {[]access.Role{access.Admin}, false},
+	"keytrail.logs.v1.LogService.RecordRequestLogs": {[]access.Role{access.Ingester}, false},
+	"keytrail.logs.v1.LogService.ListRequestLogs":   {[]access.Role{access.Viewer, access.Admin}, false},
+	"keytrail.logs.v1.LogService.GetRequestLog":     {[]access.Role{access.Viewer, access.Admin}, false},
+	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {[]access.Role{access.Admin}, false},
 }
 
 // rpcs are all RPCs of the contract.
@@ -61,19 +71,25 @@ func rpcs() []protoreflect.MethodDescriptor {
 type bearer struct {
 	name  string
 	token string
-	// answer is what he gets from an RPC of certain roles; OK = he gets through, whatever comes then.
-	answer func(roles []access.Role) codes.Code
+	// answer is what an RPC returns with such a permission; OK = the call gets through, whatever comes then.
+	answer func(permission) codes.Code
 }
 
 func (s *system) bearers() []bearer {
-	always := func(code codes.Code) func([]access.Role) codes.Code {
-		return func([]access.Role) codes.Code { return code }
+	always := func(code codes.Code) func(permission) codes.Code {
+		return func(permission) codes.Code { return code }
 	}
 	all := []bearer{{"no token", "", always(codes.Unauthenticated)}}
 	for _, role := range access.Roles {
-		inAcme := func(roles []access.Role) codes.Code {
-			if slices.Contains(roles, role) {
+		inAcme := func(p permission) codes.Code {
+			if slices.Contains(p.roles, role) {
 				return codes.OK
+			}
+			return codes.PermissionDenied
+		}
+		elsewhere := func(p permission) codes.Code {
+			if p.anyWorkspace {
+				return inAcme(p)
 			}
 			return codes.PermissionDenied
 		}
@@ -86,7 +102,7 @@ func (s *system) bearers() []bearer {
 		all = append(all,
 			bearer{string(role) + " of its own workspace", s.token(role, "acme"), inAcme},
 			bearer{string(role) + " of several", s.token(role, "globex", "acme"), inAcme},
-			bearer{string(role) + " of another", s.token(role, "globex"), always(codes.PermissionDenied)},
+			bearer{string(role) + " of another", s.token(role, "globex"), elsewhere},
 			bearer{string(role) + " of all", s.token(role, access.AllWorkspaces), inAcme},
 			bearer{string(role) + " expired", expired, always(codes.Unauthenticated)})
 	}
@@ -102,7 +118,7 @@ func TestEveryRPCForEveryone(t *testing.T) {
 	}
 	bearers, called := s.bearers(), map[protoreflect.FullName]bool{}
 	for _, rpc := range rpcs() {
-		roles, known := mayCall[rpc.FullName()]
+		permission, known := mayCall[rpc.FullName()]
 		if !known {
 			t.Errorf("nobody has said who may call %s", rpc.FullName())
 			continue
@@ -110,7 +126,7 @@ func TestEveryRPCForEveryone(t *testing.T) {
 		called[rpc.FullName()] = true
 		request := aboutAcme(rpc.Input(), 0)
 		for _, b := range bearers {
-			want := b.answer(roles)
+			want := b.answer(permission)
 			if got := gate(status.Code(callGRPC(t, conns[rpc.ParentFile().Package()], rpc, request, b.token))); got != want {
 				t.Errorf("%s by %s: %v, want %v", rpc.FullName(), b.name, got, want)
 			}

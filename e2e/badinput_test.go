@@ -29,19 +29,18 @@ func TestBadInputOverRESTNamesTheFieldAndTheReason(t *testing.T) {
 		says               []string
 	}{
 		{"unknown scope", "POST", keys, object{"name": "n", "scopes": []string{"pilot"}, "allAgents": true}, 400, []string{"scopes[0]", "pilot", "voice_agent"}},
-		{"empty name", "POST", keys, object{"name": "", "scopes": []string{"agent"}, "allAgents": true}, 400, []string{"name", "at least 1"}},
+		{"empty name", "POST", keys, object{"name": "", "scopes": []string{"agent"}, "allAgents": true}, 400, []string{"key.name", "empty or blank"}},
 		{"blank name", "POST", keys, object{"name": " ", "scopes": []string{"agent"}, "allAgents": true}, 400, []string{"name", "blank"}},
 		{"no agents", "POST", keys, object{"name": "n", "scopes": []string{"agent"}}, 400, []string{"agent_ids", "all_agents"}},
 		{"misspelt field", "POST", keys, object{"name": "n", "expires": "x"}, 400, []string{"expires", "unknown"}},
 		{"past expiry", "POST", keys, object{"name": "n", "scopes": []string{"agent"}, "allAgents": true, "expireTime": "2020-01-01T00:00:00Z"}, 400, []string{"expire_time", "future"}},
 		{"not JSON", "POST", keys, "{", 400, []string{"unexpected"}},
-		{"10 MB body", "POST", "/v1/check", `{"endpoint":"` + strings.Repeat("x", 10<<20) + `"}`, 400, []string{"body too large"}},
+		{"10 MB body", "POST", "/v1/check", `{"endpoint":"` + strings.Repeat("x", 10<<20) + `"}`, 413, []string{"4194304"}},
 		{"invalid UTF-8 in a body", "POST", keys, "{\"name\":\"\xff\"}", 400, []string{"invalid UTF-8"}},
 		{"invalid UTF-8 in a query", "GET", logs + "?endpoint=%ff", nil, 400, []string{"endpoint", "UTF-8"}},
 		{"invalid UTF-8 in a path", "GET", "/v1/workspaces/%ff/keys", nil, 400, []string{"workspace_id", "UTF-8"}},
 		{"bad workspace", "GET", "/v1/workspaces/ACME/keys", nil, 400, []string{"workspace_id"}},
 		{"negative page size", "GET", logs + "?page_size=-1", nil, 400, []string{"page_size", "greater than or equal to 0"}},
-		{"huge page size", "GET", logs + "?page_size=1000000000", nil, 400, []string{"page_size", "1000"}},
 		{"token of another query", "GET", logs + "?status_class=4xx&page_token=" + token, nil, 400, []string{"page_token", "another"}},
 		{"token of another workspace", "GET", "/v1/workspaces/other/request-logs?page_token=" + token, nil, 400, []string{"page_token", "another"}},
 		{"made-up token", "GET", logs + "?page_token=AAAA", nil, 400, []string{"page_token"}},
@@ -52,7 +51,7 @@ func TestBadInputOverRESTNamesTheFieldAndTheReason(t *testing.T) {
 		{"empty change", "PATCH", s.keyPath("acme", k), object{}, 400, []string{"update_mask"}},
 		{"blank rename", "PATCH", s.keyPath("acme", k), object{"name": ""}, 400, []string{"name"}},
 		{"unknown agent type", "POST", "/v1/check", object{"agentType": "pilot"}, 400, []string{"agent_type", "pilot"}},
-		{"outcome without status", "POST", "/v1/report", object{"outcomes": []object{{"entry": object{"id": k.id, "workspaceId": "acme"}}}}, 400, []string{"outcomes[0].status"}},
+		{"outcome without status", "POST", "/v1/report", object{"outcomes": []object{{"reportToken": "x"}}}, 400, []string{"outcomes[0].status"}},
 		{"key of another workspace", "GET", s.keyPath("other", k), nil, 404, []string{"not found"}},
 		{"change of another workspace's key", "PATCH", s.keyPath("other", k), object{"disabled": true}, 404, []string{"not found"}},
 		{"deletion of another workspace's key", "DELETE", s.keyPath("other", k), nil, 404, []string{"not found"}},
@@ -91,7 +90,7 @@ func TestBadInputOverGRPCIsInvalidArgument(t *testing.T) {
 			return err
 		},
 		"agent_type": func() error {
-			_, err := s.checks.Check(ctx, &authv1.CheckRequest{AgentType: "\xff"})
+			_, err := s.checks.Check(ctx, &authv1.CheckRequest{AgentType: "Agent"})
 			return err
 		},
 		"outcomes": func() error {
@@ -116,13 +115,14 @@ func TestBadInputOverGRPCIsInvalidArgument(t *testing.T) {
 func TestOneBadRowDoesNotStopABatch(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
-	good := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetEntry()
-	good.Proof, good.Id = nil, strings.Replace(good.GetId(), good.GetId()[24:], "00000000000a", 1)
-	answer, err := s.logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{
-		{Id: "junk", WorkspaceId: "acme", Status: 200},
-		good,
-		{Id: "01890a5d-ac96-774b-bcce-b302099a8057", WorkspaceId: "acme", Status: 200},
-		{Id: good.GetId(), WorkspaceId: "acme", Endpoint: "\xff", Status: 200},
+	request := &authv1.CheckRequest{WorkspaceId: "acme"}
+	good := checkedOf(request, "acme", s.check(key{}, request)).row
+	good.Id = strings.Replace(good.GetId(), good.GetId()[24:], "00000000000a", 1)
+	answer, err := s.logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{
+		{RequestLog: &logsv1.RequestLog{Id: "junk", WorkspaceId: "acme", Status: 200}},
+		{RequestLog: good},
+		{RequestLog: &logsv1.RequestLog{Id: "01890a5d-ac96-774b-bcce-b302099a8057", WorkspaceId: "acme", Status: 200}},
+		{RequestLog: &logsv1.RequestLog{Id: good.GetId(), WorkspaceId: "acme", Endpoint: "\x00", Status: 200}},
 	}})
 	if err != nil {
 		t.Fatal(err)

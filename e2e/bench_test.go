@@ -51,7 +51,7 @@ func BenchmarkCheck(b *testing.B) {
 		return conn
 	}
 	key, err := authv1.NewKeyServiceClient(as(access.Admin)).CreateKey(b.Context(), &authv1.CreateKeyRequest{
-		WorkspaceId: "acme", Name: "k", Scopes: []string{"agent"}, AllAgents: true,
+		WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true},
 	})
 	if err != nil {
 		b.Fatal(err)

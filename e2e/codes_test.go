@@ -54,19 +54,19 @@ func TestEveryCodeOverGRPCBecomesARow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if answer.GetErrorCode() != c.code || int(answer.GetHttpStatus()) != c.status || answer.GetAllowed() != (c.code == "") {
+		if answer.GetDenial().GetCode() != c.code || int(answer.GetHttpStatus()) != c.status || answer.GetAllowed() != (c.code == "") {
 			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
 		}
-		if (answer.GetMessage() == "") != answer.GetAllowed() {
-			t.Errorf("%s: message %q with allowed %v", c.name, answer.GetMessage(), answer.GetAllowed())
+		if d := answer.GetDenial(); (d.GetMessage() == "") != answer.GetAllowed() || (d.GetFix() == "") != answer.GetAllowed() {
+			t.Errorf("%s: denial %v with allowed %v", c.name, d, answer.GetAllowed())
 		}
 		if answer.GetAllowed() {
-			report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 200, LatencyMs: 12.5}}}
+			report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 12.5}}}
 			if _, err := s.checks.Report(t.Context(), report); err != nil {
 				t.Fatal(err)
 			}
 		}
-		return answer.GetEntry().GetId()
+		return answer.GetRequestLogId()
 	})
 }
 
@@ -78,14 +78,17 @@ func TestEveryCodeOverRESTBecomesARow(t *testing.T) {
 			"apiKey": c.apiKey, "agentType": c.agentType, "agentId": c.agentID, "method": "POST",
 			"endpoint": "/v1/agents/" + c.agentID + "?token=hush", "workspaceId": "acme",
 		})
-		if answer["errorCode"] != c.code || answer["httpStatus"] != float64(c.status) || answer["allowed"] != (c.code == "") {
+		code := ""
+		if denial, denied := answer["denial"].(object); denied {
+			code = denial["code"].(string)
+		}
+		if code != c.code || answer["httpStatus"] != float64(c.status) || answer["allowed"] != (c.code == "") {
 			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
 		}
-		entry := answer["entry"].(object)
 		if c.code == "" {
-			s.ok("POST", "/v1/report", object{"outcomes": []object{{"entry": entry, "status": 200, "latencyMs": 12.5}}})
+			s.ok("POST", "/v1/report", object{"outcomes": []object{{"reportToken": answer["reportToken"], "status": 200, "latencyMs": 12.5}}})
 		}
-		return entry["id"].(string)
+		return answer["requestLogId"].(string)
 	})
 }
 
@@ -117,8 +120,7 @@ func verifyRow(t *testing.T, row object, c codeCase) {
 			t.Errorf("%s = %v, want %v", field, row[field], value)
 		}
 	}
-	latency := row["latencyMs"].(float64)
-	if c.code == "" && latency != 12.5 || c.code != "" && (latency <= 0 || latency > 60_000) {
+	if latency, reported := row["latencyMs"]; reported != (c.code == "") || reported && latency != 12.5 {
 		t.Errorf("latencyMs = %v", latency)
 	}
 	at, err := time.Parse(time.RFC3339Nano, row["time"].(string))

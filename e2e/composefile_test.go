@@ -3,6 +3,7 @@ package e2e
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -14,6 +15,8 @@ type composeService struct {
 	SecurityOpt []string `yaml:"security_opt"`
 	// Environment holds nil for a variable that is handed on as it is set.
 	Environment map[string]*string
+	Ports       []string
+	Networks    composeNetworks
 	Deploy      struct {
 		Resources struct {
 			Limits struct {
@@ -22,6 +25,25 @@ type composeService struct {
 			}
 		}
 	}
+}
+
+// composeNetworks are the networks of a service, with its other names there.
+type composeNetworks map[string]struct{ Aliases []string }
+
+// UnmarshalYAML reads both forms that the compose file has for them: a list of networks, and a map.
+func (n *composeNetworks) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.MappingNode {
+		return node.Decode((*map[string]struct{ Aliases []string })(n))
+	}
+	var names []string
+	if err := node.Decode(&names); err != nil {
+		return err
+	}
+	*n = composeNetworks{}
+	for _, name := range names {
+		(*n)[name] = struct{ Aliases []string }{}
+	}
+	return nil
 }
 
 func readCompose(t *testing.T) map[string]composeService {
@@ -44,6 +66,42 @@ func TestEveryServiceOfComposeIsBounded(t *testing.T) {
 		}
 		if !slices.Contains(service.SecurityOpt, "no-new-privileges:true") || service.Restart == "" {
 			t.Errorf("%s: security %q, restart %q", name, service.SecurityOpt, service.Restart)
+		}
+	}
+}
+
+func TestComposePublishesOnThisMachineAlone(t *testing.T) {
+	t.Parallel()
+	published := map[string]string{
+		"authsvc": "127.0.0.1:${KEYTRAIL_AUTH_PORT:-7001}:7001", "gateway": "127.0.0.1:8080:8080",
+		"prometheus": "127.0.0.1:9090:9090", "grafana": "127.0.0.1:3000:3000",
+	}
+	for name, service := range readCompose(t) {
+		if got := strings.Join(service.Ports, " "); got != published[name] {
+			t.Errorf("%s publishes %q, want %q", name, got, published[name])
+		}
+	}
+}
+
+// Docker asks the networks of a container one after the other for a name: one that a container of another project has,
+// too, can lead there.
+func TestOtherProjectsMeetTheAuthServiceAlone(t *testing.T) {
+	t.Parallel()
+	services := readCompose(t)
+	for name, service := range services {
+		if _, there := service.Networks["keytrail"]; there != (name == "authsvc") {
+			t.Errorf("%s is on the network of other projects: %t", name, there)
+		}
+	}
+	for name, network := range map[string]string{"postgres": "store", "logsvc": "parts"} {
+		if aliases := services[name].Networks[network].Aliases; !slices.Contains(aliases, "keytrail-"+name) {
+			t.Errorf("%s has the names %q on the network %s", name, aliases, network)
+		}
+	}
+	environment := services["authsvc"].Environment
+	for variable, host := range map[string]string{"KEYTRAIL_LOGS_ADDR": "keytrail-logsvc:7002", "KEYTRAIL_DATABASE_URL": "@keytrail-postgres:5432/"} {
+		if value := environment[variable]; value == nil || !strings.Contains(*value, host) {
+			t.Errorf("the auth service does not call %s as %s", variable, host)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestACopyOfTheDataFolderIsWhole(t *testing.T) {
 }
 
 // expectCopy expects of a system that runs on a copy the rows and the key of the original, and that it works.
-func (s *stand) expectCopy(before []*logsv1.RequestLog, kept *authv1.CreateKeyResponse, open *logsv1.RequestLog) {
+func (s *stand) expectCopy(before []*logsv1.RequestLog, kept *authv1.CreateKeyResponse, open checked) {
 	s.t.Helper()
 	expectRows(s.t, s.rows(), before)
 	if len(before) != 2 {
@@ -79,9 +79,9 @@ func (s *stand) expectCopy(before []*logsv1.RequestLog, kept *authv1.CreateKeyRe
 	}
 	s.report(open)
 	fresh := s.call(s.createKey("new").GetSecret(), "/again", "")
-	for entry, status := range map[*logsv1.RequestLog]int32{open: 200, s.call(kept.GetSecret(), "/again", ""): 0, fresh: 0} {
-		if got := s.rowOf(entry); got != status {
-			s.t.Errorf("the row of %s has status %d, want %d", entry.GetEndpoint(), got, status)
+	for call, status := range map[checked]int32{open: 200, s.call(kept.GetSecret(), "/again", ""): 0, fresh: 0} {
+		if got := s.rowOf(call); got != status {
+			s.t.Errorf("the row of %s has status %d, want %d", call.row.GetEndpoint(), got, status)
 		}
 	}
 	s.expectCleanTrail()

@@ -76,7 +76,7 @@ func (s *system) checkOnce(k key) error {
 		return err
 	}
 	if !answer.GetAllowed() {
-		return fmt.Errorf("not allowed: %s", answer.GetErrorCode())
+		return fmt.Errorf("not allowed: %s", answer.GetDenial().GetCode())
 	}
 	return nil
 }
@@ -144,19 +144,20 @@ func expectTime(t *testing.T, row object, want time.Time) {
 // expectCompleted expects a call that was checked on one replica, and reported on the other, to have one whole row.
 func expectCompleted(t *testing.T, checked, reported *system, k key, endpoint string, at time.Time) {
 	t.Helper()
-	entry := checked.check(k, &authv1.CheckRequest{Endpoint: endpoint}).GetEntry()
-	expectTime(t, reported.row("acme", entry.GetId(), exists), at)
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: entry, Status: 201, LatencyMs: 3}}}
+	answer := checked.check(k, &authv1.CheckRequest{Endpoint: endpoint})
+	id := answer.GetRequestLogId()
+	expectTime(t, reported.row("acme", id, exists), at)
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 3}}}
 	if _, err := reported.checks.Report(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}
-	row := checked.row("acme", entry.GetId(), finished)
+	row := checked.row("acme", id, finished)
 	expectTime(t, row, at)
 	if row["status"] != 201.0 || row["keyId"] != k.id {
 		t.Errorf("row %v", row)
 	}
-	if rows := reported.list("acme", "?endpoint="+endpoint); len(rows) != 1 || rows[0]["id"] != entry.GetId() {
-		t.Errorf("the list has %v, want the one row %s", rows, entry.GetId())
+	if rows := reported.list("acme", "?endpoint="+endpoint); len(rows) != 1 || rows[0]["id"] != id {
+		t.Errorf("the list has %v, want the one row %s", rows, id)
 	}
 }
 
@@ -165,7 +166,7 @@ func (s *system) awaitCode(k key, want string) {
 	s.t.Helper()
 	last := ""
 	s.await(func() bool {
-		last = s.check(k, &authv1.CheckRequest{}).GetErrorCode()
+		last = s.check(k, &authv1.CheckRequest{}).GetDenial().GetCode()
 		return last == want
 	}, func() any { return last })
 }
@@ -184,7 +185,7 @@ func TestAReplicaWithAWrongClockIsOneOfTheSystem(t *testing.T) {
 			skewed.awaitCode(k, "disabled")
 			for _, s := range []*system{right, skewed} {
 				if answer := s.check(lasting, &authv1.CheckRequest{}); !answer.GetAllowed() {
-					t.Errorf("a key without expiry is refused: %s", answer.GetErrorCode())
+					t.Errorf("a key without expiry is refused: %s", answer.GetDenial().GetCode())
 				}
 			}
 		})

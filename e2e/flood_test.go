@@ -57,7 +57,7 @@ func (l ledger) expectCounted(s *stand, seed uint64) {
 	s.t.Helper()
 	made, answered, counted, rows := map[string]int{}, map[string]int{}, map[string]int{}, map[string]bool{}
 	for _, row := range walk(s.t, s.list, &logsv1.ListRequestLogsRequest{WorkspaceId: flooded}) {
-		counted[row.GetErrorCode()] += int(row.GetRepeated())
+		counted[row.GetErrorCode()] += int(row.GetCallCount())
 		rows[row.GetId()] = true
 		if numberOf(row) < 0 || row.GetStatus() != 401 || row.GetAgentType() != "agent" {
 			s.t.Errorf("-seed %d: the row %v has not what the first of its calls sent", seed, row)
@@ -65,12 +65,12 @@ func (l ledger) expectCounted(s *stand, seed uint64) {
 	}
 	for _, c := range l {
 		made[c.kind.code]++
-		if c.entry == nil {
+		if c.checked == nil {
 			continue
 		}
 		answered[c.kind.code]++
-		if !rows[c.entry.GetId()] {
-			s.t.Errorf("-seed %d: no row has the id of %v", seed, c.entry)
+		if !rows[c.checked.row.GetId()] {
+			s.t.Errorf("-seed %d: no row has the id of %v", seed, c.checked.row)
 		}
 	}
 	for code := range made {

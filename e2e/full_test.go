@@ -163,7 +163,7 @@ func TestAFullTrailTakesNoReports(t *testing.T) {
 	}
 	for _, c := range calls {
 		if c.kind.code == "" {
-			c.outcome = &authv1.Outcome{Entry: c.entry, Status: 201, LatencyMs: 1}
+			c.outcome = c.checked.outcome(201, 1)
 			_, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{c.outcome}})
 			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "full") {
 				t.Errorf("a report to a full trail: %v, want UNAVAILABLE", err)

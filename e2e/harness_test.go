@@ -155,7 +155,7 @@ func (s *system) restAs(token, method, path string, body any) (status int, answe
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := client.Do(req)
+	resp, err := doREST(s.t, client, req)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -164,6 +164,23 @@ func (s *system) restAs(token, method, path string, body any) (status int, answe
 		s.t.Fatalf("%s %s: %d, not a JSON object: %v", method, path, resp.StatusCode, err)
 	}
 	return resp.StatusCode, answer
+}
+
+// doREST sends a request to the gateway and validates the answer against the OpenAPI document. Every test does it so.
+func doREST(t testing.TB, client *http.Client, req *http.Request) (*http.Response, error) {
+	t.Helper()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	validateREST(t, req.Method, req.URL.Path, resp.StatusCode, resp.Header, text)
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return resp, nil
 }
 
 // ok is rest for what must succeed.
@@ -235,6 +252,9 @@ func (s *system) keyPath(workspace string, k key) string {
 
 // finished is the want of row for calls that have ended.
 func finished(row object) bool { return row["status"].(float64) != 0 }
+
+// reported is the want of row for calls that have been reported.
+func reported(row object) bool { return row["latencyMs"] != nil }
 
 // exists is the want of row for any row.
 func exists(object) bool { return true }

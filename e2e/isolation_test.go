@@ -87,7 +87,7 @@ func (p *pair) code(key *held) codes.Code {
 func (p *pair) create(t *testing.T) {
 	name := rapid.SampledFrom([]string{"production", "CI"}).Draw(p.T, "name") + " " + p.own.mark
 	answer, err := p.own.keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
-		WorkspaceId: p.own.id, Name: name, Scopes: []string{"agent"}, AllAgents: true,
+		WorkspaceId: p.own.id, Key: &authv1.Key{Name: name, Scopes: []string{"agent"}, AllAgents: true},
 	})
 	p.expect("CreateKey", answer, err, codes.OK)
 	id := answer.GetKey().GetId()
@@ -191,27 +191,34 @@ func (p *pair) check(t *testing.T) {
 		ApiKey: key.secret, AgentType: "agent", AgentId: "support", Endpoint: path, WorkspaceId: p.own.id,
 	})
 	p.expect("Check", answer, err, codes.OK)
-	entry := answer.GetEntry()
+	id := answer.GetRequestLogId()
 	usable := own && p.own.has[key.id] != nil && !key.disabled
-	if answer.GetAllowed() != usable || entry.GetWorkspaceId() != p.own.id {
+	if answer.GetAllowed() != usable || proved && answer.GetWorkspaceId() != "" {
 		p.Fatalf("the check answers %v, want it allowed: %v", answer, usable)
 	}
+	rows := p.own.rows
 	if proved {
-		p.other.rows[entry.GetId()] = entry.GetStatus() // the log of the key's own workspace shows what it was used for
-	} else {
-		p.own.rows[entry.GetId()] = entry.GetStatus()
+		rows = p.other.rows // the log of the key's own workspace shows what it was used for
 	}
-	if !usable || rapid.Bool().Draw(p.T, "in progress") {
+	rows[id] = 0
+	if !usable {
+		rows[id] = answer.GetHttpStatus()
+	}
+	if rapid.Bool().Draw(p.T, "not reported") {
 		return
 	}
-	outcomes := []*authv1.Outcome{{Entry: entry, Status: 201, LatencyMs: 1}}
+	outcomes := []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 1}}
+	// The other cannot report it.
+	foreign, err := p.other.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
+	if err != nil || len(foreign.GetRefused()) != 1 || foreign.GetRefused()[0].GetReason() != "foreign_workspace" {
+		p.Fatalf("the other's report: %v, %v", foreign, err)
+	}
 	done, err := p.own.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 	p.expect("Report", done, err, codes.OK)
-	p.own.rows[entry.GetId()] = 201
-	// The other cannot report it, not even beside what is its own.
-	if _, err := p.other.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes}); status.Code(err) != codes.PermissionDenied {
-		p.Fatalf("the other's report: %v", err)
+	if len(done.GetRefused()) > 0 {
+		p.Fatalf("refused %v", done.GetRefused())
 	}
+	rows[id] = 201
 }
 
 // read lists the rows that have arrived, and asks for one of the other's.
@@ -222,7 +229,7 @@ func (p *pair) read(t *testing.T) {
 	p.expect("ListRequestLogs", answer, err, codes.OK)
 	if ids := slices.Sorted(maps.Keys(p.other.rows)); len(ids) > 0 {
 		id := rapid.SampledFrom(ids).Draw(p.T, "row")
-		row, err := p.own.logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: p.own.id, Id: id})
+		row, err := p.own.logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: p.own.id, RequestLogId: id})
 		p.expect("GetRequestLog", row, err, codes.NotFound)
 	}
 }

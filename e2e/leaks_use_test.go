@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,9 +16,7 @@ import (
 
 	"github.com/keytrail/keytrail/authsvc"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // mint makes a token that the witness knows.
@@ -68,7 +67,7 @@ func (s *leakStand) use() {
 				continue
 			}
 			s.see("gRPC answer", name+" "+place, []byte(answer.String()))
-			_, err = s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 200, LatencyMs: 1}}})
+			_, err = s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 1}}})
 			s.refused(name+" reported", err)
 		}
 	}
@@ -133,15 +132,27 @@ func (s *leakStand) manageKeys() map[string]string {
 	return secrets
 }
 
-// deadLetter reports a call that is too old to be stored.
+// nowhere takes rows that nobody reads.
+type nowhere struct{}
+
+func (nowhere) Append(context.Context, ...authsvc.Entry) error { return nil }
+
+// deadLetter reports a call that is older than the retention.
 func (s *leakStand) deadLetter() {
 	s.t.Helper()
-	checker := authsvc.NewChecker(authsvc.CheckerConfig{SigningKey: s.entryKey()})
-	entry := authsvc.Entry{ID: uuid7.New(time.Now().Add(-90 * 24 * time.Hour)), WorkspaceID: "acme", KeyID: uuid.New(), KeyName: "old", KeyLast4: "abcd", AgentType: "agent"}
-	row := entry.Proto()
-	row.Proof = &logsv1.RequestLog_Signature{Signature: checker.Sign(entry)}
-	if _, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: row, Status: 200}}}); err != nil {
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Trail: nowhere{}, TokenKey: s.tokenKey(), AgentTypes: authsvc.DefaultAgentTypes, Now: func() time.Time { return time.Now().Add(-2 * leakRetention) },
+	})
+	if err != nil {
 		s.t.Fatal(err)
+	}
+	decision, err := checker.Check(s.t.Context(), "", authsvc.Call{AgentType: "agent", WorkspaceID: "acme"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	outcomes := []*authv1.Outcome{{ReportToken: decision.ReportToken, Status: 200}}
+	if answer, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: outcomes}); err != nil || len(answer.GetRefused()) > 0 {
+		s.t.Fatalf("report: %v, %v", answer, err)
 	}
 	await(s.t, patience, func() bool {
 		_, err := os.Stat(filepath.Join(s.trailDir, "dead-letters.ndjson"))
@@ -190,7 +201,7 @@ func (s *leakStand) overREST(token string) {
 		{"GET", "/v1/workspaces/acme/request-logs?page_size=" + token, ""}, {"GET", "/v1/workspaces/" + token + "/keys", ""},
 		{"GET", "/v1/workspaces/acme/keys/" + token, ""}, {"GET", "/v1/workspaces/acme/request-logs?" + token, ""}, {"GET", "/v1/" + token, ""},
 	} {
-		resp, err := http.DefaultClient.Do(s.request(request[0], request[1], request[2], "Authorization", "Bearer "+token))
+		resp, err := doREST(s.t, http.DefaultClient, s.request(request[0], request[1], request[2], "Authorization", "Bearer "+token))
 		if err != nil || resp.StatusCode < 400 {
 			s.t.Fatalf("%s %.40s: %v %v", request[0], request[1], resp, err)
 		}

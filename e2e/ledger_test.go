@@ -21,8 +21,8 @@ type call struct {
 	kind   kind
 	began  time.Time
 	took   time.Duration
-	// entry is what the check answered; nil = no answer came, so that it may have a row or not.
-	entry *logsv1.RequestLog
+	// checked is what the check was answered; nil = no answer came, so that it may have a row or not.
+	checked *checked
 	// outcome is the first report that was sent of it; nil = none was.
 	outcome *authv1.Outcome
 	// acknowledged tells that the report was answered.
@@ -47,7 +47,7 @@ type ledger []*call
 // answered are the calls whose check was answered.
 func (l ledger) answered() (calls ledger) {
 	for _, c := range l {
-		if c.entry != nil {
+		if c.checked != nil {
 			calls = append(calls, c)
 		}
 	}
@@ -142,7 +142,7 @@ func (l ledger) compare(rows []*logsv1.RequestLog) verdict {
 // add judges one call by its rows.
 func (v *verdict) add(c *call, rows []*logsv1.RequestLog) {
 	v.asked[c.kind.code]++
-	if c.entry != nil {
+	if c.checked != nil {
 		v.answered[c.kind.code]++
 	}
 	if c.acknowledged {
@@ -151,9 +151,9 @@ func (v *verdict) add(c *call, rows []*logsv1.RequestLog) {
 	switch {
 	case len(rows) > 1:
 		v.problems = append(v.problems, fmt.Sprintf("call %d has %d rows: %v", c.number, len(rows), rows))
-	case len(rows) == 0 && c.entry != nil:
-		v.lost = append(v.lost, fmt.Sprintf("call %d has no row; it was answered %v", c.number, c.entry))
-	case len(rows) == 1 && c.entry == nil:
+	case len(rows) == 0 && c.checked != nil:
+		v.lost = append(v.lost, fmt.Sprintf("call %d has no row; want %v", c.number, c.checked.row))
+	case len(rows) == 1 && c.checked == nil:
 		v.unknown[c.kind.code]++
 		v.judge(c, rows[0], c.wantUnanswered(rows[0]))
 	case len(rows) == 1:
@@ -170,10 +170,9 @@ func (v *verdict) judge(c *call, row, want *logsv1.RequestLog) {
 // want is the row that an answered call must have. Of a report that was sent and not acknowledged it may hold
 // nothing or all.
 func (c *call) want(row *logsv1.RequestLog) *logsv1.RequestLog {
-	want := proto.CloneOf(c.entry)
-	want.Proof = nil
-	if c.acknowledged || c.outcome != nil && row.GetStatus() != 0 {
-		want.Status, want.LatencyMs = c.outcome.GetStatus(), c.outcome.GetLatencyMs()
+	want := proto.CloneOf(c.checked.row)
+	if c.acknowledged || c.outcome != nil && row.LatencyMs != nil {
+		want.Status, want.LatencyMs = c.outcome.GetStatus(), proto.Float64(c.outcome.GetLatencyMs())
 	}
 	return want
 }
@@ -182,8 +181,9 @@ func (c *call) want(row *logsv1.RequestLog) *logsv1.RequestLog {
 func (c *call) wantUnanswered(row *logsv1.RequestLog) *logsv1.RequestLog {
 	want := proto.CloneOf(row)
 	want.ErrorCode, want.WorkspaceId = c.kind.code, c.kind.workspace
+	want.LatencyMs = nil
 	if c.kind.code == "" {
-		want.Status, want.LatencyMs = 0, 0
+		want.Status = 0
 	}
 	return want
 }

@@ -26,7 +26,7 @@ type load struct {
 	// every is the pace of each client.
 	every time.Duration
 	seed  uint64
-	// reports tells to report allowed calls too.
+	// reports says to report calls too, allowed and denied ones.
 	reports bool
 	// same tells that a second report of a call says what the first one did: of two that differ and reach two auth
 	// services, the one that is shipped first counts.
@@ -97,7 +97,7 @@ func (c *client) once(ctx context.Context) error {
 	if err := c.load.check(ctx, made); err != nil {
 		return err
 	}
-	if made.entry == nil || made.kind.code != "" || !c.load.reports {
+	if made.checked == nil || made.checked.token == "" || !c.load.reports {
 		return nil
 	}
 	return c.decide(ctx, made)
@@ -121,11 +121,9 @@ func (c *client) pick() kind {
 // longestLater is the most calls that a client makes between a check and its report.
 const longestLater = 60
 
-// decide reports an allowed call at once, or later, or twice, or never.
+// decide reports a call at once, or later, or twice, or never.
 func (c *client) decide(ctx context.Context, made *call) error {
-	outcome := &authv1.Outcome{
-		Entry: made.entry, Status: []int32{200, 201, 404, 500}[c.random.IntN(4)], LatencyMs: float64(c.random.IntN(1e6)) / 1000,
-	}
+	outcome := made.checked.outcome([]int32{200, 201, 404, 500}[c.random.IntN(4)], float64(c.random.IntN(1e6))/1000)
 	due := len(c.calls) + 1 + c.random.IntN(longestLater)
 	switch c.random.IntN(4) {
 	case 0: // never
@@ -202,10 +200,11 @@ func (l *load) check(ctx context.Context, c *call) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("check %d: %w", c.number, err)
-	case answer.GetErrorCode() != c.kind.code || answer.GetEntry().GetWorkspaceId() != c.kind.workspace:
+	case answer.GetDenial().GetCode() != c.kind.code:
 		return fmt.Errorf("check %d was answered %v, want %q in %s", c.number, answer, c.kind.code, c.kind.workspace)
 	}
-	c.entry = answer.GetEntry()
+	done := checkedOf(request, c.kind.workspace, answer)
+	c.checked = &done
 	l.answered.Add(1)
 	return nil
 }

@@ -61,12 +61,12 @@ func (s *system) busy(of visitor) (unspeakable []string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 200, LatencyMs: 3}}}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 3}}}
 	if _, err := s.checks.Report(s.t.Context(), report); err != nil {
 		s.t.Fatal(err)
 	}
 	logs := "/v1/workspaces/" + of.workspace + "/request-logs"
-	s.row(of.workspace, answer.GetEntry().GetId(), finished)
+	s.row(of.workspace, answer.GetRequestLogId(), finished)
 	for _, call := range [][2]string{
 		{"GET", s.keyPath(of.workspace, k)}, {"GET", "/v1/workspaces/" + of.workspace + "/keys"}, {"PATCH", s.keyPath(of.workspace, k)},
 		{"POST", s.keyPath(of.workspace, k) + ":rotate"}, {"GET", logs + "?endpoint=" + of.endpoint}, {"GET", logs + "/" + k.id},
@@ -79,10 +79,10 @@ func (s *system) busy(of visitor) (unspeakable []string) {
 		s.rest(call[0], call[1], body)
 		s.restAs("not."+of.workspace+".token", call[0], call[1], body)
 	}
-	if _, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{{Id: of.workspace}}}); err != nil {
+	if _, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{{RequestLog: &logsv1.RequestLog{Id: of.workspace}}}}); err != nil {
 		s.t.Fatal(err)
 	}
-	return []string{of.workspace, k.id, k.secret, answer.GetEntry().GetId(), s.token(access.Viewer, of.workspace)}
+	return []string{of.workspace, k.id, k.secret, answer.GetRequestLogId(), s.token(access.Viewer, of.workspace)}
 }
 
 func TestMetricsDoNotGrowWithWhatIsSent(t *testing.T) {

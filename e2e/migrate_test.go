@@ -28,7 +28,7 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 	p := startProcess(t, dir)
 	binary, k := p.cmd.Path, key{secret: p.createKey()}
 	p.checks = authv1.NewCheckServiceClient(dial(t, p.auth, p.callers()))
-	open := p.check(k, &authv1.CheckRequest{Endpoint: "/in/flight"}).GetEntry()
+	open := p.check(k, &authv1.CheckRequest{Endpoint: "/in/flight"})
 
 	expectRefusal(t, binary, dir, url, "in use by another process; `keytrail serve` must not run")
 	// The row is on the trail for a second.
@@ -57,11 +57,11 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 	if answer := s.check(k, &authv1.CheckRequest{}); !answer.GetAllowed() {
 		t.Errorf("the key does not pass there: %v", answer)
 	}
-	outcome := &authv1.Outcome{Entry: open, Status: 202, LatencyMs: 5}
+	outcome := &authv1.Outcome{ReportToken: open.GetReportToken(), Status: 202, LatencyMs: 5}
 	if _, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
 		t.Fatal(err)
 	}
-	if row := s.row("acme", open.GetId(), finished); row["status"] != 202.0 || row["endpoint"] != "/in/flight" {
+	if row := s.row("acme", open.GetRequestLogId(), reported); row["status"] != 202.0 || row["endpoint"] != "/in/flight" {
 		t.Errorf("the call that was in flight: %v", row)
 	}
 	// The report is news that the source does not have.
@@ -203,7 +203,7 @@ func fillLogs(t *testing.T, dir string, count int) {
 	for i := range entries {
 		entries[i] = logsvc.Entry{
 			ID: uuid7.New(now.Add(-time.Duration(i) * time.Minute)), WorkspaceID: fmt.Sprint("ws-", i%7), Endpoint: fmt.Sprint("/", i),
-			Status: 200, Repeated: 1,
+			Status: 200, CallCount: 1,
 		}
 	}
 	if err := store.Record(t.Context(), entries); err != nil {

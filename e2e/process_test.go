@@ -90,7 +90,7 @@ func TestShutdownStoresWhatWasPromised(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, time.Now)
 	k := s.createKey("acme", "k", nil)
-	id := s.check(k, &authv1.CheckRequest{Endpoint: "/last"}).GetEntry().GetId()
+	id := s.check(k, &authv1.CheckRequest{Endpoint: "/last"}).GetRequestLogId()
 	if err := s.stop(); err != nil {
 		t.Fatalf("stop: %v", err)
 	}
@@ -98,7 +98,7 @@ func TestShutdownStoresWhatWasPromised(t *testing.T) {
 	if status, answer := again.rest("GET", "/v1/workspaces/acme/request-logs/"+id, nil); status != http.StatusOK {
 		t.Errorf("the row of the last check: %d %v", status, answer)
 	}
-	if code := again.check(k, &authv1.CheckRequest{}).GetErrorCode(); code != "" {
+	if code := again.check(k, &authv1.CheckRequest{}).GetDenial().GetCode(); code != "" {
 		t.Errorf("the key after a restart: %q", code)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -34,7 +35,10 @@ func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 		if err := protojson.Unmarshal(text, &answer); err != nil {
 			t.Fatal(err)
 		}
-		c.entry = answer.GetEntry()
+		sent := proto.CloneOf(c.kind.call)
+		sent.Endpoint = c.endpoint(l.suffix)
+		done := checkedOf(sent, c.kind.workspace, &answer)
+		c.checked = &done
 	}
 	return resp.StatusCode
 }

@@ -115,7 +115,7 @@ func (m *mixture) kinds() []kind {
 			await(m.t, patience, func() bool {
 				var err error
 				last, err = s.checks.Check(m.t.Context(), probe)
-				return err == nil && last.GetErrorCode() == k.code
+				return err == nil && last.GetDenial().GetCode() == k.code
 			}, func() any { return last })
 		}
 	}
@@ -125,6 +125,7 @@ func (m *mixture) kinds() []kind {
 // restList is a log service as its gateway shows it.
 type restList struct {
 	logsv1.LogServiceClient
+	t           *testing.T
 	addr, token string
 }
 
@@ -136,7 +137,7 @@ func (r restList) ListRequestLogs(ctx context.Context, in *logsv1.ListRequestLog
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+r.token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := doREST(r.t, http.DefaultClient, req)
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +155,8 @@ func (m *mixture) listed() map[string][]*logsv1.RequestLog {
 	m.t.Helper()
 	rows := map[string][]*logsv1.RequestLog{}
 	for door, list := range map[string]logsv1.LogServiceClient{
-		"the old log service": m.stands[1].list, "the old gateway": restList{addr: m.rest[0], token: m.viewer},
-		"the new log service": m.stands[0].list, "the new gateway": restList{addr: m.rest[1], token: m.viewer},
+		"the old log service": m.stands[1].list, "the old gateway": restList{t: m.t, addr: m.rest[0], token: m.viewer},
+		"the new log service": m.stands[0].list, "the new gateway": restList{t: m.t, addr: m.rest[1], token: m.viewer},
 	} {
 		for _, workspace := range []string{"acme", "_unattributed"} {
 			rows[door] = append(rows[door], walk(m.t, list, &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, Endpoint: "/LOAD/"})...)

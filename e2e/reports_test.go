@@ -12,23 +12,31 @@ import (
 )
 
 // report reports a call, twice.
-func (s *system) report(entry *logsv1.RequestLog) {
+func (s *system) report(call checked) {
 	s.t.Helper()
-	outcome := &authv1.Outcome{Entry: entry, Status: 201, LatencyMs: 12.345}
 	for range 2 {
-		if _, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
-			s.t.Fatal(err)
+		answer, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{call.outcome(201, 12.345)}})
+		if err != nil || len(answer.GetRefused()) > 0 {
+			s.t.Fatalf("report: %v, %v", answer, err)
 		}
 	}
 }
 
-// expectReported expects one row of a call, with what report says.
-func (s *system) expectReported(entry *logsv1.RequestLog) {
+// call checks a call in acme.
+func (s *system) call(k key, endpoint string) checked {
 	s.t.Helper()
-	s.row("acme", entry.GetId(), finished)
-	want := proto.CloneOf(entry)
-	want.Proof, want.Status, want.LatencyMs = nil, 201, 12.345
-	rows := walk(s.t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: entry.GetEndpoint()})
+	request := &authv1.CheckRequest{Endpoint: endpoint}
+	answer := s.check(k, request)
+	return checkedOf(request, "acme", answer)
+}
+
+// expectReported expects one row of a call, with what report says.
+func (s *system) expectReported(call checked) {
+	s.t.Helper()
+	s.row("acme", call.row.GetId(), reported)
+	want := proto.CloneOf(call.row)
+	want.Status, want.LatencyMs = 201, proto.Float64(12.345)
+	rows := walk(s.t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: call.row.GetEndpoint()})
 	if len(rows) != 1 || !proto.Equal(rows[0], want) {
 		s.t.Errorf("the rows are %v, want the one\n%v", rows, want)
 	}
@@ -48,10 +56,10 @@ func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
 			cut.awaitCode(k, "")
 
 			// The reports come to the other replica, and their rows to the table, before the row of the check.
-			first := cut.check(k, &authv1.CheckRequest{Endpoint: "/reported-first"}).GetEntry()
+			first := cut.call(k, "/reported-first")
 			other.report(first)
 			other.expectReported(first)
-			both := cut.check(k, &authv1.CheckRequest{Endpoint: "/reported-on-both"}).GetEntry()
+			both := cut.call(k, "/reported-on-both")
 			cut.report(both)
 			other.report(both)
 			other.expectReported(both)
@@ -61,15 +69,15 @@ func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
 			other.expectReported(both)
 
 			// And now after it.
-			stored := cut.check(k, &authv1.CheckRequest{Endpoint: "/stored-first"}).GetEntry()
-			if row := other.row("acme", stored.GetId(), exists); row["status"] != 0.0 {
+			stored := cut.call(k, "/stored-first")
+			if row := other.row("acme", stored.row.GetId(), exists); row["status"] != 0.0 {
 				t.Errorf("before its report: %v", row)
 			}
 			other.report(stored)
 			other.report(first)
 			awaitShipped(t, otherAuth.OpsAddr())
-			for _, entry := range []*logsv1.RequestLog{stored, first, both} {
-				other.expectReported(entry)
+			for _, call := range []checked{stored, first, both} {
+				other.expectReported(call)
 			}
 		})
 	}

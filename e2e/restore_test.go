@@ -25,22 +25,22 @@ func runProgram(t *testing.T, path string, args ...string) {
 }
 
 // call checks a key once and expects an error code; empty = it is allowed.
-func (s *stand) call(secret, endpoint, code string) *logsv1.RequestLog {
+func (s *stand) call(secret, endpoint, code string) checked {
 	s.t.Helper()
 	request := &authv1.CheckRequest{ApiKey: secret, AgentType: "agent", Endpoint: endpoint, WorkspaceId: "acme"}
 	answer, err := s.checks.Check(s.t.Context(), request, grpc.WaitForReady(true))
-	if err != nil || answer.GetErrorCode() != code {
+	if err != nil || answer.GetDenial().GetCode() != code {
 		s.t.Fatalf("a call of %s is answered %v %v, want %q", endpoint, answer, err, code)
 	}
-	return answer.GetEntry()
+	return checkedOf(request, "acme", answer)
 }
 
 // report reports a call.
-func (s *stand) report(entry *logsv1.RequestLog) {
+func (s *stand) report(call checked) {
 	s.t.Helper()
-	outcome := &authv1.Outcome{Entry: entry, Status: 200, LatencyMs: 7}
-	if _, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
-		s.t.Fatal(err)
+	answer, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{call.outcome(200, 7)}})
+	if err != nil || len(answer.GetRefused()) > 0 {
+		s.t.Fatalf("report: %v, %v", answer, err)
 	}
 }
 
@@ -54,16 +54,16 @@ func expectRows(t *testing.T, listed, want []*logsv1.RequestLog) {
 	}
 }
 
-// rowOf waits for the row of an entry, and answers its status.
-func (s *stand) rowOf(entry *logsv1.RequestLog) (status int32) {
+// rowOf waits for the row of a call, and returns its status.
+func (s *stand) rowOf(call checked) (status int32) {
 	s.t.Helper()
 	awaitShipped(s.t, s.auth.ops)
 	for _, row := range s.rows() {
-		if row.GetId() == entry.GetId() {
+		if row.GetId() == call.row.GetId() {
 			return row.GetStatus()
 		}
 	}
-	s.t.Errorf("no row of %v", entry)
+	s.t.Errorf("no row of %v", call.row)
 	return -1
 }
 
@@ -143,9 +143,9 @@ func TestABackupOfPostgresIsRestored(t *testing.T) {
 	s.call(revoked.GetSecret(), "/after", "")
 	s.call(later.GetSecret(), "/after", "invalid_token")
 	s.call(s.createKey("new").GetSecret(), "/after", "")
-	for entry, status := range map[*logsv1.RequestLog]int32{open: 200, waiting: 0} {
-		if got := s.rowOf(entry); got != status {
-			t.Errorf("the row of %s has status %d, want %d", entry.GetEndpoint(), got, status)
+	for call, status := range map[checked]int32{open: 200, waiting: 0} {
+		if got := s.rowOf(call); got != status {
+			t.Errorf("the row of %s has status %d, want %d", call.row.GetEndpoint(), got, status)
 		}
 	}
 	s.expectWholeDatabase()

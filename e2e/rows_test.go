@@ -55,10 +55,10 @@ func TestAKeyOfAnotherWorkspaceIsDeniedInItsOwnLog(t *testing.T) {
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("workspace-a", "a's own", nil)
 	answer := s.check(k, &authv1.CheckRequest{AgentId: "b1", Endpoint: "/v1/b1", WorkspaceId: "workspace-b"})
-	if answer.GetErrorCode() != "agent_denied" {
-		t.Fatalf("error code %q, want agent_denied", answer.GetErrorCode())
+	if answer.GetDenial().GetCode() != "agent_denied" {
+		t.Fatalf("error code %q, want agent_denied", answer.GetDenial().GetCode())
 	}
-	row := s.row("workspace-a", answer.GetEntry().GetId(), exists)
+	row := s.row("workspace-a", answer.GetRequestLogId(), exists)
 	if row["keyName"] != "a's own" {
 		t.Errorf("row %v", row)
 	}
@@ -74,7 +74,7 @@ func TestCallsThatNameNoWorkspaceAreUnattributed(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	answer := s.check(key{secret: "sk_nobody"}, &authv1.CheckRequest{Endpoint: "/v1"})
-	row := s.row("_unattributed", answer.GetEntry().GetId(), exists)
+	row := s.row("_unattributed", answer.GetRequestLogId(), exists)
 	if row["errorCode"] != "invalid_token" {
 		t.Errorf("row %v", row)
 	}
@@ -84,13 +84,13 @@ func TestASnapshotSurvivesRenameRotationAndDeletion(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "first name", nil)
-	id := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
+	id := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetRequestLogId()
 	s.row("acme", id, exists)
 	s.ok("PATCH", s.keyPath("acme", k), object{"name": "second name"})
 	rotated := s.ok("POST", s.keyPath("acme", k)+":rotate", object{"gracePeriod": "3600s"})
 	second := key{id: k.id, secret: rotated["secret"].(string)}
-	newID := s.check(second, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
-	oldID := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetEntry().GetId()
+	newID := s.check(second, &authv1.CheckRequest{Endpoint: "/v1"}).GetRequestLogId()
+	oldID := s.check(k, &authv1.CheckRequest{Endpoint: "/v1"}).GetRequestLogId()
 	s.row("acme", newID, exists)
 	s.ok("DELETE", s.keyPath("acme", k), nil)
 	for _, want := range []struct{ id, name, last4 string }{
@@ -111,50 +111,56 @@ func TestARotatedSecretExpiresAfterItsGrace(t *testing.T) {
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
 	s.ok("POST", s.keyPath("acme", k)+":rotate", object{"gracePeriod": "0s"})
-	if code := s.check(k, &authv1.CheckRequest{}).GetErrorCode(); code != "expired" {
+	if code := s.check(k, &authv1.CheckRequest{}).GetDenial().GetCode(); code != "expired" {
 		t.Errorf("error code %q, want expired", code)
 	}
 }
 
-func TestReportsThatMustChangeNothing(t *testing.T) {
+func TestAReportSaysWhatTheCallerGotAndOnlyTheFirstCounts(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
-	report := func(entry *logsv1.RequestLog, status int32) {
+	report := func(answer *authv1.CheckResponse, status int32) []*authv1.RefusedOutcome {
 		t.Helper()
-		outcome := &authv1.Outcome{Entry: entry, Status: status, LatencyMs: 1}
-		if _, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+		outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: status, LatencyMs: 12}
+		response, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}})
+		if err != nil {
 			t.Fatalf("report: %v", err)
 		}
+		return response.GetRefused()
 	}
-	denied := s.check(k, &authv1.CheckRequest{AgentType: "voice_agent"}).GetEntry()
-	allowed := s.check(k, &authv1.CheckRequest{Endpoint: "/own"}).GetEntry()
-	unknown := s.check(k, &authv1.CheckRequest{Endpoint: "/copied"}).GetEntry()
-	copiedID := unknown.GetId()
-	unknown.Id = "01890a5d-ac96-774b-bcce-b302099a8057"
-	moved := s.check(k, &authv1.CheckRequest{Endpoint: "/moved"}).GetEntry()
-	moved.WorkspaceId = "other"
+	denied := s.check(k, &authv1.CheckRequest{AgentType: "voice_agent"})
+	allowed := s.check(k, &authv1.CheckRequest{Endpoint: "/own"})
+	damaged := s.check(k, &authv1.CheckRequest{Endpoint: "/damaged"})
+	damaged.ReportToken = strings.Map(func(r rune) rune {
+		if r == 'A' {
+			return 'B'
+		}
+		return r
+	}, damaged.GetReportToken()[:len(damaged.GetReportToken())-4]) + "AAAA"
 
-	report(denied, 200)
-	report(unknown, 200)
-	report(moved, 200)
-	report(allowed, 201)
-	report(allowed, 500)
-	s.row("acme", allowed.GetId(), finished)
-	// Whatever is on its way has arrived once a later row has.
-	last := s.check(k, &authv1.CheckRequest{AgentType: "voice_agent"}).GetEntry()
-	s.row("acme", last.GetId(), finished)
-
-	for id, status := range map[string]float64{denied.GetId(): 403, allowed.GetId(): 201, copiedID: 0, moved.GetId(): 0} {
-		if row := s.row("acme", id, exists); row["status"] != status {
-			t.Errorf("row %v, want status %v", row, status)
+	if refused := report(damaged, 200); len(refused) != 1 || refused[0].GetReason() != "invalid" {
+		t.Errorf("a damaged token is refused as %v", refused)
+	}
+	for _, status := range []int32{404, 500} {
+		if refused := append(report(denied, status), report(allowed, status)...); len(refused) > 0 {
+			t.Errorf("refused %v", refused)
 		}
 	}
-	if rows := s.list("other", ""); len(rows) != 0 {
-		t.Errorf("workspace other has %v", rows)
+	for _, tt := range []struct {
+		id, code string
+		want     func(object) bool
+		status   float64
+	}{
+		{denied.GetRequestLogId(), "scope_denied", reported, 404}, {allowed.GetRequestLogId(), "", reported, 404}, {damaged.GetRequestLogId(), "", exists, 0},
+	} {
+		row := s.row("acme", tt.id, tt.want)
+		if row["status"] != tt.status || row["errorCode"] != tt.code || tt.status != 0 && row["latencyMs"] != 12.0 {
+			t.Errorf("row %v, want status %v with the code %q", row, tt.status, tt.code)
+		}
 	}
-	if rows := s.list("acme", ""); len(rows) != 5 {
-		t.Errorf("%d rows, want 5", len(rows))
+	if rows := s.list("acme", ""); len(rows) != 3 {
+		t.Errorf("%d rows, want 3", len(rows))
 	}
 }
 
@@ -165,7 +171,7 @@ func TestTheEndpointFilterTakesEveryCharacterLiterally(t *testing.T) {
 	endpoints := []string{"/v1/agents", "/100%", "/1000", "/a_b", "/axb", `/back\slash`, "/o'brien", "/straße", "/STRASSE", "/日本語"}
 	var last string
 	for _, e := range endpoints {
-		last = s.check(k, &authv1.CheckRequest{Endpoint: e}).GetEntry().GetId()
+		last = s.check(k, &authv1.CheckRequest{Endpoint: e}).GetRequestLogId()
 	}
 	s.row("acme", last, exists)
 	for filter, want := range map[string][]string{
@@ -188,13 +194,13 @@ func TestStrangePathsNeverFailACall(t *testing.T) {
 	k := s.createKey("acme", "k", nil)
 	ids := map[string]string{}
 	for path, want := range map[string]string{
-		"/a\xff\x00b?q":                     "/a%FF%00b",
+		"/a\u0080\x00b?q":                   "/a%C2%80%00b",
 		"/" + strings.Repeat("ä", 2000):     "/" + strings.Repeat("ä", 1023),
 		"":                                  "",
 		"/tab\there\x7f":                    "/tab%09here%7F",
 		strings.Repeat("x", 3<<20) + "?a=b": strings.Repeat("x", 2048),
 	} {
-		ids[s.check(k, &authv1.CheckRequest{Endpoint: path}).GetEntry().GetId()] = want
+		ids[s.check(k, &authv1.CheckRequest{Endpoint: path}).GetRequestLogId()] = want
 	}
 	for id, want := range ids {
 		if got := s.row("acme", id, exists)["endpoint"]; got != want {
@@ -207,14 +213,14 @@ func TestStrangeMethodsAndAgentsNeverFailACall(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{
-		ApiKey: s.createKey("acme", "k", nil).secret, AgentType: "agent", Method: "G\xffT /\u202e" + strings.Repeat("x", 100),
+		ApiKey: s.createKey("acme", "k", nil).secret, AgentType: "agent", Method: "G\x00T /\u202e" + strings.Repeat("x", 100),
 		AgentId: "a\x00\u009b" + strings.Repeat("🙂", 300),
 	})
 	if err != nil || !answer.GetAllowed() {
 		t.Fatalf("answered %v, %v", answer, err)
 	}
-	row := s.row("acme", answer.GetEntry().GetId(), exists)
-	if row["method"] != "G%FFT /%E2%80%AE"+strings.Repeat("x", 16) || row["agentId"] != "a%00%C2%9B"+strings.Repeat("🙂", 245) {
+	row := s.row("acme", answer.GetRequestLogId(), exists)
+	if row["method"] != "G%00T /%E2%80%AE"+strings.Repeat("x", 16) || row["agentId"] != "a%00%C2%9B"+strings.Repeat("🙂", 245) {
 		t.Errorf("row %v", row)
 	}
 }
@@ -226,8 +232,10 @@ func TestAKeyCanBeSentBackAsItWasAnswered(t *testing.T) {
 		k := s.createKey("acme", "k", draft)
 		want := s.ok("GET", s.keyPath("acme", k), nil)["key"].(object)
 		got := s.ok("PATCH", s.keyPath("acme", k), want)["key"].(object)
-		delete(want, "updateTime")
-		delete(got, "updateTime")
+		for _, field := range []string{"updateTime", "etag"} {
+			delete(want, field)
+			delete(got, field)
+		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("the key became %v, want %v", got, want)
 		}
@@ -242,7 +250,7 @@ func TestAKeyCanBeSentBackAsItWasAnswered(t *testing.T) {
 func (s *system) record(workspace string, at time.Time) {
 	s.t.Helper()
 	row := &logsv1.RequestLog{Id: uuid7.New(at).String(), WorkspaceId: workspace, Status: 200}
-	answer, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{row}})
+	answer, err := s.logs.RecordRequestLogs(s.t.Context(), &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{{RequestLog: row}}})
 	if err != nil || len(answer.GetRefused()) != 0 {
 		s.t.Fatalf("record a row: %v, %v", answer, err)
 	}
@@ -255,7 +263,7 @@ func TestAWalkYieldsEveryRowOnceWhileRowsArrive(t *testing.T) {
 	there := map[string]int{}
 	var last string
 	for range 95 {
-		last = s.check(k, &authv1.CheckRequest{Endpoint: "/before"}).GetEntry().GetId()
+		last = s.check(k, &authv1.CheckRequest{Endpoint: "/before"}).GetRequestLogId()
 		there[last] = 0
 	}
 	s.row("acme", last, exists)
@@ -285,9 +293,9 @@ func TestARowIsVisibleUntilTheMillisecondItIs30DaysOld(t *testing.T) {
 	t.Parallel()
 	var ahead atomic.Int64
 	s := start(t, t.TempDir(), func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
-	entry := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetEntry()
-	s.row("acme", entry.GetId(), exists)
-	path := "/v1/workspaces/acme/request-logs/" + entry.GetId()
+	id := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetRequestLogId()
+	s.row("acme", id, exists)
+	path := "/v1/workspaces/acme/request-logs/" + id
 	ahead.Store(int64(30*24*time.Hour - time.Hour))
 	if status, answer := s.rest("GET", path, nil); status != http.StatusOK {
 		t.Errorf("an hour before: %d %v", status, answer)
@@ -304,10 +312,10 @@ func TestARowIsVisibleUntilTheMillisecondItIs30DaysOld(t *testing.T) {
 func TestPurgeErasesOneWorkspaceOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
-	s.row("acme", s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetEntry().GetId(), exists)
-	other := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "other"}).GetEntry().GetId()
+	s.row("acme", s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetRequestLogId(), exists)
+	other := s.check(key{}, &authv1.CheckRequest{WorkspaceId: "other"}).GetRequestLogId()
 	s.row("other", other, exists)
-	if answer := s.ok("POST", "/v1/workspaces/acme/request-logs:purge", object{}); answer["purgedCount"] != "1" {
+	if answer := s.ok("POST", "/v1/workspaces/acme/request-logs:purge", object{}); answer["purgedCount"] != "1" || answer["complete"] != true {
 		t.Errorf("purge: %v", answer)
 	}
 	if rows := s.list("acme", ""); len(rows) != 0 {

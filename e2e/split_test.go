@@ -130,19 +130,19 @@ func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {
 	k := first.createKey("acme", "k", nil)
 	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
 	answer := first.check(k, &authv1.CheckRequest{Endpoint: "/across"})
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{Entry: answer.GetEntry(), Status: 201, LatencyMs: 3}}}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 3}}}
 	if _, err := other.checks.Report(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []*system{first, other} {
-		if row := s.row("acme", answer.GetEntry().GetId(), finished); row["status"] != 201.0 || row["keyName"] != "k" {
+		if row := s.row("acme", answer.GetRequestLogId(), finished); row["status"] != 201.0 || row["keyName"] != "k" {
 			t.Errorf("row %v", row)
 		}
 	}
 	first.ok("PATCH", first.keyPath("acme", k), object{"disabled": true})
-	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetErrorCode() == "disabled" }, func() any { return "still allowed" })
+	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetDenial().GetCode() == "disabled" }, func() any { return "still allowed" })
 	other.ok("DELETE", other.keyPath("acme", k), nil)
-	first.await(func() bool { return first.check(k, &authv1.CheckRequest{}).GetErrorCode() == "invalid_token" }, func() any { return "still known" })
+	first.await(func() bool { return first.check(k, &authv1.CheckRequest{}).GetDenial().GetCode() == "invalid_token" }, func() any { return "still known" })
 }
 
 func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
@@ -163,7 +163,7 @@ func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				answered[i] = append(answered[i], answer.GetEntry().GetId())
+				answered[i] = append(answered[i], answer.GetRequestLogId())
 				<-tick.C
 			}
 			return nil
@@ -176,7 +176,7 @@ func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
 		// The system works again: a new key is made and in force on the other replica.
 		first.await(func() bool {
 			answer, err := first.keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
-				WorkspaceId: "acme", Name: "later", Scopes: []string{"agent"}, AllAgents: true,
+				WorkspaceId: "acme", Key: &authv1.Key{Name: "later", Scopes: []string{"agent"}, AllAgents: true},
 			})
 			if err != nil {
 				return false

@@ -125,7 +125,7 @@ func strangers() []kind {
 func (s *stand) createKey(name string, agents ...string) *authv1.CreateKeyResponse {
 	s.t.Helper()
 	answer, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{
-		WorkspaceId: "acme", Name: name, Scopes: []string{"agent"}, AllAgents: len(agents) == 0, AgentIds: agents,
+		WorkspaceId: "acme", Key: &authv1.Key{Name: name, Scopes: []string{"agent"}, AllAgents: len(agents) == 0, AgentIds: agents},
 	}, grpc.WaitForReady(true))
 	if err != nil {
 		s.t.Fatalf("create key %s: %v", name, err)

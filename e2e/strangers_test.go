@@ -33,11 +33,11 @@ func TestStrangersCannotFillATable(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if answer.GetErrorCode() != "invalid_token" {
+				if answer.GetDenial().GetCode() != "invalid_token" {
 					return fmt.Errorf("a stranger is answered %v", answer)
 				}
 				mu.Lock()
-				answered[answer.GetEntry().GetId()] = true
+				answered[answer.GetRequestLogId()] = true
 				mu.Unlock()
 			}
 			return nil
@@ -52,7 +52,7 @@ func TestStrangersCannotFillATable(t *testing.T) {
 	var rows map[string]int
 	calls := 0
 	p.await(func() bool {
-		rows, calls = p.repeated("acme"), 0
+		rows, calls = p.callCounts("acme"), 0
 		for _, n := range rows {
 			calls += n
 		}
@@ -73,15 +73,15 @@ func TestStrangersCannotFillATable(t *testing.T) {
 	}
 }
 
-// repeated lists over REST how many calls each row of a workspace stands for.
-func (p *process) repeated(workspace string) map[string]int {
+// callCounts lists over REST how many calls each row of a workspace stands for.
+func (p *process) callCounts(workspace string) map[string]int {
 	p.t.Helper()
 	resp := send(p.t, http.MethodGet, "http://"+p.rest+"/v1/workspaces/"+workspace+"/request-logs?page_size=1000", p.token(access.Viewer, access.AllWorkspaces), nil)
 	defer resp.Body.Close()
 	var answer struct {
 		RequestLogs []struct {
-			ID       string
-			Repeated int
+			ID        string
+			CallCount int
 		}
 		NextPageToken string
 	}
@@ -90,7 +90,7 @@ func (p *process) repeated(workspace string) map[string]int {
 	}
 	rows := map[string]int{}
 	for _, row := range answer.RequestLogs {
-		rows[row.ID] = row.Repeated
+		rows[row.ID] = row.CallCount
 	}
 	return rows
 }

@@ -77,7 +77,7 @@ func (s *system) expectRows(n *tenant) {
 func (s *system) expectNoneOf(n, other *tenant) {
 	s.t.Helper()
 	for id := range other.rows {
-		row, err := n.logs.GetRequestLog(s.t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: n.id, Id: id})
+		row, err := n.logs.GetRequestLog(s.t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: n.id, RequestLogId: id})
 		if row != nil || status.Code(err) != codes.NotFound {
 			s.t.Fatalf("%s gets the row %s of %s: %v, %v", n.id, id, other.id, row, err)
 		}

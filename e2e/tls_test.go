@@ -33,7 +33,7 @@ func TestThePartsSpeakMutualTLS(t *testing.T) {
 	})
 	k := s.createKey("acme", "k", nil) // REST, and the gateway's call on the auth service
 	answer := s.check(k, &authv1.CheckRequest{Endpoint: "/secured"})
-	row := s.row("acme", answer.GetEntry().GetId(), exists) // the auth service's call on the log service
+	row := s.row("acme", answer.GetRequestLogId(), exists) // the auth service's call on the log service
 	if row["endpoint"] != "/secured" {
 		t.Errorf("row %v", row)
 	}

@@ -85,7 +85,7 @@ func send(t *testing.T, method, url, token string, body io.Reader) *http.Respons
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := doREST(t, http.DefaultClient, req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (s *system) tracedCheck(k key) (client span) {
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token(access.Checker, access.AllWorkspaces))
 	req.Header.Set("traceparent", "00-"+client.trace+"-"+client.id+"-01")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := doREST(s.t, http.DefaultClient, req)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -94,7 +94,11 @@ func (w *witness) refused(where string, err error) {
 // http looks at a whole answer of HTTP, and answers its body.
 func (w *witness) http(kind string, req *http.Request) (code int, body []byte) {
 	w.t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	do := func(req *http.Request) (*http.Response, error) { return http.DefaultClient.Do(req) }
+	if kind == "REST answer" {
+		do = func(req *http.Request) (*http.Response, error) { return doREST(w.t, http.DefaultClient, req) }
+	}
+	resp, err := do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // TestServiceOutOfReachIsNotDescribed calls a service that is not there, at an address that is nobody's business.
@@ -27,19 +28,19 @@ func TestServiceOutOfReachIsNotDescribed(t *testing.T) {
 		ctx        context.Context
 		timeout    string
 		httpStatus int
-		code       codes.Code
+		reason     fault.Reason
 		says       string
 	}{
-		"refused":   {t.Context(), "1M", 503, codes.Unavailable, "cannot be reached"},
-		"too late":  {t.Context(), "1n", 504, codes.DeadlineExceeded, "in time"},
-		"cancelled": {cancelled, "1M", 499, codes.Canceled, "cancelled"},
+		"refused":   {t.Context(), "1M", 503, fault.ServiceUnreachable, "cannot be reached"},
+		"too late":  {t.Context(), "1n", 504, fault.DeadlineExceeded, "in time"},
+		"cancelled": {cancelled, "1M", 499, fault.CallCancelled, "cancelled"},
 	} {
 		for _, path := range []string{"/v1/workspaces/acme/keys", "/v1/workspaces/acme/request-logs"} {
 			request := httptest.NewRequestWithContext(tt.ctx, "GET", path, nil)
 			request.Header.Set("Grpc-Timeout", tt.timeout)
 			answer := httptest.NewRecorder()
 			handler.ServeHTTP(answer, request)
-			expectError(t, answer, tt.httpStatus, int(tt.code), tt.says)
+			expectError(t, answer, tt.httpStatus, tt.reason, tt.says)
 			if text := answer.Body.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "rpc error") || strings.Contains(text, "transport") {
 				t.Errorf("%s: %s tells %s", name, path, text)
 			}
@@ -52,5 +53,5 @@ func TestServiceOutOfReachIsNotDescribed(t *testing.T) {
 
 func TestWhatAServiceSaysOfItselfPasses(t *testing.T) {
 	handler, _ := newGateway(t)
-	expectError(t, send(handler, "GET", "/v1/workspaces/hooli/keys/"+keyID, ""), 503, int(codes.Unavailable), "not in force here yet")
+	expectError(t, send(handler, "GET", "/v1/workspaces/hooli/keys/"+keyID, ""), 503, fault.ChangeNotInForce, "not in force here yet")
 }

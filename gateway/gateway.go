@@ -4,7 +4,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,11 +16,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/telemetry"
-	"github.com/keytrail/keytrail/internal/throttle"
 )
-
-// maxBody is the most bytes of a request body: what a gRPC message may have, too.
-const maxBody = 4 << 20
 
 // Config says what the gateway is in front of.
 type Config struct {
@@ -34,8 +29,6 @@ type Config struct {
 	Loopback bool
 	// Log is told where a service cannot be reached.
 	Log *slog.Logger
-	// Strangers limits the requests of those who fail to say who they are; nil = a limiter that nobody else asks.
-	Strangers *throttle.Limiter
 }
 
 // New makes the handler of the gateway.
@@ -46,9 +39,9 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		// A verb means what it says: no X-HTTP-Method-Override, no form that is posted to a GET route. A web page
 		// of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
-		runtime.WithErrorHandler(answerError),
-		runtime.WithRoutingErrorHandler(routingError),
-		runtime.WithMiddlewares(nameRoute),
+		runtime.WithErrorHandler(answerError(config.Log)),
+		runtime.WithRoutingErrorHandler(answerRouting),
+		runtime.WithMiddlewares(nameRoute, pathInUTF8),
 		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
 		// default a header like Grpc-Metadata-Authorization would become a second one.
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
@@ -56,10 +49,8 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	strangers := cmp.Or(config.Strangers, throttle.New())
-	knocker := &knocker{mux: mux, auth: authv1.NewCheckServiceClient(discreet{config.Auth, config.Log}), strangers: strangers}
-	limited := strangers.HTTP(knocker.handler(http.MaxBytesHandler(mux, maxBody)), answerTooMany)
-	handler, err := guard(limited, config)
+	knocker := &knocker{mux: mux, keys: authv1.NewKeyServiceClient(discreet{config.Auth, config.Log})}
+	handler, err := guard(withOpenAPI(boundBody(knocker.handler(mux))), config)
 	if err != nil {
 		return nil, err
 	}

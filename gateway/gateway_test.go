@@ -6,19 +6,25 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func TestUnsetFieldsAreWrittenOut(t *testing.T) {
+// TestDefaultValuesAreWrittenOut: no field is null; unset messages and optional fields are left out.
+func TestDefaultValuesAreWrittenOut(t *testing.T) {
 	handler, _ := newGateway(t)
 	for name, tt := range map[string]struct{ method, path, body, want string }{
-		"a check": {"POST", "/v1/check", `{"agentType":"agent"}`, `{"allowed":false, "errorCode":"missing_token",
-			"httpStatus":401, "message":"", "entry":{"id":"", "time":null, "workspaceId":"", "keyId":"", "keyName":"",
-			"keyLast4":"", "agentType":"", "agentId":"", "method":"", "endpoint":"", "status":0, "errorCode":"", "latencyMs":0, "repeated":0}}`},
-		"a list": {"GET", "/v1/workspaces/acme/request-logs", "", `{"requestLogs":[], "nextPageToken":"", "searchedTo":null}`},
+		"a check": {"POST", "/v1/check", `{"agentType":"agent"}`, `{"allowed":false, "httpStatus":401, "requestLogId":"",
+			"workspaceId":"", "keyId":"", "keyName":"", "keyLast4":"", "externalId":"", "metadata":{}, "reportToken":"",
+			"denial":{"code":"missing_token", "message":"", "fix":"", "cause":""}}`},
+		"a list": {"GET", "/v1/workspaces/acme/request-logs", "", `{"requestLogs":[], "nextPageToken":"", "unreadableRanges":[]}`},
+		"a row without a latency": {"GET", "/v1/workspaces/acme/request-logs/" + keyID, "", `{"requestLog":{"id":"", "workspaceId":"",
+			"keyId":"", "keyName":"", "keyLast4":"", "externalId":"", "agentType":"", "agentId":"", "method":"", "endpoint":"",
+			"status":0, "errorCode":"", "cause":"", "callCount":0}}`},
 		"a key": {"POST", "/v1/workspaces/acme/keys", `{"name":"n","scopes":["agent"],"allAgents":true}`, `{"secret":"",
-			"key":{"id":"", "workspaceId":"", "name":"n", "last4":"", "scopes":[], "allAgents":false, "agentIds":[],
-			"disabled":false, "expireTime":null, "createTime":null, "updateTime":null, "secrets":[]}}`},
-		"nothing": {"POST", "/v1/report", `{"outcomes":[{"entry":{"id":"` + keyID + `","workspaceId":"acme"},"status":200}]}`, `{}`},
+			"key":{"id":"", "workspaceId":"", "name":"n", "description":"", "externalId":"", "metadata":{}, "last4":"", "scopes":[],
+			"allAgents":false, "agentIds":[], "disabled":false, "secrets":[], "etag":""}}`},
+		"a report": {"POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200}]}`, `{"refused":[]}`},
 	} {
 		answer := send(handler, tt.method, tt.path, tt.body)
 		var got, want any
@@ -35,29 +41,32 @@ func TestErrorsAreStatusesInJSON(t *testing.T) {
 	const key = "/keys/01890a5d-ac96-774b-bcce-b302099a8057"
 	for name, tt := range map[string]struct {
 		method, path, body string
-		http, code         int
+		http               int
+		reason             fault.Reason
 		says               string
 	}{
-		"a broken rule":           {"POST", "/v1/workspaces/acme/keys", `{"scopes":["agent"],"allAgents":true}`, 400, 3, "name: "},
-		"a workspace in the path": {"GET", "/v1/workspaces/Not.An.Id/keys/x", "", 400, 3, "workspace_id: "},
-		"what is not there":       {"GET", "/v1/workspaces/globex" + key, "", 404, 5, "key not found"},
-		"a path that is not":      {"GET", "/v2/check", "", 404, 5, "Not Found"},
-		"a method that is not":    {"DELETE", "/v1/check", "", 405, 12, "DELETE"},
-		"an HTTP method unheard":  {"BREW", "/v1/check", "", 405, 12, "BREW"},
-		"an RPC to come":          {"DELETE", "/v1/workspaces/acme" + key, "", 501, 12, ""},
-		"a body of 10 MB":         {"POST", "/v1/check", `{"agentType":"agent","endpoint":"` + strings.Repeat("a", 10<<20) + `"}`, 400, 3, "body too large"},
-		"a body cut short":        {"POST", "/v1/check", `{"agentType":`, 400, 3, ""},
-		"a body that is no JSON":  {"POST", "/v1/check", "agent_type=agent", 400, 3, ""},
-		"two bodies":              {"POST", "/v1/check", `{"agentType":"agent"}{"agentType":"agent"}`, 400, 3, "nothing after it"},
-		"text after a body":       {"POST", "/v1/check", `{"agentType":"agent"} x`, 400, 3, "nothing after it"},
-		"text after a report":     {"POST", "/v1/report", `{"outcomes":[]}]`, 400, 3, "nothing after it"},
-		"text after an update":    {"PATCH", "/v1/workspaces/acme" + key, `{"name":"n"},`, 400, 3, "nothing after it"},
-		"megabytes after a body":  {"POST", "/v1/check", `{"agentType":"agent"}` + strings.Repeat(" ", 10<<20), 400, 3, "body too large"},
-		"a body not in UTF-8":     {"POST", "/v1/check", "{\"agentType\":\"agent\",\"agentId\":\"\xff\"}", 400, 3, "UTF-8"},
-		"a query not in UTF-8":    {"GET", "/v1/workspaces/acme/request-logs?endpoint=%FF", "", 400, 3, "endpoint"},
+		"a broken rule":           {"POST", "/v1/workspaces/acme/keys", `{"name":"a\u0007","allAgents":true}`, 400, fault.FieldInvalid, "key.name: "},
+		"a workspace in the path": {"GET", "/v1/workspaces/Not.An.Id/keys/x", "", 400, fault.FieldInvalid, "workspace_id: "},
+		"what is not there":       {"GET", "/v1/workspaces/globex" + key, "", 404, fault.KeyNotFound, "key not found"},
+		"a path that is not":      {"GET", "/v2/check", "", 404, fault.RouteNotFound, "no such path"},
+		"a path that is none":     {"OPTIONS", "*", "", 400, fault.RequestMalformed, "path"},
+		"a path not in UTF-8":     {"GET", "/v1/workspaces/%FF/keys", "", 400, fault.RequestMalformed, "workspace_id: must be UTF-8"},
+		"a name not in UTF-8":     {"GET", "/v1/workspaces/acme/keys?%FF=1", "", 400, fault.RequestMalformed, "unknown query parameter"},
+		"a method that is not":    {"DELETE", "/v1/check", "", 405, fault.MethodUnknown, "DELETE"},
+		"an HTTP method unheard":  {"BREW", "/v1/check", "", 405, fault.MethodUnknown, "BREW"},
+		"an RPC to come":          {"DELETE", "/v1/workspaces/acme" + key, "", 501, fault.MethodUnknown, "of a release"},
+		"a body cut short":        {"POST", "/v1/check", `{"agentType":`, 400, fault.RequestMalformed, ""},
+		"a body that is no JSON":  {"POST", "/v1/check", "agent_type=agent", 400, fault.RequestMalformed, ""},
+		"two bodies":              {"POST", "/v1/check", `{"agentType":"agent"}{"agentType":"agent"}`, 400, fault.RequestMalformed, "nothing after it"},
+		"text after a body":       {"POST", "/v1/check", `{"agentType":"agent"} x`, 400, fault.RequestMalformed, "nothing after it"},
+		"text after a report":     {"POST", "/v1/report", `{"outcomes":[]}]`, 400, fault.RequestMalformed, "nothing after it"},
+		"text after an update":    {"PATCH", "/v1/workspaces/acme" + key, `{"name":"n"},`, 400, fault.RequestMalformed, "nothing after it"},
+		"a body not in UTF-8":     {"POST", "/v1/check", "{\"agentType\":\"agent\",\"agentId\":\"\xff\"}", 400, fault.RequestMalformed, "UTF-8"},
+		"a query not in UTF-8":    {"GET", "/v1/workspaces/acme/request-logs?endpoint=%FF", "", 400, fault.RequestMalformed, "endpoint: must be UTF-8"},
+		"an unknown parameter":    {"GET", "/v1/workspaces/acme/request-logs?endpiont=x", "", 400, fault.RequestMalformed, "endpiont"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			expectError(t, send(handler, tt.method, tt.path, tt.body), tt.http, tt.code, tt.says)
+			expectError(t, send(handler, tt.method, tt.path, tt.body), tt.http, tt.reason, tt.says)
 		})
 	}
 }
@@ -72,11 +81,11 @@ func TestBrokenRulesAreDetailedInJSON(t *testing.T) {
 		}
 	}
 	must(t, json.Unmarshal(answer.Body.Bytes(), &status))
-	if len(status.Details) != 1 || status.Details[0].Type != "type.googleapis.com/google.rpc.BadRequest" {
-		t.Fatalf("the details of %s are not a BadRequest", answer.Body)
+	if len(status.Details) != 2 || status.Details[1].Type != "type.googleapis.com/google.rpc.BadRequest" {
+		t.Fatalf("the details of %s have no BadRequest", answer.Body)
 	}
 	var fields []string
-	for _, v := range status.Details[0].FieldViolations {
+	for _, v := range status.Details[1].FieldViolations {
 		if fields = append(fields, v.Field); v.Description == "" {
 			t.Errorf("no reason for %s", v.Field)
 		}

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,12 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/keytrail/keytrail/internal/throttle"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // ValidOrigin says why a web origin cannot be one of Config.CORSOrigins: browsers send scheme://host[:port] in lower
@@ -70,32 +64,9 @@ func loopbackHost(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// forbidden answers 403 as the services would.
+// forbidden answers 403 with a reason.
 func forbidden(reason string) http.Handler {
-	return answering(http.StatusForbidden, status.New(codes.PermissionDenied, reason))
-}
-
-// answerTooMany is for callers that failed too often to say who they are.
-var answerTooMany = answering(http.StatusTooManyRequests, status.New(codes.ResourceExhausted, throttle.Reason))
-
-// answering answers a status as the services would.
-func answering(code int, st *status.Status) http.Handler {
-	// A status always marshals.
-	body, _ := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(st.Proto())
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_, _ = w.Write(body) // the caller is gone: nobody to tell
-	})
-}
-
-// routingError answers requests that no route takes. The library would answer 501 where only the verb is wrong.
-func routingError(ctx context.Context, mux *runtime.ServeMux, marshaler runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
-	if code != http.StatusMethodNotAllowed {
-		runtime.DefaultRoutingErrorHandler(ctx, mux, marshaler, w, r, code)
-		return
-	}
-	runtime.HTTPError(ctx, mux, marshaler, w, r, &runtime.HTTPStatusError{
-		HTTPStatus: code, Err: status.Error(codes.Unimplemented, r.Method+" is not a method of this path"),
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeFault(w, r, fault.New(fault.OriginForbidden, "%s", reason))
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 func TestPagesOfOtherOriginsMayChangeNothing(t *testing.T) {
@@ -27,7 +29,7 @@ func TestPagesOfOtherOriginsMayChangeNothing(t *testing.T) {
 			}
 			answer := send(handler, method, path, body, append(tt.header, "Content-Type", "text/plain")...)
 			if !tt.allowed {
-				expectError(t, answer, 403, 7, "--cors-origins")
+				expectError(t, answer, 403, fault.OriginForbidden, "--cors-origins")
 			}
 			if took := services.took() != nil; tt.allowed != (answer.Code != 403) || took && !tt.allowed {
 				t.Errorf("%s from %s: %d %s, the service took it: %v", method, name, answer.Code, answer.Body, took)
@@ -52,7 +54,7 @@ func TestGatewayOfThisMachineTakesRequestsForItAlone(t *testing.T) {
 				t.Errorf("loopback %v, a request for %q: %d %s", loopback, host, answer.Code, answer.Body)
 			}
 			if answer.Code != 200 {
-				expectError(t, answer, 403, 7, "localhost")
+				expectError(t, answer, 403, fault.OriginForbidden, "localhost")
 			}
 		}
 	}
@@ -70,7 +72,7 @@ func TestVerbMeansWhatItSays(t *testing.T) {
 	} {
 		for _, path := range []string{"/v1/workspaces/acme/request-logs", "/v1/workspaces/acme/keys/" + keyID} {
 			answer := send(handler, "POST", path, "page_size=1", header...)
-			expectError(t, answer, 405, 12, "POST")
+			expectError(t, answer, 405, fault.MethodUnknown, "POST")
 			if services.took() != nil {
 				t.Errorf("%s posted to %s came through", name, path)
 			}

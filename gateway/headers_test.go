@@ -2,14 +2,9 @@ package gateway
 
 import (
 	"crypto/tls"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 func TestEveryAnswerHasItsHeaders(t *testing.T) {
@@ -21,7 +16,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	}{
 		"an answer":        {"POST", "/v1/check", `{"agentType":"agent"}`, nil, 200},
 		"a bad request":    {"POST", "/v1/check", `{`, nil, 400},
-		"a body too large": {"POST", "/v1/check", strings.Repeat(" ", maxBody+1), nil, 400},
+		"a body too large": {"POST", "/v1/check", strings.Repeat(" ", maxBody+1), nil, 413},
 		"another origin":   {"POST", "/v1/check", `{}`, []string{"Origin", "https://evil.example.com"}, 403},
 		"no such key":      {"GET", "/v1/workspaces/globex/keys/" + keyID, "", nil, 404},
 		"no such path":     {"GET", "/", "", nil, 404},
@@ -70,73 +65,4 @@ func TestPagesMaySendTheirTokenAndNoOtherHeader(t *testing.T) {
 			t.Errorf("the headers %s: %q", header, got)
 		}
 	}
-}
-
-func TestAnAddressThatFailsTooOftenIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		behind := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if asked++; r.Header.Get("Authorization") == "Bearer good" {
-				return // 200, as of every handler that writes nothing
-			}
-			w.WriteHeader(http.StatusUnauthorized)
-		})
-		handler := throttle.New().HTTP(answering200(behind), answerTooMany)
-		from := func(addr, token string) *httptest.ResponseRecorder {
-			request := httptest.NewRequest("GET", "/", nil)
-			request.RemoteAddr = addr
-			request.Header.Set("Authorization", token)
-			answer := httptest.NewRecorder()
-			handler.ServeHTTP(answer, request)
-			return answer
-		}
-		const here, there = "192.0.2.1:1000", "192.0.2.2:1000"
-		from(there, "Bearer good")
-		for i := range throttle.Burst {
-			if answer := from(here, "Bearer bad"); answer.Code != 401 {
-				t.Fatalf("failure %d: %d", i, answer.Code)
-			}
-		}
-		before := asked
-		answer := from("192.0.2.1:2000", "Bearer other")
-		expectError(t, answer, 429, 8, throttle.Reason)
-		if answer.Header().Get("Retry-After") != "1" || asked != before {
-			t.Errorf("come back after %q; asked %d times more", answer.Header().Get("Retry-After"), asked-before)
-		}
-		for name, got := range map[string]int{
-			"a good token":  from(here, "Bearer good").Code - 200,
-			"another place": from(there, "Bearer bad").Code - 401,
-		} {
-			if got != 0 {
-				t.Errorf("%s is refused", name)
-			}
-		}
-		<-time.After(time.Second)
-		if answer := from(here, "Bearer bad"); answer.Code != 401 {
-			t.Errorf("after its wait: %d", answer.Code)
-		}
-	})
-}
-
-// answering200 writes the status where the handler writes nothing, as net/http does.
-func answering200(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r)
-		_, _ = w.Write([]byte("{}"))
-	})
-}
-
-func TestTheGatewayLimitsFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		handler, _ := newGateway(t)
-		for i := range throttle.Burst {
-			if answer := send(handler, "GET", "/v1/workspaces/initech/keys/"+keyID, ""); answer.Code != 401 {
-				t.Fatalf("failure %d: %d %s", i, answer.Code, answer.Body)
-			}
-		}
-		answer := send(handler, "GET", "/v1/workspaces/initech/keys/"+keyID, "")
-		if answer.Code != 429 || answer.Header().Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("after too many failures: %d with the headers %v", answer.Code, answer.Header())
-		}
-	})
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -15,33 +17,24 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// marshaler writes unset fields out, and refuses fields that it does not know: a misspelt expireTime must not make
-// a key that lives for ever. Only reports may hold unknown ones: their entries come from a check that a newer
-// replica may have answered.
-type marshaler struct {
-	runtime.JSONPb
-	lenient protojson.UnmarshalOptions
-}
+// jsonOptions write fields with default values out, except those of messages and optional ones: no field is null.
+var jsonOptions = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// marshaler refuses fields that it does not know: a misspelt expireTime must not make a key that lives for ever.
+type marshaler struct{ runtime.JSONPb }
 
 func newMarshaler() *marshaler {
-	return &marshaler{
-		JSONPb:  runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitUnpopulated: true}},
-		lenient: protojson.UnmarshalOptions{DiscardUnknown: true},
-	}
+	return &marshaler{runtime.JSONPb{MarshalOptions: jsonOptions}}
 }
 
 // NewDecoder reads one request body.
 func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
-		options := m.UnmarshalOptions
-		if _, ok := v.(*authv1.ReportRequest); ok {
-			options = m.lenient
-		}
-		text := json.NewDecoder(&frugal{from: r})
-		if err := (runtime.DecoderWrapper{Decoder: text, UnmarshalOptions: options}).Decode(v); err != nil {
+		text := json.NewDecoder(r)
+		if err := (runtime.DecoderWrapper{Decoder: text, UnmarshalOptions: m.UnmarshalOptions}).Decode(v); err != nil {
 			return err
 		}
 		return expectEnd(text)
@@ -74,12 +67,30 @@ type strictQuery struct{ runtime.DefaultQueryParser }
 
 // Parse reads the query parameters into the request.
 func (p *strictQuery) Parse(message proto.Message, values url.Values, filter *utilities.DoubleArray) error {
-	for name := range values {
+	for name, texts := range values {
 		if !hasField(message.ProtoReflect().Descriptor(), name) {
-			return fmt.Errorf("%s: unknown query parameter", name)
+			return fmt.Errorf("%s: unknown query parameter", strings.ToValidUTF8(name, "\uFFFD"))
+		}
+		for _, text := range texts {
+			if !utf8.ValidString(text) {
+				return fmt.Errorf("%s: must be UTF-8", name)
+			}
 		}
 	}
 	return p.DefaultQueryParser.Parse(message, values, filter)
+}
+
+// pathInUTF8 refuses requests whose path gives a field a string that is not UTF-8.
+func pathInUTF8(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		for name, text := range params {
+			if !utf8.ValidString(text) {
+				writeFault(w, r, fault.New(fault.RequestMalformed, "%s: must be UTF-8", name))
+				return
+			}
+		}
+		next(w, r, params)
+	}
 }
 
 // hasField tells whether a query parameter, dotted for fields of fields, names a field.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,11 +10,12 @@ import (
 	"sync"
 	"testing"
 
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -54,7 +54,7 @@ func (s *services) took() proto.Message {
 
 func (s *services) Check(_ context.Context, req *authv1.CheckRequest) (*authv1.CheckResponse, error) {
 	s.keep(req)
-	return &authv1.CheckResponse{HttpStatus: 401, ErrorCode: "missing_token", Entry: &logsv1.RequestLog{}}, nil
+	return &authv1.CheckResponse{HttpStatus: 401, Denial: &authv1.Denial{Code: "missing_token"}}, nil
 }
 
 func (s *services) Report(_ context.Context, req *authv1.ReportRequest) (*authv1.ReportResponse, error) {
@@ -64,17 +64,17 @@ func (s *services) Report(_ context.Context, req *authv1.ReportRequest) (*authv1
 
 func (s *services) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
 	s.keep(req)
-	return &authv1.CreateKeyResponse{Key: &authv1.Key{Name: req.GetName()}}, nil
+	return &authv1.CreateKeyResponse{Key: &authv1.Key{Name: req.GetKey().GetName()}}, nil
 }
 
 func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
 	switch s.keep(req); req.GetWorkspaceId() {
 	case "globex":
-		return nil, fault.New(fault.NotFound, "key not found")
+		return nil, fault.New(fault.KeyNotFound, "key not found")
 	case "initech":
-		return nil, status.Error(codes.Unauthenticated, "who?")
+		return nil, fault.New(fault.TokenInvalid, "who?")
 	case "hooli":
-		return nil, fault.New(fault.Unavailable, "not in force here yet")
+		return nil, fault.New(fault.ChangeNotInForce, "not in force here yet")
 	}
 	return &authv1.GetKeyResponse{}, nil
 }
@@ -87,6 +87,15 @@ func (s *services) UpdateKey(_ context.Context, req *authv1.UpdateKeyRequest) (*
 func (s *services) RotateKey(_ context.Context, req *authv1.RotateKeyRequest) (*authv1.RotateKeyResponse, error) {
 	s.keep(req)
 	return &authv1.RotateKeyResponse{}, nil
+}
+
+func (s *services) GetCatalog(context.Context, *authv1.GetCatalogRequest) (*authv1.GetCatalogResponse, error) {
+	return &authv1.GetCatalogResponse{}, nil
+}
+
+func (s *services) GetRequestLog(_ context.Context, req *logsv1.GetRequestLogRequest) (*logsv1.GetRequestLogResponse, error) {
+	s.keep(req)
+	return &logsv1.GetRequestLogResponse{RequestLog: &logsv1.RequestLog{}}, nil
 }
 
 func (s *services) ListRequestLogs(_ context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
@@ -146,22 +155,25 @@ func send(handler http.Handler, method, path, body string, header ...string) *ht
 	return answer
 }
 
-// expectError expects a google.rpc.Status in JSON with a text that holds what is said.
-func expectError(t *testing.T, answer *httptest.ResponseRecorder, httpStatus, code int, says string) {
+// expectError expects a google.rpc.Status in JSON with a reason and a text that holds what is said.
+func expectError(t *testing.T, answer *httptest.ResponseRecorder, httpStatus int, reason fault.Reason, says string) {
 	t.Helper()
-	var status struct {
-		Code    int
-		Message string
-		Details []map[string]any
+	var st spb.Status
+	if err := protojson.Unmarshal(answer.Body.Bytes(), &st); err != nil {
+		t.Errorf("the answer %.200q is no status: %v", answer.Body, err)
+		return
 	}
-	if err := json.Unmarshal(answer.Body.Bytes(), &status); err != nil {
-		t.Errorf("the answer %.200q is not JSON: %v", answer.Body, err)
+	want := serve.Status(fault.New(reason, "x")).Code()
+	got := status.FromProto(&st)
+	if answer.Code != httpStatus || got.Code() != want || reasonOf(got) != reason.String() || !strings.Contains(got.Message(), says) {
+		t.Errorf("answered %d %.300s, want %d with %v, %v and %q", answer.Code, answer.Body, httpStatus, want, reason, says)
 	}
-	if answer.Code != httpStatus || status.Code != code || !strings.Contains(status.Message, says) {
-		t.Errorf("answered %d %.300s, want %d with the code %d and %q", answer.Code, answer.Body, httpStatus, code, says)
-	}
-	if got := answer.Header().Get("Content-Type"); got != "application/json" {
+	header := answer.Header()
+	if got := header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("the error is of type %q", got)
+	}
+	if retry := header.Get("Retry-After"); (retry == "1") != (httpStatus == 503) {
+		t.Errorf("answered %d, to be tried again after %q", httpStatus, retry)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -13,11 +13,12 @@ import (
 	"github.com/keytrail/keytrail/internal/wire"
 )
 
-// RawFields are the request fields that this service judges row by row, so that one bad row does not stop a batch.
-var RawFields = []protoreflect.FullName{"keytrail.logs.v1.RecordRequestLogsRequest.request_logs"}
-
-// defaultPageSize is how many rows a page has where the request does not say.
-const defaultPageSize = 50
+const (
+	// defaultPageSize is how many rows a page has where the request does not say.
+	defaultPageSize = 50
+	// maxPageSize is the most rows that a page has.
+	maxPageSize = 1000
+)
 
 type server struct {
 	logsv1.UnimplementedLogServiceServer
@@ -31,17 +32,17 @@ func Register(registrar grpc.ServiceRegistrar, logs *Service) {
 
 // RecordRequestLogs implements the contract.
 func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
-	rows := req.GetRequestLogs()
+	records := req.GetRecords()
 	answer := &logsv1.RecordRequestLogsResponse{}
 	refuse := func(i int, reason string) {
 		answer.Refused = append(answer.Refused, &logsv1.RefusedRequestLog{
-			Index: int32(i), Id: rows[i].GetId(), Reason: reason,
+			Index: int32(i), RequestLogId: records[i].GetRequestLog().GetId(), Reason: reason,
 		})
 	}
-	entries := make([]Entry, 0, len(rows))
-	positions := make([]int, 0, len(rows))
-	for i, row := range rows {
-		entry, err := parse(row)
+	entries := make([]Entry, 0, len(records))
+	positions := make([]int, 0, len(records))
+	for i, record := range records {
+		entry, err := parse(record)
 		if err != nil {
 			refuse(i, err.Error())
 			s.logs.refused.count(Malformed)
@@ -70,7 +71,9 @@ func (s server) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogs
 	if err != nil {
 		return nil, err
 	}
-	answer := &logsv1.ListRequestLogsResponse{SearchedTo: timestamppb.New(searchedTo(page))}
+	answer := &logsv1.ListRequestLogsResponse{
+		SearchedTo: timestamppb.New(searchedTo(page)), Retention: durationpb.New(s.logs.config.Retention),
+	}
 	for _, e := range page.Entries {
 		answer.RequestLogs = append(answer.RequestLogs, e.proto())
 	}
@@ -82,7 +85,7 @@ func (s server) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogs
 
 // GetRequestLog implements the contract.
 func (s server) GetRequestLog(ctx context.Context, req *logsv1.GetRequestLogRequest) (*logsv1.GetRequestLogResponse, error) {
-	id, err := wire.ParseID("id", req.GetId())
+	id, err := wire.ParseID("request_log_id", req.GetRequestLogId())
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +98,9 @@ func (s server) GetRequestLog(ctx context.Context, req *logsv1.GetRequestLogRequ
 
 // PurgeRequestLogs implements the contract.
 func (s server) PurgeRequestLogs(ctx context.Context, req *logsv1.PurgeRequestLogsRequest) (*logsv1.PurgeRequestLogsResponse, error) {
-	purged, err := s.logs.Purge(ctx, req.GetWorkspaceId())
+	purged, complete, err := s.logs.Purge(ctx, req.GetWorkspaceId())
 	if err != nil {
 		return nil, err
 	}
-	return &logsv1.PurgeRequestLogsResponse{PurgedCount: purged}, nil
+	return &logsv1.PurgeRequestLogsResponse{PurgedCount: purged, Complete: complete}, nil
 }

@@ -14,8 +14,12 @@ import (
 	"github.com/keytrail/keytrail/internal/wire"
 )
 
-// parse reads one row of a batch and holds it against the rules of the contract.
-func parse(row *logsv1.RequestLog) (Entry, error) {
+// parse reads one record of a batch and validates it by the rules of the contract.
+func parse(record *logsv1.RequestLogRecord) (Entry, error) {
+	row := record.GetRequestLog()
+	if row == nil {
+		return Entry{}, fault.InvalidField("request_log", "must be set")
+	}
 	if err := breaksRule(row); err != nil {
 		return Entry{}, err
 	}
@@ -29,37 +33,43 @@ func parse(row *logsv1.RequestLog) (Entry, error) {
 	}
 	return Entry{
 		ID: id, WorkspaceID: row.GetWorkspaceId(),
-		KeyID: keyID, KeyName: row.GetKeyName(), KeyLast4: row.GetKeyLast4(),
+		KeyID: keyID, KeyName: row.GetKeyName(), KeyLast4: row.GetKeyLast4(), ExternalID: row.GetExternalId(),
 		AgentType: row.GetAgentType(), AgentID: row.GetAgentId(),
 		Method: row.GetMethod(), Endpoint: row.GetEndpoint(),
-		Status: int(row.GetStatus()), ErrorCode: row.GetErrorCode(),
-		Latency:  wire.ParseLatency(row.GetLatencyMs()),
-		Repeated: max(1, int(row.GetRepeated())), // who sends none is of before the field
+		Status: int(row.GetStatus()), ErrorCode: row.GetErrorCode(), Cause: row.GetCause(),
+		Latency: wire.ParseLatency(row.GetLatencyMs()), Reported: row.LatencyMs != nil,
+		CallCount:  max(1, int(row.GetCallCount())), // 0 means 1
+		FromReport: record.GetFromReport(),
 	}, nil
 }
 
 func (e Entry) proto() *logsv1.RequestLog {
-	return &logsv1.RequestLog{
+	row := &logsv1.RequestLog{
 		Id:          e.ID.String(),
 		Time:        timestamppb.New(e.Time()),
 		WorkspaceId: e.WorkspaceID,
 		KeyId:       wire.ID(e.KeyID),
 		KeyName:     e.KeyName,
 		KeyLast4:    e.KeyLast4,
+		ExternalId:  e.ExternalID,
 		AgentType:   e.AgentType,
 		AgentId:     e.AgentID,
 		Method:      e.Method,
 		Endpoint:    e.Endpoint,
 		Status:      int32(e.Status),
 		ErrorCode:   e.ErrorCode,
-		LatencyMs:   wire.Latency(e.Latency),
-		Repeated:    int32(e.Repeated),
+		Cause:       e.Cause,
+		CallCount:   int32(e.CallCount),
 	}
+	if e.Reported {
+		row.LatencyMs = new(wire.Latency(e.Latency))
+	}
+	return row
 }
 
 // parseSearch reads a list request, and gives what its page tokens belong to.
 func parseSearch(req *logsv1.ListRequestLogsRequest) (search Search, query []string, err error) {
-	search = Search{WorkspaceID: req.GetWorkspaceId(), Limit: int(req.GetPageSize())}
+	search = Search{WorkspaceID: req.GetWorkspaceId(), Limit: min(int(req.GetPageSize()), maxPageSize)}
 	if search.Limit == 0 {
 		search.Limit = defaultPageSize
 	}

@@ -19,21 +19,58 @@ func TestRowComesBackAsItWasRecorded(t *testing.T) {
 	logs, _, _ := dial(t)
 	want := row()
 	sent := proto.CloneOf(want)
-	sent.Proof = &logsv1.RequestLog_Signature{Signature: "never stored"}
 	sent.Time = timestamppb.New(noon.AddDate(-1, 0, 0)) // ignored: the time is the id's
-	answer, err := logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{sent}})
+	answer, err := logs.RecordRequestLogs(t.Context(), batch(sent))
 	must(t, err)
 	if len(answer.GetRefused()) != 0 {
 		t.Fatalf("refused: %v", answer)
 	}
-	got, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", Id: want.GetId()})
-	must(t, err)
-	if diff := cmp.Diff(want, got.GetRequestLog(), protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(want, get(t, logs, want.GetId()), protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	_, err = logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "globex", Id: want.GetId()})
+	_, err = logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "globex", RequestLogId: want.GetId()})
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("another workspace asks for the row: %v, want NOT_FOUND", err)
+	}
+}
+
+func TestLatencyIsUnsetUntilTheCallIsReported(t *testing.T) {
+	logs, _, _ := dial(t)
+	denied := row()
+	denied.LatencyMs = nil
+	_, err := logs.RecordRequestLogs(t.Context(), batch(denied))
+	must(t, err)
+	if got := get(t, logs, denied.GetId()); got.LatencyMs != nil || got.GetStatus() != 403 {
+		t.Errorf("a denial that nobody reported has the latency %v", got)
+	}
+	reported := proto.CloneOf(denied)
+	reported.Status, reported.LatencyMs = 404, new(0.0)
+	_, err = logs.RecordRequestLogs(t.Context(), batch(reported))
+	must(t, err)
+	if got := get(t, logs, denied.GetId()); got.LatencyMs == nil || got.GetLatencyMs() != 0 || got.GetStatus() != 404 || got.GetErrorCode() != "scope_denied" {
+		t.Errorf("after a report of 0 ms the row is %v", got)
+	}
+}
+
+func TestARecordFromAReportIsDescribedByTheCheckLater(t *testing.T) {
+	logs, _, _ := dial(t)
+	check := row()
+	check.Status, check.ErrorCode, check.Cause, check.LatencyMs = 0, "", "", nil
+	want := proto.CloneOf(check)
+	want.Status, want.LatencyMs = 200, new(1.5)
+	report := proto.CloneOf(want)
+	report.Endpoint, report.ExternalId = "/v1", ""
+	request := batch(report)
+	request.Records[0].FromReport = true
+	_, err := logs.RecordRequestLogs(t.Context(), request)
+	must(t, err)
+	if diff := cmp.Diff(report, get(t, logs, report.GetId()), protocmp.Transform()); diff != "" {
+		t.Errorf("before the check's record (-want +got):\n%s", diff)
+	}
+	_, err = logs.RecordRequestLogs(t.Context(), batch(check))
+	must(t, err)
+	if diff := cmp.Diff(want, get(t, logs, report.GetId()), protocmp.Transform()); diff != "" {
+		t.Errorf("after it (-want +got):\n%s", diff)
 	}
 }
 
@@ -41,15 +78,25 @@ func TestCallsThatShareARowAreCountedByTheLargestOfIts(t *testing.T) {
 	logs, _, _ := dial(t)
 	shared := row()
 	for _, step := range []struct{ sent, want int32 }{{0, 1}, {0, 1}, {7, 7}, {3, 7}, {7, 7}, {math.MaxInt32, math.MaxInt32}, {1, math.MaxInt32}} {
-		shared.Repeated = step.sent
-		_, err := logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: []*logsv1.RequestLog{shared}})
+		shared.CallCount = step.sent
+		_, err := logs.RecordRequestLogs(t.Context(), batch(shared))
 		must(t, err)
-		got, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", Id: shared.GetId()})
-		must(t, err)
-		if got.GetRequestLog().GetRepeated() != step.want {
-			t.Errorf("after %d the row stands for %d calls, want %d", step.sent, got.GetRequestLog().GetRepeated(), step.want)
+		if got := get(t, logs, shared.GetId()); got.GetCallCount() != step.want {
+			t.Errorf("after %d the row stands for %d calls, want %d", step.sent, got.GetCallCount(), step.want)
 		}
 	}
+}
+
+func TestRecordWithoutARowIsRefused(t *testing.T) {
+	logs, _, _ := dial(t)
+	request := batch(row(), nil, row())
+	answer, err := logs.RecordRequestLogs(t.Context(), request)
+	must(t, err)
+	want := []*logsv1.RefusedRequestLog{{Index: 1, Reason: "request_log: must be set"}}
+	if diff := cmp.Diff(want, answer.GetRefused(), protocmp.Transform()); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+	get(t, logs, request.GetRecords()[2].GetRequestLog().GetId())
 }
 
 func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
@@ -68,33 +115,35 @@ func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
 		{"key_name", func(r *logsv1.RequestLog) { r.KeyName = "a\x00" }},
 		{"key_last4", func(r *logsv1.RequestLog) { r.KeyLast4 = "abcde" }},
 		{"agent_type", func(r *logsv1.RequestLog) { r.AgentType = "A" }},
-		{"agent_id", func(r *logsv1.RequestLog) { r.AgentId = "\xff" }},
+		{"agent_id", func(r *logsv1.RequestLog) { r.AgentId = "\x00" }},
+		{"external_id", func(r *logsv1.RequestLog) { r.ExternalId = strings.Repeat("x", 256) }},
+		{"external_id", func(r *logsv1.RequestLog) { r.ExternalId = "\x00" }},
 		{"method", func(r *logsv1.RequestLog) { r.Method = strings.Repeat("M", 33) }},
 		{"endpoint", func(r *logsv1.RequestLog) { r.Endpoint = strings.Repeat("e", 2049) }},
-		{"endpoint", func(r *logsv1.RequestLog) { r.Endpoint = "/\xff" }},
 		{"endpoint", func(r *logsv1.RequestLog) { r.Endpoint = "/\x00" }},
 		{"status", func(r *logsv1.RequestLog) { r.Status = 99 }},
 		{"status", func(r *logsv1.RequestLog) { r.Status = -1 }},
-		{"error_code", func(r *logsv1.RequestLog) { r.ErrorCode = "nope" }},
-		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = -0.001 }},
-		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = math.NaN() }},
-		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = math.Inf(1) }},
-		{"repeated", func(r *logsv1.RequestLog) { r.Repeated = -1 }},
+		{"error_code", func(r *logsv1.RequestLog) { r.ErrorCode = "No" }},
+		{"cause", func(r *logsv1.RequestLog) { r.Cause = "a cause" }},
+		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = new(-0.001) }},
+		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = new(math.NaN()) }},
+		{"latency_ms", func(r *logsv1.RequestLog) { r.LatencyMs = new(math.Inf(1)) }},
+		{"call_count", func(r *logsv1.RequestLog) { r.CallCount = -1 }},
 	}
-	batch := &logsv1.RecordRequestLogsRequest{}
+	var rows []*logsv1.RequestLog
 	for _, b := range breaks {
 		bad := row()
 		b.change(bad)
-		batch.RequestLogs = append(batch.RequestLogs, row(), bad)
+		rows = append(rows, row(), bad)
 	}
-	answer, err := logs.RecordRequestLogs(t.Context(), batch)
+	answer, err := logs.RecordRequestLogs(t.Context(), batch(rows...))
 	must(t, err)
 	if len(answer.GetRefused()) != len(breaks) {
 		t.Fatalf("refused %d rows of %d bad ones: %v", len(answer.GetRefused()), len(breaks), answer)
 	}
 	for i, refused := range answer.GetRefused() {
 		bad := 2*i + 1
-		if int(refused.GetIndex()) != bad || refused.GetId() != batch.GetRequestLogs()[bad].GetId() ||
+		if int(refused.GetIndex()) != bad || refused.GetRequestLogId() != rows[bad].GetId() ||
 			!strings.HasPrefix(refused.GetReason(), breaks[i].field+": ") {
 			t.Errorf("refused %v, want row %d for its %s", refused, bad, breaks[i].field)
 		}
@@ -109,8 +158,8 @@ func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
 func TestBatchMustHoldBetweenOneAndFiveThousandRows(t *testing.T) {
 	logs, _, _ := dial(t)
 	for _, count := range []int{0, 5001} {
-		_, err := logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: make([]*logsv1.RequestLog, count)})
-		expectBad(t, err, "request_logs")
+		_, err := logs.RecordRequestLogs(t.Context(), batch(make([]*logsv1.RequestLog, count)...))
+		expectBad(t, err, "records")
 	}
 }
 
@@ -119,8 +168,8 @@ func TestPurgeOverGRPCTellsHowMuchIsErased(t *testing.T) {
 	record(t, service, entryAt(noon), entryAt(noon))
 	for _, want := range []int64{2, 0} {
 		answer, err := logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{WorkspaceId: "acme"})
-		if err != nil || answer.GetPurgedCount() != want {
-			t.Errorf("purged %d, %v; want %d", answer.GetPurgedCount(), err, want)
+		if err != nil || answer.GetPurgedCount() != want || !answer.GetComplete() {
+			t.Errorf("purged %v, %v; want %d and complete", answer, err, want)
 		}
 	}
 	_, err := logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{})

@@ -26,7 +26,7 @@ func TestRefusedRowsAreCountedByWhy(t *testing.T) {
 		row(), at(noon.AddDate(-1, 0, 0)), at(noon.AddDate(0, 0, -40)), at(noon.AddDate(0, 0, 2)),
 		change(func(r *logsv1.RequestLog) { r.Method = "\x00" }),
 	}
-	answer, err := logs.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{RequestLogs: rows})
+	answer, err := logs.RecordRequestLogs(t.Context(), batch(rows...))
 	must(t, err)
 	want := map[logsvc.Refusal]int64{logsvc.TooOld: 2, logsvc.TooNew: 1, logsvc.Malformed: 1}
 	if diff := cmp.Diff(want, service.Refused()); diff != "" || len(answer.GetRefused()) != 4 {

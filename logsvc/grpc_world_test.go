@@ -26,7 +26,7 @@ func dial(t *testing.T) (logsv1.LogServiceClient, *logsvc.Service, *clock) {
 	t.Helper()
 	service, clock := newService(t)
 	gate, credentials := accesstest.Pair(t)
-	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil, logsvc.RawFields...)
+	server, err := serve.NewGRPC(slog.New(slog.DiscardHandler), gate, nil)
 	must(t, err)
 	logsvc.Register(server, service)
 	listener := bufconn.Listen(1 << 20)
@@ -50,10 +50,27 @@ func row() *logsv1.RequestLog {
 	id := uuid7.New(noon)
 	return &logsv1.RequestLog{
 		Id: id.String(), Time: timestamppb.New(noon), WorkspaceId: "acme",
-		KeyId: uuid7.New(noon).String(), KeyName: "production", KeyLast4: "abcd",
+		KeyId: uuid7.New(noon).String(), KeyName: "production", KeyLast4: "abcd", ExternalId: "customer-7",
 		AgentType: "data_agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
-		Status: 403, ErrorCode: "scope_denied", LatencyMs: 12.345, Repeated: 1,
+		Status: 403, ErrorCode: "scope_denied", Cause: "no_scope", LatencyMs: new(12.345), CallCount: 1,
 	}
+}
+
+// batch is a request of rows that checks made.
+func batch(rows ...*logsv1.RequestLog) *logsv1.RecordRequestLogsRequest {
+	request := &logsv1.RecordRequestLogsRequest{}
+	for _, row := range rows {
+		request.Records = append(request.Records, &logsv1.RequestLogRecord{RequestLog: row})
+	}
+	return request
+}
+
+// get returns a stored row of acme.
+func get(t *testing.T, logs logsv1.LogServiceClient, id string) *logsv1.RequestLog {
+	t.Helper()
+	answer, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", RequestLogId: id})
+	must(t, err)
+	return answer.GetRequestLog()
 }
 
 // expectBad expects INVALID_ARGUMENT that names a field.

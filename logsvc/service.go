@@ -82,7 +82,7 @@ func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (En
 	}
 	from := s.window().From
 	if !found || bytes.Compare(id[:], from[:]) < 0 {
-		return Entry{}, fault.New(fault.NotFound, "request log not found")
+		return Entry{}, fault.New(fault.RequestLogNotFound, "request log not found")
 	}
 	return entry, nil
 }
@@ -138,21 +138,49 @@ func (w Window) clip(search Search) Range {
 	return ids
 }
 
-// Purge erases the entries that a workspace has now, chunk by chunk, and answers how many it has erased, also with
-// an error.
-func (s *Service) Purge(ctx context.Context, workspaceID string) (int64, error) {
-	upTo := s.window().To
-	var purged int64
+const (
+	// purgeTime is how long one call of Purge works.
+	purgeTime = 20 * time.Second
+	// purgeMargin is how long before the deadline of its caller it stops, so that the answer still arrives.
+	purgeMargin = time.Second
+)
+
+// Purge deletes the entries that a workspace has now, chunk by chunk, for a bounded time, and returns how many it has
+// deleted, also with an error. Complete reports whether all of them are deleted; if not, another call goes on. Each call
+// deletes one chunk at least.
+func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, complete bool, err error) {
+	until := time.Now().Add(purgeTime)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-purgeMargin).Before(until) {
+		until = deadline.Add(-purgeMargin)
+	}
+	newest, found, err := s.newest(ctx, workspaceID)
+	if err != nil || !found {
+		return 0, err == nil, err
+	}
 	for {
-		n, err := s.store.Purge(ctx, workspaceID, upTo)
+		n, err := s.store.Purge(ctx, workspaceID, newest)
 		purged += n
-		if err != nil {
-			return purged, fmt.Errorf("purge a workspace's request logs (%d are erased): %w", purged, err)
-		}
-		if n == 0 {
-			return purged, nil
+		switch {
+		case err != nil:
+			return purged, false, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", purged, err)
+		case n == 0:
+			return purged, true, nil
+		case !time.Now().Before(until):
+			return purged, false, nil
 		}
 	}
+}
+
+// newest returns the highest id of a workspace. A purge up to it ends, although rows keep arriving.
+func (s *Service) newest(ctx context.Context, workspaceID string) (id uuid.UUID, found bool, err error) {
+	page, err := s.store.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{To: uuid.Max}, Limit: 1})
+	if err != nil {
+		return uuid.Nil, false, fmt.Errorf("find the newest request log of a workspace: %w", err)
+	}
+	if len(page.Entries) == 0 {
+		return uuid.Nil, false, nil
+	}
+	return page.Entries[0].ID, true, nil
 }
 
 // Expire erases what is older than the retention.

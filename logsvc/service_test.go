@@ -1,10 +1,7 @@
 package logsvc_test
 
 import (
-	"context"
-	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -47,62 +44,6 @@ func TestRecordOfRefusedRowsAloneIsNoError(t *testing.T) {
 	refused, err := service.Record(t.Context(), []logsvc.Entry{entryAt(noon.Add(-1000 * time.Hour))})
 	if err != nil || len(refused) != 1 {
 		t.Errorf("refused %v, %v", refused, err)
-	}
-}
-
-// purgingStore erases as many rows at a time as the test says, then fails.
-type purgingStore struct {
-	logsvc.Store
-	chunks []int64
-	upTo   []uuid.UUID
-}
-
-func (s *purgingStore) Purge(_ context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
-	s.upTo = append(s.upTo, upTo)
-	if workspaceID != "acme" || len(s.chunks) == 0 {
-		return 1, errors.New("disk full")
-	}
-	n := s.chunks[0]
-	s.chunks = s.chunks[1:]
-	return n, nil
-}
-
-func TestPurgeGoesOnUntilNothingIsLeft(t *testing.T) {
-	clock := &clock{now: noon}
-	store := &purgingStore{chunks: []int64{10, 10, 3, 0, 7}}
-	purged, err := logsvc.NewService(store, config(clock.Now)).Purge(t.Context(), "acme")
-	if err != nil || purged != 23 || len(store.upTo) != 4 {
-		t.Errorf("purged %d rows with %d chunks, %v; want 23 with 4", purged, len(store.upTo), err)
-	}
-	for _, upTo := range store.upTo {
-		if upTo != store.upTo[0] {
-			t.Errorf("the bound moved from %v to %v: rows that keep arriving would be chased", store.upTo[0], upTo)
-		}
-	}
-}
-
-func TestPurgeThatFailsTellsHowMuchIsErased(t *testing.T) {
-	clock := &clock{now: noon}
-	store := &purgingStore{chunks: []int64{10, 10}}
-	purged, err := logsvc.NewService(store, config(clock.Now)).Purge(t.Context(), "acme")
-	if purged != 21 || err == nil || !strings.Contains(err.Error(), "21 are erased") {
-		t.Errorf("purged %d, error %v; want 21, and an error that says so", purged, err)
-	}
-}
-
-func TestPurgeErasesOneWorkspaceWhole(t *testing.T) {
-	service, _ := newService(t)
-	other := entryAt(noon)
-	other.WorkspaceID = "globex"
-	record(t, service, other, entryAt(noon.Add(-29*24*time.Hour)), entryAt(noon), entryAt(noon.Add(23*time.Hour)))
-	if purged, err := service.Purge(t.Context(), "acme"); err != nil || purged != 3 {
-		t.Errorf("purged %d rows, %v; want 3", purged, err)
-	}
-	if got := list(t, service, logsvc.Search{}); len(got) != 0 {
-		t.Errorf("acme still has %v", got)
-	}
-	if _, err := service.Get(t.Context(), "globex", other.ID); err != nil {
-		t.Errorf("the row of globex: %v", err)
 	}
 }
 

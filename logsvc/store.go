@@ -12,11 +12,10 @@ import (
 // Contexts are honoured: a cancelled call returns soon, with an error that wraps the context's. Every sentence here is
 // a subtest of storetest.
 type Store interface {
-	// Record stores entries in one transaction: all of them or none. By (workspace, id): one that is new is
-	// stored; one that is there in progress takes status, error code, latency and Repeated of a finished one; one that
-	// is there finished takes the Repeated of a finished one where that is larger, and nothing else; in every other
-	// case the one that is there is left as it is. The batch may hold one id several times: that is as if its
-	// entries were recorded one after another. All ids are within the window of the service, which reaches a day into the future.
+	// Record stores entries in one transaction: all of them or none. By (workspace, id), an entry that is new is stored,
+	// and one that is there becomes the Merge of itself and the new one. The batch may hold one id several times: that is
+	// as if its entries were recorded one after another. All ids are within the window of the service, which reaches a
+	// day into the future.
 	Record(ctx context.Context, entries []Entry) error
 
 	// Get answers the entry of this workspace and id; found is false where there is none.

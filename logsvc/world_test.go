@@ -55,7 +55,8 @@ func config(now func() time.Time) logsvc.Config {
 
 // entryAt is a finished row of acme.
 func entryAt(at time.Time) logsvc.Entry {
-	return logsvc.Entry{ID: uuid7.New(at), WorkspaceID: "acme", Method: "GET", Endpoint: "/v1", Status: 200, Latency: time.Millisecond, Repeated: 1}
+	return logsvc.Entry{ID: uuid7.New(at), WorkspaceID: "acme", Method: "GET", Endpoint: "/v1", Status: 200,
+		Latency: time.Millisecond, Reported: true, CallCount: 1}
 }
 
 // record records rows that must all be taken.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -53,6 +54,7 @@ type reader struct {
 	deleted                     bool
 	key                         authsvc.Key
 	expire, create, update      pgtype.Timestamptz
+	metadata                    pgtype.DriverBytes // valid until the next row
 	digest                      pgtype.DriverBytes // valid until the next row
 	last4                       pgtype.Text
 	secretCreate, secretExpires pgtype.Timestamptz
@@ -67,7 +69,7 @@ const (
 func newReader(rows pgx.Rows) *reader {
 	r := &reader{rows: rows, lists: map[string][]string{}}
 	r.targets = []any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
-		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
+		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.key.Description, &r.key.ExternalID, &r.metadata, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
 	return r
 }
 
@@ -80,8 +82,16 @@ func (r *reader) read() error {
 	if r.key.Scopes, err = r.list(scopesColumn); err != nil {
 		return err
 	}
-	r.key.AgentIDs, err = r.list(agentIDsColumn)
-	return err
+	if r.key.AgentIDs, err = r.list(agentIDsColumn); err != nil {
+		return err
+	}
+	r.key.Metadata = nil
+	if len(r.metadata) > 0 {
+		if err := json.Unmarshal(r.metadata, &r.key.Metadata); err != nil {
+			return fmt.Errorf("metadata: %w", err)
+		}
+	}
+	return nil
 }
 
 // list reads a list of words; none are nil. The caller gets a copy of his own.

@@ -23,11 +23,11 @@ func (s *Store) Unused(ctx context.Context) (bool, error) {
 	return newest == 0, nil
 }
 
-// Import makes this store another one: it takes over the signing key, and every key that feed applies (as
+// Import makes this store another one: it takes over the token key, and every key that feed applies (as
 // authsvc.Store.Changes does since revision 0) with its revision, id, secrets and times. It is one transaction, all
 // or nothing, that keeps nothing in memory, and a fault.Precondition where the store is not Unused. An auth service
-// that runs on this store follows the keys at once, and goes on signing with the key that it has read at its start.
-func (s *Store) Import(ctx context.Context, signingKey []byte, feed func(apply func(authsvc.Change) error) error) error {
+// that runs on this store follows the keys at once, and goes on with the token key that it has read at its start.
+func (s *Store) Import(ctx context.Context, tokenKey []byte, feed func(apply func(authsvc.Change) error) error) error {
 	return s.write(ctx, func(tx pgx.Tx) error {
 		if err := lockUnused(ctx, tx); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (s *Store) Import(ctx context.Context, signingKey []byte, feed func(apply f
 			return err
 		}
 		var b pgx.Batch
-		b.Queue(`INSERT INTO signing_key (key) VALUES ($1) ON CONFLICT (one) DO UPDATE SET key = excluded.key`, signingKey)
+		b.Queue(`INSERT INTO token_key (key) VALUES ($1) ON CONFLICT (one) DO UPDATE SET key = excluded.key`, tokenKey)
 		b.Queue(`UPDATE revision SET value = $1`, newest)
 		b.Queue(`SELECT pg_notify($1, '')`, channel)
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
@@ -54,7 +54,7 @@ func lockUnused(ctx context.Context, tx pgx.Tx) error {
 		return wrap(ctx, "lock the newest revision", err)
 	}
 	if newest != 0 {
-		return fault.New(fault.Precondition, "keys are imported into a store that never had one, and this one has")
+		return fault.New(fault.StoreNotEmpty, "keys are imported into a store that never had one, and this one has")
 	}
 	return nil
 }

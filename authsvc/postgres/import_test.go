@@ -42,18 +42,18 @@ func changesSince(t *testing.T, store *postgres.Store, since authsvc.Revision) (
 func TestImportMakesTheStoreAnotherOne(t *testing.T) {
 	t.Parallel()
 	store := open(t, database(t))
-	_, err := store.SigningKey(t.Context())
+	_, err := store.TokenKey(t.Context())
 	must(t, err)
-	signingKey := slices.Repeat([]byte{7}, 32)
+	tokenKey := slices.Repeat([]byte{7}, 32)
 	want := changesOf(1201)
-	must(t, store.Import(t.Context(), signingKey, feed(want)))
+	must(t, store.Import(t.Context(), tokenKey, feed(want)))
 	equal(t, changesSince(t, store, 0), want)
-	got, err := store.SigningKey(t.Context())
+	got, err := store.TokenKey(t.Context())
 	must(t, err)
-	equal(t, got, signingKey)
+	equal(t, got, tokenKey)
 	// What comes next is news to a follower of what was imported.
 	key := newKey("acme")
-	must(t, store.Create(t.Context(), key))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 	last := want[len(want)-1].Revision
 	equal(t, changesSince(t, store, last), []authsvc.Change{{Revision: last + 1, Key: key}})
 }
@@ -70,7 +70,7 @@ func TestImportOfNothingLeavesTheStoreUnused(t *testing.T) {
 func TestImportIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	store := open(t, database(t))
-	before, err := store.SigningKey(t.Context())
+	before, err := store.TokenKey(t.Context())
 	must(t, err)
 	broken, changes := errors.New("broken off"), changesOf(501)
 	err = store.Import(t.Context(), make([]byte, 32), func(apply func(authsvc.Change) error) error {
@@ -80,7 +80,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	equal(t, len(changesSince(t, store, 0)), 0)
-	after, err := store.SigningKey(t.Context())
+	after, err := store.TokenKey(t.Context())
 	must(t, err)
 	equal(t, after, before)
 	unused, err := store.Unused(t.Context())
@@ -91,8 +91,8 @@ func TestImportIsAllOrNothing(t *testing.T) {
 func TestImportWantsAStoreThatNeverHadAKey(t *testing.T) {
 	t.Parallel()
 	store, key := open(t, database(t)), newKey("acme")
-	must(t, store.Create(t.Context(), key))
-	must(t, store.Delete(t.Context(), "acme", key.ID))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
+	must(t, store.Delete(t.Context(), "acme", key.ID, anyKey))
 	if err := store.Import(t.Context(), make([]byte, 32), feed(changesOf(1))); fault.KindOf(err) != fault.Precondition {
 		t.Errorf("error %v", err)
 	}

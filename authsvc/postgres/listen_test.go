@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/postgres"
 	"github.com/keytrail/keytrail/internal/fault"
 )
@@ -18,12 +19,12 @@ func TestWakeFollowsEveryChangeOnAnyReplica(t *testing.T) {
 	expectWake(t, here, "the connection")
 
 	key := newKey("acme")
-	must(t, there.Create(t.Context(), key))
+	must(t, there.Create(t.Context(), key, authsvc.Request{}))
 	expectWake(t, here, "Create")
-	_, err := there.Update(t.Context(), "acme", key.ID, rename("renamed"))
+	_, err := there.Update(t.Context(), "acme", key.ID, authsvc.Request{}, rename("renamed"))
 	must(t, err)
 	expectWake(t, here, "Update")
-	must(t, there.Delete(t.Context(), "acme", key.ID))
+	must(t, there.Delete(t.Context(), "acme", key.ID, anyKey))
 	expectWake(t, here, "Delete")
 }
 
@@ -43,7 +44,7 @@ func TestListenConnectsAgain(t *testing.T) {
 		}
 		// What happened meanwhile is unknown, so the new connection itself is a reason to look.
 		expectWake(t, store, "the new connection")
-		must(t, store.Create(t.Context(), newKey("acme")))
+		must(t, store.Create(t.Context(), newKey("acme"), authsvc.Request{}))
 		expectWake(t, store, "a change after that")
 	}
 }

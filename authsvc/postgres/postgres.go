@@ -54,14 +54,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// SigningKey implements authsvc.Store. The insert that changes nothing is what answers the key that is there.
-func (s *Store) SigningKey(ctx context.Context) ([]byte, error) {
+// TokenKey implements authsvc.Store. The insert that changes nothing returns the key that is there.
+func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
-	err := s.pool.QueryRow(ctx, `INSERT INTO signing_key (key) VALUES ($1)
-		ON CONFLICT (one) DO UPDATE SET key = signing_key.key RETURNING key`, key).Scan(&key)
+	err := s.pool.QueryRow(ctx, `INSERT INTO token_key (key) VALUES ($1)
+		ON CONFLICT (one) DO UPDATE SET key = token_key.key RETURNING key`, key).Scan(&key)
 	if err != nil {
-		return nil, wrap(ctx, "signing key", err)
+		return nil, wrap(ctx, "token key", err)
 	}
 	return key, nil
 }

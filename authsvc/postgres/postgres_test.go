@@ -36,31 +36,31 @@ func openReplicas(t *testing.T, url string) *replicas {
 
 func (r *replicas) next() authsvc.Store { return r.stores[r.calls.Add(1)%2] }
 
-func (r *replicas) Create(ctx context.Context, key authsvc.Key) error {
-	return r.next().Create(ctx, key)
+func (r *replicas) Create(ctx context.Context, key authsvc.Key, request authsvc.Request) error {
+	return r.next().Create(ctx, key, request)
 }
 
 func (r *replicas) Get(ctx context.Context, workspaceID string, id uuid.UUID) (authsvc.Key, error) {
 	return r.next().Get(ctx, workspaceID, id)
 }
 
-func (r *replicas) List(ctx context.Context, workspaceID string, before uuid.UUID, limit int) ([]authsvc.Key, error) {
-	return r.next().List(ctx, workspaceID, before, limit)
+func (r *replicas) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, error) {
+	return r.next().List(ctx, query)
 }
 
-func (r *replicas) Update(ctx context.Context, workspaceID string, id uuid.UUID, change func(*authsvc.Key) error) (authsvc.Key, error) {
-	return r.next().Update(ctx, workspaceID, id, change)
+func (r *replicas) Update(ctx context.Context, workspaceID string, id uuid.UUID, request authsvc.Request, change func(*authsvc.Key) error) (authsvc.Key, error) {
+	return r.next().Update(ctx, workspaceID, id, request, change)
 }
 
-func (r *replicas) Delete(ctx context.Context, workspaceID string, id uuid.UUID) error {
-	return r.next().Delete(ctx, workspaceID, id)
+func (r *replicas) Delete(ctx context.Context, workspaceID string, id uuid.UUID, check func(*authsvc.Key) error) error {
+	return r.next().Delete(ctx, workspaceID, id, check)
 }
 
 func (r *replicas) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
 	return r.next().Changes(ctx, since, apply)
 }
 
-func (r *replicas) SigningKey(ctx context.Context) ([]byte, error) { return r.next().SigningKey(ctx) }
+func (r *replicas) TokenKey(ctx context.Context) ([]byte, error) { return r.next().TokenKey(ctx) }
 
 func TestReopenedStoreHoldsEverything(t *testing.T) {
 	t.Parallel()
@@ -68,10 +68,10 @@ func TestReopenedStoreHoldsEverything(t *testing.T) {
 	store, err := postgres.Open(t.Context(), url)
 	must(t, err)
 	kept, deleted := newKey("acme"), newKey("acme")
-	must(t, store.Create(t.Context(), kept))
-	must(t, store.Create(t.Context(), deleted))
-	must(t, store.Delete(t.Context(), "acme", deleted.ID))
-	signingKey, err := store.SigningKey(t.Context())
+	must(t, store.Create(t.Context(), kept, authsvc.Request{}))
+	must(t, store.Create(t.Context(), deleted, authsvc.Request{}))
+	must(t, store.Delete(t.Context(), "acme", deleted.ID, anyKey))
+	tokenKey, err := store.TokenKey(t.Context())
 	must(t, err)
 	must(t, store.Close())
 
@@ -83,22 +83,22 @@ func TestReopenedStoreHoldsEverything(t *testing.T) {
 		equal(t, c, authsvc.Change{Revision: 3, Key: authsvc.Key{ID: deleted.ID}, Deleted: true})
 		return nil
 	}))
-	sameKey, err := again.SigningKey(t.Context())
+	sameKey, err := again.TokenKey(t.Context())
 	must(t, err)
-	equal(t, sameKey, signingKey)
+	equal(t, sameKey, tokenKey)
 }
 
 func TestTombstoneHoldsNothingPersonal(t *testing.T) {
 	t.Parallel()
 	url := database(t)
 	store, key := open(t, url), newKey("acme")
-	must(t, store.Create(t.Context(), key))
-	must(t, store.Delete(t.Context(), "acme", key.ID))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
+	must(t, store.Delete(t.Context(), "acme", key.ID, anyKey))
 	var row string
-	must(t, connect(t, url).QueryRow(t.Context(), `SELECT json_build_array(name, scopes, all_agents, agent_ids, disabled,
+	must(t, connect(t, url).QueryRow(t.Context(), `SELECT json_build_array(name, name_lower, description, external_id, metadata, scopes, all_agents, agent_ids, disabled,
 		expire_time, create_time, update_time, (SELECT count(*) FROM keytrail_auth.secrets))::text
 		FROM keytrail_auth.keys`).Scan(&row))
-	equal(t, row, `["", [], false, [], false, null, null, null, 0]`)
+	equal(t, row, `["", "", "", "", "", [], false, [], false, null, null, null, 0]`)
 }
 
 // TestEveryUniqueKeyCarriesTheWorkspace: the tables can be distributed by it. The two that hold one row are small.
@@ -145,11 +145,15 @@ func connect(t *testing.T, url string) *pgx.Conn {
 func newKey(workspaceID string) authsvc.Key {
 	now, secret := time.Now().UTC().Truncate(time.Millisecond), authsvc.NewSecret()
 	return authsvc.Key{
-		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Scopes: []string{"agent"}, AgentIDs: []string{"a"},
+		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Description: "d", ExternalID: "e",
+		Metadata: map[string]string{"k": "v"}, Scopes: []string{"agent"}, AgentIDs: []string{"a"},
 		ExpireTime: now, CreateTime: now, UpdateTime: now, Disabled: true,
 		Secrets: []authsvc.Secret{{Digest: secret.Digest(), Last4: secret.Last4(), CreateTime: now}},
 	}
 }
+
+// anyKey is the check of a deletion that does not care.
+func anyKey(*authsvc.Key) error { return nil }
 
 func must(t *testing.T, err error) {
 	t.Helper()

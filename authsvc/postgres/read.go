@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/keytrail/keytrail/authsvc"
 )
@@ -15,14 +17,19 @@ import (
 // secrets have one row with nothing in those.
 const (
 	columnsOfKeys = `SELECT id, keys.workspace_id, keys.revision, deleted, name, scopes, all_agents, agent_ids,
-			disabled, keys.expire_time, keys.create_time, update_time,
+			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata,
 			digest, last4, secrets.create_time, secrets.expire_time `
 	withSecrets = ` AS keys LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id `
 
 	oneKey = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted)` +
 		withSecrets + `ORDER BY position`
 
+	// Filters are NULL where they select everything. The state is that of $7.
 	onePage = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
+			AND ($4::text IS NULL OR strpos(name_lower, $4) > 0 OR EXISTS (SELECT FROM secrets s
+				WHERE s.workspace_id = $1 AND s.key_id = keys.id AND lower(s.last4) = $4))
+			AND ($5::text IS NULL OR external_id = $5)
+			AND ($6::text IS NULL OR $6 = CASE WHEN disabled THEN 'disabled' WHEN expire_time <= $7 THEN 'expired' ELSE 'enabled' END)
 			ORDER BY id DESC LIMIT $3)` +
 		withSecrets + `ORDER BY id DESC, position`
 
@@ -56,16 +63,20 @@ func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (auth
 }
 
 // List implements authsvc.Store.
-func (s *Store) List(ctx context.Context, workspaceID string, before uuid.UUID, limit int) ([]authsvc.Key, error) {
-	if before == uuid.Nil {
-		before = uuid.Max
+func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, error) {
+	if query.Before == uuid.Nil {
+		query.Before = uuid.Max
 	}
-	keys, err := collect(ctx, s.pool, onePage, workspaceID, before, limit)
+	keys, err := collect(ctx, s.pool, onePage, query.WorkspaceID, query.Before, query.Limit,
+		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now)
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	return keys, nil
 }
+
+// filter is NULL where it selects everything.
+func filter(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
 // Changes implements authsvc.Store. Followers poll far more often than something changes, so the counter is asked
 // first. Then one statement reads one snapshot, beside any writer. It is planned anew each time, for the number of

@@ -76,7 +76,7 @@ func write(t *testing.T, both *replicas) *writers {
 		w.running.Go(func() {
 			for !w.stopped.Load() && t.Context().Err() == nil {
 				key := newKey("acme")
-				if err := store.Create(t.Context(), key); err != nil {
+				if err := store.Create(t.Context(), key, authsvc.Request{}); err != nil {
 					expectUnavailable(t, "Create")(err)
 					continue
 				}

@@ -11,13 +11,16 @@ import (
 )
 
 // Locks are taken in one order, so that no two writers wait for each other: the key's row, then the counter. Who
-// holds the counter waits for nothing more.
+// holds the counter waits for nothing more: the ids of requests are written under it.
 
 // Create implements authsvc.Store.
-func (s *Store) Create(ctx context.Context, key authsvc.Key) error {
+func (s *Store) Create(ctx context.Context, key authsvc.Key, request authsvc.Request) error {
 	return s.write(ctx, func(tx pgx.Tx) error {
 		revision, err := nextRevision(ctx, tx)
 		if err != nil {
+			return err
+		}
+		if err := claim(ctx, tx, key.WorkspaceID, key.ID, request); err != nil {
 			return err
 		}
 		var b pgx.Batch
@@ -28,7 +31,7 @@ func (s *Store) Create(ctx context.Context, key authsvc.Key) error {
 }
 
 // Update implements authsvc.Store.
-func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, change func(*authsvc.Key) error) (authsvc.Key, error) {
+func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, request authsvc.Request, change func(*authsvc.Key) error) (authsvc.Key, error) {
 	var stored authsvc.Key
 	err := s.write(ctx, func(tx pgx.Tx) error {
 		if err := lock(ctx, tx, workspaceID, id); err != nil {
@@ -38,12 +41,19 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, ch
 		if err != nil {
 			return err
 		}
+		revision, err := nextRevision(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := claim(ctx, tx, workspaceID, id, request); err != nil {
+			return err
+		}
 		after := before
 		if err := change(&after); err != nil {
 			return err
 		}
 		after.ID, after.WorkspaceID, after.CreateTime = before.ID, before.WorkspaceID, before.CreateTime
-		if err := replace(ctx, tx, after); err != nil {
+		if err := replace(ctx, tx, revision, after); err != nil {
 			return err
 		}
 		stored, err = get(ctx, tx, workspaceID, id)
@@ -56,9 +66,16 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, ch
 }
 
 // Delete implements authsvc.Store: it leaves a tombstone.
-func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID) error {
+func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID, check func(*authsvc.Key) error) error {
 	return s.write(ctx, func(tx pgx.Tx) error {
 		if err := lock(ctx, tx, workspaceID, id); err != nil {
+			return err
+		}
+		key, err := get(ctx, tx, workspaceID, id)
+		if err != nil {
+			return err
+		}
+		if err := check(&key); err != nil {
 			return err
 		}
 		revision, err := nextRevision(ctx, tx)
@@ -72,6 +89,34 @@ func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID) er
 	})
 }
 
+// claim takes note of a request, or fails where it was carried out before. The caller holds the counter, so nobody else
+// claims one meanwhile.
+func claim(ctx context.Context, tx pgx.Tx, workspaceID string, keyID uuid.UUID, request authsvc.Request) error {
+	if request.ID == uuid.Nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM key_requests WHERE workspace_id = $1 AND create_time <= $2`,
+		workspaceID, request.Time.Add(-authsvc.RequestLife))
+	if err != nil {
+		return wrap(ctx, "forget old requests", err)
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO key_requests (workspace_id, request_id, key_id, create_time) VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`, workspaceID, request.ID, keyID, request.Time)
+	if err != nil {
+		return wrap(ctx, "take note of a request", err)
+	}
+	if tag.RowsAffected() == 1 {
+		return nil
+	}
+	var used uuid.UUID
+	err = tx.QueryRow(ctx, `SELECT key_id FROM key_requests WHERE workspace_id = $1 AND request_id = $2`,
+		workspaceID, request.ID).Scan(&used)
+	if err != nil {
+		return wrap(ctx, "find what a request was for", err)
+	}
+	return authsvc.RequestUsed(used)
+}
+
 // nextRevision takes the next revision and keeps everyone else from taking one until the transaction ends; one
 // that fails gives it back.
 func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
@@ -83,11 +128,7 @@ func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
 }
 
 // replace stores the new state of a key that is there and locked.
-func replace(ctx context.Context, tx pgx.Tx, key authsvc.Key) error {
-	revision, err := nextRevision(ctx, tx)
-	if err != nil {
-		return err
-	}
+func replace(ctx context.Context, tx pgx.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	var b pgx.Batch
 	updateKey(&b, revision, key)
 	deleteSecrets(&b, key.WorkspaceID, key.ID)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/keytrail/keytrail/authsvc"
@@ -18,8 +19,29 @@ func columns(revision authsvc.Revision, key authsvc.Key) []any {
 	return []any{
 		revision, key.Name, list(key.Scopes), key.AllAgents, list(agentIDs), key.Disabled,
 		millis(key.ExpireTime), millis(key.CreateTime), millis(key.UpdateTime),
+		strings.ToLower(key.Name), key.Description, key.ExternalID, metadata(key.Metadata),
 		key.WorkspaceID, key.ID[:],
 	}
+}
+
+// metadata is the column of a key's metadata: a JSON object, empty for none.
+func metadata(entries map[string]string) string {
+	if len(entries) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(entries) // strings always marshal
+	return string(text)
+}
+
+// parseMetadata reads what metadata wrote; none is nil.
+func parseMetadata(text string) (entries map[string]string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &entries)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read metadata: %w", err)
+	}
+	return entries, nil
 }
 
 // list is the column of a list of words: a JSON array, [] for none.

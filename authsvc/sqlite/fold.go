@@ -45,25 +45,26 @@ func scan(rows *sql.Rows) (authsvc.Change, error) {
 	var (
 		c                           authsvc.Change
 		key                         = &c.Key
-		scopes, agentIDs            string
+		scopes, agentIDs, metadata  string
 		expire, create, update      sql.NullInt64
 		digest                      []byte
 		last4                       sql.NullString
 		secretCreate, secretExpires sql.NullInt64
 	)
 	err := rows.Scan(&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, &scopes, &key.AllAgents, &agentIDs,
-		&key.Disabled, &expire, &create, &update, &digest, &last4, &secretCreate, &secretExpires)
+		&key.Disabled, &expire, &create, &update, &key.Description, &key.ExternalID, &metadata, &digest, &last4, &secretCreate, &secretExpires)
 	if err != nil || c.Deleted {
 		c.Key = authsvc.Key{ID: key.ID}
 		return c, err
 	}
-	var scopesErr, agentsErr error
+	var scopesErr, agentsErr, metadataErr error
 	key.Scopes, scopesErr = words(scopes)
 	key.AgentIDs, agentsErr = words(agentIDs)
+	key.Metadata, metadataErr = parseMetadata(metadata)
 	key.ExpireTime, key.CreateTime, key.UpdateTime = moment(expire), moment(create), moment(update)
 	if digest != nil {
 		key.Secrets = []authsvc.Secret{{Digest: authsvc.Digest(digest), Last4: last4.String,
 			CreateTime: moment(secretCreate), ExpireTime: moment(secretExpires)}}
 	}
-	return c, errors.Join(scopesErr, agentsErr)
+	return c, errors.Join(scopesErr, agentsErr, metadataErr)
 }

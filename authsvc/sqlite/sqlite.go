@@ -49,29 +49,29 @@ func open(ctx context.Context, path string, openDB func(context.Context, string,
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// SigningKey implements authsvc.Store.
-func (s *Store) SigningKey(ctx context.Context) ([]byte, error) {
+// TokenKey implements authsvc.Store.
+func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 	var key []byte
-	err := s.db.Read.QueryRowContext(ctx, `SELECT key FROM signing_key`).Scan(&key)
+	err := s.db.Read.QueryRowContext(ctx, `SELECT key FROM token_key`).Scan(&key)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s.makeSigningKey(ctx)
+		return s.makeTokenKey(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signing key: %w", err)
+		return nil, fmt.Errorf("token key: %w", err)
 	}
 	return key, nil
 }
 
-// makeSigningKey makes the key where nobody else does so at the same time: the insert that changes nothing answers
+// makeTokenKey makes the key where nobody else does so at the same time: the insert that changes nothing returns
 // that one's.
-func (s *Store) makeSigningKey(ctx context.Context) ([]byte, error) {
+func (s *Store) makeTokenKey(ctx context.Context) ([]byte, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `INSERT INTO signing_key (one, key) VALUES (1, ?)
+		err := tx.QueryRowContext(ctx, `INSERT INTO token_key (one, key) VALUES (1, ?)
 			ON CONFLICT (one) DO UPDATE SET key = key RETURNING key`, key).Scan(&key)
 		if err != nil {
-			return fmt.Errorf("signing key: %w", err)
+			return fmt.Errorf("token key: %w", err)
 		}
 		return nil
 	})

@@ -25,10 +25,10 @@ func TestReopenedStoreHoldsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	store := open(t, path)
 	kept, deleted := newKey("acme"), newKey("acme")
-	must(t, store.Create(t.Context(), kept))
-	must(t, store.Create(t.Context(), deleted))
-	must(t, store.Delete(t.Context(), "acme", deleted.ID))
-	signingKey, err := store.SigningKey(t.Context())
+	must(t, store.Create(t.Context(), kept, authsvc.Request{}))
+	must(t, store.Create(t.Context(), deleted, authsvc.Request{}))
+	must(t, store.Delete(t.Context(), "acme", deleted.ID, anyKey))
+	tokenKey, err := store.TokenKey(t.Context())
 	must(t, err)
 	// Beside the first, which still has it open: what counts is the file, not what Close might write to it.
 	again := open(t, path)
@@ -41,17 +41,17 @@ func TestReopenedStoreHoldsEverything(t *testing.T) {
 		equal(t, c, want[1])
 		return nil
 	}))
-	sameKey, err := again.SigningKey(t.Context())
+	sameKey, err := again.TokenKey(t.Context())
 	must(t, err)
-	equal(t, sameKey, signingKey)
+	equal(t, sameKey, tokenKey)
 }
 
 func TestDigestIsUniqueAcrossWorkspaces(t *testing.T) {
 	store := open(t, filepath.Join(t.TempDir(), "keys.db"))
 	mine, theirs := newKey("acme"), newKey("globex")
 	theirs.Secrets = mine.Secrets
-	must(t, store.Create(t.Context(), mine))
-	if err := store.Create(t.Context(), theirs); err == nil {
+	must(t, store.Create(t.Context(), mine, authsvc.Request{}))
+	if err := store.Create(t.Context(), theirs, authsvc.Request{}); err == nil {
 		t.Error("one secret leads to two keys")
 	}
 }
@@ -60,26 +60,26 @@ func TestTombstoneHoldsNothingPersonal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	store := open(t, path)
 	key := newKey("acme")
-	must(t, store.Create(t.Context(), key))
-	must(t, store.Delete(t.Context(), "acme", key.ID))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
+	must(t, store.Delete(t.Context(), "acme", key.ID, anyKey))
 
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
 	defer db.Close()
 	var row string
-	must(t, db.QueryRowContext(t.Context(), `SELECT json_array(name, scopes, all_agents, agent_ids, disabled,
+	must(t, db.QueryRowContext(t.Context(), `SELECT json_array(name, name_lower, description, external_id, metadata, scopes, all_agents, agent_ids, disabled,
 		expire_time, create_time, update_time, (SELECT count(*) FROM secrets)) FROM keys`).Scan(&row))
-	equal(t, row, `["","[]",0,"[]",0,null,null,null,0]`)
+	equal(t, row, `["","","","","","[]",0,"[]",0,null,null,null,0]`)
 }
 
 func TestWaitForTheWriterEndsWithTheContext(t *testing.T) {
 	store := open(t, filepath.Join(t.TempDir(), "keys.db"))
 	key := newKey("acme")
-	must(t, store.Create(t.Context(), key))
-	_, err := store.Update(t.Context(), "acme", key.ID, func(*authsvc.Key) error {
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
+	_, err := store.Update(t.Context(), "acme", key.ID, authsvc.Request{}, func(*authsvc.Key) error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if err := store.Create(ctx, newKey("acme")); err == nil {
+		if err := store.Create(ctx, newKey("acme"), authsvc.Request{}); err == nil {
 			t.Error("two writes at once")
 		}
 		return nil
@@ -98,11 +98,15 @@ func open(t *testing.T, path string) *sqlite.Store {
 func newKey(workspaceID string) authsvc.Key {
 	now, secret := time.Now().UTC().Truncate(time.Millisecond), authsvc.NewSecret()
 	return authsvc.Key{
-		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Scopes: []string{"agent"}, AgentIDs: []string{"a"},
+		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Description: "d", ExternalID: "e",
+		Metadata: map[string]string{"k": "v"}, Scopes: []string{"agent"}, AgentIDs: []string{"a"},
 		ExpireTime: now, CreateTime: now, UpdateTime: now, Disabled: true,
 		Secrets: []authsvc.Secret{{Digest: secret.Digest(), Last4: secret.Last4(), CreateTime: now}},
 	}
 }
+
+// anyKey is the check of a deletion that does not care.
+func anyKey(*authsvc.Key) error { return nil }
 
 func must(t *testing.T, err error) {
 	t.Helper()

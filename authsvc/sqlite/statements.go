@@ -13,8 +13,8 @@ import (
 func insertKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO keys
 		(revision, name, scopes, all_agents, agent_ids, disabled, expire_time, create_time, update_time,
-		 workspace_id, id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns(revision, key)...)
+		 name_lower, description, external_id, metadata, workspace_id, id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns(revision, key)...)
 	if err != nil {
 		return fmt.Errorf("insert key %s: %w", key.ID, err)
 	}
@@ -24,7 +24,7 @@ func insertKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key a
 func updateKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	_, err := tx.ExecContext(ctx, `UPDATE keys
 		SET revision = ?, name = ?, scopes = ?, all_agents = ?, agent_ids = ?, disabled = ?,
-		    expire_time = ?, create_time = ?, update_time = ?
+		    expire_time = ?, create_time = ?, update_time = ?, name_lower = ?, description = ?, external_id = ?, metadata = ?
 		WHERE workspace_id = ? AND id = ?`, columns(revision, key)...)
 	if err != nil {
 		return fmt.Errorf("update key %s: %w", key.ID, err)
@@ -36,7 +36,8 @@ func updateKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key a
 func bury(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, workspaceID string, id uuid.UUID) error {
 	result, err := tx.ExecContext(ctx, `UPDATE keys
 		SET revision = ?, deleted = 1, name = '', scopes = '[]', all_agents = 0, agent_ids = '[]', disabled = 0,
-		    expire_time = NULL, create_time = NULL, update_time = NULL
+		    expire_time = NULL, create_time = NULL, update_time = NULL,
+		    name_lower = '', description = '', external_id = '', metadata = ''
 		WHERE workspace_id = ? AND id = ? AND deleted = 0`, revision, workspaceID, id[:])
 	if err != nil {
 		return fmt.Errorf("delete key %s: %w", id, err)

@@ -41,7 +41,7 @@ var changes = []statement{
 	}},
 	{"since revision 0 that is every key there is", func(t *testing.T, store authsvc.Store) {
 		keys := append(createdMany(t, store, home, 3), createdMany(t, store, other, 3)...)
-		must(t, store.Delete(t.Context(), home, keys[0].ID))
+		must(t, store.Delete(t.Context(), home, keys[0].ID, anyKey))
 		var live []authsvc.Change
 		for _, c := range changesSince(t, store, 0) {
 			if !c.Deleted {
@@ -53,7 +53,7 @@ var changes = []statement{
 	{"of a deleted key only the ID is set", func(t *testing.T, store authsvc.Store) {
 		key := rotated(t, store, created(t, store, home))
 		since := newest(t, store)
-		must(t, store.Delete(t.Context(), home, key.ID))
+		must(t, store.Delete(t.Context(), home, key.ID, anyKey))
 		equal(t, "the deletion", onlyChange(t, store, since),
 			authsvc.Change{Revision: since + 1, Key: authsvc.Key{ID: key.ID}, Deleted: true})
 	}},
@@ -61,7 +61,7 @@ var changes = []statement{
 		created(t, store, home)
 		since := newest(t, store)
 		key := created(t, store, home)
-		must(t, store.Delete(t.Context(), home, key.ID))
+		must(t, store.Delete(t.Context(), home, key.ID, anyKey))
 		for _, c := range changesSince(t, store, since) {
 			if !c.Deleted || c.Key.ID != key.ID {
 				t.Errorf("change %+v, want a deletion of %s", c, key.ID)
@@ -113,8 +113,8 @@ func slowApply(t *testing.T, store authsvc.Store) {
 	var applied []authsvc.Key
 	must(t, store.Changes(ctx, 0, func(c authsvc.Change) error {
 		if len(applied) == 0 {
-			must(t, store.Create(ctx, newKey(home)))
-			must(t, store.Delete(ctx, home, keys[0].ID))
+			must(t, store.Create(ctx, newKey(home), authsvc.Request{}))
+			must(t, store.Delete(ctx, home, keys[0].ID, anyKey))
 		}
 		applied = append(applied, c.Key)
 		return nil

@@ -21,7 +21,7 @@ var create = []statement{
 	{"a key without expiry, with all agents, disabled, is stored as it is", func(t *testing.T, store authsvc.Store) {
 		key := newKey(home)
 		key.ExpireTime, key.AllAgents, key.AgentIDs, key.Disabled = time.Time{}, true, nil, true
-		must(t, store.Create(t.Context(), key))
+		must(t, store.Create(t.Context(), key, authsvc.Request{}))
 		holds(t, store, key)
 	}},
 	{"exactly one of AllAgents and AgentIDs is set, and lists of nothing are nil", normalised},
@@ -38,10 +38,10 @@ var create = []statement{
 	}},
 	{"its ID is new: a deleted key's is refused too", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
-		must(t, store.Delete(t.Context(), home, key.ID))
+		must(t, store.Delete(t.Context(), home, key.ID, anyKey))
 		again := newKey(home)
 		again.ID = key.ID
-		if err := store.Create(t.Context(), again); err == nil {
+		if err := store.Create(t.Context(), again, authsvc.Request{}); err == nil {
 			t.Error("Create brought a deleted key back")
 		}
 		lacks(t, store, key)
@@ -65,7 +65,7 @@ var create = []statement{
 func normalised(t *testing.T, store authsvc.Store) {
 	key := newKey(home)
 	key.AllAgents, key.Scopes = true, []string{}
-	must(t, store.Create(t.Context(), key))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 	key.AgentIDs, key.Scopes = nil, nil
 	holds(t, store, key)
 }
@@ -76,7 +76,7 @@ func times(t *testing.T, store authsvc.Store) {
 	fine := start.Add(999 * time.Microsecond).In(zone)
 	key.CreateTime, key.UpdateTime, key.ExpireTime = fine, fine, fine
 	key.Secrets[0].CreateTime, key.Secrets[0].ExpireTime = fine, fine
-	must(t, store.Create(t.Context(), key))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 
 	got, err := store.Get(t.Context(), home, key.ID)
 	must(t, err)
@@ -93,7 +93,7 @@ func times(t *testing.T, store authsvc.Store) {
 func refused(t *testing.T, store authsvc.Store, key, intruder authsvc.Key) {
 	t.Helper()
 	before := newest(t, store)
-	if err := store.Create(t.Context(), intruder); err == nil {
+	if err := store.Create(t.Context(), intruder, authsvc.Request{}); err == nil {
 		t.Error("Create took what is there already")
 	}
 	quiet(t, store, before)
@@ -102,5 +102,6 @@ func refused(t *testing.T, store authsvc.Store, key, intruder authsvc.Key) {
 
 // scribble changes all that copies of a key could share.
 func scribble(key authsvc.Key) {
+	key.Metadata["scribble"] = "scribble"
 	key.Scopes[0], key.AgentIDs[0], key.Secrets[0] = "scribble", "scribble", authsvc.Secret{Last4: "scribble"}
 }

@@ -26,6 +26,9 @@ func newKey(workspaceID string) authsvc.Key {
 		ID:          uuid7.New(time.Now()),
 		WorkspaceID: workspaceID,
 		Name:        `Zoë's "key", <b>&amp;</b> \ 鍵`,
+		Description: `for "Zoë", <i>&</i> \\ 鍵`,
+		ExternalID:  `customer "7" \\ 鍵`,
+		Metadata:    map[string]string{"plan": `"gold" \\ 鍵`, "empty": ""},
 		Scopes:      []string{"voice_agent", "agent"},
 		AgentIDs:    []string{"agent-2", "agent, one"},
 		ExpireTime:  start.Add(time.Hour),
@@ -44,7 +47,7 @@ func newSecret(created time.Time) authsvc.Secret {
 func created(t *testing.T, store authsvc.Store, workspaceID string) authsvc.Key {
 	t.Helper()
 	key := newKey(workspaceID)
-	must(t, store.Create(t.Context(), key))
+	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 	return key
 }
 
@@ -56,15 +59,18 @@ func createdMany(t *testing.T, store authsvc.Store, workspaceID string, n int) [
 		keys[i] = newKey(workspaceID)
 		keys[i].ID = uuid7.New(start.Add(-time.Duration(i) * time.Hour))
 		keys[i].Name = fmt.Sprint("key ", i)
-		must(t, store.Create(t.Context(), keys[i]))
+		must(t, store.Create(t.Context(), keys[i], authsvc.Request{}))
 	}
 	return keys
 }
 
+// anyKey is the check of a deletion that does not care.
+func anyKey(*authsvc.Key) error { return nil }
+
 // renamed gives a key another name in the store.
 func renamed(t *testing.T, store authsvc.Store, key authsvc.Key, name string) authsvc.Key {
 	t.Helper()
-	stored, err := store.Update(t.Context(), key.WorkspaceID, key.ID, rename(name))
+	stored, err := store.Update(t.Context(), key.WorkspaceID, key.ID, authsvc.Request{}, rename(name))
 	must(t, err)
 	return stored
 }

@@ -72,15 +72,15 @@ const ofOneWriter = 12
 func writeMuch(t *testing.T, store authsvc.Store, workspaceID string, written func()) {
 	for i := range ofOneWriter {
 		key := newKey(workspaceID)
-		writes := []func() error{func() error { return store.Create(t.Context(), key) }}
+		writes := []func() error{func() error { return store.Create(t.Context(), key, authsvc.Request{}) }}
 		switch i % 3 {
 		case 1:
 			writes = append(writes, func() error {
-				_, err := store.Update(t.Context(), workspaceID, key.ID, rename(fmt.Sprint("renamed ", i)))
+				_, err := store.Update(t.Context(), workspaceID, key.ID, authsvc.Request{}, rename(fmt.Sprint("renamed ", i)))
 				return err
 			})
 		case 2:
-			writes = append(writes, func() error { return store.Delete(t.Context(), workspaceID, key.ID) })
+			writes = append(writes, func() error { return store.Delete(t.Context(), workspaceID, key.ID, anyKey) })
 		}
 		for _, write := range writes {
 			if err := write(); err != nil {
@@ -97,7 +97,7 @@ func everything(t *testing.T, store authsvc.Store) map[uuid.UUID]authsvc.Key {
 	t.Helper()
 	all := map[uuid.UUID]authsvc.Key{}
 	for _, workspaceID := range []string{home, other} {
-		keys, err := store.List(t.Context(), workspaceID, uuid.Nil, 1000)
+		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: workspaceID, Before: uuid.Nil, Limit: 1000})
 		must(t, err)
 		for _, key := range keys {
 			all[key.ID] = key

@@ -24,7 +24,7 @@ var get = []statement{
 		for len(key.Secrets) < authsvc.MaxSecrets {
 			key.Secrets = append(key.Secrets, newSecret(start))
 		}
-		must(t, store.Create(t.Context(), key))
+		must(t, store.Create(t.Context(), key, authsvc.Request{}))
 		holds(t, store, key)
 	}},
 	{"Get answers ErrNotFound where there is no such key", func(t *testing.T, store authsvc.Store) {
@@ -36,7 +36,7 @@ var get = []statement{
 		key, err := store.Get(t.Context(), home, want.ID)
 		must(t, err)
 		scribble(key)
-		keys, err := store.List(t.Context(), home, uuid.Nil, 1)
+		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
 		must(t, err)
 		scribble(keys[0])
 		scribble(onlyChange(t, store, 0).Key)
@@ -49,7 +49,7 @@ var list = []statement{
 		keys := createdMany(t, store, home, 5)
 		older := newKey(home)
 		older.ID = uuid7.New(start.Add(-time.Minute))
-		must(t, store.Create(t.Context(), older))
+		must(t, store.Create(t.Context(), older, authsvc.Request{}))
 		created(t, store, other)
 		lists(t, store, uuid.Nil, 100, slices.Insert(keys, 1, older))
 	}},
@@ -86,7 +86,7 @@ var list = []statement{
 
 func lists(t *testing.T, store authsvc.Store, before uuid.UUID, limit int, want []authsvc.Key) {
 	t.Helper()
-	got, err := store.List(t.Context(), home, before, limit)
+	got, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: before, Limit: limit})
 	must(t, err)
 	equal(t, "the order of List", ids(got), ids(want))
 	for i := range min(len(got), len(want)) {
@@ -100,7 +100,7 @@ func pages(t *testing.T, store authsvc.Store) {
 	var walked []authsvc.Key
 	var before uuid.UUID
 	for {
-		page, err := store.List(t.Context(), home, before, size)
+		page, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: before, Limit: size})
 		must(t, err)
 		walked = append(walked, page...)
 		if len(page) < size {
@@ -108,7 +108,7 @@ func pages(t *testing.T, store authsvc.Store) {
 		}
 		before = page[size-1].ID
 		created(t, store, home)
-		must(t, store.Delete(t.Context(), home, before))
+		must(t, store.Delete(t.Context(), home, before, anyKey))
 	}
 	equal(t, "all pages", ids(walked), ids(keys))
 }

@@ -19,7 +19,7 @@ type statement struct {
 // test ends. A store that can be shared is best tested by an open whose store spreads its calls over two replicas.
 // That effects outlast the process is for each store's own tests: only they know how to open a store again.
 func Test(t *testing.T, open func(t *testing.T) authsvc.Store) {
-	statements := slices.Concat(whole, create, get, list, update, remove, changes, follow, signingKey)
+	statements := slices.Concat(whole, create, get, list, filters, update, requests, remove, changes, follow, tokenKey)
 	for _, s := range statements {
 		t.Run(s.sentence, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 var update = []statement{
 	{"Update reads a key and lets change alter it", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
-		_, err := store.Update(t.Context(), home, key.ID, func(got *authsvc.Key) error {
+		_, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(got *authsvc.Key) error {
 			equal(t, "the key that change sees", *got, key)
 			return nil
 		})
@@ -33,7 +33,7 @@ var update = []statement{
 	{"Update replaces the secrets, in their order", func(t *testing.T, store authsvc.Store) {
 		key := rotated(t, store, rotated(t, store, created(t, store, home)))
 		kept := key.Secrets[:2]
-		_, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+		_, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 			key.Secrets = kept
 			return nil
 		})
@@ -46,7 +46,7 @@ var update = []statement{
 	{"change gets a fresh copy: what it did before it failed is forgotten", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
 		before := newest(t, store)
-		_, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+		_, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 			key.Name = "scribble"
 			scribble(*key)
 			return errRefused
@@ -58,7 +58,7 @@ var update = []statement{
 	{"what change keeps of its copy is not the store's", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
 		var kept *authsvc.Key
-		stored, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+		stored, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 			kept = key
 			return nil
 		})
@@ -71,7 +71,7 @@ var update = []statement{
 	}},
 	{"an error of change ends it, as it is", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
-		stored, err := store.Update(t.Context(), home, key.ID, func(*authsvc.Key) error { return errRefused })
+		stored, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(*authsvc.Key) error { return errRefused })
 		if err != errRefused {
 			t.Errorf("error %v, want exactly %v", err, errRefused)
 		}
@@ -79,9 +79,9 @@ var update = []statement{
 	}},
 	{"Update answers ErrNotFound where there is no key, and does not call change", func(t *testing.T, store authsvc.Store) {
 		deleted := created(t, store, home)
-		must(t, store.Delete(t.Context(), home, deleted.ID))
+		must(t, store.Delete(t.Context(), home, deleted.ID, anyKey))
 		for _, id := range []uuid.UUID{newKey(home).ID, deleted.ID} {
-			_, err := store.Update(t.Context(), home, id, func(*authsvc.Key) error {
+			_, err := store.Update(t.Context(), home, id, authsvc.Request{}, func(*authsvc.Key) error {
 				t.Error("change was called")
 				return nil
 			})
@@ -90,7 +90,7 @@ var update = []statement{
 	}},
 	{"ID, WorkspaceID and CreateTime never change", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
-		stored, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+		stored, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 			key.ID, key.WorkspaceID, key.CreateTime = newKey(home).ID, other, start.Add(time.Hour)
 			return nil
 		})
@@ -106,7 +106,7 @@ var errRefused = errors.New("change refused")
 func rotated(t *testing.T, store authsvc.Store, key authsvc.Key) authsvc.Key {
 	t.Helper()
 	secret := newSecret(start)
-	stored, err := store.Update(t.Context(), key.WorkspaceID, key.ID, func(key *authsvc.Key) error {
+	stored, err := store.Update(t.Context(), key.WorkspaceID, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 		key.Secrets = slices.Insert(key.Secrets, 0, secret)
 		return nil
 	})
@@ -122,9 +122,10 @@ func everyField(t *testing.T, store authsvc.Store) {
 	want := newKey(home)
 	want.ID, want.Name, want.Scopes, want.Disabled = key.ID, "new name", []string{"data_agent"}, true
 	want.AllAgents, want.AgentIDs = true, nil
+	want.Description, want.ExternalID, want.Metadata = "new description", "new owner", nil
 	want.ExpireTime, want.UpdateTime = time.Time{}, start.Add(time.Minute)
 	want.Secrets[0].ExpireTime = start.Add(24 * time.Hour)
-	stored, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+	stored, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 		*key = want
 		key.AgentIDs = []string{}
 		key.UpdateTime = want.UpdateTime.Add(time.Microsecond)
@@ -142,7 +143,7 @@ func noneLost(t *testing.T, store authsvc.Store) {
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
-			_, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+			_, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 				key.AgentIDs = append(key.AgentIDs, fmt.Sprintf("agent of writer %02d", i))
 				return nil
 			})
@@ -170,7 +171,7 @@ func noSecretLost(t *testing.T, store authsvc.Store) {
 	for range authsvc.MaxSecrets - 1 {
 		all.Go(func() {
 			secret := newSecret(start)
-			_, err := store.Update(t.Context(), home, key.ID, func(key *authsvc.Key) error {
+			_, err := store.Update(t.Context(), home, key.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 				key.Secrets = slices.Insert(key.Secrets, 0, secret)
 				return nil
 			})

@@ -30,7 +30,7 @@ var whole = []statement{
 
 func readMuch(t *testing.T, store authsvc.Store) {
 	for range ofOneWriter {
-		keys, err := store.List(t.Context(), home, uuid.Nil, 10)
+		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 10})
 		if err == nil {
 			err = store.Changes(t.Context(), 0, func(authsvc.Change) error { return nil })
 		}
@@ -51,9 +51,9 @@ func isolated(t *testing.T, store authsvc.Store) {
 
 	_, err := store.Get(t.Context(), home, theirs.ID)
 	wantError(t, "Get", err, authsvc.ErrNotFound)
-	_, err = store.Update(t.Context(), home, theirs.ID, rename("stolen"))
+	_, err = store.Update(t.Context(), home, theirs.ID, authsvc.Request{}, rename("stolen"))
 	wantError(t, "Update", err, authsvc.ErrNotFound)
-	wantError(t, "Delete", store.Delete(t.Context(), home, theirs.ID), authsvc.ErrNotFound)
+	wantError(t, "Delete", store.Delete(t.Context(), home, theirs.ID, anyKey), authsvc.ErrNotFound)
 	lists(t, store, uuid.Nil, 100, []authsvc.Key{mine})
 
 	quiet(t, store, before)
@@ -66,17 +66,17 @@ func cancelled(t *testing.T, store authsvc.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 
-	wantError(t, "Create", store.Create(ctx, newKey(home)), context.Canceled)
+	wantError(t, "Create", store.Create(ctx, newKey(home), authsvc.Request{}), context.Canceled)
 	_, err := store.Get(ctx, home, key.ID)
 	wantError(t, "Get", err, context.Canceled)
-	_, err = store.List(ctx, home, uuid.Nil, 1)
+	_, err = store.List(ctx, authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
 	wantError(t, "List", err, context.Canceled)
-	_, err = store.Update(ctx, home, key.ID, rename("too late"))
+	_, err = store.Update(ctx, home, key.ID, authsvc.Request{}, rename("too late"))
 	wantError(t, "Update", err, context.Canceled)
-	wantError(t, "Delete", store.Delete(ctx, home, key.ID), context.Canceled)
+	wantError(t, "Delete", store.Delete(ctx, home, key.ID, anyKey), context.Canceled)
 	wantError(t, "Changes", store.Changes(ctx, 0, func(authsvc.Change) error { return nil }), context.Canceled)
-	_, err = store.SigningKey(ctx)
-	wantError(t, "SigningKey", err, context.Canceled)
+	_, err = store.TokenKey(ctx)
+	wantError(t, "TokenKey", err, context.Canceled)
 
 	quiet(t, store, before)
 	holds(t, store, key)

@@ -25,7 +25,7 @@ func BenchmarkAppend(b *testing.B) {
 		row := authsvc.Entry{
 			ID: uuid7.New(time.Now()), WorkspaceID: "acme", KeyID: uuid7.New(time.Now()), KeyName: "production", KeyLast4: "x7Qa",
 			AgentType: "data_agent", AgentID: "7c0e5a4e-2f0b-4c57-9a35-0e6a4f6d2b11", Method: "POST",
-			Endpoint: "/v1/agents/7c0e5a4e/runs/42/messages", Status: 200, Latency: 12_345 * time.Microsecond,
+			Endpoint: "/v1/agents/7c0e5a4e/runs/42/messages", Status: 200, Reported: true, Latency: 12_345 * time.Microsecond,
 		}
 		for pb.Next() {
 			if err := trail.Append(b.Context(), row); err != nil {

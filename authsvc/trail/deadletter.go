@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -21,38 +20,37 @@ import (
 )
 
 // deadLetterFile holds the rows that the log service refused for good, one JSON object a line:
-// {"time": when it was refused, "reason": …, "requestLog": {…}}. A row that JSON cannot hold, because its text is not
-// UTF-8, is a keytrail.logs.v1.RequestLog in base64 instead: "wire". A row may stand there twice, where a process ended
-// before it had released the row, and half a line where a machine crashed. Nothing reads the file but people, who may
-// move it away at any time: the next row begins a new one.
+// {"time": when it was refused, "reason": …, "requestLog": {…}}, and "fromReport": true of a row that was made from a
+// report alone. Fields of the row that this release does not know are left out. A row may stand there twice, where a
+// process ended before it had released the row, and half a line where a machine crashed. Nothing reads the file but
+// people, who may move it away at any time: the next row begins a new one.
 const deadLetterFile = "dead-letters.ndjson"
 
 // deadLetter is a row with the reason why it can never be stored.
 type deadLetter struct {
-	row    *logsv1.RequestLog
+	record *logsv1.RequestLogRecord
 	reason string
 }
 
 // line is the letter as it stands in the file, without the end of the line.
 func (l deadLetter) line(now time.Time) ([]byte, error) {
-	text := struct {
-		Time       time.Time       `json:"time"`
-		Reason     string          `json:"reason"`
-		RequestLog json.RawMessage `json:"requestLog,omitempty"`
-		Wire       []byte          `json:"wire,omitempty"`
-	}{Time: now.UTC(), Reason: l.reason}
-	// Records leave it out; people want to read it.
-	if id, err := uuid.Parse(l.row.GetId()); err == nil {
-		l.row.Time = timestamppb.New(uuid7.Time(id))
-	}
-	var err error
-	if text.RequestLog, err = protojson.Marshal(l.row); err != nil {
-		text.RequestLog = nil
-		if text.Wire, err = proto.Marshal(l.row); err != nil {
-			return nil, err
+	row := l.record.GetRequestLog()
+	// Records leave it out; people want to read it. An id can hold a time that JSON cannot.
+	if id, err := uuid.Parse(row.GetId()); err == nil {
+		if at := timestamppb.New(uuid7.Time(id)); at.IsValid() {
+			row.Time = at
 		}
 	}
-	return json.Marshal(text)
+	requestLog, err := protojson.Marshal(row)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Time       time.Time       `json:"time"`
+		Reason     string          `json:"reason"`
+		RequestLog json.RawMessage `json:"requestLog"`
+		FromReport bool            `json:"fromReport,omitempty"`
+	}{now.UTC(), l.reason, requestLog, l.record.GetFromReport()})
 }
 
 // deadLetters is the file, safe for concurrent use.

@@ -13,10 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // letter is a line of the dead-letter file.
@@ -24,20 +26,14 @@ type letter struct {
 	Time       time.Time
 	Reason     string
 	RequestLog json.RawMessage
-	Wire       []byte
+	FromReport bool
 }
 
 // row is the letter's row.
 func (l letter) row(t *testing.T) *logsv1.RequestLog {
 	t.Helper()
 	row := &logsv1.RequestLog{}
-	var err error
-	if l.RequestLog != nil {
-		err = protojson.Unmarshal(l.RequestLog, row)
-	} else {
-		err = proto.Unmarshal(l.Wire, row)
-	}
-	if err != nil {
+	if err := protojson.Unmarshal(l.RequestLog, row); err != nil {
 		t.Fatal(err)
 	}
 	return row
@@ -78,8 +74,9 @@ func (w *world) expectLetters(t *testing.T, want map[string]string) {
 func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(3)
-		rows[1].Endpoint, rows[1].KeyName, rows[1].Latency = `/a"<b>\é`, "line\nbreak", 1500*time.Microsecond
-		rows[1].Status, rows[1].ErrorCode = 403, authsvc.ScopeDenied
+		rows[1].Endpoint, rows[1].KeyName, rows[1].ExternalID = `/a"<b>\é`, "line\nbreak", "tenant 7"
+		rows[1].Status, rows[1].ErrorCode, rows[1].Cause = 403, authsvc.AgentDenied, authsvc.NoAgent
+		rows[1].Reported, rows[1].Latency = true, 1500*time.Microsecond
 		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[1].ID, `endpoint: "<b>" is `+"not\nto be")})
 		w.run(t)
 		w.append(t, rows...)
@@ -90,7 +87,9 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 		if len(letters) != 1 {
 			t.Fatalf("%d dead letters", len(letters))
 		}
-		if diff := cmp.Diff(rows[1].Proto().String(), letters[0].row(t).String()); diff != "" || letters[0].RequestLog == nil {
+		want := recordOf(rows[1]).GetRequestLog()
+		want.Time = timestamppb.New(uuid7.Time(rows[1].ID))
+		if diff := cmp.Diff(want, letters[0].row(t), protocmp.Transform()); diff != "" {
 			t.Errorf("the row (-sent +set aside):\n%s", diff)
 		}
 		if l := letters[0]; l.Reason != `endpoint: "<b>" is `+"not\nto be" || !l.Time.Equal(refusedAt) {
@@ -109,26 +108,41 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 	})
 }
 
-// TestRowThatJSONCannotHoldIsSetAside sends a row that is refused for the very reason that JSON cannot hold it.
-func TestRowThatJSONCannotHoldIsSetAside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rows := calls(2)
-		rows[0].Endpoint = "/\xff"
-		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[0].ID, "endpoint: \xff is not UTF-8")})
-		w.run(t)
-		w.append(t, rows...)
-		pass(linger)
-		letters := w.letters(t)
-		if len(letters) != 1 {
-			t.Fatalf("%d dead letters", len(letters))
+func TestLetterSaysThatItsRowIsFromAReport(t *testing.T) {
+	for _, fromReport := range []bool{false, true} {
+		record := recordOf(calls(1)[0])
+		record.FromReport = fromReport
+		line, err := deadLetter{record: record, reason: "old"}.line(time.Now())
+		if err != nil {
+			t.Fatal(err)
 		}
-		if row := letters[0].row(t); !proto.Equal(row, rows[0].Proto()) {
-			t.Errorf("the row is %v", row)
+		var l letter
+		if err := json.Unmarshal(line, &l); err != nil || l.FromReport != fromReport || bytes.Contains(line, []byte("fromReport")) != fromReport {
+			t.Errorf("from a report: %v, the line is %s, %v", fromReport, line, err)
 		}
-		if waiting := w.journal.Waiting(); waiting != 0 {
-			t.Errorf("%d bytes wait", waiting)
-		}
-	})
+	}
+}
+
+// TestRowWithATimeThatJSONCannotHoldIsSetAside has an id of the year 10889, which the log service refuses for good.
+func TestRowWithATimeThatJSONCannotHoldIsSetAside(t *testing.T) {
+	record := recordOf(calls(1)[0])
+	record.RequestLog.Id = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+	line, err := deadLetter{record: record, reason: "more than a day in the future"}.line(time.Now())
+	if err != nil || !bytes.Contains(line, []byte(record.GetRequestLog().GetId())) {
+		t.Errorf("the line is %s, %v", line, err)
+	}
+}
+
+func TestRowThatIsNotUTF8IsAnErrorAndWritesNothing(t *testing.T) {
+	dead := &deadLetters{dir: t.TempDir(), grown: func(int64) {}}
+	good, bad := recordOf(calls(1)[0]), recordOf(calls(1)[0])
+	bad.RequestLog.Endpoint = "/\xff"
+	if err := dead.write(time.Now(), []deadLetter{{good, "old"}, {bad, "old"}}); err == nil {
+		t.Error("it is written")
+	}
+	if _, err := os.Stat(dead.path()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a file: %v", err)
+	}
 }
 
 func TestDeadLettersMayBeMovedAway(t *testing.T) {
@@ -157,7 +171,7 @@ func TestDeadLetterBeginsItsOwnLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := dead.write(time.Now(), []deadLetter{{row: calls(1)[0].Proto(), reason: "old"}}); err != nil {
+		if err := dead.write(time.Now(), []deadLetter{{recordOf(calls(1)[0]), "old"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -53,7 +53,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 		for i := 0; i < len(poison); i += batchRows / 10 {
 			ids[poison[i].ID.String()], letters[poison[i].ID.String()] = true, "poison"
 		}
-		service.answer = func(_ context.Context, batch []*logsv1.RequestLog) (refused []*logsv1.RefusedRequestLog, _ error) {
+		service.answer = func(_ context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, _ error) {
 			// Longer than the trail waits before it looks for room again.
 			<-time.After(linger / 2)
 			mu.Lock()
@@ -61,9 +61,9 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 			if time.Since(began) < 10*linger {
 				taken += w.fill(t)
 			}
-			for i, row := range batch {
-				if ids[row.GetId()] {
-					refused = append(refused, &logsv1.RefusedRequestLog{Index: int32(i), Id: row.GetId(), Reason: "poison"})
+			for i, record := range batch {
+				if id := record.GetRequestLog().GetId(); ids[id] {
+					refused = append(refused, &logsv1.RefusedRequestLog{Index: int32(i), RequestLogId: id, Reason: "poison"})
 				}
 			}
 			return refused, nil

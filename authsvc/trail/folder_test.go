@@ -25,7 +25,7 @@ func TestAFolderThatCannotBeWrittenRefusesAndRecovers(t *testing.T) {
 		refused := 0
 		for range 120 {
 			pass(time.Second)
-			if err := w.Append(t.Context(), rows[2]); fault.KindOf(err) != fault.Unavailable {
+			if err := w.Append(t.Context(), rows[2]); reasonOf(err) != fault.TrailFailed {
 				t.Fatalf("without its folder Append answers %v", err)
 			}
 			refused++

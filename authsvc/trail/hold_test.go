@@ -14,8 +14,8 @@ import (
 )
 
 // slow makes the log service take its time. What is cut off is not stored.
-func slow(took time.Duration) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
-	return func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+func slow(took time.Duration) func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+	return func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 		pause(ctx.Done(), took)
 		return nil, ctx.Err()
 	}

@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ func (w *world) fill(t *testing.T) (taken int) {
 		}
 		for {
 			err := w.Append(t.Context(), calls(1)...)
-			if fault.KindOf(err) == fault.Unavailable {
+			if reasonOf(err) == fault.TrailFull {
 				return taken
 			}
 			if err != nil {
@@ -33,6 +34,14 @@ func (w *world) fill(t *testing.T) (taken int) {
 			taken++
 		}
 	}
+}
+
+// reasonOf is the reason of a fault; zero if err is none.
+func reasonOf(err error) fault.Reason {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Reason
+	}
+	return fault.Reason{}
 }
 
 // wide are rows of some 1,500 bytes.
@@ -91,7 +100,7 @@ func TestRowsOfAnAppendAreTakenAllOrNone(t *testing.T) {
 		pass(linger)
 		half := wide(taken / 4)
 		w.append(t, half...)
-		if err := w.Append(t.Context(), wide(taken)...); fault.KindOf(err) != fault.Unavailable {
+		if err := w.Append(t.Context(), wide(taken)...); reasonOf(err) != fault.TrailFull {
 			t.Errorf("too many rows at once: %v", err)
 		}
 		pass(linger)
@@ -107,7 +116,7 @@ func TestRefusedRowsAreToldAtOnceAndOnceAMinute(t *testing.T) {
 		w.fill(t)
 		refuse := func(count, want int) {
 			t.Helper()
-			if err := w.Append(t.Context(), make([]authsvc.Entry, count)...); fault.KindOf(err) != fault.Unavailable {
+			if err := w.Append(t.Context(), make([]authsvc.Entry, count)...); reasonOf(err) != fault.TrailFull {
 				t.Errorf("a full trail answers %v", err)
 			}
 			if _, rows := w.book.logged(refusedMessage, "rows"); rows != want {
@@ -157,7 +166,7 @@ func TestAppendWhoseCallerIsGoneIsCounted(t *testing.T) {
 		w.run(t)
 		pass(linger)
 		w.expect(t, "after the linger", 1, 1)
-		if err := w.Append(gone, make([]authsvc.Entry, 200_000)...); fault.KindOf(err) != fault.Unavailable {
+		if err := w.Append(gone, make([]authsvc.Entry, 200_000)...); reasonOf(err) != fault.TrailFull {
 			t.Errorf("200,000 rows of a caller who is gone: %v", err)
 		}
 		w.expectMetrics(t, map[string]float64{"appended_records_total": 1, "refused_records_total": 200_000})
@@ -192,7 +201,7 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 			}
 			pass(tellEvery)
 		}
-		if err := w.Append(t.Context(), wide(100)...); !strings.Contains(err.Error(), "refused for good") || strings.Contains(err.Error(), w.dir) {
+		if err := w.Append(t.Context(), wide(100)...); reasonOf(err) != fault.TrailFull || !strings.Contains(err.Error(), "refused for good") || strings.Contains(err.Error(), w.dir) {
 			t.Errorf("a trail full of dead letters answers %v", err)
 		}
 		if text := w.book.text(refusedMessage); !strings.Contains(text, path) {

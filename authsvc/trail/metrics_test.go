@@ -48,7 +48,7 @@ func TestMetricsTellAHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(10)
 		away := failing(2, status.Error(codes.Unavailable, "away"))
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if _, err := away(ctx, batch); err != nil {
 				return nil, err
 			}
@@ -96,7 +96,7 @@ func TestNothingIsCountedTwiceAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(batchRows + 10)
 		away := failing(1, status.Error(codes.Unavailable, "away"))
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if len(batch) < batchRows {
 				return away(ctx, batch)
 			}

@@ -13,7 +13,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-func hang(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+func hang(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -87,7 +87,7 @@ func TestShutdownShipsThroughAFailure(t *testing.T) {
 func TestShutdownDoesNotWaitForALongRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
-		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if !back.Load() {
 				return nil, status.Error(codes.Unavailable, "away")
 			}
@@ -112,7 +112,7 @@ func TestShutdownDoesNotWaitForALongRetry(t *testing.T) {
 
 func TestShutdownLetsWhatIsUnderWayArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			pause(ctx.Done(), linger)
 			return nil, ctx.Err()
 		}})
@@ -128,7 +128,7 @@ func TestShutdownLetsWhatIsUnderWayArrive(t *testing.T) {
 }
 
 func TestShutdownGivesUpInTimeAndLeavesTheRows(t *testing.T) {
-	for name, answer := range map[string]func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error){
+	for name, answer := range map[string]func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error){
 		"away": failing(-1, status.Error(codes.Unavailable, "away")), "hanging": hang,
 		"overloaded": failing(-1, status.Error(codes.ResourceExhausted, "busy")),
 	} {

@@ -19,7 +19,7 @@ const (
 )
 
 // send sends a batch until every row of it is stored or set aside. It answers an error only where ctx ends before.
-func (s *shipper) send(ctx context.Context, batch []*logsv1.RequestLog) error {
+func (s *shipper) send(ctx context.Context, batch []*logsv1.RequestLogRecord) error {
 	ending := s.ending
 	for wait := firstRetry; ; wait = min(2*wait, longestWait) {
 		err := s.sendOnce(ctx, batch)
@@ -59,7 +59,7 @@ func (s *shipper) pause(ctx context.Context, ending <-chan struct{}, d time.Dura
 
 // sendHalves sends the halves of a batch one after the other: a log service that refuses whatever it is sent must not
 // be sent ever more, ever smaller batches at once.
-func (s *shipper) sendHalves(ctx context.Context, batch []*logsv1.RequestLog) error {
+func (s *shipper) sendHalves(ctx context.Context, batch []*logsv1.RequestLogRecord) error {
 	middle := len(batch) / 2
 	if err := s.send(ctx, batch[:middle]); err != nil {
 		return err
@@ -69,16 +69,16 @@ func (s *shipper) sendHalves(ctx context.Context, batch []*logsv1.RequestLog) er
 
 // sendOnce sends a batch and sets aside what the log service will never store. An InvalidArgument, which it answers of
 // several rows only together, says that some of them are among those.
-func (s *shipper) sendOnce(ctx context.Context, batch []*logsv1.RequestLog) error {
+func (s *shipper) sendOnce(ctx context.Context, batch []*logsv1.RequestLogRecord) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	var letters []deadLetter
-	answer, err := s.client.RecordRequestLogs(ctx, &logsv1.RecordRequestLogsRequest{RequestLogs: batch})
+	answer, err := s.client.RecordRequestLogs(ctx, &logsv1.RecordRequestLogsRequest{Records: batch})
 	if err == nil {
 		letters, err = refusals(batch, answer.GetRefused())
 	}
 	if status.Code(err) == codes.InvalidArgument && len(batch) == 1 {
-		letters, err = []deadLetter{{row: batch[0], reason: status.Convert(err).Message()}}, nil
+		letters, err = []deadLetter{{record: batch[0], reason: status.Convert(err).Message()}}, nil
 	}
 	if err != nil {
 		return err
@@ -92,14 +92,14 @@ func (s *shipper) sendOnce(ctx context.Context, batch []*logsv1.RequestLog) erro
 
 // refusals finds the rows that an answer refuses. One that names them wrongly leaves open which they are: that is an
 // InvalidArgument, as if it had refused them together.
-func refusals(batch []*logsv1.RequestLog, refused []*logsv1.RefusedRequestLog) ([]deadLetter, error) {
+func refusals(batch []*logsv1.RequestLogRecord, refused []*logsv1.RefusedRequestLog) ([]deadLetter, error) {
 	letters, last := make([]deadLetter, 0, len(refused)), -1
 	for _, r := range refused {
 		i := int(r.GetIndex())
-		if i <= last || i >= len(batch) || r.GetId() != batch[i].GetId() {
+		if i <= last || i >= len(batch) || r.GetRequestLogId() != batch[i].GetRequestLog().GetId() {
 			return nil, status.Errorf(codes.InvalidArgument, "refused under a wrong index or id: %s", r.GetReason())
 		}
-		letters, last = append(letters, deadLetter{row: batch[i], reason: r.GetReason()}), i
+		letters, last = append(letters, deadLetter{record: batch[i], reason: r.GetReason()}), i
 	}
 	return letters, nil
 }
@@ -114,6 +114,6 @@ func (t *Trail) bury(letters []deadLetter) error {
 	}
 	t.metrics.deadLettered.Add(float64(len(letters)))
 	last := letters[len(letters)-1]
-	t.burials.add(len(letters), fmt.Errorf("request log %s: %s", last.row.GetId(), last.reason))
+	t.burials.add(len(letters), fmt.Errorf("request log %s: %s", last.record.GetRequestLog().GetId(), last.reason))
 	return nil
 }

@@ -16,17 +16,17 @@ import (
 )
 
 // refuseRow refuses one row, by itself.
-func refuseRow(id uuid.UUID, reason string) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
-	return func(_ context.Context, batch []*logsv1.RequestLog) (refused []*logsv1.RefusedRequestLog, _ error) {
+func refuseRow(id uuid.UUID, reason string) func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+	return func(_ context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, _ error) {
 		if i := indexOf(batch, id); i >= 0 {
-			refused = append(refused, &logsv1.RefusedRequestLog{Index: int32(i), Id: id.String(), Reason: reason})
+			refused = append(refused, &logsv1.RefusedRequestLog{Index: int32(i), RequestLogId: id.String(), Reason: reason})
 		}
 		return refused, nil
 	}
 }
 
-func indexOf(batch []*logsv1.RequestLog, id uuid.UUID) int {
-	return slices.IndexFunc(batch, func(row *logsv1.RequestLog) bool { return row.GetId() == id.String() })
+func indexOf(batch []*logsv1.RequestLogRecord, id uuid.UUID) int {
+	return slices.IndexFunc(batch, func(record *logsv1.RequestLogRecord) bool { return record.GetRequestLog().GetId() == id.String() })
 }
 
 func TestBatchThatFailsIsSentUntilItIsStored(t *testing.T) {
@@ -112,7 +112,7 @@ func TestDelaysThatAreOverAreNotToldAtTheEnd(t *testing.T) {
 func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var called atomic.Int32
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if called.Add(1) == 1 {
 				<-ctx.Done()
 			}
@@ -130,7 +130,7 @@ func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 func TestPoisonRowsAreFoundByHalves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(batchRows)
-		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			for _, i := range []int{17, 600} {
 				if indexOf(batch, rows[i].ID) >= 0 {
 					return nil, status.Errorf(codes.InvalidArgument, "endpoint: must not be number %d", i)
@@ -181,7 +181,7 @@ func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
 
 func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if len(batch) > 300 {
 				return nil, status.Error(codes.ResourceExhausted, "too long")
 			}
@@ -202,7 +202,7 @@ func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 func TestOverloadIsNotAnsweredWithAStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if time.Since(began) < time.Minute {
 				return nil, status.Error(codes.ResourceExhausted, "overloaded")
 			}
@@ -235,12 +235,12 @@ func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
 		"an index behind the end": func(r *logsv1.RefusedRequestLog) { r.Index = 4000 },
 		"a negative index":        func(r *logsv1.RefusedRequestLog) { r.Index = -1 },
 		"another row's index":     func(r *logsv1.RefusedRequestLog) { r.Index++ },
-		"another id":              func(r *logsv1.RefusedRequestLog) { r.Id = "?" },
+		"another id":              func(r *logsv1.RefusedRequestLog) { r.RequestLogId = "?" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rows := calls(10)
-				w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+				w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 					refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
 					for _, r := range refused {
 						garble(r)
@@ -264,7 +264,7 @@ func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
 func TestRowThatIsRefusedTwiceIsSetAsideOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(10)
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
 			return append(refused, refused...), err
 		}})

@@ -184,8 +184,8 @@ func TestWhatIsInheritedIsShippedAtTheEndToo(t *testing.T) {
 
 func TestWhatIsInheritedIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := startHeir(t, &logService{answer: func(_ context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
-			return []*logsv1.RefusedRequestLog{{Index: 0, Id: batch[0].GetId(), Reason: "too old"}}, nil
+		w := startHeir(t, &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+			return []*logsv1.RefusedRequestLog{{Index: 0, RequestLogId: batch[0].GetRequestLog().GetId(), Reason: "too old"}}, nil
 		}}, 2, 3)
 		w.run(t)
 		pass(2 * inheritEvery)

@@ -20,8 +20,8 @@ const (
 	// batchRows and batchBytes bound what is sent at once: a gRPC message holds 4 MiB.
 	batchRows  = 1000
 	batchBytes = 3 << 20
-	// rowOverhead is what a row of a list takes beside its own bytes, at the most.
-	rowOverhead = 6
+	// recordOverhead is what a record of a list takes beside its own bytes, at the most.
+	recordOverhead = 6
 	// inFlight is how many batches are under way at once. Their order does not matter.
 	inFlight = 4
 	// drainTime is how long the rows that wait at shutdown have to be stored; the others wait on disk.
@@ -174,15 +174,15 @@ func (s *shipper) sendAll(ctx context.Context, rows []row) bool {
 }
 
 // batches cuts rows into what can be sent at once.
-func batches(rows []row) (cut [][]*logsv1.RequestLog) {
-	var batch []*logsv1.RequestLog
+func batches(rows []row) (cut [][]*logsv1.RequestLogRecord) {
+	var batch []*logsv1.RequestLogRecord
 	bytes := 0
 	for _, row := range rows {
-		size := proto.Size(row.RequestLog) + rowOverhead
+		size := proto.Size(row.record) + recordOverhead
 		if len(batch) >= batchRows || bytes+size > batchBytes {
 			cut, batch, bytes = append(cut, batch), nil, 0
 		}
-		batch, bytes = append(batch, row.RequestLog), bytes+size
+		batch, bytes = append(batch, row.record), bytes+size
 	}
 	if len(batch) > 0 {
 		cut = append(cut, batch)

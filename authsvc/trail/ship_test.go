@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -97,9 +98,9 @@ func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 		for i := 0; i < len(rows); i += batchRows {
 			gates[rows[i].ID.String()] = make(chan struct{})
 		}
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			select {
-			case <-gates[batch[0].GetId()]:
+			case <-gates[batch[0].GetRequestLog().GetId()]:
 			case <-ctx.Done():
 			}
 			return nil, ctx.Err()
@@ -131,36 +132,42 @@ func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 	})
 }
 
-// longest is the longest row by the bounds that the contract gives every field.
-func longest() *logsv1.RequestLog {
+// longest is the longest record by the bounds that the contract gives every field, but for so many bytes of the endpoint.
+func longest(less int) *logsv1.RequestLogRecord {
 	id := uuid7.New(time.Now())
-	return authsvc.Entry{
+	return recordOf(authsvc.Entry{
 		ID: id, WorkspaceID: strings.Repeat("w", 63), KeyID: id, KeyName: strings.Repeat("🙂", 100), KeyLast4: "abcd",
-		AgentType: strings.Repeat("t", 63), AgentID: strings.Repeat("🙂", 255), Method: strings.Repeat("M", 32),
-		Endpoint: strings.Repeat("e", 2048), Status: 599, ErrorCode: authsvc.MissingToken, Latency: 86_399_999_999_000,
-	}.Proto()
+		ExternalID: strings.Repeat("x", 255), AgentType: strings.Repeat("t", 63), AgentID: strings.Repeat("🙂", 255),
+		Method: strings.Repeat("M", 32), Endpoint: strings.Repeat("e", 2048-less), Status: 599,
+		ErrorCode: authsvc.ErrorCode(strings.Repeat("c", 63)), Cause: authsvc.Cause(strings.Repeat("c", 63)), Reported: true,
+		Latency: 24*time.Hour - time.Microsecond, CallCount: 1<<31 - 1, FromReport: true,
+	})
 }
 
 func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
-	short := calls(1)[0].Proto()
-	for name, tt := range map[string]struct {
-		row         *logsv1.RequestLog
+	short := recordOf(calls(1)[0])
+	type batchCase struct {
+		record      *logsv1.RequestLogRecord
 		count, want int
-	}{
+	}
+	cases := map[string]batchCase{
 		"none": {short, 0, 0}, "one": {short, 1, 1}, "just one batch": {short, batchRows, 1}, "one more": {short, batchRows + 1, 2},
-		"long ones": {longest(), 2 * batchRows, 3},
-	} {
-		rows, want := make([]row, tt.count), make([]*logsv1.RequestLog, tt.count)
+	}
+	for less := range 16 { // one of these lengths fills a message to its last bytes
+		cases[fmt.Sprint("long ones less ", less)] = batchCase{longest(less), 2 * batchRows, 3}
+	}
+	for name, tt := range cases {
+		rows, want := make([]row, tt.count), make([]*logsv1.RequestLogRecord, tt.count)
 		for i := range rows {
-			want[i] = proto.CloneOf(tt.row)
-			rows[i].RequestLog = want[i]
+			want[i] = proto.CloneOf(tt.record)
+			rows[i].record = want[i]
 		}
 		cut := batches(rows)
 		if len(cut) != tt.want || !slices.Equal(slices.Concat(cut...), want) {
 			t.Errorf("%s: %d rows in %d batches, want %d in %d", name, len(slices.Concat(cut...)), len(cut), tt.count, tt.want)
 		}
 		for _, batch := range cut {
-			if size := proto.Size(&logsv1.RecordRequestLogsRequest{RequestLogs: batch}); len(batch) > batchRows || size > batchBytes {
+			if size := proto.Size(&logsv1.RecordRequestLogsRequest{Records: batch}); len(batch) > batchRows || size > batchBytes {
 				t.Errorf("%s: a batch of %d rows and %d bytes", name, len(batch), size)
 			}
 		}

@@ -93,7 +93,7 @@ func open(config Config, metrics *metrics) (*Trail, error) {
 }
 
 // Append puts rows onto the trail, all or none. Where they find no room, or the disk does not take them, it counts
-// them, tells the log and answers a fault.Unavailable. Where it was the sync that failed, or ctx ended before it, they may
+// them, tells the log and answers fault.TrailFull or fault.TrailFailed. Where it was the sync that failed, or ctx ended before it, they may
 // be on the trail all the same, and are shipped if they are.
 func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	records := make([][]byte, len(rows))
@@ -116,9 +116,9 @@ func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 
 // refuse tells the log of rows that were not taken, and answers what the caller may know of the reason.
 func (t *Trail) refuse(rows int, err error) error {
-	answer := "the trail of request logs cannot be written; try again later"
+	reason, answer := fault.TrailFailed, "the trail of request logs cannot be written; try again later"
 	if noRoom(err) {
-		answer = "the trail of request logs is full; try again later"
+		reason, answer = fault.TrailFull, "the trail of request logs is full; try again later"
 		// Rows that wait will go by themselves, these will not.
 		if bytes := t.dead.bytes(); bytes > t.journal.Waiting() {
 			answer = "the trail of request logs is full of rows that were refused for good; try again once they have been moved away"
@@ -126,7 +126,7 @@ func (t *Trail) refuse(rows int, err error) error {
 		}
 	}
 	t.refusals.add(rows, err)
-	return fault.New(fault.Unavailable, "%s", answer)
+	return fault.New(reason, "%s", answer)
 }
 
 // noRoom tells an error of the limit, or of a disk or quota that is full: both are what becomes of a trail whose rows

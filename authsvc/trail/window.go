@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// The most that one window takes: what is read, folded, sent and released together.
+// The most that one window takes: what is read, merged, sent and released together.
 const (
 	windowRecords = 16_384
 	windowBytes   = 8 << 20
@@ -30,9 +31,9 @@ type window struct {
 	more bool
 }
 
-// row is a row with what is known of its first record.
+// row is a row, as a record, with what is known of its first one.
 type row struct {
-	*logsv1.RequestLog
+	record *logsv1.RequestLogRecord
 	// appended is when that was, and before the place before it.
 	appended time.Time
 	before   journal.Position
@@ -40,9 +41,18 @@ type row struct {
 	held bool
 }
 
-// gather reads the next window. The records of one id make one row, with those that are held.
+// rowKey names a row: another workspace may use the same id.
+type rowKey struct{ workspaceID, id string }
+
+func keyOf(record *logsv1.RequestLogRecord) rowKey {
+	return rowKey{record.GetRequestLog().GetWorkspaceId(), record.GetRequestLog().GetId()}
+}
+
+var errNoRow = errors.New("it has no request log")
+
+// gather reads the next window. The records of one id and workspace make one row, with those that are held.
 func (s *shipper) gather() (*window, error) {
-	w, at, bytes := &window{}, map[string]int{}, 0
+	w, at, bytes := &window{}, map[rowKey]int{}, 0
 	for _, r := range s.held {
 		r.held = true
 		w.put(at, r)
@@ -70,10 +80,14 @@ func (s *shipper) gather() (*window, error) {
 	return w, nil
 }
 
-// add puts a record into a window; at says which row each id has.
-func (s *shipper) add(w *window, at map[string]int, record journal.Record, before journal.Position) {
-	r := row{RequestLog: &logsv1.RequestLog{}, appended: record.Time, before: before}
-	if err := proto.Unmarshal(record.Payload, r.RequestLog); err != nil {
+// add puts a record into a window; at says which row each key has.
+func (s *shipper) add(w *window, at map[rowKey]int, record journal.Record, before journal.Position) {
+	r := row{record: &logsv1.RequestLogRecord{}, appended: record.Time, before: before}
+	err := proto.Unmarshal(record.Payload, r.record)
+	if err == nil && r.record.GetRequestLog() == nil {
+		err = errNoRow
+	}
+	if err != nil {
 		// It is what was written, so no later attempt can do better.
 		s.metrics.damaged.Add(float64(len(record.Payload)))
 		s.strays.add(1, fmt.Errorf("read a record of %v, %d bytes: %w", record.Time, len(record.Payload), err))
@@ -83,16 +97,17 @@ func (s *shipper) add(w *window, at map[string]int, record journal.Record, befor
 }
 
 // put makes a row one of the window's, or part of one.
-func (w *window) put(at map[string]int, r row) {
+func (w *window) put(at map[rowKey]int, r row) {
 	if w.first.IsZero() {
 		w.first = r.appended
 	}
-	if i, known := at[r.GetId()]; known {
+	key := keyOf(r.record)
+	if i, known := at[key]; known {
 		w.folded++
-		w.rows[i].RequestLog = fold(w.rows[i].RequestLog, r.RequestLog)
+		w.rows[i].record = mergeRecords(w.rows[i].record, r.record)
 		return
 	}
-	at[r.GetId()] = len(w.rows)
+	at[key] = len(w.rows)
 	w.rows = append(w.rows, r)
 }
 
@@ -106,7 +121,7 @@ func (s *shipper) hold(w *window) {
 	now, rows := time.Now(), w.rows
 	w.rows = nil
 	for _, r := range rows {
-		if r.GetStatus() == 0 && !r.held && now.Sub(r.appended) < linger {
+		if rank(r.record.GetRequestLog()) == 0 && !r.held && now.Sub(r.appended) < linger {
 			s.held = append(s.held, r)
 		} else {
 			w.rows = append(w.rows, r)
@@ -125,16 +140,4 @@ func (s *shipper) draining() bool {
 	default:
 		return false
 	}
-}
-
-// fold makes one row of two of one id, as the log service does: a finished one replaces one in progress, and of two
-// finished ones the larger count stays.
-func fold(a, b *logsv1.RequestLog) *logsv1.RequestLog {
-	switch {
-	case a.GetStatus() == 0:
-		return b
-	case b.GetStatus() != 0:
-		a.Repeated = max(a.GetRepeated(), b.GetRepeated())
-	}
-	return a
 }

@@ -23,15 +23,14 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// logService keeps what it is sent, as the real one does: a finished row is never replaced. It can be told to fail,
-// to hang, and to refuse rows.
+// logService keeps what it is sent, merged as the real one does. It can be told to fail, to hang, and to refuse rows.
 type logService struct {
 	logsv1.UnimplementedLogServiceServer
 	// answer is asked before a batch is stored: an error fails it. It may be called concurrently.
-	answer func(ctx context.Context, batch []*logsv1.RequestLog) (refused []*logsv1.RefusedRequestLog, err error)
+	answer func(ctx context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, err error)
 
 	mu      sync.Mutex
-	stored  map[string]*logsv1.RequestLog
+	stored  map[rowKey]*logsv1.RequestLogRecord
 	batches []int
 	// calls are the times of all calls; now and most are how many are and were under way at once.
 	calls     []time.Time
@@ -43,7 +42,7 @@ func (s *logService) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRe
 	answer := &logsv1.RecordRequestLogsResponse{}
 	var err error
 	if s.answer != nil {
-		answer.Refused, err = s.answer(ctx, req.GetRequestLogs())
+		answer.Refused, err = s.answer(ctx, req.GetRecords())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,14 +50,16 @@ func (s *logService) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRe
 	if err != nil {
 		return nil, err
 	}
-	s.batches = append(s.batches, len(req.GetRequestLogs()))
-	for i, row := range req.GetRequestLogs() {
+	s.batches = append(s.batches, len(req.GetRecords()))
+	for i, record := range req.GetRecords() {
 		if slices.ContainsFunc(answer.Refused, func(r *logsv1.RefusedRequestLog) bool { return int(r.GetIndex()) == i }) {
 			continue
 		}
-		if s.stored[row.GetId()].GetStatus() == 0 {
-			s.stored[row.GetId()] = row
+		key := keyOf(record)
+		if there, known := s.stored[key]; known {
+			record = mergeRecords(there, record)
 		}
+		s.stored[key] = record
 	}
 	return answer, nil
 }
@@ -88,21 +89,26 @@ func (s *logService) underWay() (now, most int) {
 	return s.now, s.most
 }
 
-// status is the status of a stored row; -1 if there is none.
-func (s *logService) status(id uuid.UUID) int {
+// row is the stored row of an id in the workspace of calls; nil if there is none.
+func (s *logService) row(id uuid.UUID) *logsv1.RequestLogRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	row, ok := s.stored[id.String()]
-	if !ok {
+	return s.stored[rowKey{"acme", id.String()}]
+}
+
+// status is the status of such a row; -1 if there is none.
+func (s *logService) status(id uuid.UUID) int {
+	row := s.row(id)
+	if row == nil {
 		return -1
 	}
-	return int(row.GetStatus())
+	return int(row.GetRequestLog().GetStatus())
 }
 
 // failing answers an error n times, or always where n is negative.
-func failing(n int, err error) func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+func failing(n int, err error) func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 	var mu sync.Mutex
-	return func(context.Context, []*logsv1.RequestLog) ([]*logsv1.RefusedRequestLog, error) {
+	return func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if n == 0 {
@@ -178,7 +184,7 @@ type world struct {
 // start opens a trail in dir, and connects it to the service over gRPC, in the bubble of the test.
 func start(t *testing.T, dir string, service *logService) *world {
 	t.Helper()
-	service.stored = map[string]*logsv1.RequestLog{}
+	service.stored = map[rowKey]*logsv1.RequestLogRecord{}
 	server, listener := grpc.NewServer(), bufconn.Listen(1<<20)
 	logsv1.RegisterLogServiceServer(server, service)
 	ended := make(chan error, 1)
@@ -295,8 +301,8 @@ func calls(count int) []authsvc.Entry {
 	return rows
 }
 
-// finished is the row when its call has ended.
+// finished is the reported row of a call that has ended.
 func finished(row authsvc.Entry) authsvc.Entry {
-	row.Status = 200
+	row.Status, row.Reported, row.FromReport = 200, true, true
 	return row
 }

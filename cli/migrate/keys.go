@@ -15,7 +15,7 @@ import (
 var errForeignKeys = errors.New("the target has held keys that are not those of the source: nothing was moved. " +
 	"If they are of an earlier attempt or of a trial, remove them (DROP SCHEMA keytrail_auth CASCADE) and move again")
 
-// keysMoved tells whether the target has the source's keys and signing key already. One that has never held a key has
+// keysMoved tells whether the target has the source's keys and token key already. One that has never held a key has
 // not; any other is refused. A key more could be one that was revoked at the source since, and entries can only be
 // signed with one key.
 func (m *mover) keysMoved(ctx context.Context) (bool, error) {
@@ -27,22 +27,22 @@ func (m *mover) keysMoved(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	same, err := m.sameSigningKey(ctx)
+	same, err := m.sameTokenKey(ctx)
 	if err == nil && (!same || !maps.Equal(from, to)) {
 		err = errForeignKeys
 	}
 	return err == nil, err
 }
 
-// moveKeys moves all keys that are not deleted, and the signing key. Tombstones stay behind: they tell followers that know
+// moveKeys moves all keys that are not deleted, and the token key. Tombstones stay behind: they tell followers that know
 // a key of its end, and nobody knows keys of the target yet.
 func (m *mover) moveKeys(ctx context.Context) error {
-	signingKey, err := m.from.keys.SigningKey(ctx)
+	tokenKey, err := m.from.keys.TokenKey(ctx)
 	if err != nil {
-		return fmt.Errorf("read the signing key of the source: %w", err)
+		return fmt.Errorf("read the token key of the source: %w", err)
 	}
 	p := m.newProgress(Keys, 0)
-	err = m.to.keys.Import(ctx, signingKey, func(apply func(authsvc.Change) error) error {
+	err = m.to.keys.Import(ctx, tokenKey, func(apply func(authsvc.Change) error) error {
 		return m.from.keys.Changes(ctx, 0, func(c authsvc.Change) error {
 			p.add(1)
 			return apply(c)
@@ -55,23 +55,23 @@ func (m *mover) moveKeys(ctx context.Context) error {
 	return nil
 }
 
-func (m *mover) sameSigningKey(ctx context.Context) (bool, error) {
-	from, err := m.from.keys.SigningKey(ctx)
+func (m *mover) sameTokenKey(ctx context.Context) (bool, error) {
+	from, err := m.from.keys.TokenKey(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the signing key of the source: %w", err)
+		return false, fmt.Errorf("read the token key of the source: %w", err)
 	}
-	to, err := m.to.keys.SigningKey(ctx)
+	to, err := m.to.keys.TokenKey(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the signing key of the target: %w", err)
+		return false, fmt.Errorf("read the token key of the target: %w", err)
 	}
 	return bytes.Equal(from, to), nil
 }
 
-// compareKeys compares the keys of every workspace that either side knows, and makes sure of the signing key.
+// compareKeys compares the keys of every workspace that either side knows, and makes sure of the token key.
 func (m *mover) compareKeys(ctx context.Context) ([]Pair, error) {
-	same, err := m.sameSigningKey(ctx)
+	same, err := m.sameTokenKey(ctx)
 	if err == nil && !same {
-		err = errors.New("source and target differ in the signing key of entries")
+		err = errors.New("source and target differ in the key of report tokens")
 	}
 	if err != nil {
 		return nil, err

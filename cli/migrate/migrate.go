@@ -1,5 +1,5 @@
 // Package migrate moves what `keytrail serve` keeps in its data folder to Postgres: the request logs, then the keys
-// with the signing key of entries. It knows both services' stores and nothing of the command line.
+// with the key of report tokens. It knows both services' stores and nothing of the command line.
 //
 // It may be broken off at any moment and run again: request logs that are there are passed over, a page at a time,
 // and the keys arrive in one transaction, all or none. They come last, so that a move that was broken off has put no

@@ -107,22 +107,22 @@ func (w *world) expectNoOrAllKeys() {
 func TestATargetWithOtherKeysIsRefusedBeforeAnythingIsMoved(t *testing.T) {
 	for name, prepare := range map[string]func(w *world){
 		"a key of another workspace": func(w *world) {
-			w.must(w.targetKeys().Create(w.Context(), newKey("globex", time.Now().UTC())))
+			w.must(w.targetKeys().Create(w.Context(), newKey("globex", time.Now().UTC()), authsvc.Request{}))
 		},
 		"a key that was deleted": func(w *world) {
 			key := newKey("globex", time.Now().UTC())
-			w.must(w.targetKeys().Create(w.Context(), key))
-			w.must(w.targetKeys().Delete(w.Context(), key.WorkspaceID, key.ID))
+			w.must(w.targetKeys().Create(w.Context(), key, authsvc.Request{}))
+			w.must(w.targetKeys().Delete(w.Context(), key.WorkspaceID, key.ID, func(*authsvc.Key) error { return nil }))
 		},
 		"a key of ours that has changed": func(w *world) {
-			w.importKeys(w.signingKey)
-			_, err := w.targetKeys().Update(w.Context(), w.keys[0].WorkspaceID, w.keys[0].ID, func(key *authsvc.Key) error {
+			w.importKeys(w.tokenKey)
+			_, err := w.targetKeys().Update(w.Context(), w.keys[0].WorkspaceID, w.keys[0].ID, authsvc.Request{}, func(key *authsvc.Key) error {
 				key.Disabled = !key.Disabled
 				return nil
 			})
 			w.must(err)
 		},
-		"another signing key": func(w *world) { w.importKeys(make([]byte, 32)) },
+		"another token key": func(w *world) { w.importKeys(make([]byte, 32)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,11 +136,11 @@ func TestATargetWithOtherKeysIsRefusedBeforeAnythingIsMoved(t *testing.T) {
 	}
 }
 
-// importKeys gives the target the source's keys and a signing key.
-func (w *world) importKeys(signingKey []byte) {
+// importKeys gives the target the source's keys and a token key.
+func (w *world) importKeys(tokenKey []byte) {
 	w.Helper()
 	source := w.sourceKeys()
-	w.must(w.targetKeys().Import(w.Context(), signingKey, func(apply func(authsvc.Change) error) error {
+	w.must(w.targetKeys().Import(w.Context(), tokenKey, func(apply func(authsvc.Change) error) error {
 		return source.Changes(w.Context(), 0, apply)
 	}))
 	w.must(source.Close())
@@ -169,10 +169,10 @@ func TestADifferenceIsFound(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a status":       `UPDATE keytrail_logs.request_logs SET status = 500 WHERE status = 200`,
 		"an endpoint":    `UPDATE keytrail_logs.request_logs SET endpoint = endpoint || '/'`,
-		"a repetition":   `UPDATE keytrail_logs.request_logs SET repeated = 58 WHERE repeated = 57`,
+		"a call count":   `UPDATE keytrail_logs.request_logs SET call_count = 58 WHERE call_count = 57`,
 		"a name of keys": `UPDATE keytrail_logs.request_log_keys SET key_name = 'x'`,
-		"a row too many": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, latency_us, key_ref, hour, status,
-			workspace_id, agent_type, agent_id, method, error_code, endpoint, repeated
+		"a row too many": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, latency_us, key_ref, call_count, hour,
+			status, from_report, workspace_id, agent_type, agent_id, method, error_code, cause, endpoint
 			FROM keytrail_logs.request_logs WHERE right(id::text, 1) <> '0' ORDER BY id LIMIT 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,11 +211,11 @@ func TestRowsThatHaveEndedSinceTheFirstAttemptAreMovedAgain(t *testing.T) {
 	w := newWorld(t, 1)
 	w.must(w.targetLogs().Record(t.Context(), w.logs["ws-00"]))
 	source, ended := w.sourceLogs(), &w.logs["ws-00"][0]
-	if ended.Finished() {
+	if ended.Status != 0 {
 		t.Fatal("the first row is not in progress")
 	}
-	ended.Status, ended.Latency = 204, time.Second
-	w.must(source.Record(t.Context(), []logsvc.Entry{*ended, {ID: uuid7.New(time.Now()), WorkspaceID: "new", Status: 200, Repeated: 1}}))
+	ended.Status, ended.Latency, ended.Reported = 204, time.Second, true
+	w.must(source.Record(t.Context(), []logsvc.Entry{*ended, {ID: uuid7.New(time.Now()), WorkspaceID: "new", Status: 200, CallCount: 1}}))
 	w.must(source.Close())
 	if report := w.run(); !report.Equal() {
 		t.Errorf("report %+v", report)

@@ -1,6 +1,8 @@
 package migrate_test
 
 import (
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,10 +27,10 @@ func TestASourceThatIsNotAtRestIsRefused(t *testing.T) {
 		"rows wait on the trail": {func(w *world) { w.append("row") }, "request logs wait on the trail: start `keytrail serve --data-dir "},
 		"there is no database":   {func(w *world) { w.must(os.Remove(filepath.Join(w.dir, "logs.db"))) }, "logs.db is not there"},
 		"a database of another release": {func(w *world) {
-			store := w.sourceKeys()
-			w.must(store.Close())
-			w.must(os.Rename(filepath.Join(w.dir, "auth.db"), filepath.Join(w.dir, "logs.db")))
-			w.must(w.sourceKeys().Close())
+			db, err := sql.Open("sqlite", filepath.Join(w.dir, "logs.db"))
+			w.must(err)
+			_, err = db.ExecContext(w.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
+			w.must(errors.Join(err, db.Close()))
 		}, "another release"},
 	} {
 		t.Run(name, func(t *testing.T) {

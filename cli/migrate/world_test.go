@@ -41,9 +41,9 @@ type world struct {
 	*testing.T
 	dir, url string
 	// keys by the order of their last changes, and the request logs of each workspace by ascending id.
-	keys       []authsvc.Key
-	logs       map[string][]logsvc.Entry
-	signingKey []byte
+	keys     []authsvc.Key
+	logs     map[string][]logsvc.Entry
+	tokenKey []byte
 }
 
 func newWorld(t *testing.T, workspaces int) *world {
@@ -54,7 +54,7 @@ func newWorld(t *testing.T, workspaces int) *world {
 		w.fill(keys, logs, fmt.Sprintf("ws-%02d", i))
 	}
 	var err error
-	w.signingKey, err = keys.SigningKey(t.Context())
+	w.tokenKey, err = keys.TokenKey(t.Context())
 	w.must(err)
 	w.must(keys.Close())
 	w.must(logs.Close())
@@ -83,10 +83,10 @@ func (w *world) fill(keys authsvc.Store, logs logsvc.Store, workspaceID string) 
 	plain.Name, plain.AllAgents, plain.AgentIDs = "Zoë's \"key\" 鍵", true, nil
 	plain.ExpireTime, plain.Disabled = now.Add(time.Hour), true
 	for _, key := range []authsvc.Key{rotated, plain, deleted} {
-		w.must(keys.Create(w.Context(), key))
+		w.must(keys.Create(w.Context(), key, authsvc.Request{}))
 	}
-	w.must(keys.Delete(w.Context(), workspaceID, deleted.ID))
-	rotated, err := keys.Update(w.Context(), workspaceID, rotated.ID, func(key *authsvc.Key) error {
+	w.must(keys.Delete(w.Context(), workspaceID, deleted.ID, func(*authsvc.Key) error { return nil }))
+	rotated, err := keys.Update(w.Context(), workspaceID, rotated.ID, authsvc.Request{}, func(key *authsvc.Key) error {
 		key.Secrets[0].ExpireTime = now.Add(time.Minute)
 		key.Secrets = append([]authsvc.Secret{newSecret(now)}, key.Secrets...)
 		return nil
@@ -108,7 +108,7 @@ func (w *world) fill(keys authsvc.Store, logs logsvc.Store, workspaceID string) 
 
 func newKey(workspaceID string, now time.Time) authsvc.Key {
 	return authsvc.Key{
-		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Scopes: []string{"agent", "voice_agent"}, AgentIDs: []string{"a, b", "c"},
+		ID: uuid7.New(now), WorkspaceID: workspaceID, Name: "name", Description: "d", ExternalID: "e", Metadata: map[string]string{"k": "v"}, Scopes: []string{"agent", "voice_agent"}, AgentIDs: []string{"a, b", "c"},
 		CreateTime: now, UpdateTime: now.Add(time.Second), Secrets: []authsvc.Secret{newSecret(now)},
 	}
 }
@@ -121,15 +121,15 @@ func newSecret(now time.Time) authsvc.Secret {
 // newEntry is by its number one in progress, one that proved no key, and one that ended.
 func newEntry(workspaceID string, at time.Time, number int, key authsvc.Key) logsvc.Entry {
 	e := logsvc.Entry{
-		ID: uuid7.New(at), WorkspaceID: workspaceID, KeyID: key.ID, KeyName: key.Name, KeyLast4: key.Last4(),
-		AgentType: "agent", AgentID: "a", Method: "POST", Endpoint: fmt.Sprint("/v1/é%/", number), Repeated: 1,
+		ID: uuid7.New(at), WorkspaceID: workspaceID, KeyID: key.ID, KeyName: key.Name, KeyLast4: key.Last4(), ExternalID: key.ExternalID,
+		AgentType: "agent", AgentID: "a", Method: "POST", Endpoint: fmt.Sprint("/v1/é%/", number), CallCount: 1,
 	}
 	switch number % 3 {
 	case 1:
-		e.KeyID, e.KeyName, e.KeyLast4 = uuid.Nil, "", ""
-		e.Status, e.ErrorCode, e.Latency, e.Repeated = 401, "invalid_token", time.Microsecond, 57
+		e.KeyID, e.KeyName, e.KeyLast4, e.ExternalID = uuid.Nil, "", "", ""
+		e.Status, e.ErrorCode, e.Cause, e.CallCount = 401, "invalid_token", "of_a_later_release", 57
 	case 2:
-		e.Status, e.Latency = 200, 12345*time.Microsecond
+		e.Status, e.Latency, e.Reported, e.FromReport = 200, 12345*time.Microsecond, true, true
 	}
 	return e
 }
@@ -160,10 +160,10 @@ func (w *world) expectAll() {
 	if diff := cmp.Diff(w.keys, keys); diff != "" {
 		w.Errorf("keys (-source +target):\n%s", diff)
 	}
-	signingKey, err := store.SigningKey(w.Context())
+	tokenKey, err := store.TokenKey(w.Context())
 	w.must(err)
-	if !slices.Equal(signingKey, w.signingKey) {
-		w.Error("the signing key is another one")
+	if !slices.Equal(tokenKey, w.tokenKey) {
+		w.Error("the token key is another one")
 	}
 	logs := w.targetLogs()
 	for workspaceID, want := range w.logs {

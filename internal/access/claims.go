@@ -45,7 +45,8 @@ type Identity struct {
 	expires int64
 }
 
-// Holds tells whether the token holds for a workspace.
+// Holds reports whether the token holds for a workspace. One for all workspaces holds for every string; any other token
+// never holds for the empty workspace, nor for the reserved `_unattributed`.
 func (i *Identity) Holds(workspace string) bool {
 	return i.all || workspace != "" && slices.Contains(i.workspaces, workspace)
 }
@@ -91,5 +92,5 @@ var errExpired = refuse("the token has expired")
 
 // refuse says what is wrong with a token, without a word of it.
 func refuse(format string, args ...any) error {
-	return fault.New(fault.Unauthenticated, format, args...)
+	return fault.New(fault.TokenInvalid, format, args...)
 }

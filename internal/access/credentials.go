@@ -51,7 +51,7 @@ func (f TokenFile) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 func (TokenFile) RequireTransportSecurity() bool { return false }
 
 // Minter makes the tokens for its calls itself: short-lived ones of all workspaces, each of the role that the contract
-// asks for the RPC that is called, and no more; an RPC that asks for none gets none. It may be used concurrently.
+// asks for the RPC that is called, and no more (a viewer's where any role may call); an RPC that asks for none gets none. It may be used concurrently.
 type Minter struct {
 	signer *Signer
 	now    func() time.Time
@@ -82,7 +82,11 @@ func (m *Minter) GetRequestMetadata(ctx context.Context, uri ...string) (map[str
 	if err != nil {
 		return nil, nil // open, or not there: either way it is for the server to say
 	}
-	token, err := m.token(rule.role)
+	role := rule.role
+	if role == anyRole {
+		role = Viewer
+	}
+	token, err := m.token(role)
 	if err != nil {
 		return nil, err
 	}

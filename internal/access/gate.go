@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -41,8 +42,14 @@ type admission struct {
 	identity *Identity
 }
 
-// admitted is the key of the admission in the context of a call that has entered.
+// admitted is the key of the admission in the context of a call.
 type admitted struct{}
+
+// FromContext returns who calls, in the handler of an RPC; false where the RPC is open to anybody.
+func FromContext(ctx context.Context) (*Identity, bool) {
+	a, _ := ctx.Value(admitted{}).(admission)
+	return a.identity, a.identity != nil
+}
 
 // Enter is what can be said of a call before its request is taken apart, which costs the server many times the bytes of
 // it: whether the token is good, and of the role. The call goes on to Unary, with the context that is answered.
@@ -61,6 +68,7 @@ func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInf
 		if a, err = g.admit(ctx, info.FullMethod); err != nil {
 			return nil, err
 		}
+		ctx = context.WithValue(ctx, admitted{}, a)
 	}
 	if !a.rule.open {
 		if err := a.rule.check(a.identity, request); err != nil {
@@ -74,7 +82,7 @@ func (g *Gate) Unary(ctx context.Context, request any, info *grpc.UnaryServerInf
 func (g *Gate) admit(ctx context.Context, method string) (admission, error) {
 	rule := g.rules[method]
 	if rule == nil {
-		return admission{}, fault.New(fault.Forbidden, "nobody may call %s", method)
+		return admission{}, fault.New(fault.MethodForbidden, "nobody may call %s", method)
 	}
 	if rule.open {
 		return admission{rule: rule}, nil
@@ -88,7 +96,11 @@ func (g *Gate) admit(ctx context.Context, method string) (admission, error) {
 		return admission{}, err
 	}
 	if !identity.Role.covers(rule.role) {
-		return admission{}, fault.New(fault.Forbidden, "this needs a token of the role %q; this one has %q", rule.role, identity.Role)
+		return admission{}, &fault.Error{
+			Reason:   fault.RoleMissing,
+			Message:  fmt.Sprintf("this needs a token of the role %q; this one has %q", rule.role, identity.Role),
+			Metadata: map[string]string{"role": string(rule.role), "token_role": string(identity.Role)},
+		}
 	}
 	return admission{rule, identity}, nil
 }
@@ -98,7 +110,7 @@ func tokenOf(ctx context.Context) (string, error) {
 	values := metadata.ValueFromIncomingContext(ctx, header)
 	switch {
 	case len(values) == 0:
-		return "", refuse("no token: send the header `authorization: Bearer TOKEN`; `keytrail token create` makes one")
+		return "", fault.New(fault.TokenMissing, "no token: send the header `authorization: Bearer TOKEN`; `keytrail token create` makes one")
 	case len(values) > 1:
 		return "", refuse("more than one `authorization` header")
 	}
@@ -112,13 +124,13 @@ func tokenOf(ctx context.Context) (string, error) {
 // check holds the workspaces that a request names against those of the token. Tokens of all workspaces, which the
 // backends of a platform have, do not pay for the look.
 func (r *rule) check(identity *Identity, request any) error {
-	if identity.all {
+	if identity.all || r.anyWorkspace {
 		return nil
 	}
 	if message, ok := request.(proto.Message); ok && len(r.path) > 0 && message.ProtoReflect().Descriptor().FullName() == r.request {
 		return r.checkAll(identity, message)
 	}
-	return fault.New(fault.Forbidden, "this is about all workspaces, and the token is not for all (%q)", AllWorkspaces)
+	return fault.New(fault.WorkspaceForbidden, "this is about all workspaces, and the token is not for all (%q)", AllWorkspaces)
 }
 
 func (r *rule) checkAll(identity *Identity, message proto.Message) (err error) {
@@ -139,7 +151,12 @@ func (r *rule) checkAll(identity *Identity, message proto.Message) (err error) {
 // foreign is the answer to a request that names a workspace which the token does not hold for.
 func (r *rule) foreign(workspace string) error {
 	if workspace == "" {
-		return fault.New(fault.Forbidden, "%s must name a workspace of the token: it is not for all workspaces (%q)", r.field, AllWorkspaces)
+		return fault.New(fault.WorkspaceForbidden, "%s must name a workspace of the token: it is not for all workspaces (%q)", r.field, AllWorkspaces)
 	}
-	return fault.New(fault.Forbidden, "the token does not hold for the workspace %.70q", workspace)
+	// The request has not been validated: the workspace may be of any length.
+	return &fault.Error{
+		Reason:   fault.WorkspaceForbidden,
+		Message:  fmt.Sprintf("the token does not hold for the workspace %.70q", workspace),
+		Metadata: map[string]string{"workspace_id": fmt.Sprintf("%.70s", workspace)},
+	}
 }

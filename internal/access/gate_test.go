@@ -2,6 +2,8 @@ package access
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -150,18 +152,15 @@ func TestRolesIncludeOneAnotherOnceOnly(t *testing.T) {
 }
 
 func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
-	outcome := func(workspace string) *authv1.Outcome {
-		return &authv1.Outcome{Entry: &logsv1.RequestLog{WorkspaceId: workspace}}
-	}
 	rows := func(workspaces ...string) *logsv1.RecordRequestLogsRequest {
 		request := &logsv1.RecordRequestLogsRequest{}
 		for _, workspace := range workspaces {
-			request.RequestLogs = append(request.RequestLogs, &logsv1.RequestLog{WorkspaceId: workspace})
+			request.Records = append(request.Records, &logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{WorkspaceId: workspace}})
 		}
 		return request
 	}
-	const check, report, record = authv1.CheckService_Check_FullMethodName, authv1.CheckService_Report_FullMethodName,
-		logsv1.LogService_RecordRequestLogs_FullMethodName
+	const check, record = authv1.CheckService_Check_FullMethodName, logsv1.LogService_RecordRequestLogs_FullMethodName
+	const field = "records.request_log.workspace_id"
 	w := newWorld(t)
 	gate := w.gate(t)
 	for name, tt := range map[string]struct {
@@ -170,33 +169,120 @@ func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
 		request proto.Message
 		says    string // empty: it comes through
 	}{
-		"a check in its workspace":         {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme"}, ""},
-		"a check in its other workspace":   {check, Checker, &authv1.CheckRequest{WorkspaceId: "globex"}, ""},
-		"a check in another":               {check, Checker, &authv1.CheckRequest{WorkspaceId: "initech"}, `"initech"`},
-		"a check in none":                  {check, Checker, &authv1.CheckRequest{}, "workspace_id must name"},
-		"a check in one that is too long":  {check, Checker, &authv1.CheckRequest{WorkspaceId: strings.Repeat("x", 1<<20)}, strings.Repeat("x", 70) + `"`},
-		"a check in one of bad UTF-8":      {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme\xff"}, `"acme\xff"`},
-		"a report of both":                 {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), outcome("globex")}}, ""},
-		"a report with another at the end": {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), outcome("initech")}}, `"initech"`},
-		"a report without an entry":        {report, Checker, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome("acme"), {}}}, "outcomes.entry.workspace_id"},
-		"a report of nothing":              {report, Checker, &authv1.ReportRequest{}, "outcomes.entry.workspace_id"},
-		"rows of both":                     {record, Ingester, rows("acme", "globex"), ""},
-		"rows with another in between":     {record, Ingester, rows("acme", "initech", "globex"), `"initech"`},
-		"rows of nobody":                   {record, Ingester, rows("_unattributed"), `"_unattributed"`},
-		"another request than the RPC's":   {check, Checker, &authv1.ListKeysRequest{WorkspaceId: "acme"}, "all workspaces"},
+		"a check in its workspace":        {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme"}, ""},
+		"a check in its other workspace":  {check, Checker, &authv1.CheckRequest{WorkspaceId: "globex"}, ""},
+		"a check in another":              {check, Checker, &authv1.CheckRequest{WorkspaceId: "initech"}, `"initech"`},
+		"a check in none":                 {check, Checker, &authv1.CheckRequest{}, "workspace_id must name"},
+		"a check in one that is too long": {check, Checker, &authv1.CheckRequest{WorkspaceId: strings.Repeat("x", 1<<20)}, strings.Repeat("x", 70) + `"`},
+		"a check in one of bad UTF-8":     {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme\xff"}, `"acme\xff"`},
+		"rows of both":                    {record, Ingester, rows("acme", "globex"), ""},
+		"rows with another in between":    {record, Ingester, rows("acme", "initech", "globex"), `"initech"`},
+		"rows with another at the end":    {record, Ingester, rows("acme", "initech"), `"initech"`},
+		"rows of nobody":                  {record, Ingester, rows("_unattributed"), `"_unattributed"`},
+		"a record without a row":          {record, Ingester, &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{{}}}, field},
+		"no rows":                         {record, Ingester, rows(), field},
+		"another request than the RPC's":  {check, Checker, &authv1.ListKeysRequest{WorkspaceId: "acme"}, "all workspaces"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			through, err := call(t.Context(), gate, tt.method, tt.request, "Bearer "+w.token(t, tt.role, "acme", "globex"))
 			if through != (tt.says == "") {
 				t.Fatalf("through %v, %v", through, err)
 			}
-			if !through && (fault.KindOf(err) != fault.Forbidden || !strings.Contains(err.Error(), tt.says)) {
+			if f, _ := errors.AsType[*fault.Error](err); !through && (f == nil || f.Reason != fault.WorkspaceForbidden || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("refused with %.200v, want %q", err, tt.says)
 			}
 			if through, err := call(t.Context(), gate, tt.method, tt.request, "Bearer "+w.token(t, tt.role, AllWorkspaces)); !through {
 				t.Errorf("with all workspaces: %v", err)
 			}
 		})
+	}
+}
+
+// TestAnyWorkspaceAndAnyRole calls RPCs whose rules have any_workspace and ROLE_ANY; their handlers see who calls.
+func TestAnyWorkspaceAndAnyRole(t *testing.T) {
+	const report, catalog = authv1.CheckService_Report_FullMethodName, authv1.KeyService_GetCatalog_FullMethodName
+	w := newWorld(t)
+	gate := w.gate(t)
+	for _, tt := range []struct {
+		method     string
+		role       Role
+		workspaces []string
+		want       fault.Kind // zero: it comes through
+	}{
+		{report, Checker, []string{"acme"}, 0},
+		{report, Checker, []string{AllWorkspaces}, 0},
+		{report, Viewer, []string{AllWorkspaces}, fault.Forbidden},
+		{catalog, Checker, []string{"acme"}, 0},
+		{catalog, Ingester, []string{"acme"}, 0},
+		{catalog, Viewer, []string{"acme"}, 0},
+		{catalog, Admin, []string{"acme"}, 0},
+	} {
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+w.token(t, tt.role, tt.workspaces...)))
+		var who *Identity
+		_, err := gate.Unary(ctx, &authv1.ReportRequest{}, &grpc.UnaryServerInfo{FullMethod: tt.method}, func(ctx context.Context, _ any) (any, error) {
+			who, _ = FromContext(ctx)
+			return nil, nil
+		})
+		if fault.KindOf(err) != tt.want || (who != nil) != (err == nil) {
+			t.Errorf("%s as %s of %q: %v, called by %v", tt.method, tt.role, tt.workspaces, err, who)
+		}
+		if who != nil && (who.Role != tt.role || who.Holds("acme") != true || who.Holds("globex") != who.all) {
+			t.Errorf("%s as %s of %q: called by %v", tt.method, tt.role, tt.workspaces, who)
+		}
+	}
+	if through, err := call(t.Context(), gate, catalog, &authv1.GetCatalogRequest{}); through || fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("the catalog without a token: through %v, %v", through, err)
+	}
+}
+
+func TestIdentityHoldsForItsWorkspaces(t *testing.T) {
+	w := newWorld(t)
+	some, all := w.expectAccepted(t, w.token(t, Checker, "acme")), w.expectAccepted(t, w.token(t, Checker, AllWorkspaces))
+	for workspace, want := range map[string]bool{"acme": true, "globex": false, "": false, "_unattributed": false, "*": false} {
+		if some.Holds(workspace) != want || !all.Holds(workspace) {
+			t.Errorf("%q: a token for acme holds: %v, one for all: %v", workspace, some.Holds(workspace), all.Holds(workspace))
+		}
+	}
+}
+
+func TestHandlerOfAnOpenRPCKnowsNobody(t *testing.T) {
+	gate := NewGate(newWorld(t).verifier)
+	must(t, gate.Protect(map[string]grpc.ServiceInfo{"grpc.health.v1.Health": {Methods: []grpc.MethodInfo{{Name: "Check"}}}}))
+	_, err := gate.Unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/grpc.health.v1.Health/Check"}, func(ctx context.Context, _ any) (any, error) {
+		if who, ok := FromContext(ctx); ok || who != nil {
+			t.Errorf("called by %v", who)
+		}
+		return nil, nil
+	})
+	must(t, err)
+}
+
+func TestRefusalsHaveReasonsAndMetadata(t *testing.T) {
+	const list = authv1.KeyService_ListKeys_FullMethodName
+	w := newWorld(t)
+	gate := w.gate(t)
+	viewer, checker := "Bearer "+w.token(t, Viewer, "acme"), "Bearer "+w.token(t, Checker, "acme")
+	long := strings.Repeat("x", 1<<20)
+	for name, tt := range map[string]struct {
+		method, workspace string
+		headers           []string
+		reason            fault.Reason
+		metadata          map[string]string
+	}{
+		"no token":             {list, "acme", nil, fault.TokenMissing, nil},
+		"two tokens":           {list, "acme", []string{viewer, viewer}, fault.TokenInvalid, nil},
+		"another scheme":       {list, "acme", []string{"Basic x"}, fault.TokenInvalid, nil},
+		"no JWT":               {list, "acme", []string{"Bearer x"}, fault.TokenInvalid, nil},
+		"another role":         {list, "acme", []string{checker}, fault.RoleMissing, map[string]string{"role": "viewer", "token_role": "checker"}},
+		"another workspace":    {list, "globex", []string{viewer}, fault.WorkspaceForbidden, map[string]string{"workspace_id": "globex"}},
+		"a very long one":      {list, long, []string{viewer}, fault.WorkspaceForbidden, map[string]string{"workspace_id": long[:70]}},
+		"no workspace":         {list, "", []string{viewer}, fault.WorkspaceForbidden, nil},
+		"a method without any": {"/a/B", "acme", []string{viewer}, fault.MethodForbidden, nil},
+	} {
+		_, err := call(t.Context(), gate, tt.method, &authv1.ListKeysRequest{WorkspaceId: tt.workspace}, tt.headers...)
+		if f, _ := errors.AsType[*fault.Error](err); f == nil || f.Reason != tt.reason || !maps.Equal(f.Metadata, tt.metadata) {
+			t.Errorf("%s: refused with %.200v, want %v %.200v", name, err, tt.reason, tt.metadata)
+		}
 	}
 }
 
@@ -212,12 +298,12 @@ func TestRPCThatNamesNoWorkspaceIsForTokensOfAll(t *testing.T) {
 }
 
 func TestPathsLeadToStrings(t *testing.T) {
-	report := (&authv1.ReportRequest{}).ProtoReflect().Descriptor()
+	record := (&logsv1.RecordRequestLogsRequest{}).ProtoReflect().Descriptor()
 	for path, good := range map[string]bool{
-		"": true, "outcomes.entry.workspace_id": true, "outcomes": false, "outcomes.status": false, "outcomes.entry": false,
-		"outcomes.entry.nothing": false, "outcomes.status.workspace_id": false, "outcomes.entry.workspace_id.x": false, ".": false,
+		"": true, "records.request_log.workspace_id": true, "records": false, "records.from_report": false, "records.request_log": false,
+		"records.request_log.nothing": false, "records.from_report.workspace_id": false, "records.request_log.workspace_id.x": false, ".": false,
 	} {
-		if _, err := pathOf(report, path); (err == nil) != good {
+		if _, err := pathOf(record, path); (err == nil) != good {
 			t.Errorf("%q: %v", path, err)
 		}
 	}

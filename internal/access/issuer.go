@@ -123,7 +123,7 @@ func (i *issuer) missing(known bool) error {
 	case known:
 		return nil
 	case i.keys == nil:
-		return fault.New(fault.Unavailable, "the token's issuer cannot be asked for its keys; try again later")
+		return fault.New(fault.IssuerUnreachable, "the token's issuer cannot be asked for its keys; try again later")
 	}
 	return errUnknownKey
 }

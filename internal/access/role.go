@@ -23,12 +23,17 @@ const (
 // Roles are all of them, for those who choose one.
 var Roles = []Role{Checker, Ingester, Viewer, Admin}
 
+// anyRole is what an RPC needs that every valid token may call. No token has it.
+const anyRole Role = "any"
+
 // Valid tells whether the contract has the role.
 func (r Role) Valid() bool { return slices.Contains(Roles, r) }
 
 // covers tells whether the role is enough where another is needed: an admin may what a viewer may, and nothing else is
 // part of anything else.
-func (r Role) covers(needed Role) bool { return r == needed || r == Admin && needed == Viewer }
+func (r Role) covers(needed Role) bool {
+	return needed == anyRole || r == needed || r == Admin && needed == Viewer
+}
 
 // roleOf is how tokens spell a role of the contract.
 func roleOf(role accessv1.Role) Role {

@@ -28,6 +28,8 @@ type rule struct {
 	path    []protoreflect.FieldDescriptor
 	// field is the path as the contract writes it.
 	field string
+	// anyWorkspace says that the workspaces of the token are for the handler to compare.
+	anyWorkspace bool
 }
 
 // rulesOf reads the rules of every RPC of a server. It is an error where one has none.
@@ -63,14 +65,19 @@ func ruleOf(files protodesc.Resolver, method string) (*rule, error) {
 	}
 	said, _ := proto.GetExtension(rpc.Options(), accessv1.E_Rule).(*accessv1.Rule)
 	role := roleOf(said.GetRole())
-	if !role.Valid() {
+	if !role.Valid() && role != anyRole {
 		return nil, fmt.Errorf("%s does not say which role may call it: it needs the option (keytrail.access.v1.rule)", name)
 	}
 	path, err := pathOf(rpc.Input(), said.GetWorkspaceField())
 	if err != nil {
 		return nil, fmt.Errorf("the workspace_field of %s: %w", name, err)
 	}
-	return &rule{role: role, request: rpc.Input().FullName(), path: path, field: said.GetWorkspaceField()}, nil
+	if said.GetAnyWorkspace() && path != nil {
+		return nil, fmt.Errorf("%s has a workspace_field and any_workspace: its rule must have one of them at most", name)
+	}
+	return &rule{
+		role: role, request: rpc.Input().FullName(), path: path, field: said.GetWorkspaceField(), anyWorkspace: said.GetAnyWorkspace(),
+	}, nil
 }
 
 // pathOf finds the fields of a path; none for the empty path.

@@ -17,7 +17,8 @@ func (g *Gate) Stream(service any, stream grpc.ServerStream, info *grpc.StreamSe
 	if a.rule.open {
 		return next(service, stream)
 	}
-	ctx, cancel := context.WithTimeoutCause(stream.Context(), a.identity.Expires().Sub(g.verifier.now()), errExpired)
+	ctx := context.WithValue(stream.Context(), admitted{}, a)
+	ctx, cancel := context.WithTimeoutCause(ctx, a.identity.Expires().Sub(g.verifier.now()), errExpired)
 	defer cancel()
 	err = next(service, &gatedStream{ServerStream: stream, ctx: ctx, admission: a})
 	if err != nil && context.Cause(ctx) == errExpired {

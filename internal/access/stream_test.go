@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +26,18 @@ const watch = "/keytrail.access.test.WatchService/Watch"
 // streamGate is a gate of a service with one stream, which viewers may call in their workspaces.
 func (w *world) streamGate(t *testing.T) *Gate {
 	t.Helper()
+	gate := NewGate(w.verifier)
+	rules, err := watchRules(t, &accessv1.Rule{Role: accessv1.Role_ROLE_VIEWER, WorkspaceField: "workspace_id"})
+	must(t, err)
+	gate.rules = rules
+	return gate
+}
+
+// watchRules reads the rules of a service with one stream, which has a rule.
+func watchRules(t *testing.T, has *accessv1.Rule) (map[string]*rule, error) {
+	t.Helper()
 	options := &descriptorpb.MethodOptions{}
-	proto.SetExtension(options, accessv1.E_Rule, &accessv1.Rule{Role: accessv1.Role_ROLE_VIEWER, WorkspaceField: "workspace_id"})
+	proto.SetExtension(options, accessv1.E_Rule, has)
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
 		Name: proto.String("keytrail/access/test.proto"), Package: proto.String("keytrail.access.test"), Syntax: proto.String("proto3"),
 		Dependency: []string{"keytrail/logs/v1/log_service.proto", "keytrail/logs/v1/request_log.proto"},
@@ -39,10 +50,26 @@ func (w *world) streamGate(t *testing.T) *Gate {
 	must(t, err)
 	files := &protoregistry.Files{}
 	must(t, files.RegisterFile(file))
-	gate := NewGate(w.verifier)
-	gate.rules, err = rulesOf(files, map[string]grpc.ServiceInfo{"keytrail.access.test.WatchService": {Methods: []grpc.MethodInfo{{Name: "Watch"}}}})
-	must(t, err)
-	return gate
+	return rulesOf(files, map[string]grpc.ServiceInfo{"keytrail.access.test.WatchService": {Methods: []grpc.MethodInfo{{Name: "Watch"}}}})
+}
+
+func TestRuleHasAWorkspaceFieldOrAnyWorkspace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rule *accessv1.Rule
+		says string // empty: it is good
+	}{
+		"a field":        {&accessv1.Rule{Role: accessv1.Role_ROLE_ANY, WorkspaceField: "workspace_id"}, ""},
+		"any":            {&accessv1.Rule{Role: accessv1.Role_ROLE_ANY, AnyWorkspace: true}, ""},
+		"neither":        {&accessv1.Rule{Role: accessv1.Role_ROLE_VIEWER}, ""},
+		"both":           {&accessv1.Rule{Role: accessv1.Role_ROLE_ANY, WorkspaceField: "workspace_id", AnyWorkspace: true}, "one of them"},
+		"no role":        {&accessv1.Rule{AnyWorkspace: true}, "which role"},
+		"a role to come": {&accessv1.Rule{Role: 99, AnyWorkspace: true}, "which role"},
+	} {
+		_, err := watchRules(t, tt.rule)
+		if (err == nil) != (tt.says == "") || err != nil && (!strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "WatchService.Watch")) {
+			t.Errorf("%s: %v, want %q", name, err, tt.says)
+		}
+	}
 }
 
 // stream is the server's side of a stream: what comes is what it is given, then the end.
@@ -78,6 +105,9 @@ func (s *stream) SendMsg(any) error {
 
 // echo answers every message that comes with one.
 func echo(_ any, stream grpc.ServerStream) error {
+	if _, ok := FromContext(stream.Context()); !ok {
+		return errors.New("the handler does not know who calls")
+	}
 	for {
 		err := stream.RecvMsg(&logsv1.ListRequestLogsRequest{})
 		if errors.Is(err, io.EOF) {

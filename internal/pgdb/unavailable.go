@@ -21,7 +21,7 @@ func Unavailable(ctx context.Context, err error) error {
 	if ctx.Err() != nil || !away(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "the database cannot be reached; try again"), err)
+	return fmt.Errorf("%w: %w", fault.New(fault.StoreUnavailable, "the database cannot be reached; try again"), err)
 }
 
 // awayCodes are the server's: shutting down, crashed, starting, too many connections, disk full, read-only (no longer

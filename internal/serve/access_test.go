@@ -22,15 +22,24 @@ func TestWhoMayNotCallIsNotToldWhatIsWrongWithTheRequest(t *testing.T) {
 	bare, err := w.dial()
 	must(t, err)
 	defer bare.Close()
-	_, err = authv1.NewKeyServiceClient(bare).GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "\xff", KeyId: "x"})
+	_, err = authv1.NewKeyServiceClient(bare).GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "!", KeyId: "x"})
 	if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "no token") {
 		t.Errorf("a bad request without a token: %v, want UNAUTHENTICATED", err)
 	}
-	if _, err := w.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "\xff", KeyId: "x"}); status.Code(err) != codes.InvalidArgument {
+	expectReason(t, "without a token", err, codes.Unauthenticated, fault.TokenMissing)
+	if _, err := w.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "!", KeyId: "x"}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a bad request with a token: %v, want INVALID_ARGUMENT", err)
 	}
 	if records := w.log.records(t); len(records) != 0 {
 		t.Errorf("logged %v", records)
+	}
+}
+
+// TestMintedTokenReadsTheCatalog calls an RPC for any role with a token that its client makes itself.
+func TestMintedTokenReadsTheCatalog(t *testing.T) {
+	w := newWorld(t, &keys{})
+	if _, err := w.client.GetCatalog(t.Context(), &authv1.GetCatalogRequest{}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("answered %v, want what the handler says", err)
 	}
 }
 
@@ -56,7 +65,7 @@ func TestStreamsHaveTheErrorsOfTheTable(t *testing.T) {
 		code    codes.Code
 	}{
 		"a panic":       {func(any, grpc.ServerStream) error { panic("password hunter2") }, codes.Internal},
-		"a fault":       {func(any, grpc.ServerStream) error { return fault.New(fault.Forbidden, "no") }, codes.PermissionDenied},
+		"a fault":       {func(any, grpc.ServerStream) error { return fault.New(fault.RoleMissing, "no") }, codes.PermissionDenied},
 		"no error":      {func(any, grpc.ServerStream) error { return nil }, codes.OK},
 		"another error": {func(any, grpc.ServerStream) error { return errBroken }, codes.Internal},
 	} {

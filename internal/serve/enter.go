@@ -19,7 +19,7 @@ func (s *GRPC) RegisterService(desc *grpc.ServiceDesc, service any) {
 	s.Server.RegisterService(&guarded, service)
 }
 
-// enter has the watchers, the throttle and the gate look at a call before its request is taken apart.
+// enter has the watchers and the gate look at a call before its request is taken apart.
 func (s *GRPC) enter(method string, next grpc.MethodHandler) grpc.MethodHandler {
 	answer := answerErrors(s.log)
 	return func(service any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
@@ -32,11 +32,8 @@ func (s *GRPC) enter(method string, next grpc.MethodHandler) grpc.MethodHandler 
 			inTime := func(into any) error { return receive(arrivalTime(method), dec, into) }
 			return next(service, ctx, inTime, interceptor)
 		}
-		guard := func(ctx context.Context, _ any) (any, error) {
-			return s.strangers.Unary(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
-				return answer(ctx, nil, info, handle)
-			})
-		}
-		return s.watchers.Unary(ctx, nil, info, guard)
+		return s.watchers.Unary(ctx, nil, info, func(ctx context.Context, _ any) (any, error) {
+			return answer(ctx, nil, info, handle)
+		})
 	}
 }

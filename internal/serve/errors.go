@@ -5,24 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// faultCodes is the one table that maps what the domain says to what callers get; grpc-gateway maps the codes on
-// to HTTP. Every error that is not in it is internal: the cause is logged, and the caller learns nothing of it.
+const (
+	// errorDomain is the domain of the google.rpc.ErrorInfo of every error that Keytrail makes.
+	errorDomain = "keytrail"
+	// retryAfter is how long callers should wait before they repeat a call that is answered UNAVAILABLE.
+	retryAfter = time.Second
+)
+
+// faultCodes is the one table that maps faults to gRPC codes; grpc-gateway maps the codes on to HTTP. docs/errors.md
+// lists every reason. An error that is no fault is internal: its text is logged, and the caller learns nothing of it.
 var faultCodes = map[fault.Kind]codes.Code{
+	fault.Internal:        codes.Internal,
 	fault.Invalid:         codes.InvalidArgument,
 	fault.NotFound:        codes.NotFound,
+	fault.AlreadyExists:   codes.AlreadyExists,
 	fault.Precondition:    codes.FailedPrecondition,
+	fault.Aborted:         codes.Aborted,
 	fault.Unauthenticated: codes.Unauthenticated,
 	fault.Forbidden:       codes.PermissionDenied,
+	fault.Exhausted:       codes.ResourceExhausted,
+	fault.Late:            codes.DeadlineExceeded,
+	fault.Cancelled:       codes.Canceled,
+	fault.Unimplemented:   codes.Unimplemented,
 	fault.Unavailable:     codes.Unavailable,
 }
 
@@ -59,31 +77,69 @@ func answerStreamErrors(log *slog.Logger) grpc.StreamServerInterceptor {
 	}
 }
 
-var internal = status.Error(codes.Internal, "internal error")
+var (
+	internal  = detailed(fault.InternalError, "internal error", nil).Err()
+	cancelled = detailed(fault.CallCancelled, "the caller has cancelled the call", nil).Err()
+	late      = detailed(fault.DeadlineExceeded, "the deadline of the call has passed", nil).Err()
+)
 
 func toStatus(ctx context.Context, log *slog.Logger, method string, err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok && faultCodes[f.Kind] != codes.OK {
-		return faultStatus(f)
+	if fault.KindOf(err) != fault.Internal {
+		return Status(err).Err()
 	}
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
-	if ctx.Err() != nil {
-		return status.FromContextError(ctx.Err()).Err()
+	switch ctx.Err() {
+	case context.Canceled:
+		return cancelled
+	case context.DeadlineExceeded:
+		return late
 	}
 	log.ErrorContext(ctx, "internal error", "rpc", method, "error", err)
 	return internal
 }
 
-func faultStatus(f *fault.Error) error {
-	if f.Field == "" {
-		return status.Error(faultCodes[f.Kind], f.Reason)
+// Status returns the gRPC status of the fault that err is or wraps, with google.rpc.ErrorInfo, google.rpc.BadRequest
+// where a field is wrong, and google.rpc.RetryInfo where it is UNAVAILABLE. Any other error, nil included, is internal.
+func Status(err error) *status.Status {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Reason.Kind() == fault.Internal {
+		return status.Convert(internal)
 	}
-	return badRequest(&errdetails.BadRequest_FieldViolation{Field: f.Field, Description: f.Reason})
+	if f.Field == "" {
+		return detailed(f.Reason, f.Error(), f.Metadata)
+	}
+	metadata := map[string]string{"field": f.Field}
+	maps.Copy(metadata, f.Metadata)
+	return detailed(f.Reason, f.Error(), metadata, badRequest(violation(f.Field, f.Message)))
 }
 
-// badRequest is INVALID_ARGUMENT with every wrong field, in the text and as google.rpc.BadRequest.
-func badRequest(violations ...*errdetails.BadRequest_FieldViolation) error {
+// detailed makes a status with the details of its reason and others.
+func detailed(reason fault.Reason, message string, metadata map[string]string, others ...protoadapt.MessageV1) *status.Status {
+	st := status.New(faultCodes[reason.Kind()], message)
+	details := append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason.String(), Domain: errorDomain, Metadata: metadata}}, others...)
+	if reason.Kind() == fault.Unavailable {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
+	}
+	with, err := st.WithDetails(details...)
+	if err != nil {
+		return st // a text that is not UTF-8 cannot be a detail
+	}
+	return with
+}
+
+func violation(field, description string) *errdetails.BadRequest_FieldViolation {
+	return &errdetails.BadRequest_FieldViolation{Field: field, Description: description}
+}
+
+func badRequest(violations ...*errdetails.BadRequest_FieldViolation) *errdetails.BadRequest {
+	return &errdetails.BadRequest{FieldViolations: violations}
+}
+
+// invalidFields makes the status of a request with wrong fields, at least one. All of them are in the text and in the
+// details; the metadata names the first.
+func invalidFields(violations []*errdetails.BadRequest_FieldViolation) error {
 	text := ""
 	for i, v := range violations {
 		if i > 0 {
@@ -91,9 +147,6 @@ func badRequest(violations ...*errdetails.BadRequest_FieldViolation) error {
 		}
 		text += fmt.Sprintf("%s: %s", v.GetField(), v.GetDescription())
 	}
-	st := status.New(codes.InvalidArgument, text)
-	if detailed, err := st.WithDetails(&errdetails.BadRequest{FieldViolations: violations}); err == nil {
-		st = detailed
-	}
-	return st.Err()
+	metadata := map[string]string{"field": violations[0].GetField()}
+	return detailed(fault.FieldInvalid, text, metadata, badRequest(violations...)).Err()
 }

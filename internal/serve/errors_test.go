@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -30,17 +33,13 @@ func TestEveryErrorHasOneAnswer(t *testing.T) {
 		message string
 		logged  bool
 	}{
-		"bad input in a field":      {fault.InvalidField("name", "is %q", "x"), codes.InvalidArgument, `name: is "x"`, false},
-		"bad input as a whole":      {fault.New(fault.Invalid, "no"), codes.InvalidArgument, "no", false},
-		"not found":                 {fault.New(fault.NotFound, "key not found"), codes.NotFound, "key not found", false},
-		"a precondition":            {fault.New(fault.Precondition, "too many"), codes.FailedPrecondition, "too many", false},
-		"unavailable":               {fault.New(fault.Unavailable, "later"), codes.Unavailable, "later", false},
-		"a fault that was wrapped":  {fmt.Errorf(secret+": %w", fault.New(fault.NotFound, "key not found")), codes.NotFound, "key not found", false},
-		"an internal fault":         {fault.New(fault.Internal, secret), codes.Internal, "internal error", true},
-		"a fault of a kind to come": {fault.New(fault.Kind(99), secret), codes.Internal, "internal error", true},
-		"any other error":           {errors.New(secret), codes.Internal, "internal error", true},
-		"a status of the handler":   {status.Error(codes.Unimplemented, "to come"), codes.Unimplemented, "to come", false},
-		"a timeout within":          {fmt.Errorf(secret+": %w", context.DeadlineExceeded), codes.Internal, "internal error", true},
+		"bad input in a field":     {fault.InvalidField("name", "is %q", "x"), codes.InvalidArgument, `name: is "x"`, false},
+		"a fault that was wrapped": {fmt.Errorf(secret+": %w", fault.New(fault.KeyNotFound, "key not found")), codes.NotFound, "key not found", false},
+		"an internal fault":        {fault.New(fault.InternalError, secret), codes.Internal, "internal error", true},
+		"a fault without a reason": {&fault.Error{Message: secret}, codes.Internal, "internal error", true},
+		"any other error":          {errors.New(secret), codes.Internal, "internal error", true},
+		"a status of the handler":  {status.Error(codes.Unimplemented, "to come"), codes.Unimplemented, "to come", false},
+		"a timeout within":         {fmt.Errorf(secret+": %w", context.DeadlineExceeded), codes.Internal, "internal error", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, failing(tt.err))
@@ -60,25 +59,72 @@ func TestEveryErrorHasOneAnswer(t *testing.T) {
 	}
 }
 
+// TestEveryReason makes a fault of each reason, as a handler would.
+func TestEveryReason(t *testing.T) {
+	text, err := os.ReadFile("../../docs/errors.md")
+	must(t, err)
+	document := string(text)
+	var given error
+	w := newWorld(t, &keys{get: func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) { return nil, given }})
+	for _, reason := range fault.Reasons() {
+		code, mapped := faultCodes[reason.Kind()]
+		if !mapped || code == codes.OK {
+			t.Errorf("%v has the kind %v, which has no code", reason, reason.Kind())
+		}
+		given = &fault.Error{Reason: reason, Message: "so it is", Metadata: map[string]string{"key_id": "k"}}
+		_, err := w.client.GetKey(t.Context(), someKey)
+		expectReason(t, reason.String(), err, code, reason)
+		if got := infoOf(err).GetMetadata()["key_id"]; (got == "k") != (code != codes.Internal) {
+			t.Errorf("%v has the metadata %q", reason, got)
+		}
+		if delay := retryDelay(err); (delay == retryAfter) != (code == codes.Unavailable) {
+			t.Errorf("%v is to be tried again after %v", reason, delay)
+		}
+		row := regexp.MustCompile(`(?m)^\| ` + "`" + reason.String() + "` " + `\| ([A-Z_]+) \| [0-9–, ]+ \| [^|]+ \| [^|]+ \| [^|]+ \|$`).FindStringSubmatch(document)
+		if row == nil || row[1] != codeNames[code] {
+			t.Errorf("docs/errors.md has the row %q of %v, want one with %s", row, reason, codeNames[code])
+		}
+	}
+}
+
+// codeNames are the gRPC codes as documents spell them.
+var codeNames = map[codes.Code]string{
+	codes.InvalidArgument: "INVALID_ARGUMENT", codes.NotFound: "NOT_FOUND", codes.AlreadyExists: "ALREADY_EXISTS",
+	codes.FailedPrecondition: "FAILED_PRECONDITION", codes.Aborted: "ABORTED", codes.Unauthenticated: "UNAUTHENTICATED",
+	codes.PermissionDenied: "PERMISSION_DENIED", codes.ResourceExhausted: "RESOURCE_EXHAUSTED", codes.Canceled: "CANCELLED",
+	codes.DeadlineExceeded: "DEADLINE_EXCEEDED", codes.Unimplemented: "UNIMPLEMENTED", codes.Unavailable: "UNAVAILABLE",
+	codes.Internal: "INTERNAL",
+}
+
+// retryDelay returns the delay of the google.rpc.RetryInfo of an error; 0 if it has none.
+func retryDelay(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if retry, ok := detail.(*errdetails.RetryInfo); ok {
+			return retry.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+func TestKindsHaveDifferentCodes(t *testing.T) {
+	seen := map[codes.Code]fault.Kind{}
+	for kind, code := range faultCodes {
+		if other, twice := seen[code]; twice {
+			t.Errorf("the kinds %v and %v both map to %v", kind, other, code)
+		}
+		seen[code] = kind
+	}
+}
+
 func TestFaultInAFieldIsDetailed(t *testing.T) {
 	w := newWorld(t, failing(fault.InvalidField("scopes[1]", "unknown agent type")))
 	_, err := w.client.GetKey(t.Context(), someKey)
 	if diff := cmp.Diff(map[string]string{"scopes[1]": "unknown agent type"}, violations(err)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
-}
-
-func TestEveryKindOfFaultIsInTheTable(t *testing.T) {
-	seen := map[codes.Code]bool{}
-	for kind := fault.Internal + 1; kind <= fault.Unavailable; kind++ {
-		code, ok := faultCodes[kind]
-		if !ok || code == codes.OK || seen[code] {
-			t.Errorf("kind %d maps to %v", kind, code)
-		}
-		seen[code] = true
-	}
-	if len(faultCodes) != len(seen) {
-		t.Errorf("the table has %d kinds, want %d", len(faultCodes), len(seen))
+	expectReason(t, "a wrong field", err, codes.InvalidArgument, fault.FieldInvalid)
+	if diff := cmp.Diff(map[string]string{"field": "scopes[1]"}, infoOf(err).GetMetadata()); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 }
 
@@ -90,9 +136,10 @@ func TestPanicIsInternalAndTellsTheCallerNothing(t *testing.T) {
 		return &authv1.GetKeyResponse{}, nil
 	}})
 	_, err := w.client.GetKey(t.Context(), someKey)
-	if st := status.Convert(err); st.Code() != codes.Internal || st.Message() != "internal error" || len(st.Details()) != 0 {
+	if st := status.Convert(err); st.Code() != codes.Internal || st.Message() != "internal error" || len(st.Details()) != 1 {
 		t.Errorf("answered %v, want INTERNAL without a word", err)
 	}
+	expectReason(t, "a panic", err, codes.Internal, fault.InternalError)
 	records := w.log.records(t)
 	if len(records) != 1 || records[0]["panic"] != "password hunter2" || records[0]["rpc"] != authv1.KeyService_GetKey_FullMethodName ||
 		!strings.Contains(fmt.Sprint(records[0]["stack"]), "errors_test.go") {

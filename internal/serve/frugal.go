@@ -13,8 +13,8 @@ import (
 
 const (
 	// maxParts is the most messages and elements of lists in a request, those inside of others too: a batch of 5,000
-	// request logs has 10,000, and there is room for what is to come.
-	maxParts = 16 << 10
+	// request logs has 15,000, and there is room for what is to come.
+	maxParts = 32 << 10
 	// partBytes is the least bytes that one takes. It becomes some hundreds of bytes in memory.
 	partBytes = 2
 )
@@ -47,12 +47,12 @@ func (f frugal) open(data mem.BufferSlice, into any) error {
 		whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
 		defer whole.Free()
 		if countParts(message.ProtoReflect().Descriptor(), whole.ReadOnlyData(), maxParts) < 0 {
-			return fault.New(fault.Invalid, "the request has more than %d messages and elements of lists: send less at a time", maxParts)
+			return fault.New(fault.RequestTooComplex, "the request has more than %d messages and elements of lists: send less at a time", maxParts)
 		}
 		data = mem.BufferSlice{whole}
 	}
 	if err := f.CodecV2.Unmarshal(data, into); err != nil {
-		return fault.New(fault.Invalid, "the request is not the message that the contract asks for")
+		return fault.New(fault.RequestMalformed, "the request is not the message that the contract asks for, or a string in it is not UTF-8")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,8 +40,9 @@ func bombs() map[string]struct {
 	}{
 		"empty request logs": {empty(1), &logsv1.RecordRequestLogsRequest{}},
 		"empty outcomes":     {empty(1), &authv1.ReportRequest{}},
-		"secrets in a key":   {inField(3, empty(12)), &authv1.UpdateKeyRequest{}},
-		"empty agent ids":    {empty(5), &authv1.CreateKeyRequest{}},
+		"secrets in a key":   {inField(3, empty(15)), &authv1.UpdateKeyRequest{}},
+		"empty agent ids":    {inField(2, empty(9)), &authv1.CreateKeyRequest{}},
+		"empty metadata":     {inField(2, empty(6)), &authv1.CreateKeyRequest{}},
 		"one key many times": {empty(3), &authv1.UpdateKeyRequest{}},
 	}
 }
@@ -53,7 +55,7 @@ func TestRequestOfManyPartsIsNotTakenApart(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			must(t, newFrugal().Unmarshal(mem.BufferSlice{mem.SliceBuffer(bomb.wire)}, p))
 			runtime.ReadMemStats(&after)
-			if fault.KindOf(p.err) != fault.Invalid || !strings.Contains(p.err.Error(), "elements of lists") || proto.Size(bomb.into) != 0 {
+			if f, _ := errors.AsType[*fault.Error](p.err); f == nil || f.Reason != fault.RequestTooComplex || !strings.Contains(p.err.Error(), "elements of lists") || proto.Size(bomb.into) != 0 {
 				t.Errorf("taken apart, with %v", p.err)
 			}
 			if used := after.TotalAlloc - before.TotalAlloc; used > maxMessage {
@@ -79,10 +81,12 @@ func TestRequestOfManyPartsIsTheCallersMistake(t *testing.T) {
 func TestLargestRequestsOfTheContractAreTaken(t *testing.T) {
 	now, batch, report := timestamppb.Now(), &logsv1.RecordRequestLogsRequest{}, &authv1.ReportRequest{}
 	for range 5000 {
-		batch.RequestLogs = append(batch.RequestLogs, &logsv1.RequestLog{Id: someKey.GetKeyId(), Time: now, Endpoint: strings.Repeat("/", 700)})
+		batch.Records = append(batch.Records, &logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{
+			Id: someKey.GetKeyId(), Time: now, Endpoint: strings.Repeat("/", 700),
+		}})
 	}
 	for range 1000 {
-		report.Outcomes = append(report.Outcomes, &authv1.Outcome{Entry: &logsv1.RequestLog{Time: now, Endpoint: strings.Repeat("/", 2048)}})
+		report.Outcomes = append(report.Outcomes, &authv1.Outcome{ReportToken: strings.Repeat("t", 1024), Status: 200})
 	}
 	for _, want := range []proto.Message{batch, report} {
 		text, err := proto.Marshal(want)

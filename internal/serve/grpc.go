@@ -16,10 +16,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/throttle"
 )
 
 // drainTime is how long the calls in flight of one server have to end at shutdown; then they are cut off. A process
@@ -49,9 +47,7 @@ type GRPC struct {
 	watchers *Watchers
 	gate     *access.Gate
 	health   *health.Server
-	// strangers are those who failed to say who they are.
-	strangers *throttle.Limiter
-	log       *slog.Logger
+	log      *slog.Logger
 	// endStreams ends the streams that are open.
 	endStreams context.CancelFunc
 }
@@ -84,14 +80,12 @@ func unwatched() *Watchers {
 }
 
 // NewGRPC makes a server. The watchers, which may be nil, see each call first. The gate decides who may call,
-// before anything else looks at a request. raw names the string fields that may hold any bytes, or the messages' fields
-// whose content the handler itself judges; every other string of a request must be UTF-8.
-func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...protoreflect.FullName) (*GRPC, error) {
-	validation, err := validate(raw)
+// before anything else looks at a request.
+func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers) (*GRPC, error) {
+	validation, err := validate()
 	if err != nil {
 		return nil, err
 	}
-	strangers := throttle.New()
 	if watchers == nil {
 		watchers = unwatched()
 	}
@@ -102,7 +96,7 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...pro
 			grpc.ForceServerCodecV2(newFrugal()),
 			// What comes before these is in enter.
 			grpc.ChainUnaryInterceptor(gate.Unary, validation),
-			grpc.ChainStreamInterceptor(watchers.Stream, limitReflection(), endWith(stopping), strangers.Stream, answerStreamErrors(log), gate.Stream),
+			grpc.ChainStreamInterceptor(watchers.Stream, answerStreamErrors(log), limitReflection(), endWith(stopping), gate.Stream),
 			// A connection that never says a word would hold up the stop for as long.
 			grpc.ConnectionTimeout(drainTime),
 			grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -113,7 +107,7 @@ func NewGRPC(log *slog.Logger, gate *access.Gate, watchers *Watchers, raw ...pro
 			grpc.MaxHeaderListSize(maxHeaders),
 			grpc.MaxConcurrentStreams(maxCalls),
 		)...),
-		watchers: watchers, gate: gate, health: health.NewServer(), strangers: strangers, log: log, endStreams: endStreams,
+		watchers: watchers, gate: gate, health: health.NewServer(), log: log, endStreams: endStreams,
 	}
 	grpc_health_v1.RegisterHealthServer(s, s.health)
 	reflection.Register(s)
@@ -128,9 +122,6 @@ func (s *GRPC) SetReady(ready bool) {
 	}
 	s.health.SetServingStatus("", status)
 }
-
-// Throttled is how many calls were refused because their address had failed too often to say who it is.
-func (s *GRPC) Throttled() int64 { return s.strangers.Refused() }
 
 // Run serves on the listeners until ctx ends, then ends the open streams, lets calls in flight end and closes the
 // listeners. It answers nil after an orderly stop. It does not begin where the contract does not say who may call one

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/keytrail/keytrail/internal/httpstatus"
 )
@@ -75,11 +77,11 @@ func recovered(next http.Handler, log *slog.Logger) http.Handler {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = io.WriteString(w, internalJSON) // the caller is gone: nobody to tell
+			_, _ = w.Write(internalJSON) // the caller is gone: nobody to tell
 		}()
 		next.ServeHTTP(answer, r)
 	})
 }
 
-// internalJSON is what REST answers where gRPC answers internal.
-const internalJSON = `{"code":13,"message":"internal error","details":[]}`
+// internalJSON is what REST answers where gRPC answers internal. A status always marshals.
+var internalJSON, _ = protojson.Marshal(status.Convert(internal).Proto())

@@ -12,6 +12,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // pipes is a listener within the bubble of a test, whose clock is its own.
@@ -103,13 +110,19 @@ func TestHeadersHaveALimit(t *testing.T) {
 	})
 }
 
+func TestInternalErrorOfRESTHasItsReason(t *testing.T) {
+	var st spb.Status
+	must(t, protojson.Unmarshal(internalJSON, &st))
+	expectReason(t, "REST", status.FromProto(&st).Err(), codes.Internal, fault.InternalError)
+}
+
 func TestPanicOfAHandlerIsInternalAndNothingMore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
 		body    string // empty: the connection breaks
 		logged  int
 	}{
-		"before the answer": {func(http.ResponseWriter, *http.Request) { panic("SELECT secret") }, internalJSON, 1},
+		"before the answer": {func(http.ResponseWriter, *http.Request) { panic("SELECT secret") }, string(internalJSON), 1},
 		"in the middle of it": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()

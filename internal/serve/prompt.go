@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // maxReflections is how many streams of reflection are open at a time. Anybody may open one, and whoever does not read
@@ -16,8 +16,8 @@ import (
 const maxReflections = 32
 
 var (
-	errLate        = status.Error(codes.DeadlineExceeded, "the request did not arrive in time")
-	errReflections = status.Error(codes.ResourceExhausted, "too many use reflection: try again later")
+	errLate        = fault.New(fault.RequestLate, "the request did not arrive in time")
+	errReflections = fault.New(fault.ReflectionBusy, "too many use reflection: try again later")
 )
 
 // arrivalTime is how long a request may take to arrive, from its headers to its end: until then its bytes are held, of as

@@ -4,12 +4,12 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // errStopping ends streams at shutdown: clients take it as a sign to come back, on another replica.
-var errStopping = status.Error(codes.Unavailable, "the server is stopping")
+var errStopping = fault.New(fault.ServerStopping, "the server is stopping")
 
 // endWith ends every stream when stopping ends: streams that follow something would hold up the shutdown for ever.
 func endWith(stopping context.Context) grpc.StreamServerInterceptor {

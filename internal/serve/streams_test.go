@@ -8,7 +8,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
-	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
@@ -28,11 +29,11 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 	for err == nil {
 		_, err = watch.Recv() // first, perhaps, that the service is not serving any more
 	}
-	if status.Code(err) != codes.Unavailable {
-		t.Errorf("the watch ends with %v, want UNAVAILABLE", err)
-	}
-	if _, err := reflection.Recv(); status.Code(err) != codes.Unavailable {
-		t.Errorf("the reflection ends with %v, want UNAVAILABLE", err)
+	expectReason(t, "the watch", err, codes.Unavailable, fault.ServerStopping)
+	_, err = reflection.Recv()
+	expectReason(t, "the reflection", err, codes.Unavailable, fault.ServerStopping)
+	if delay := retryDelay(err); delay != retryAfter {
+		t.Errorf("to be tried again after %v", delay)
 	}
 	if records := w.log.records(t); len(records) != 0 {
 		t.Errorf("the stop cut something off: %v", records)

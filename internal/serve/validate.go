@@ -5,33 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// validate refuses requests that break the rules of the contract, before any handler sees them. Every string must
-// be UTF-8, except in the raw fields, whose handlers take any bytes.
-func validate(raw []protoreflect.FullName) (grpc.UnaryServerInterceptor, error) {
+// validate refuses requests that break the rules of the contract, before any handler sees them.
+func validate() (grpc.UnaryServerInterceptor, error) {
 	rules, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("build the validator: %w", err)
-	}
-	exempt := make(map[protoreflect.FullName]bool, len(raw))
-	for _, name := range raw {
-		exempt[name] = true
 	}
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		message, ok := req.(proto.Message)
 		if !ok {
 			return next(ctx, req)
-		}
-		if field := notUTF8(message.ProtoReflect(), exempt); field != "" {
-			return nil, badRequest(&errdetails.BadRequest_FieldViolation{Field: field, Description: "must be valid UTF-8"})
 		}
 		if err := rules.Validate(message, protovalidate.WithFailFast()); err != nil {
 			if proto.Size(message) <= maxExplained {
@@ -50,6 +40,8 @@ const (
 	maxExplained = 16 << 10
 	// maxViolations is how many broken rules an answer names, the first of them.
 	maxViolations = 16
+	// maxFieldName is how many bytes of the name of a field an answer repeats: a key of a map is a part of it.
+	maxFieldName = 200
 )
 
 // ruleError says which fields broke which rules of the contract.
@@ -65,39 +57,15 @@ func ruleError(err error) error {
 			// A rule over several fields: its message begins with the one to mend.
 			field, reason, _ = strings.Cut(reason, ": ")
 		}
-		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: reason})
+		violations = append(violations, violation(cut(field), reason))
 	}
-	return badRequest(violations...)
+	return invalidFields(violations)
 }
 
-// notUTF8 finds the path of the first string that is not UTF-8; empty if there is none.
-func notUTF8(message protoreflect.Message, exempt map[protoreflect.FullName]bool) (path string) {
-	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if exempt[field.FullName()] {
-			return true
-		}
-		if !field.IsList() {
-			path = notUTF8Value(string(field.Name()), field, value, exempt)
-			return path == ""
-		}
-		for i := 0; i < value.List().Len() && path == ""; i++ {
-			path = notUTF8Value(fmt.Sprintf("%s[%d]", field.Name(), i), field, value.List().Get(i), exempt)
-		}
-		return path == ""
-	})
-	return path
-}
-
-func notUTF8Value(name string, field protoreflect.FieldDescriptor, value protoreflect.Value, exempt map[protoreflect.FullName]bool) string {
-	switch field.Kind() {
-	case protoreflect.StringKind:
-		if !utf8.ValidString(value.String()) {
-			return name
-		}
-	case protoreflect.MessageKind:
-		if inner := notUTF8(value.Message(), exempt); inner != "" {
-			return name + "." + inner
-		}
+// cut returns the beginning of a field's name that an answer repeats.
+func cut(field string) string {
+	if len(field) <= maxFieldName {
+		return field
 	}
-	return ""
+	return strings.ToValidUTF8(field[:maxFieldName], "") + "…"
 }

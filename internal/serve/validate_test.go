@@ -5,84 +5,52 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func TestTextThatIsNotUTF8NamesItsField(t *testing.T) {
-	handled := 0
-	w := newWorld(t, &keys{
-		create: func(*authv1.CreateKeyRequest) { handled++ },
-		update: func(*authv1.UpdateKeyRequest) { handled++ },
-	})
-	create := func(change func(*authv1.CreateKeyRequest)) error {
-		request := &authv1.CreateKeyRequest{WorkspaceId: "acme", Name: "é", Scopes: []string{"agent"}, AllAgents: true}
-		change(request)
-		_, err := w.client.CreateKey(t.Context(), request)
-		return err
+// notUTF8 are requests with a string that is not UTF-8, as a client writes them that does not look: Go's does not send them.
+func notUTF8() map[string][]byte {
+	return map[string][]byte{
+		"in a field":     inField(1, []byte("acme\xff")),
+		"in a message":   inField(2, inField(3, []byte("\xed\xa0\x80"))),
+		"in a list":      inField(2, inField(7, []byte("\xc0"))),
+		"a key of a map": inField(2, inField(6, inField(1, []byte("\xff")))),
 	}
-	update := func(key *authv1.Key) error {
-		_, err := w.client.UpdateKey(t.Context(), &authv1.UpdateKeyRequest{
-			WorkspaceId: "acme", KeyId: someKey.GetKeyId(), Key: key, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}},
-		})
-		return err
-	}
-	for field, err := range map[string]error{
-		"name":                 create(func(r *authv1.CreateKeyRequest) { r.Name = "a\xff" }),
-		"agent_ids[1]":         create(func(r *authv1.CreateKeyRequest) { r.AllAgents, r.AgentIds = false, []string{"a", "\xc0"} }),
-		"key.name":             update(&authv1.Key{Name: "\xed\xa0\x80"}),
-		"key.scopes[0]":        update(&authv1.Key{Scopes: []string{"\xff"}}),
-		"key.secrets[1].last4": update(&authv1.Key{Secrets: []*authv1.Secret{{}, {Last4: "\xff"}}}),
-	} {
-		if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != field+": must be valid UTF-8" {
-			t.Errorf("error %v, want INVALID_ARGUMENT for %s", err, field)
-		}
-		if diff := cmp.Diff(map[string]string{field: "must be valid UTF-8"}, violations(err)); diff != "" {
-			t.Errorf("violations (-want +got):\n%s", diff)
-		}
-	}
-	if handled != 0 {
-		t.Errorf("%d of the requests came to the handler", handled)
-	}
-	must(t, create(func(*authv1.CreateKeyRequest) {}))
-	must(t, update(&authv1.Key{Name: "🙂", AgentIds: []string{"é"}}))
 }
 
-func TestRawFieldsTakeAnyBytes(t *testing.T) {
-	var got []string
-	w := newWorld(t, &keys{
-		create: func(r *authv1.CreateKeyRequest) { got = append(got, r.GetName()) },
-		update: func(r *authv1.UpdateKeyRequest) { got = append(got, r.GetKey().GetName()) },
-	}, "keytrail.auth.v1.CreateKeyRequest.name", "keytrail.auth.v1.UpdateKeyRequest.key")
-	_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
-		WorkspaceId: "acme", Name: "a\xff", Scopes: []string{"agent"}, AllAgents: true,
-	})
-	must(t, err)
-	// A field that holds a message is raw with all that is in it.
-	_, err = w.client.UpdateKey(t.Context(), &authv1.UpdateKeyRequest{
-		WorkspaceId: "acme", KeyId: someKey.GetKeyId(), Key: &authv1.Key{Name: "b\xff"},
-		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}},
-	})
-	must(t, err)
-	if !slices.Equal(got, []string{"a\xff", "b\xff"}) {
-		t.Errorf("the handler got %q", got)
+func TestTextThatIsNotUTF8IsMalformed(t *testing.T) {
+	w := newWorld(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a request came to the handler") }})
+	for name, text := range notUTF8() {
+		err := w.conn.Invoke(t.Context(), authv1.KeyService_CreateKey_FullMethodName, someKey, &authv1.CreateKeyResponse{}, grpc.ForceCodecV2(wire(text)))
+		expectReason(t, name, err, codes.InvalidArgument, fault.RequestMalformed)
+		if !strings.Contains(status.Convert(err).Message(), "not UTF-8") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{WorkspaceId: "acme\xff"})
+	if status.Code(err) != codes.Internal || infoOf(err) != nil {
+		t.Errorf("Go's own client says %v", err)
+	}
+	if records := w.log.records(t); len(records) != 0 {
+		t.Errorf("logged %v", records)
 	}
 }
 
 func TestBrokenRulesNameEveryFieldAndItsReason(t *testing.T) {
 	w := newWorld(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
 	_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
-		WorkspaceId: "Not An Id", Name: strings.Repeat("n", 101), Scopes: []string{"agent", "Not A Scope"}, AllAgents: true, AgentIds: []string{"a"},
+		WorkspaceId: "Not An Id", Key: &authv1.Key{Name: strings.Repeat("n", 101), Scopes: []string{"agent", "Not A Scope"}, AgentIds: []string{""}},
 	})
 	st, found := status.Convert(err), violations(err)
 	if st.Code() != codes.InvalidArgument {
 		t.Fatalf("answered %v, want INVALID_ARGUMENT", err)
 	}
-	for _, field := range []string{"workspace_id", "name", "scopes[1]", "agent_ids"} {
+	for _, field := range []string{"workspace_id", "key.name", "key.scopes[1]", "key.agent_ids[0]"} {
 		if found[field] == "" || !strings.Contains(st.Message(), field+": "+found[field]) {
 			t.Errorf("%s has the reason %q; the text is %q", field, found[field], st.Message())
 		}
@@ -90,8 +58,9 @@ func TestBrokenRulesNameEveryFieldAndItsReason(t *testing.T) {
 	if len(found) != 4 {
 		t.Errorf("violations %v, want 4", found)
 	}
-	if found["agent_ids"] != "set either all_agents or at least one of agent_ids" {
-		t.Errorf("the rule over two fields says %q", found["agent_ids"])
+	expectReason(t, "broken rules", err, codes.InvalidArgument, fault.FieldInvalid)
+	if field := infoOf(err).GetMetadata()["field"]; field != "workspace_id" {
+		t.Errorf("the metadata names %q, want the first field", field)
 	}
 }
 
@@ -102,10 +71,24 @@ func TestManyBrokenRulesAreFewWords(t *testing.T) {
 	// So many fields: each scope, and the list for not being unique; that of 1,000 is also too long.
 	for scopes, want := range map[int]int{2: 3, 1000: maxViolations - 1, 16_000: 1} {
 		_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
-			WorkspaceId: "acme", Name: "n", AllAgents: true, Scopes: slices.Repeat([]string{"NOT"}, scopes),
+			WorkspaceId: "acme", Key: &authv1.Key{Name: "n", AllAgents: true, Scopes: slices.Repeat([]string{"NOT"}, scopes)},
 		})
 		if found := violations(err); status.Code(err) != codes.InvalidArgument || len(found) != want {
 			t.Errorf("%d bad scopes: %.300v with %d violations, want %d", scopes, err, len(found), want)
+		}
+	}
+}
+
+// TestNameOfAFieldIsNotRepeatedWhole sends a map whose keys are long: an answer must fit into the headers of a call.
+func TestNameOfAFieldIsNotRepeatedWhole(t *testing.T) {
+	w := newWorld(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
+	_, err := w.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
+		WorkspaceId: "acme", Key: &authv1.Key{Name: "n", Metadata: map[string]string{strings.Repeat("é", 1<<19): "v"}},
+	})
+	expectReason(t, "a long key", err, codes.InvalidArgument, fault.FieldInvalid)
+	for field := range violations(err) {
+		if !strings.HasPrefix(field, `key.metadata["éé`) || len(field) > maxFieldName+len("…") {
+			t.Errorf("the field is %q", field)
 		}
 	}
 }

@@ -11,13 +11,14 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
 // keys is a KeyService whose answers the test gives; behind a nil one, the RPC is not implemented.
@@ -58,11 +59,11 @@ type world struct {
 	stop func() error
 }
 
-func newWorld(t *testing.T, service *keys, raw ...protoreflect.FullName) *world {
+func newWorld(t *testing.T, service *keys) *world {
 	t.Helper()
 	w := &world{log: &logbook{}, listener: bufconn.Listen(1 << 20)}
 	gate, credentials := accesstest.Pair(t)
-	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, nil, raw...)
+	server, err := NewGRPC(slog.New(slog.NewJSONHandler(w.log, nil)), gate, nil)
 	must(t, err)
 	w.server = server
 	authv1.RegisterKeyServiceServer(server, service)
@@ -116,6 +117,24 @@ func (l *logbook) records(t *testing.T) []map[string]any {
 		records = append(records, record)
 	}
 	return records
+}
+
+// infoOf returns the google.rpc.ErrorInfo of an error; empty if it has none.
+func infoOf(err error) *errdetails.ErrorInfo {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
+}
+
+// expectReason expects an error of this code and reason.
+func expectReason(t *testing.T, what string, err error, code codes.Code, reason fault.Reason) {
+	t.Helper()
+	if info := infoOf(err); status.Code(err) != code || info.GetReason() != reason.String() || info.GetDomain() != "keytrail" {
+		t.Errorf("%s: %v with %v, want %v with the reason %v", what, err, info, code, reason)
+	}
 }
 
 // violations are the fields and reasons that a status details.

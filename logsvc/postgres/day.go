@@ -60,21 +60,31 @@ type stored struct {
 // storedDays reads which days there are, newest first. It asks the catalogue each time: another replica may have made
 // or dropped one a moment ago.
 func storedDays(ctx context.Context, db querier) ([]stored, error) {
-	rows, err := db.Query(ctx, `SELECT c.relname, i.inhdetachpending FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'request_logs'::regclass`)
+	days, _, err := partitions(ctx, db)
+	return days, err
+}
+
+// partitions reads the days that there are, newest first, and the names of the foreign partitions: those that somebody
+// else has made, e.g. a default partition. They are not touched.
+func partitions(ctx context.Context, db querier) (days []stored, foreign []string, err error) {
+	rows, err := db.Query(ctx, `SELECT c.relname, c.oid::regclass::text, c.relnamespace = parent.relnamespace, i.inhdetachpending
+		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
+		WHERE parent.oid = 'request_logs'::regclass`)
 	if err != nil {
-		return nil, fmt.Errorf("read which days there are: %w", err)
+		return nil, nil, fmt.Errorf("read which days there are: %w", err)
 	}
-	days, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s stored, err error) {
-		var table string
-		if err := row.Scan(&table, &s.detaching); err != nil {
-			return stored{}, err
+	var table, fullName string
+	var beside, detaching bool
+	_, err = pgx.ForEachRow(rows, []any{&table, &fullName, &beside, &detaching}, func() error {
+		if d, ok := parseTable(table); ok && beside {
+			days = append(days, stored{day: d, detaching: detaching})
+		} else {
+			foreign = append(foreign, fullName)
 		}
-		s.day, err = parseTable(table)
-		return s, err
+		return nil
 	})
 	slices.SortFunc(days, func(a, b stored) int { return cmp.Compare(b.day, a.day) })
-	return days, err
+	return days, foreign, err
 }
 
 // Days answers the beginnings of the UTC days that rows can be stored of, newest first.
@@ -92,13 +102,14 @@ func (s *Store) Days(ctx context.Context) ([]time.Time, error) {
 	return starts, nil
 }
 
-// parseTable reads table back.
-func parseTable(name string) (day, error) {
-	start, err := time.Parse(dayFormat, strings.TrimPrefix(name, tableName))
-	if err != nil {
-		return 0, fmt.Errorf("partition %q is not named after a day: %w", name, err)
+// parseTable returns the day that a table is named after; ok is false if it is none.
+func parseTable(name string) (d day, ok bool) {
+	date, ok := strings.CutPrefix(name, tableName)
+	if !ok {
+		return 0, false
 	}
-	return dayOf(start), nil
+	start, err := time.Parse(dayFormat, date)
+	return dayOf(start), err == nil
 }
 
 // daysOf answers the days of entries, each once.

@@ -11,7 +11,7 @@ import (
 )
 
 // dump reads along the primary keys of the days, one after the other.
-const dump = `SELECT ` + columns + `, k.key_id, coalesce(k.key_name, ''), coalesce(k.key_last4, '')
+const dump = `SELECT ` + columns + `, ` + keyColumns + `
 	FROM (SELECT ` + columns + ` FROM request_logs t WHERE t.workspace_id = $1 AND t.id >= $2 AND t.id < $3
 		ORDER BY t.id LIMIT $4) t
 	LEFT JOIN request_log_keys k ON k.workspace_id = $1 AND k.key_ref = t.key_ref

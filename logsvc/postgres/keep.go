@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -19,11 +20,13 @@ const (
 	settle = 2 * time.Minute
 )
 
-// Keep looks after the layout until ctx ends: it makes days ahead and indexes endpoints. Failures are handed to failed.
-func (s *Store) Keep(ctx context.Context, failed func(error)) {
+// Keep looks after the layout until ctx ends: it makes days ahead and indexes endpoints. It logs what fails, and each
+// time the foreign partitions.
+func (s *Store) Keep(ctx context.Context, log *slog.Logger) {
 	for {
-		if err := s.Upkeep(ctx); err != nil && ctx.Err() == nil {
-			failed(err)
+		err := errors.Join(s.warnOfForeign(ctx, log), s.Upkeep(ctx))
+		if err != nil && ctx.Err() == nil {
+			log.Error("the days of request logs are not looked after", "error", err)
 		}
 		now := s.now()
 		// Some chance, so that replicas do not come all at once.
@@ -37,12 +40,20 @@ func (s *Store) Keep(ctx context.Context, failed func(error)) {
 	}
 }
 
+// warnOfForeign logs each partition that this store has not made.
+func (s *Store) warnOfForeign(ctx context.Context, log *slog.Logger) error {
+	_, foreign, err := partitions(ctx, s.pool)
+	for _, table := range foreign {
+		log.Warn("a partition of request_logs was not made by this service and is left alone: its rows are not listed, purged "+
+			"or expired, and no day that it overlaps can be made", "table", table)
+	}
+	return err
+}
+
 // Upkeep makes the days ahead, and the trigram indexes of all hours that are over. It leaves the indexes to another
 // replica that is at it already.
 func (s *Store) Upkeep(ctx context.Context) error {
-	if err := s.makeAhead(ctx); err != nil {
-		return err
-	}
+	made := s.makeAhead(ctx)
 	defer s.indexes.forget()
 	_, err := s.tryLock(ctx, indexLock, func(conn *pgxpool.Conn) error {
 		// Nobody queues behind what is made concurrently, and it waits for every older transaction.
@@ -63,18 +74,17 @@ func (s *Store) Upkeep(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	})
-	return err
+	return errors.Join(made, err)
 }
 
-// makeAhead makes the days that rows may be of from now on.
+// makeAhead makes the days that rows may be of from now on. One that cannot be made does not hold up the others.
 func (s *Store) makeAhead(ctx context.Context) error {
 	today := dayOf(s.now())
+	var errs []error
 	for d := today - 1; d <= today+ahead; d++ {
-		if err := s.make(ctx, d); err != nil {
-			return err
-		}
+		errs = append(errs, s.make(ctx, d))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // fullHours is the moment up to which a day can be indexed: the last full hour, at most the day's end.

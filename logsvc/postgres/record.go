@@ -18,20 +18,36 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// upsert stores a batch in one statement. The arrays are unnested in the select list: in FROM they would be
-// written to a temporary file first.
-const upsert = `
+const (
+	// outranks is the order of logsvc.Merge: whether the new row knows more of the end of the call than the stored one.
+	outranks = `(excluded.status <> 0 AND (t.status = 0 OR excluded.latency_us IS NOT NULL AND t.latency_us IS NULL))`
+	// describes is whether the new row describes the call better: it is of a check, and the stored one is not.
+	describes = `(t.from_report AND NOT excluded.from_report)`
+)
+
+// upsert stores a batch in one statement, and merges as logsvc.Merge does. The arrays are unnested in the select list: in
+// FROM they would be written to a temporary file first.
+var upsert = `
 	INSERT INTO request_logs AS t
-		(id, latency_us, key_ref, hour, status, workspace_id, agent_type, agent_id, method, error_code, endpoint, repeated)
-	SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::smallint[]),
-		unnest($5::smallint[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
-		unnest($10::text[]), unnest($11::text[]), unnest($12::integer[])
+		(id, latency_us, key_ref, call_count, hour, status, from_report, workspace_id, agent_type, agent_id, method,
+			error_code, cause, endpoint)
+	SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::integer[]), unnest($5::smallint[]),
+		unnest($6::smallint[]), unnest($7::boolean[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
+		unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[])
 	ON CONFLICT (workspace_id, id) DO UPDATE SET
-		status     = CASE t.status WHEN 0 THEN excluded.status     ELSE t.status     END,
-		error_code = CASE t.status WHEN 0 THEN excluded.error_code ELSE t.error_code END,
-		latency_us = CASE t.status WHEN 0 THEN excluded.latency_us ELSE t.latency_us END,
-		repeated   = excluded.repeated
-		WHERE excluded.status <> 0 AND (t.status = 0 OR excluded.repeated > t.repeated)`
+		` + newWhere(outranks, "status", "error_code", "cause", "latency_us") + `,
+		` + newWhere(describes, "key_ref", "agent_type", "agent_id", "method", "endpoint", "from_report") + `,
+		call_count = greatest(t.call_count, excluded.call_count)
+		WHERE ` + outranks + ` OR ` + describes + ` OR excluded.call_count > t.call_count`
+
+// newWhere sets columns to those of the new row where a condition holds.
+func newWhere(condition string, columns ...string) string {
+	var set []string
+	for _, c := range columns {
+		set = append(set, fmt.Sprintf("%[1]s = CASE WHEN %[2]s THEN excluded.%[1]s ELSE t.%[1]s END", c, condition))
+	}
+	return strings.Join(set, ", ")
+}
 
 // Record implements logsvc.Store.
 func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
@@ -100,17 +116,21 @@ func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
 	type entry = *logsvc.Entry
 	return []any{
 		column(entries, func(e entry) pgtype.UUID { return pgUUID(e.ID) }),
-		column(entries, func(e entry) int64 { return e.Latency.Microseconds() }),
+		column(entries, func(e entry) pgtype.Int8 {
+			return pgtype.Int8{Int64: e.Latency.Microseconds(), Valid: e.Reported}
+		}),
 		refs,
+		column(entries, func(e entry) int32 { return int32(e.CallCount) }),
 		column(entries, func(e entry) int16 { return hourOf(e.ID) }),
 		column(entries, func(e entry) int16 { return int16(e.Status) }),
+		column(entries, func(e entry) bool { return e.FromReport }),
 		column(entries, func(e entry) string { return e.WorkspaceID }),
 		column(entries, func(e entry) string { return e.AgentType }),
 		column(entries, func(e entry) string { return e.AgentID }),
 		column(entries, func(e entry) string { return e.Method }),
 		column(entries, func(e entry) string { return e.ErrorCode }),
+		column(entries, func(e entry) string { return e.Cause }),
 		column(entries, func(e entry) string { return e.Endpoint }),
-		column(entries, func(e entry) int32 { return int32(e.Repeated) }),
 	}
 }
 
@@ -128,8 +148,8 @@ func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: tru
 // hourOf is the hour of the UTC day of an id.
 func hourOf(id uuid.UUID) int16 { return int16(uuid7.Time(id).Hour()) }
 
-// fold sorts the batch by (workspace, id), the order in which every replica takes its locks, and makes one entry of
-// those of one id, as the store would: one statement cannot touch a row twice.
+// fold sorts the batch by (workspace, id), the order in which every replica takes its locks, and merges the entries of
+// one id: one statement cannot touch a row twice.
 func fold(entries []logsvc.Entry) []*logsvc.Entry {
 	sorted := make([]*logsvc.Entry, len(entries))
 	for i := range entries {
@@ -145,20 +165,7 @@ func fold(entries []logsvc.Entry) []*logsvc.Entry {
 			folded = append(folded, e)
 			continue
 		}
-		folded[last] = merge(folded[last], e)
+		folded[last] = new(logsvc.Merge(*folded[last], *e))
 	}
 	return folded
-}
-
-// merge is the rule of the contract: what is there once e has come.
-func merge(there, e *logsvc.Entry) *logsvc.Entry {
-	if !e.Finished() || there.Finished() && there.Repeated >= e.Repeated {
-		return there
-	}
-	merged := *there
-	if !there.Finished() {
-		merged.Status, merged.ErrorCode, merged.Latency = e.Status, e.ErrorCode, e.Latency
-	}
-	merged.Repeated = e.Repeated
-	return &merged
 }

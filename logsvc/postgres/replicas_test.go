@@ -32,7 +32,7 @@ func rows(workspace string, from time.Time, n int) []logsvc.Entry {
 		entries[i] = logsvc.Entry{
 			ID: uuid7.New(from.Add(time.Duration(i) * time.Millisecond)), WorkspaceID: workspace,
 			KeyID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), KeyName: "k", KeyLast4: "x7Qz",
-			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond, Repeated: 1,
+			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond, Reported: true, CallCount: 1,
 		}
 	}
 	return entries
@@ -68,7 +68,7 @@ func TestABatchSentTwiceInTwoReplicasAndReorderedIsStoredOnce(t *testing.T) {
 	batch := rows("acme", time.Now().Add(-time.Minute), 2000)
 	progress := slices.Clone(batch)
 	for i := range progress {
-		progress[i].Status, progress[i].Latency = 0, 0
+		progress[i].Status, progress[i].Latency, progress[i].Reported = 0, 0, false
 	}
 	group, ctx := errgroup.WithContext(t.Context())
 	for i := range 12 {

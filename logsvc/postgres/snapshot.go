@@ -17,17 +17,19 @@ import (
 
 // snapshot is what a row shows of its key.
 type snapshot struct {
-	workspaceID string
-	keyID       uuid.UUID
-	name, last4 string
+	workspaceID             string
+	keyID                   uuid.UUID
+	name, last4, externalID string
 }
 
 func snapshotOf(e *logsvc.Entry) snapshot {
-	return snapshot{workspaceID: e.WorkspaceID, keyID: e.KeyID, name: e.KeyName, last4: e.KeyLast4}
+	return snapshot{workspaceID: e.WorkspaceID, keyID: e.KeyID, name: e.KeyName, last4: e.KeyLast4, externalID: e.ExternalID}
 }
 
 // none tells that no key was proved.
-func (s snapshot) none() bool { return s.keyID == uuid.Nil && s.name == "" && s.last4 == "" }
+func (s snapshot) none() bool {
+	return s.keyID == uuid.Nil && s.name == "" && s.last4 == "" && s.externalID == ""
+}
 
 // ref is what rows refer to a snapshot by: 63 bits of its SHA-256. Two snapshots of one workspace would have to
 // number in the billions before two of them were likely to share one. 0 is no key.
@@ -37,8 +39,8 @@ func (s snapshot) ref() int64 {
 	}
 	hash := sha256.New()
 	hash.Write(s.keyID[:])
-	// Names hold no NUL.
-	hash.Write([]byte(s.workspaceID + "\x00" + s.name + "\x00" + s.last4))
+	// None of them holds NUL.
+	hash.Write([]byte(s.workspaceID + "\x00" + s.name + "\x00" + s.last4 + "\x00" + s.externalID))
 	return int64(binary.BigEndian.Uint64(hash.Sum(nil))>>1 | 1)
 }
 
@@ -92,8 +94,9 @@ func (k *knownSnapshots) stored(fresh map[snapshot]int64, on day) {
 }
 
 const storeSnapshots = `
-	INSERT INTO request_log_keys AS k (workspace_id, key_ref, used_on, key_id, key_name, key_last4)
-	SELECT w, r, $1, i, n, l FROM unnest($2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::text[]) u(w, r, i, n, l)
+	INSERT INTO request_log_keys AS k (workspace_id, key_ref, used_on, key_id, key_name, key_last4, external_id)
+	SELECT w, r, $1, i, n, l, e
+	FROM unnest($2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[]) u(w, r, i, n, l, e)
 	ON CONFLICT (workspace_id, key_ref) DO UPDATE SET used_on = excluded.used_on WHERE k.used_on < excluded.used_on`
 
 // queueSnapshots stores the fresh ones, in one order on every replica, so that two never wait for each other.
@@ -113,5 +116,6 @@ func queueSnapshots(batch *pgx.Batch, fresh map[snapshot]int64, today day) {
 		column(sorted, func(s snapshot) int64 { return fresh[s] }),
 		column(sorted, func(s snapshot) pgtype.UUID { return pgUUID(s.keyID) }),
 		column(sorted, func(s snapshot) string { return s.name }),
-		column(sorted, func(s snapshot) string { return s.last4 }))
+		column(sorted, func(s snapshot) string { return s.last4 }),
+		column(sorted, func(s snapshot) string { return s.externalID }))
 }

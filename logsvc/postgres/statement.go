@@ -28,11 +28,15 @@ func (st *statement) arg(value any) string {
 	return fmt.Sprintf("$%d", len(st.args))
 }
 
-const columns = `t.id, t.latency_us, t.key_ref, t.status, t.agent_type, t.agent_id, t.method, t.error_code, t.endpoint, t.repeated`
+const (
+	columns = `t.id, t.latency_us, t.key_ref, t.call_count, t.status, t.from_report, t.agent_type, t.agent_id, t.method,
+		t.error_code, t.cause, t.endpoint`
+	keyColumns = `k.key_id, coalesce(k.key_name, ''), coalesce(k.key_last4, ''), coalesce(k.external_id, '')`
+)
 
 // withKeys completes the rows of inner by their snapshots, newest first.
 func (st *statement) withKeys(workspace, inner string) *statement {
-	st.sql = `SELECT ` + columns + `, k.key_id, coalesce(k.key_name, ''), coalesce(k.key_last4, '')
+	st.sql = `SELECT ` + columns + `, ` + keyColumns + `
 		FROM (` + inner + `) t
 		LEFT JOIN request_log_keys k ON k.workspace_id = ` + workspace + ` AND k.key_ref = t.key_ref
 		ORDER BY t.id DESC`
@@ -144,11 +148,12 @@ func scanEntry(workspaceID string) pgx.RowToFunc[logsvc.Entry] {
 	return func(row pgx.CollectableRow) (logsvc.Entry, error) {
 		e := logsvc.Entry{WorkspaceID: workspaceID}
 		var id, keyID pgtype.UUID
-		var micros, ref int64
-		err := row.Scan(&id, &micros, &ref, &e.Status, &e.AgentType, &e.AgentID, &e.Method, &e.ErrorCode, &e.Endpoint,
-			&e.Repeated, &keyID, &e.KeyName, &e.KeyLast4)
+		var micros pgtype.Int8
+		var ref int64
+		err := row.Scan(&id, &micros, &ref, &e.CallCount, &e.Status, &e.FromReport, &e.AgentType, &e.AgentID, &e.Method,
+			&e.ErrorCode, &e.Cause, &e.Endpoint, &keyID, &e.KeyName, &e.KeyLast4, &e.ExternalID)
 		e.ID, e.KeyID = uuid.UUID(id.Bytes), uuid.UUID(keyID.Bytes)
-		e.Latency = time.Duration(micros) * time.Microsecond
+		e.Latency, e.Reported = time.Duration(micros.Int64)*time.Microsecond, micros.Valid
 		return e, err
 	}
 }

@@ -43,17 +43,21 @@ func trigramIndexes(ctx context.Context, db querier) ([]trigramIndex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the trigram indexes: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (x trigramIndex, err error) {
-		var table, hours string
-		if err := row.Scan(&x.name, &table, &hours, &x.valid); err != nil {
-			return trigramIndex{}, err
+	var all []trigramIndex
+	var x trigramIndex
+	var table, hours string
+	_, err = pgx.ForEachRow(rows, []any{&x.name, &table, &hours, &x.valid}, func() (err error) {
+		var ok bool
+		if x.day, ok = parseTable(table); !ok {
+			return nil
 		}
-		if x.day, err = parseTable(table); err != nil {
-			return trigramIndex{}, err
+		if x.hours, err = strconv.Atoi(hours); err != nil {
+			return err
 		}
-		x.hours, err = strconv.Atoi(hours)
-		return x, err
+		all = append(all, x)
+		return nil
 	})
+	return all, err
 }
 
 // trustIndexes is how long a search may rely on what was read of the trigram indexes. Where one has been replaced

@@ -14,18 +14,31 @@ const (
 	// upsertRows is how many rows one statement stores: half the CPU time of a statement a row.
 	upsertRows = 100
 
-	insert = `INSERT INTO request_logs (` + columns + `) VALUES `
-	row    = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	// onConflict is the rule of the contract: only a finished row changes anything, of one in progress its end, of a
-	// finished one how many calls it stands for. In both cases the new number is the one that was sent.
-	// SQLite applies it to the rows of a statement one after the other, so they may repeat an id.
-	onConflict = ` ON CONFLICT (workspace_id, id) DO UPDATE SET
-		status     = CASE request_logs.status WHEN 0 THEN excluded.status     ELSE request_logs.status     END,
-		error_code = CASE request_logs.status WHEN 0 THEN excluded.error_code ELSE request_logs.error_code END,
-		latency_us = CASE request_logs.status WHEN 0 THEN excluded.latency_us ELSE request_logs.latency_us END,
-		repeated   = excluded.repeated
-		WHERE excluded.status <> 0 AND (request_logs.status = 0 OR excluded.repeated > request_logs.repeated)`
+	insert = `INSERT INTO request_logs AS t (` + columns + `) VALUES `
+	row    = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	// outranks is the order of logsvc.Merge: whether the new row knows more of the end of the call than the stored one.
+	outranks = `(excluded.status <> 0 AND (t.status = 0 OR excluded.latency_us IS NOT NULL AND t.latency_us IS NULL))`
+	// describes is whether the new row describes the call better: it is of a check, and the stored one is not.
+	describes = `(t.from_report AND NOT excluded.from_report)`
 )
+
+// onConflict merges as logsvc.Merge does. SQLite applies it to the rows of a statement one after the other, so they may
+// repeat an id.
+var onConflict = ` ON CONFLICT (workspace_id, id) DO UPDATE SET
+	` + newWhere(outranks, "status", "error_code", "cause", "latency_us") + `,
+	` + newWhere(describes, "key_id", "key_name", "key_last4", "external_id", "agent_type", "agent_id", "method", "endpoint", "from_report") + `,
+	call_count = max(t.call_count, excluded.call_count)
+	WHERE ` + outranks + ` OR ` + describes + ` OR excluded.call_count > t.call_count`
+
+// newWhere sets columns to those of the new row where a condition holds.
+func newWhere(condition string, columns ...string) string {
+	var set []string
+	for _, c := range columns {
+		set = append(set, fmt.Sprintf("%[1]s = iif(%[2]s, excluded.%[1]s, t.%[1]s)", c, condition))
+	}
+	return strings.Join(set, ", ")
+}
 
 // Record implements logsvc.Store.
 func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {

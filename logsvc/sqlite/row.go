@@ -13,13 +13,14 @@ import (
 )
 
 // columns are in the order of values and scan.
-const columns = `workspace_id, id, key_id, key_name, key_last4, agent_type, agent_id, method, endpoint,
-	status, error_code, latency_us, repeated`
+const columns = `workspace_id, id, key_id, key_name, key_last4, external_id, agent_type, agent_id, method, endpoint,
+	status, error_code, cause, latency_us, call_count, from_report`
 
 func values(e logsvc.Entry) []any {
 	return []any{
-		e.WorkspaceID, e.ID[:], nullable(e.KeyID), e.KeyName, e.KeyLast4, e.AgentType, e.AgentID, e.Method, e.Endpoint,
-		e.Status, e.ErrorCode, e.Latency.Microseconds(), e.Repeated,
+		e.WorkspaceID, e.ID[:], nullable(e.KeyID), e.KeyName, e.KeyLast4, e.ExternalID, e.AgentType, e.AgentID, e.Method,
+		e.Endpoint, e.Status, e.ErrorCode, e.Cause, sql.NullInt64{Int64: e.Latency.Microseconds(), Valid: e.Reported},
+		e.CallCount, e.FromReport,
 	}
 }
 
@@ -32,10 +33,10 @@ func nullable(id uuid.UUID) any {
 
 // scan reads a row that holds columns. A NULL leaves the key id zero.
 func scan(row interface{ Scan(...any) error }) (e logsvc.Entry, err error) {
-	var micros int64
-	err = row.Scan(&e.WorkspaceID, &e.ID, &e.KeyID, &e.KeyName, &e.KeyLast4, &e.AgentType, &e.AgentID, &e.Method,
-		&e.Endpoint, &e.Status, &e.ErrorCode, &micros, &e.Repeated)
-	e.Latency = time.Duration(micros) * time.Microsecond
+	var micros sql.NullInt64
+	err = row.Scan(&e.WorkspaceID, &e.ID, &e.KeyID, &e.KeyName, &e.KeyLast4, &e.ExternalID, &e.AgentType, &e.AgentID,
+		&e.Method, &e.Endpoint, &e.Status, &e.ErrorCode, &e.Cause, &micros, &e.CallCount, &e.FromReport)
+	e.Latency, e.Reported = time.Duration(micros.Int64)*time.Microsecond, micros.Valid
 	return e, err
 }
 

@@ -42,7 +42,7 @@ func selectsOneWorkspace(f *fixture) {
 func zeroSelectsAll(f *fixture) {
 	calls := f.calls(4)
 	calls[0] = inProgress(calls[0])
-	calls[1] = ended(calls[1], 401, "invalid_token", 0)
+	calls[1] = denied(calls[1], 401, "invalid_token", "")
 	calls[1].KeyID, calls[1].Endpoint = uuid.Nil, ""
 	calls[2].Status = 302
 	f.record(calls...)
@@ -52,7 +52,7 @@ func zeroSelectsAll(f *fixture) {
 func statusClass(f *fixture) {
 	var calls []logsvc.Entry
 	for i, status := range []int{0, 100, 199, 200, 204, 299, 300, 302, 399, 400, 404, 499, 500, 503, 599} {
-		calls = append(calls, ended(f.call(time.Duration(i)*time.Hour), status, "", 0))
+		calls = append(calls, reported(f.call(time.Duration(i)*time.Hour), status, "", 0))
 	}
 	f.record(calls...)
 	for _, class := range []int{2, 4, 5} {
@@ -76,6 +76,7 @@ func errorCode(f *fixture) {
 	for _, code := range []string{"expired", "disabled"} {
 		f.selects(logsvc.Filter{ErrorCode: code}, calls)
 	}
+	f.same(f.all(acme, logsvc.Filter{ErrorCode: "code_of_a_later_release"}), nil)
 }
 
 // fieldsCombine tries all 16 combinations of four fields on rows that have all 16 combinations of values.

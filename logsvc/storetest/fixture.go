@@ -26,12 +26,12 @@ type fixture struct {
 	now   time.Time
 }
 
-// call is a finished call of acme, so long ago.
+// call is a reported call of acme, so long ago.
 func (f *fixture) call(ago time.Duration) logsvc.Entry {
 	return logsvc.Entry{
-		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz",
+		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz", ExternalID: "customer-7",
 		AgentType: "voice_agent", AgentID: "agent-1", Method: "POST", Endpoint: "/v1/agents/agent-1/calls",
-		Status: 200, Latency: 12345 * time.Microsecond, Repeated: 1,
+		Status: 200, Latency: 12345 * time.Microsecond, Reported: true, CallCount: 1,
 	}
 }
 
@@ -116,14 +116,26 @@ func in(workspaceID string, e logsvc.Entry) logsvc.Entry {
 
 // counted lets an entry stand for so many calls.
 func counted(e logsvc.Entry, calls int) logsvc.Entry {
-	e.Repeated = calls
+	e.CallCount = calls
 	return e
 }
 
-// ended gives an entry another end; status 0 is none.
-func ended(e logsvc.Entry, status int, errorCode string, latency time.Duration) logsvc.Entry {
-	e.Status, e.ErrorCode, e.Latency = status, errorCode, latency
+// reported gives an entry the end that a report tells.
+func reported(e logsvc.Entry, status int, errorCode string, latency time.Duration) logsvc.Entry {
+	e.Status, e.ErrorCode, e.Latency, e.Reported = status, errorCode, latency, true
 	return e
 }
 
-func inProgress(e logsvc.Entry) logsvc.Entry { return ended(e, 0, "", 0) }
+// denied gives an entry the end that a check decides.
+func denied(e logsvc.Entry, status int, errorCode, cause string) logsvc.Entry {
+	e.Status, e.ErrorCode, e.Cause, e.Latency, e.Reported = status, errorCode, cause, 0, false
+	return e
+}
+
+func inProgress(e logsvc.Entry) logsvc.Entry { return denied(e, 0, "", "") }
+
+// cut gives an entry the description of a report alone.
+func cut(e logsvc.Entry) logsvc.Entry {
+	e.KeyName, e.ExternalID, e.AgentID, e.Endpoint, e.FromReport = "bui", "cust", "agent", "/v1", true
+	return e
+}

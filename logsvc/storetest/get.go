@@ -13,7 +13,7 @@ var getSentences = []sentence{
 
 func answersTheEntry(f *fixture) {
 	ours := f.call(0)
-	theirs := in(globex, ended(ours, 404, "", time.Minute))
+	theirs := in(globex, reported(ours, 404, "", time.Minute))
 	f.record(f.call(time.Millisecond), ours, theirs, f.call(-time.Millisecond))
 	for _, want := range []logsvc.Entry{ours, theirs} {
 		got, found, err := f.store.Get(f.Context(), want.WorkspaceID, want.ID)

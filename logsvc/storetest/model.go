@@ -41,15 +41,10 @@ type model map[row]logsvc.Entry
 func (m model) record(entries ...logsvc.Entry) {
 	for _, e := range entries {
 		name := row{e.WorkspaceID, e.ID}
-		old, there := m[name]
-		switch {
-		case !there:
-			m[name] = e
-		case !old.Finished() && e.Finished():
-			m[name] = counted(ended(old, e.Status, e.ErrorCode, e.Latency), e.Repeated)
-		case old.Finished() && e.Finished():
-			m[name] = counted(old, max(old.Repeated, e.Repeated))
+		if old, there := m[name]; there {
+			e = logsvc.Merge(old, e)
 		}
+		m[name] = e
 	}
 }
 

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -13,11 +12,8 @@ import (
 )
 
 var recordSentences = []sentence{
-	{"one that is new is stored", newIsStored},
-	{"one that is there in progress takes status, error code, latency and Repeated of a finished one", inProgressIsFinished},
-	{"one that is there finished takes the Repeated of a finished one where that is larger, and nothing else", largerCountIsTaken},
-	{"the order in which the counts of a row arrive does not matter, nor how often", countsInAnyOrder},
-	{"in every other case the one that is there is left as it is", finishedIsLeft},
+	{"an entry that is new is stored", newIsStored},
+	{"each entry keeps its own snapshot of its key", snapshotsAreOfTheirEntry},
 	{"by (workspace, id): one id in two workspaces is two entries", idsAreOfAWorkspace},
 	{"the batch may hold one id several times, in any order", oneIDSeveralTimes},
 	{"all of them or none", allOrNone},
@@ -28,81 +24,37 @@ var recordSentences = []sentence{
 func newIsStored(f *fixture) {
 	full := f.call(0)
 	full.KeyName = "Ключ 'prod'; DROP TABLE request_logs; --"
+	full.ExternalID = "Zoë's \"id\" 鍵"
 	full.Endpoint = "/é/%/_/\\/\"/" + strings.Repeat("x", 2000)
-	full.Status, full.ErrorCode, full.Repeated = 403, "agent_denied", math.MaxInt32
+	full.Status, full.ErrorCode, full.Cause, full.CallCount = 403, "agent_denied", "no_agent", math.MaxInt32
 	noKey := f.call(time.Second)
-	noKey.KeyID, noKey.KeyName, noKey.KeyLast4 = uuid.Nil, "", ""
-	bare := logsvc.Entry{ID: f.call(2 * time.Second).ID, WorkspaceID: acme, Repeated: 1}
+	noKey.KeyID, noKey.KeyName, noKey.KeyLast4, noKey.ExternalID = uuid.Nil, "", "", ""
+	bare := logsvc.Entry{ID: f.call(2 * time.Second).ID, WorkspaceID: acme, CallCount: 1}
 	fine := f.call(3 * time.Second)
 	fine.Latency = 1234567 * time.Nanosecond
-	f.record(bare, full, fine, noKey)
+	atOnce := reported(f.call(4*time.Second), 200, "", 0)
+	refused := denied(f.call(5*time.Second), 403, "code_of_a_later_release", "cause_of_a_later_release")
+	refused.AgentType = "type_of_a_later_release"
+	late := cut(f.call(6 * time.Second))
+	f.record(bare, full, late, fine, noKey, refused, atOnce)
 	fine.Latency = 1234 * time.Microsecond
-	f.holds(acme, full, noKey, bare, fine)
+	f.holds(acme, full, noKey, bare, fine, atOnce, refused, late)
 }
 
-func inProgressIsFinished(f *fixture) {
-	call := f.call(0)
-	f.record(inProgress(call))
-	finish := counted(ended(call, 503, "late", 7*time.Second), 3)
-	finish.KeyName, finish.Endpoint = "renamed", "/other"
-	f.record(finish)
-	f.holds(acme, counted(ended(call, 503, "late", 7*time.Second), 3))
-}
-
-func largerCountIsTaken(f *fixture) {
-	first := counted(f.call(0), 5)
-	f.record(first)
-	other := ended(first, 500, "other", time.Hour)
-	other.KeyName, other.Endpoint = "renamed", "/other"
-	for _, step := range []struct{ sent, want int }{{4, 5}, {6, 6}, {6, 6}, {1, 6}, {math.MaxInt32, math.MaxInt32}} {
-		f.record(counted(other, step.sent))
-		f.holds(acme, counted(first, step.want))
+func snapshotsAreOfTheirEntry(f *fixture) {
+	calls := f.calls(4)
+	for i := range calls {
+		calls[i].KeyID = calls[0].KeyID
 	}
-	f.record(counted(inProgress(first), math.MaxInt32))
-	f.holds(acme, counted(first, math.MaxInt32))
-	ofOne := f.call(time.Minute)
-	f.record(ofOne)
-	f.record(counted(inProgress(ofOne), 9))
-	f.holds(acme, counted(first, math.MaxInt32), ofOne)
-}
-
-// countsInAnyOrder delivers the counts of ten rows, each twice, in batches of every size.
-func countsInAnyOrder(f *fixture) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 8 {
-		rows := f.calls(10)
-		var sent, want []logsvc.Entry
-		for i := range rows {
-			rows[i].WorkspaceID = string(rune('a' + round))
-			rows[i] = ended(rows[i], 401, "invalid_token", time.Microsecond)
-			most := 1 + random.IntN(9)
-			for calls := 1; calls <= most; calls++ {
-				sent = append(sent, counted(rows[i], calls), counted(rows[i], calls))
-			}
-			want = append(want, counted(rows[i], most))
-		}
-		random.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
-		f.recordIn(sent, 1+random.IntN(len(sent)))
-		f.holds(want[0].WorkspaceID, want...)
-	}
-}
-
-func finishedIsLeft(f *fixture) {
-	finished := f.call(0)
-	f.record(finished)
-	f.record(ended(finished, 500, "other", time.Hour))
-	f.record(counted(ended(finished, 0, "other", time.Hour), 9))
-	f.record(ended(finished, 0, "other", time.Hour))
-	f.record(finished)
-	running := inProgress(f.call(time.Minute))
-	f.record(running)
-	f.record(ended(running, 0, "other", time.Hour))
-	f.holds(acme, finished, running)
+	calls[1].KeyName, calls[2].KeyLast4, calls[3].ExternalID = "renamed", "9999", "customer-8"
+	f.record(calls...)
+	f.holds(acme, calls...)
+	f.same(f.all(acme, logsvc.Filter{KeyID: calls[0].KeyID}), calls)
 }
 
 func idsAreOfAWorkspace(f *fixture) {
 	ours := f.call(0)
-	theirs := in(globex, ended(ours, 500, "", time.Second))
+	theirs := in(globex, reported(ours, 500, "", time.Second))
 	f.record(inProgress(ours), inProgress(theirs))
 	f.record(theirs)
 	f.holds(acme, inProgress(ours))
@@ -118,7 +70,7 @@ func oneIDSeveralTimes(f *fixture) {
 	} {
 		call, m := f.call(time.Duration(i)*time.Minute), model{}
 		for _, status := range statuses {
-			part := counted(ended(call, status, "", time.Duration(status)*time.Millisecond), 1+status/200)
+			part := counted(reported(call, status, "", time.Duration(status)*time.Millisecond), 1+status/200)
 			m.record(part)
 			batch = append(batch, part)
 		}
@@ -162,7 +114,7 @@ func wholeWindow(f *fixture) {
 func anySize(f *fixture) {
 	f.record()
 	batch := f.calls(1050)
-	f.record(append(batch, ended(batch[0], 500, "", 0))...) // far behind the first, which stays
+	f.record(append(batch, reported(batch[0], 500, "", 0))...) // far behind the first, which stays
 	for i := 0; i < len(batch); i += 49 {
 		got, found, err := f.store.Get(f.Context(), acme, batch[i].ID)
 		if err != nil || !found || got != batch[i] {

@@ -20,18 +20,18 @@ var storeSentences = []sentence{
 	{"a method that answers an error may be called again", mayBeCalledAgain},
 }
 
-// overlappingBatches delivers each call in progress, finished and with fewer calls that it stands for, five times, as
-// replicas would that retry.
+// overlappingBatches delivers each call in progress, denied, reported, from a report alone and with a smaller count, five
+// times, as replicas would that retry.
 func overlappingBatches(f *fixture) {
 	want := f.calls(100)
 	for i := range want {
-		want[i].Repeated += i % 3
+		want[i].CallCount += i % 3
 	}
 	var group sync.WaitGroup
 	for writer := range uint64(5) {
 		batch := append([]logsvc.Entry{}, want...)
 		for _, call := range want {
-			batch = append(batch, inProgress(call), counted(call, 1))
+			batch = append(batch, inProgress(call), denied(call, 403, "expired", "cause"), cut(call), counted(call, 1))
 		}
 		random := rand.New(rand.NewPCG(writer, 1))
 		random.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })

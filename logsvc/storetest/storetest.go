@@ -24,6 +24,7 @@ func Test(t *testing.T, open func(t *testing.T) logsvc.Store) {
 	}{
 		{"Store", storeSentences},
 		{"Record", recordSentences},
+		{"Merge", mergeSentences},
 		{"Get", getSentences},
 		{"Filter", filterSentences},
 		{"List", listSentences},

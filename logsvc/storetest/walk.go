@@ -92,14 +92,20 @@ func (w *world) newCall() logsvc.Entry {
 }
 
 func (w *world) end(e logsvc.Entry) logsvc.Entry {
-	status := pick(w, []int{0, 0, 200, 204, 302, 401, 403, 500})
-	e.Repeated = 1 + w.rand.IntN(3)
-	return ended(e, status, pick(w, []string{"", "", "expired", "disabled"}), time.Duration(w.rand.IntN(99))*time.Millisecond)
+	e.CallCount = 1 + w.rand.IntN(3)
+	if w.rand.IntN(4) == 0 {
+		e = cut(e)
+	}
+	status, code := pick(w, []int{0, 0, 200, 204, 302, 401, 403, 500}), pick(w, []string{"", "", "expired", "disabled"})
+	if w.rand.IntN(2) == 0 {
+		return denied(e, status, code, pick(w, []string{"", "a_cause"}))
+	}
+	return reported(e, status, code, time.Duration(w.rand.IntN(99))*time.Millisecond)
 }
 
 func (w *world) filter() (f logsvc.Filter) {
 	return some(logsvc.Filter{
-		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys), ErrorCode: pick(w, []string{"expired", "disabled"}),
+		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys), ErrorCode: pick(w, []string{"expired", "disabled", "no_such_code"}),
 		Endpoint: pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
 	}, w.rand.IntN(16)&w.rand.IntN(16))
 }

@@ -1,7 +1,6 @@
-// Command protodeps prints the .proto files that the contract imports from other projects (google/api,
-// buf/validate) out of the Go packages that are linked into Keytrail, so that the sources that the contract is
-// compiled against and the code that runs are always of one version, and none of them is copied into the
-// repository.
+// Command protodeps prints the .proto files that the contract imports from other projects (google/api, buf/validate)
+// from the Go packages that are linked into Keytrail, so that the sources that the contract is compiled against and the
+// code that runs are of one version. They are committed, because other languages generate from them without Go.
 //
 // Usage: protodeps DIR
 package main
@@ -9,7 +8,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/jhump/protoreflect/v2/protoprint"
@@ -29,18 +27,24 @@ func main() {
 	}
 }
 
-// write prints every linked file that protoc does not already know into dir.
+// imported are the files that the contract imports, with what they import in turn; protoc knows the others.
+var imported = []string{
+	"buf/validate/validate.proto", "google/api/annotations.proto", "google/api/field_behavior.proto", "google/api/http.proto",
+}
+
+// write prints the imported files into dir.
 func write(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("clear %s: %w", dir, err)
 	}
 	var files []protoreflect.FileDescriptor
-	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
-		if strings.HasPrefix(file.Path(), "google/api/") || strings.HasPrefix(file.Path(), "buf/validate/") {
-			files = append(files, file)
+	for _, path := range imported {
+		file, err := protoregistry.GlobalFiles.FindFileByPath(path)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", path, err)
 		}
-		return true
-	})
+		files = append(files, file)
+	}
 	printer := protoprint.Printer{}
 	if err := printer.PrintProtosToFileSystem(files, dir); err != nil {
 		return fmt.Errorf("print the imported .proto files: %w", err)

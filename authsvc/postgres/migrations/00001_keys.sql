@@ -12,6 +12,10 @@ CREATE TABLE keys (
     revision     bigint  NOT NULL,
     deleted      boolean NOT NULL DEFAULT false,
     name         text    NOT NULL,
+    name_lower   text    NOT NULL, -- of Unicode, for searches
+    description  text    NOT NULL,
+    external_id  text    NOT NULL,
+    metadata     text    NOT NULL, -- a JSON object of strings; empty = none
     scopes       text[]  NOT NULL,
     all_agents   boolean NOT NULL,
     agent_ids    text[]  NOT NULL,
@@ -23,6 +27,7 @@ CREATE TABLE keys (
 );
 
 CREATE INDEX keys_revision ON keys (revision);
+CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 
 -- position 0 is the key's newest secret. revision is the key's: a change of a key writes its secrets anew, so that
 -- a follower finds both in the order in which it wants them.
@@ -50,13 +55,24 @@ CREATE TABLE revision (
 );
 INSERT INTO revision (value) VALUES (0);
 
-CREATE TABLE signing_key (
+-- Which requests of callers were carried out, so that none is twice. They are kept for a day.
+CREATE TABLE key_requests (
+    workspace_id text        NOT NULL,
+    request_id   uuid        NOT NULL,
+    key_id       uuid        NOT NULL,
+    create_time  timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, request_id)
+);
+
+-- What encrypts report tokens.
+CREATE TABLE token_key (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     key bytea   NOT NULL CHECK (octet_length(key) = 32)
 );
 
 -- +goose Down
-DROP TABLE signing_key;
+DROP TABLE token_key;
+DROP TABLE key_requests;
 DROP TABLE revision;
 DROP TABLE secrets;
 DROP TABLE keys;

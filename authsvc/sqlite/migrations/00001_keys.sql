@@ -9,6 +9,10 @@ CREATE TABLE keys (
     revision     INTEGER NOT NULL,
     deleted      INTEGER NOT NULL DEFAULT 0,
     name         TEXT    NOT NULL,
+    name_lower   TEXT    NOT NULL, -- of Unicode, for searches
+    description  TEXT    NOT NULL,
+    external_id  TEXT    NOT NULL,
+    metadata     TEXT    NOT NULL, -- a JSON object of strings; empty = none
     scopes       TEXT    NOT NULL,
     all_agents   INTEGER NOT NULL,
     agent_ids    TEXT    NOT NULL,
@@ -20,6 +24,7 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 
 CREATE INDEX keys_revision ON keys (revision);
+CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 
 -- position 0 is the key's newest secret. A digest is unique across workspaces: a secret leads to one key.
 CREATE TABLE secrets (
@@ -40,13 +45,24 @@ CREATE TABLE revision (
 );
 INSERT INTO revision (one, value) VALUES (1, 0);
 
-CREATE TABLE signing_key (
+-- Which requests of callers were carried out, so that none is twice. They are kept for a day.
+CREATE TABLE key_requests (
+    workspace_id TEXT    NOT NULL,
+    request_id   BLOB    NOT NULL CHECK (length(request_id) = 16),
+    key_id       BLOB    NOT NULL,
+    create_time  INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, request_id)
+) WITHOUT ROWID;
+
+-- What encrypts report tokens.
+CREATE TABLE token_key (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     key BLOB NOT NULL CHECK (length(key) = 32)
 );
 
 -- +goose Down
-DROP TABLE signing_key;
+DROP TABLE token_key;
+DROP TABLE key_requests;
 DROP TABLE revision;
 DROP TABLE secrets;
 DROP TABLE keys;

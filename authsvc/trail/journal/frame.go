@@ -8,7 +8,7 @@ import (
 
 // A frame is one record in a segment, little endian:
 //
-//	 0  4  magic, "KTR1"
+//	 0  4  magic, "KTR2"
 //	 4  4  length of the payload in bytes; 0 = a probe, which readers pass over
 //	 8  8  when it was appended, Unix time in ms
 //	16  4  CRC-32C (RFC 3720, appendix B.4) of bytes 4 to 16 and the payload, XOR the salt of the segment
@@ -17,7 +17,7 @@ import (
 // The salt is random and stands in the name of the file, so that no payload can hold what reads as a frame of its
 // own, should the frame around it be damaged.
 const (
-	magic       = "KTR1"
+	magic       = "KTR2"
 	headerBytes = 20
 )
 

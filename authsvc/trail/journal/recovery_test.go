@@ -194,6 +194,16 @@ func TestEveryFlippedByteCostsTheRecordItHitsAlone(t *testing.T) {
 	}
 }
 
+// TestASegmentOfAnotherFormatHoldsNoRecord reads what an earlier release wrote, whose frames differ in the magic alone.
+func TestASegmentOfAnotherFormatHoldsNoRecord(t *testing.T) {
+	f, good := folder{memoryDir(t)}, newImage(0xcafe, "earlier 1", "earlier 2")
+	old := &image{salt: good.salt, bytes: bytes.ReplaceAll(good.bytes, []byte(magic), []byte("KTR1"))}
+	after := []*image{newImage(0xbeef, "later 1", "later 2")}
+	want := recovered{damaged: int64(len(old.bytes)), size: int64(len(old.bytes))}
+	f.lay(t, nil, append([]*image{old}, after...)...)
+	f.open(t).compare(t, "an earlier release's", want.with(after))
+}
+
 func TestADamagedCursorRepeatsAndNeverSkips(t *testing.T) {
 	f, first, second := folder{memoryDir(t)}, nasty(0xcafe), newImage(0xbeef, "later 1", "later 2")
 	all := append(slices.Clone(first.records), second.records...)

@@ -26,6 +26,9 @@ const retries = `{
 	}}]
 }`
 
+// workspace is where all of it happens.
+const workspace = "load"
+
 // restTime is for how long a REST client tries again where the gateway is away.
 const restTime = 30 * time.Second
 
@@ -39,10 +42,6 @@ type clients struct {
 }
 
 func connect() (*clients, error) {
-	dial := func(addr string) (*grpc.ClientConn, error) {
-		return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultServiceConfig(retries), grpc.WithDisableServiceConfig())
-	}
 	auth, err := dial(os.Getenv("AUTH_ADDR"))
 	if err != nil {
 		return nil, err
@@ -57,6 +56,12 @@ func connect() (*clients, error) {
 	}, nil
 }
 
+// dial connects to all replicas behind a name.
+func dial(addr string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(retries), grpc.WithDisableServiceConfig())
+}
+
 // with sends a token.
 func with(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
@@ -64,7 +69,7 @@ func with(ctx context.Context, token string) context.Context {
 
 func (c *clients) createKey(ctx context.Context) (secret string, err error) {
 	answer, err := c.keys.CreateKey(with(ctx, c.admin), &authv1.CreateKeyRequest{
-		WorkspaceId: "load", Name: "load", Scopes: []string{"agent"}, AllAgents: true,
+		WorkspaceId: workspace, Key: &authv1.Key{Name: "load", Scopes: []string{"agent"}, AllAgents: true},
 	}, grpc.WaitForReady(true))
 	if err != nil {
 		return "", err
@@ -73,43 +78,58 @@ func (c *clients) createKey(ctx context.Context) (secret string, err error) {
 	return answer.GetSecret(), pause(ctx, 2*time.Second)
 }
 
-func (c *clients) overGRPC(ctx context.Context, secret, endpoint string, status int32) error {
+// overGRPC checks and reports one call. What gRPC sends again has the same call id.
+func (c *clients) overGRPC(ctx context.Context, secret string, one call) error {
 	ctx, cancel := context.WithTimeout(with(ctx, c.checker), restTime)
 	defer cancel()
 	answer, err := c.checks.Check(ctx, &authv1.CheckRequest{
-		ApiKey: secret, AgentType: "agent", Method: "POST", Endpoint: endpoint, WorkspaceId: "load",
+		ApiKey: secret, AgentType: one.agentType, Method: "POST", Endpoint: one.endpoint, WorkspaceId: workspace, CallId: one.id,
 	})
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	if !answer.GetAllowed() {
-		return fmt.Errorf("check: denied, %s", answer.GetErrorCode())
+	if err := one.decidedAs(answer.GetRequestLogId(), answer.GetAllowed(), answer.GetDenial().GetCode()); err != nil {
+		return fmt.Errorf("check: %w", err)
 	}
-	outcome := &authv1.Outcome{Entry: answer.GetEntry(), Status: status, LatencyMs: 1}
-	if _, err := c.checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
+	outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: one.status, LatencyMs: one.latencyMs}
+	report, err := c.checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}})
+	if err != nil {
 		return fmt.Errorf("report: %w", err)
+	}
+	if refused := report.GetRefused(); len(refused) > 0 {
+		return fmt.Errorf("report: refused, %v", refused)
 	}
 	return nil
 }
 
-func (c *clients) overREST(ctx context.Context, secret, endpoint string, status int32) error {
+// overREST does the same through the gateway.
+func (c *clients) overREST(ctx context.Context, secret string, one call) error {
 	var answer struct {
-		Allowed   bool
-		ErrorCode string
-		Entry     json.RawMessage
+		Allowed      bool
+		RequestLogID string
+		ReportToken  string
+		Denial       *struct{ Code string }
 	}
 	err := c.post(ctx, "/v1/check", map[string]any{
-		"apiKey": secret, "agentType": "agent", "method": "POST", "endpoint": endpoint, "workspaceId": "load",
+		"apiKey": secret, "agentType": one.agentType, "method": "POST", "endpoint": one.endpoint, "workspaceId": workspace, "callId": one.id,
 	}, &answer)
 	if err != nil {
 		return fmt.Errorf("check over REST: %w", err)
 	}
-	if !answer.Allowed {
-		return fmt.Errorf("check over REST: denied, %s", answer.ErrorCode)
+	var code string
+	if answer.Denial != nil {
+		code = answer.Denial.Code
 	}
-	outcome := map[string]any{"entry": answer.Entry, "status": status, "latencyMs": 1}
-	if err := c.post(ctx, "/v1/report", map[string]any{"outcomes": []any{outcome}}, &struct{}{}); err != nil {
+	if err := one.decidedAs(answer.RequestLogID, answer.Allowed, code); err != nil {
+		return fmt.Errorf("check over REST: %w", err)
+	}
+	outcome := map[string]any{"reportToken": answer.ReportToken, "status": one.status, "latencyMs": one.latencyMs}
+	var report struct{ Refused []json.RawMessage }
+	if err := c.post(ctx, "/v1/report", map[string]any{"outcomes": []any{outcome}}, &report); err != nil {
 		return fmt.Errorf("report over REST: %w", err)
+	}
+	if len(report.Refused) > 0 {
+		return fmt.Errorf("report over REST: refused, %s", report.Refused)
 	}
 	return nil
 }
@@ -167,18 +187,20 @@ func (c *clients) postOnce(ctx context.Context, path string, body []byte, answer
 	return resp.StatusCode, json.Unmarshal(text, answer)
 }
 
-// rows lists the statuses of all rows of endpoints with a prefix, by endpoint.
-func (c *clients) rows(ctx context.Context, prefix string) (map[string][]int32, error) {
-	rows, token := map[string][]int32{}, ""
+// rows lists all rows of endpoints with a prefix, by endpoint.
+func (c *clients) rows(ctx context.Context, prefix string) (map[string][]row, error) {
+	rows, token := map[string][]row{}, ""
 	for more := true; more; more = token != "" {
 		page, err := c.logs.ListRequestLogs(with(ctx, c.admin), &logsv1.ListRequestLogsRequest{
-			WorkspaceId: "load", Endpoint: prefix, PageSize: 1000, PageToken: token,
+			WorkspaceId: workspace, Endpoint: prefix, PageSize: 1000, PageToken: token,
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, row := range page.GetRequestLogs() {
-			rows[row.GetEndpoint()] = append(rows[row.GetEndpoint()], row.GetStatus())
+		for _, log := range page.GetRequestLogs() {
+			rows[log.GetEndpoint()] = append(rows[log.GetEndpoint()], row{
+				id: log.GetId(), status: log.GetStatus(), code: log.GetErrorCode(), latencyMs: log.GetLatencyMs(), calls: log.GetCallCount(),
+			})
 		}
 		token = page.GetNextPageToken()
 	}

@@ -5,26 +5,66 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// ledger is what was answered: the status that the row of each call must have, by the call's endpoint.
+// call is one call of a backend, and how it must end.
+type call struct {
+	id, endpoint, agentType string
+	// code is what the check denies it with; empty if it is allowed.
+	code string
+	// status and latencyMs are reported.
+	status    int32
+	latencyMs float64
+}
+
+// newCall makes the nth call to an endpoint. Every fourth asks for an agent type that the key has no scope for.
+func newCall(endpoint string, n int) call {
+	one := call{
+		id: uuid7.New(time.Now()).String(), endpoint: endpoint, agentType: "agent", status: int32(200 + n%3), latencyMs: float64(1 + n%100),
+	}
+	if n%4 == 3 {
+		one.agentType, one.code, one.status = "data_agent", "scope_denied", 404
+	}
+	return one
+}
+
+// decidedAs compares what the check answered with what it must answer.
+func (c call) decidedAs(id string, allowed bool, code string) error {
+	if id != c.id || allowed != (c.code == "") || code != c.code {
+		return fmt.Errorf("answered id %q, allowed %t, code %q, want id %q and code %q", id, allowed, code, c.id, c.code)
+	}
+	return nil
+}
+
+// row is what the request logs say of a call.
+type row struct {
+	id, code  string
+	status    int32
+	latencyMs float64
+	calls     int32
+}
+
+func (c call) row() row {
+	return row{id: c.id, code: c.code, status: c.status, latencyMs: c.latencyMs, calls: 1}
+}
+
+// ledger is what was answered: the row that each call must have, by the call's endpoint.
 type ledger struct {
 	// prefix is of the endpoints of this run.
 	prefix string
 
 	mu       sync.Mutex
-	answered map[string]int32
+	answered map[string]row
 	failed   int
 	// failures are the first ones.
 	failures []string
 	slowest  time.Duration
 }
 
-// call checks and reports one call.
-type call func(ctx context.Context, secret, endpoint string, status int32) error
-
 // keepCalling calls at a steady pace until ctx ends. A call that is under way then is ended.
-func (l *ledger) keepCalling(ctx context.Context, client int, secret string, call call) {
+func (l *ledger) keepCalling(ctx context.Context, client int, do func(context.Context, call) error) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -33,23 +73,23 @@ func (l *ledger) keepCalling(ctx context.Context, client int, secret string, cal
 			return
 		case <-tick.C:
 		}
-		endpoint, status := fmt.Sprintf("%s/%d/%d", l.prefix, client, n), int32(200+n%3)
 		began := time.Now()
-		err := call(context.WithoutCancel(ctx), secret, endpoint, status)
-		l.note(endpoint, status, time.Since(began), err)
+		one := newCall(fmt.Sprintf("%s/%d/%d", l.prefix, client, n), n)
+		err := do(context.WithoutCancel(ctx), one)
+		l.note(one, time.Since(began), err)
 	}
 }
 
-func (l *ledger) note(endpoint string, status int32, took time.Duration, err error) {
+func (l *ledger) note(one call, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.slowest = max(l.slowest, took)
 	if err == nil {
-		l.answered[endpoint] = status
+		l.answered[one.endpoint] = one.row()
 		return
 	}
 	if l.failed++; len(l.failures) < 5 {
-		l.failures = append(l.failures, fmt.Sprintf("%s %s: %v", time.Now().Format(time.TimeOnly), endpoint, err))
+		l.failures = append(l.failures, fmt.Sprintf("%s %s: %v", time.Now().Format(time.TimeOnly), one.endpoint, err))
 	}
 }
 
@@ -85,16 +125,16 @@ func (l *ledger) compare(ctx context.Context, c *clients) (verdict, error) {
 	}
 }
 
-// verdict judges rows: the statuses of all rows of each endpoint.
-func (l *ledger) verdict(rows map[string][]int32) verdict {
+// verdict judges the rows of each endpoint.
+func (l *ledger) verdict(rows map[string][]row) verdict {
 	v := verdict{Answered: len(l.answered), Failed: l.failed, SlowestMs: float64(l.slowest.Milliseconds())}
-	for endpoint, statuses := range rows {
-		v.Rows += len(statuses)
+	for endpoint, found := range rows {
+		v.Rows += len(found)
 		want, answered := l.answered[endpoint]
 		switch {
-		case len(statuses) > 1:
+		case len(found) > 1:
 			v.Doubled++
-		case answered && statuses[0] != want:
+		case answered && found[0] != want:
 			v.Wrong++
 		}
 	}

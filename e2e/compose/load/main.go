@@ -2,6 +2,9 @@
 // logs with what it was answered. It runs on the network of the compose file.
 //
 // Environment: AUTH_ADDR, LOGS_ADDR and GATEWAY_URL say where, ADMIN_TOKEN and CHECKER_TOKEN with which tokens.
+//
+//	load reach ADDR N       calls the auth service at ADDR until N replicas have answered
+//	load unreachable ADDR…  fails if a connection to one of them can be made
 package main
 
 import (
@@ -10,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -29,10 +33,26 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := command(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
+}
+
+func command(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 0:
+		return run(ctx)
+	case args[0] == "reach" && len(args) == 3:
+		want, err := strconv.Atoi(args[2])
+		if err != nil {
+			return fmt.Errorf("number of replicas: %w", err)
+		}
+		return reach(ctx, args[1], want)
+	case args[0] == "unreachable":
+		return unreachable(ctx, args[1:])
+	}
+	return fmt.Errorf("unknown arguments %q", args)
 }
 
 func run(ctx context.Context) error {
@@ -47,14 +67,17 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create a key: %w", err)
 	}
-	l := &ledger{prefix: fmt.Sprintf("/load-%d", time.Now().Unix()), answered: map[string]int32{}}
+	l := &ledger{prefix: fmt.Sprintf("/load-%d", time.Now().Unix()), answered: map[string]row{}}
 	var group errgroup.Group
 	for i := range overGRPC + overREST {
-		call := c.overGRPC
+		do := c.overGRPC
 		if i >= overGRPC {
-			call = c.overREST
+			do = c.overREST
 		}
-		group.Go(func() error { l.keepCalling(ctx, i, secret, call); return nil })
+		group.Go(func() error {
+			l.keepCalling(ctx, i, func(ctx context.Context, one call) error { return do(ctx, secret, one) })
+			return nil
+		})
 	}
 	fmt.Println("calling")
 	if err := group.Wait(); err != nil {

@@ -3,19 +3,23 @@
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
 -- One row a call; one partition a UTC day, on the ids, whose first 48 bits are the milliseconds of the call. The fixed
--- columns come first, so that no byte is lost to alignment. Collation "C": ids of workspaces are compared as bytes, and
--- only ASCII letters have two cases.
+-- columns come first, the widest first, so that no byte is lost to alignment. NULL is as cheap as a number here: without
+-- a NULL the row has 8 more bytes of data, with one 8 more bytes of header. Collation "C": ids of workspaces are compared
+-- as bytes, and only ASCII letters have two cases.
 CREATE TABLE request_logs (
     id           uuid     NOT NULL,
-    latency_us   bigint   NOT NULL,
+    latency_us   bigint,            -- NULL = not reported
     key_ref      bigint   NOT NULL, -- of request_log_keys; 0 where no key was proved
+    call_count   integer  NOT NULL, -- how many calls the row stands for
     hour         smallint NOT NULL, -- of the UTC day, 0 to 23
     status       smallint NOT NULL, -- 0 = in progress
+    from_report  boolean  NOT NULL, -- the description was made from a report alone
     workspace_id text     NOT NULL COLLATE "C",
     agent_type   text     NOT NULL COLLATE "C",
     agent_id     text     NOT NULL COLLATE "C",
     method       text     NOT NULL COLLATE "C",
     error_code   text     NOT NULL COLLATE "C",
+    cause        text     NOT NULL COLLATE "C",
     endpoint     text     NOT NULL COLLATE "C",
     PRIMARY KEY (workspace_id, id)
 ) PARTITION BY RANGE (id);
@@ -35,6 +39,7 @@ CREATE TABLE request_log_keys (
     used_on      date   NOT NULL, -- the last UTC day on which a row with this reference was written
     key_name     text   NOT NULL,
     key_last4    text   NOT NULL,
+    external_id  text   NOT NULL,
     PRIMARY KEY (workspace_id, key_ref)
 );
 CREATE INDEX request_log_keys_by_id ON request_log_keys (workspace_id, key_id);

@@ -7,13 +7,17 @@ CREATE TABLE request_logs (
     key_id       BLOB, -- NULL where no key was proved
     key_name     TEXT    NOT NULL,
     key_last4    TEXT    NOT NULL,
+    external_id  TEXT    NOT NULL,
     agent_type   TEXT    NOT NULL,
     agent_id     TEXT    NOT NULL,
     method       TEXT    NOT NULL,
     endpoint     TEXT    NOT NULL,
     status       INTEGER NOT NULL, -- 0 = in progress
     error_code   TEXT    NOT NULL,
-    latency_us   INTEGER NOT NULL,
+    cause        TEXT    NOT NULL,
+    latency_us   INTEGER, -- NULL = not reported
+    call_count   INTEGER NOT NULL, -- how many calls the row stands for
+    from_report  INTEGER NOT NULL, -- 1 = the description was made from a report alone
     PRIMARY KEY (workspace_id, id)
 ) STRICT, WITHOUT ROWID;
 

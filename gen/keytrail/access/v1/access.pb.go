@@ -28,7 +28,7 @@ const (
 type Role int32
 
 const (
-	// No role: nobody may call.
+	// Not set: the RPC has no role, and the service does not start.
 	Role_ROLE_UNSPECIFIED Role = 0
 	// `checker`: check calls and report them. For backends and proxies.
 	Role_ROLE_CHECKER Role = 1
@@ -36,8 +36,10 @@ const (
 	Role_ROLE_INGESTER Role = 2
 	// `viewer`: read keys and request logs.
 	Role_ROLE_VIEWER Role = 3
-	// `admin`: what a viewer may, and change keys and purge request logs.
+	// `admin`: everything a viewer may do, and change keys and purge request logs.
 	Role_ROLE_ADMIN Role = 4
+	// A token of any role.
+	Role_ROLE_ANY Role = 5
 )
 
 // Enum value maps for Role.
@@ -48,6 +50,7 @@ var (
 		2: "ROLE_INGESTER",
 		3: "ROLE_VIEWER",
 		4: "ROLE_ADMIN",
+		5: "ROLE_ANY",
 	}
 	Role_value = map[string]int32{
 		"ROLE_UNSPECIFIED": 0,
@@ -55,6 +58,7 @@ var (
 		"ROLE_INGESTER":    2,
 		"ROLE_VIEWER":      3,
 		"ROLE_ADMIN":       4,
+		"ROLE_ANY":         5,
 	}
 )
 
@@ -85,18 +89,21 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_keytrail_access_v1_access_proto_rawDescGZIP(), []int{0}
 }
 
-// Rule is what an RPC asks of the token of its caller.
+// Rule is what an RPC asks of its caller's token.
 type Rule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The role that the token must have.
-	Role Role `protobuf:"varint,1,opt,name=role,enum=keytrail.access.v1.Role" json:"role,omitempty"`
-	// The string fields of the request that name its workspaces, as a path whose steps are parted by dots, e.g.
-	// `workspace_id` or `outcomes.entry.workspace_id`; through a repeated field it leads to all of its elements. Every
-	// workspace that is found there must be one of the token's; an empty one, the reserved `_unattributed` and a request
-	// that names none are for tokens of all workspaces alone. Without a path, so is the RPC.
-	WorkspaceField string `protobuf:"bytes,2,opt,name=workspace_field,json=workspaceField" json:"workspace_field,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=keytrail.access.v1.Role" json:"role,omitempty"`
+	// The string field of the request that names its workspace, or a path to it with dots between the steps, e.g.
+	// `workspace_id` or `records.request_log.workspace_id`; through a repeated field it leads to all elements. The token
+	// must hold for every workspace found there. An empty one, the reserved `_unattributed`, and a request that names
+	// none need a token for all workspaces. Without a path and without `any_workspace`, so does the RPC.
+	WorkspaceField string `protobuf:"bytes,2,opt,name=workspace_field,json=workspaceField,proto3" json:"workspace_field,omitempty"`
+	// The request names no workspace, and a token for any workspace may call. An RPC whose answer depends on workspaces
+	// then compares them with the token's itself.
+	AnyWorkspace  bool `protobuf:"varint,3,opt,name=any_workspace,json=anyWorkspace,proto3" json:"any_workspace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rule) Reset() {
@@ -143,6 +150,13 @@ func (x *Rule) GetWorkspaceField() string {
 	return ""
 }
 
+func (x *Rule) GetAnyWorkspace() bool {
+	if x != nil {
+		return x.AnyWorkspace
+	}
+	return false
+}
+
 var file_keytrail_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -156,9 +170,8 @@ var file_keytrail_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// What the RPC asks of the token of its caller. A service that has an RPC without it does not start. The number is
-	// of the range that Protocol Buffers leave to each organisation for itself (50000 to 99999): it means this within
-	// Keytrail, and is registered nowhere.
+	// What the RPC asks of its caller's token. A service with an RPC that lacks this option does not start. The number
+	// is in the range that Protocol Buffers reserve for use within one organization (50000 to 99999).
 	//
 	// optional keytrail.access.v1.Rule rule = 50571;
 	E_Rule = &file_keytrail_access_v1_access_proto_extTypes[0]
@@ -168,18 +181,21 @@ var File_keytrail_access_v1_access_proto protoreflect.FileDescriptor
 
 const file_keytrail_access_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkeytrail/access/v1/access.proto\x12\x12keytrail.access.v1\x1a google/protobuf/descriptor.proto\"]\n" +
+	"\x1fkeytrail/access/v1/access.proto\x12\x12keytrail.access.v1\x1a google/protobuf/descriptor.proto\"\x82\x01\n" +
 	"\x04Rule\x12,\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x18.keytrail.access.v1.RoleR\x04role\x12'\n" +
-	"\x0fworkspace_field\x18\x02 \x01(\tR\x0eworkspaceField*b\n" +
+	"\x0fworkspace_field\x18\x02 \x01(\tR\x0eworkspaceField\x12#\n" +
+	"\rany_workspace\x18\x03 \x01(\bR\fanyWorkspace*p\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fROLE_CHECKER\x10\x01\x12\x11\n" +
 	"\rROLE_INGESTER\x10\x02\x12\x0f\n" +
 	"\vROLE_VIEWER\x10\x03\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x04:N\n" +
-	"\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x8b\x8b\x03 \x01(\v2\x18.keytrail.access.v1.RuleR\x04ruleBCZ<github.com/keytrail/keytrail/gen/keytrail/access/v1;accessv1\x92\x03\x02\b\x02b\beditionsp\xe8\a"
+	"ROLE_ADMIN\x10\x04\x12\f\n" +
+	"\bROLE_ANY\x10\x05:N\n" +
+	"\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x8b\x8b\x03 \x01(\v2\x18.keytrail.access.v1.RuleR\x04ruleB\x90\x01\n" +
+	"\x15io.keytrail.access.v1B\vAccessProtoP\x01Z<github.com/keytrail/keytrail/gen/keytrail/access/v1;accessv1\xaa\x02\x12Keytrail.Access.V1\xea\x02\x14Keytrail::Access::V1b\x06proto3"
 
 var (
 	file_keytrail_access_v1_access_proto_rawDescOnce sync.Once

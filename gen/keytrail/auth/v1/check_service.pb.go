@@ -11,7 +11,6 @@ package authv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/keytrail/keytrail/gen/keytrail/access/v1"
-	v1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -27,25 +26,32 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// CheckRequest describes one call as the backend received it.
+// CheckRequest describes one call as the backend received it. All strings are UTF-8: a backend percent-encodes a path
+// or a header that is not.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The value of the caller's `api-key` header, as it came, to the byte; empty if there was none.
-	ApiKey string `protobuf:"bytes,1,opt,name=api_key,json=apiKey" json:"api_key,omitempty"`
-	// The type of the agent called: one of the catalogue, by default `agent`, `data_agent`, `voice_agent`.
-	AgentType string `protobuf:"bytes,2,opt,name=agent_type,json=agentType" json:"agent_type,omitempty"`
-	// The id of the agent called, as it came: the decision is made on its exact bytes. Empty if the call is on no
-	// agent in particular, which only a key with access to all agents may do. The row keeps its first 255
-	// characters; control and format characters and bytes that are not UTF-8 are percent-encoded there.
-	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId" json:"agent_id,omitempty"`
+	// The value of the caller's `api-key` header, as it came; empty if there was none.
+	ApiKey string `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	// The type of the called agent: one of the catalog, by default `agent`, `data_agent`, `voice_agent`.
+	AgentType string `protobuf:"bytes,2,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent, as it came: the decision is made on its exact bytes. Empty if the call is on no agent in
+	// particular, which only a key with access to all agents may do. The row keeps its first 255 characters; control and
+	// format characters are percent-encoded there.
+	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The HTTP method of the call, as it came. The row keeps its first 32 bytes, encoded like the agent id.
-	Method string `protobuf:"bytes,4,opt,name=method" json:"method,omitempty"`
-	// The request path of the call, as it came. Whatever follows a `?` is cut off before anything else sees it. The
-	// row keeps its first 2,048 bytes, encoded like the agent id.
-	Endpoint string `protobuf:"bytes,5,opt,name=endpoint" json:"endpoint,omitempty"`
-	// The workspace that owns the called agent: a key of another workspace is then denied with `agent_denied`, and
-	// calls whose key proves nothing are logged here. Without it, those go to the reserved `_unattributed`.
-	WorkspaceId   string `protobuf:"bytes,6,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// The path of the call, as it came. Whatever follows a `?` is cut off before anything else sees it. The row keeps its
+	// first 2,048 bytes, encoded like the agent id.
+	Endpoint string `protobuf:"bytes,5,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// The workspace that owns the called agent: a key of another workspace is then denied with `agent_denied`, and calls
+	// that prove no key are logged here. Without it, those go to the reserved `_unattributed`.
+	WorkspaceId string `protobuf:"bytes,6,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// Makes it safe to repeat this request: a UUIDv7 made by the caller for this call, with a timestamp that is at most a
+	// minute off the service's clock. It becomes the id of the call's row, so that the same `call_id` gives the same row,
+	// whichever replica is asked and however often. A `call_id` that is used again for another call keeps what the first
+	// record said of it. Further off the clock: INVALID_ARGUMENT with the service's time. Calls that share a row
+	// (`RequestLog.call_count`) ignore it: each repetition of one counts again.
+	CallId        string `protobuf:"bytes,7,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -122,23 +128,41 @@ func (x *CheckRequest) GetWorkspaceId() string {
 	return ""
 }
 
+func (x *CheckRequest) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
 // CheckResponse is the decision.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the call may go through.
-	Allowed bool `protobuf:"varint,1,opt,name=allowed" json:"allowed,omitempty"`
-	// Why not: `missing_token`, `invalid_token`, `disabled`, `expired`, `scope_denied` or `agent_denied`; empty if
-	// allowed.
-	ErrorCode string `protobuf:"bytes,2,opt,name=error_code,json=errorCode" json:"error_code,omitempty"`
-	// What to answer to the caller: 200 if allowed, else 401 or 403.
-	HttpStatus int32 `protobuf:"varint,3,opt,name=http_status,json=httpStatus" json:"http_status,omitempty"`
-	// A sentence for the caller: what is wrong and how to fix it; empty if allowed. Holds no secret.
-	Message string `protobuf:"bytes,4,opt,name=message" json:"message,omitempty"`
-	// The call's request log as far as it is known. Send it back unchanged in Report when the call has ended. Where a
-	// call that proved no key shares a row with others (`repeated`), `id`, `time` and `repeated` are that row's, so that
-	// it is found by this id; the other fields are the call's own. Where the key is of another workspace than the request
-	// names, it holds nothing of the key, and the request's workspace: the row itself is the other's.
-	Entry         *v1.RequestLog `protobuf:"bytes,5,opt,name=entry" json:"entry,omitempty"`
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// What to answer to the caller: 200 if allowed; of a denial, any 4xx (today 401 or 403).
+	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// The id of the call's row.
+	RequestLogId string `protobuf:"bytes,3,opt,name=request_log_id,json=requestLogId,proto3" json:"request_log_id,omitempty"`
+	// The workspace of the key; like the next five fields empty where no key was proved, and where the key is of another
+	// workspace than the request names.
+	WorkspaceId string `protobuf:"bytes,4,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The id of the key.
+	KeyId string `protobuf:"bytes,5,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The name of the key.
+	KeyName string `protobuf:"bytes,6,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
+	// The last 4 characters of the secret that was sent.
+	KeyLast4 string `protobuf:"bytes,7,opt,name=key_last4,json=keyLast4,proto3" json:"key_last4,omitempty"`
+	// The key's `external_id`.
+	ExternalId string `protobuf:"bytes,8,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	// The key's `metadata`.
+	Metadata map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Send it back in Report when the call has ended, allowed or denied. Opaque, at most 1,024 characters of base64url,
+	// valid for 25 hours; it holds the row, encrypted. Empty where calls share a row (`RequestLog.call_count`): they
+	// cannot be reported.
+	ReportToken string `protobuf:"bytes,10,opt,name=report_token,json=reportToken,proto3" json:"report_token,omitempty"`
+	// Why the call was denied; unset if it was allowed.
+	Denial        *Denial `protobuf:"bytes,11,opt,name=denial,proto3" json:"denial,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,13 +204,6 @@ func (x *CheckResponse) GetAllowed() bool {
 	return false
 }
 
-func (x *CheckResponse) GetErrorCode() string {
-	if x != nil {
-		return x.ErrorCode
-	}
-	return ""
-}
-
 func (x *CheckResponse) GetHttpStatus() int32 {
 	if x != nil {
 		return x.HttpStatus
@@ -194,32 +211,160 @@ func (x *CheckResponse) GetHttpStatus() int32 {
 	return 0
 }
 
-func (x *CheckResponse) GetMessage() string {
+func (x *CheckResponse) GetRequestLogId() string {
+	if x != nil {
+		return x.RequestLogId
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetKeyName() string {
+	if x != nil {
+		return x.KeyName
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetKeyLast4() string {
+	if x != nil {
+		return x.KeyLast4
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *CheckResponse) GetReportToken() string {
+	if x != nil {
+		return x.ReportToken
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetDenial() *Denial {
+	if x != nil {
+		return x.Denial
+	}
+	return nil
+}
+
+// Denial tells the caller of a denied call what is wrong and how to fix it. It holds no secret, and may be shown.
+type Denial struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The error code: `missing_token`, `invalid_token`, `disabled`, `expired`, `scope_denied` or `agent_denied`. A later
+	// release may know more of them.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// What is wrong, in a sentence.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// How to fix it.
+	Fix string `protobuf:"bytes,3,opt,name=fix,proto3" json:"fix,omitempty"`
+	// What tells apart the reasons that one code stands for; empty where there is one reason only. Told only to a caller
+	// who has proved the secret. Today:
+	//
+	// - `secret_rotated` (of `expired`): this secret was replaced by a rotation and its grace period is over.
+	// - `other_workspace` (of `agent_denied`): the key is of another workspace than the called agent.
+	// - `no_agent` (of `agent_denied`): the key is for certain agents only, and the call names none.
+	Cause         string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Denial) Reset() {
+	*x = Denial{}
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Denial) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Denial) ProtoMessage() {}
+
+func (x *Denial) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Denial.ProtoReflect.Descriptor instead.
+func (*Denial) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Denial) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Denial) GetMessage() string {
 	if x != nil {
 		return x.Message
 	}
 	return ""
 }
 
-func (x *CheckResponse) GetEntry() *v1.RequestLog {
+func (x *Denial) GetFix() string {
 	if x != nil {
-		return x.Entry
+		return x.Fix
 	}
-	return nil
+	return ""
+}
+
+func (x *Denial) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 // ReportRequest carries the outcomes of calls that have ended.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The outcomes, 1 to 1,000.
-	Outcomes      []*Outcome `protobuf:"bytes,1,rep,name=outcomes" json:"outcomes,omitempty"`
+	Outcomes      []*Outcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[2]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +376,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[2]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +389,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{2}
+	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReportRequest) GetOutcomes() []*Outcome {
@@ -254,22 +399,22 @@ func (x *ReportRequest) GetOutcomes() []*Outcome {
 	return nil
 }
 
-// Outcome is how one allowed call ended.
+// Outcome is how one call ended.
 type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry of the call's check, unchanged.
-	Entry *v1.RequestLog `protobuf:"bytes,1,opt,name=entry" json:"entry,omitempty"`
+	// The `report_token` of the call's check. One that is not valid is refused by index.
+	ReportToken string `protobuf:"bytes,1,opt,name=report_token,json=reportToken,proto3" json:"report_token,omitempty"`
 	// The HTTP status that the caller got, 100 to 599.
-	Status int32 `protobuf:"varint,2,opt,name=status" json:"status,omitempty"`
-	// End-to-end latency of the call in milliseconds, up to 24 hours; kept with µs precision.
-	LatencyMs     float64 `protobuf:"fixed64,3,opt,name=latency_ms,json=latencyMs" json:"latency_ms,omitempty"`
+	Status int32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
+	// End-to-end latency of the call in milliseconds, up to 24 hours; kept with microsecond precision.
+	LatencyMs     float64 `protobuf:"fixed64,3,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[3]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +426,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[3]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,14 +439,14 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{3}
+	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *Outcome) GetEntry() *v1.RequestLog {
+func (x *Outcome) GetReportToken() string {
 	if x != nil {
-		return x.Entry
+		return x.ReportToken
 	}
-	return nil
+	return ""
 }
 
 func (x *Outcome) GetStatus() int32 {
@@ -318,16 +463,18 @@ func (x *Outcome) GetLatencyMs() float64 {
 	return 0
 }
 
-// ReportResponse is empty: the outcomes are safe with the service.
+// ReportResponse names the outcomes that were refused. Every other one is on the trail.
 type ReportResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The refused outcomes, in the order of the request.
+	Refused       []*RefusedOutcome `protobuf:"bytes,1,rep,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[4]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +486,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[4]
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,43 +499,126 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{4}
+	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReportResponse) GetRefused() []*RefusedOutcome {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// RefusedOutcome is an outcome whose report token is not valid; sending it again is of no use.
+type RefusedOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The outcome's position in the request, from 0.
+	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// Why: `invalid` (not made by this platform, or damaged), `expired` (older than 25 hours) or `foreign_workspace`
+	// (the caller's token does not hold for the workspace that was checked).
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedOutcome) Reset() {
+	*x = RefusedOutcome{}
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedOutcome) ProtoMessage() {}
+
+func (x *RefusedOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_check_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedOutcome.ProtoReflect.Descriptor instead.
+func (*RefusedOutcome) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_check_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RefusedOutcome) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RefusedOutcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 var File_keytrail_auth_v1_check_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\n" +
-	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"\xf8\x01\n" +
+	"$keytrail/auth/v1/check_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fkeytrail/access/v1/access.proto\"\xa1\x02\n" +
 	"\fCheckRequest\x12\x17\n" +
-	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x127\n" +
+	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x12:\n" +
 	"\n" +
-	"agent_type\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x12\x19\n" +
+	"agent_type\x18\x02 \x01(\tB\x1b\xe0A\x02\xbaH\x15r\x132\x11^[a-z0-9_]{1,63}$R\tagentType\x12\x19\n" +
 	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1a\n" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12G\n" +
-	"\fworkspace_id\x18\x06 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\"\xb7\x01\n" +
+	"\fworkspace_id\x18\x06 \x01(\tB$\xbaH!\xd8\x01\x01r\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12$\n" +
+	"\acall_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x06callId\"\xe0\x03\n" +
 	"\rCheckResponse\x12\x18\n" +
-	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x1d\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x1f\n" +
+	"\vhttp_status\x18\x02 \x01(\x05R\n" +
+	"httpStatus\x12$\n" +
+	"\x0erequest_log_id\x18\x03 \x01(\tR\frequestLogId\x12!\n" +
+	"\fworkspace_id\x18\x04 \x01(\tR\vworkspaceId\x12\x15\n" +
+	"\x06key_id\x18\x05 \x01(\tR\x05keyId\x12\x19\n" +
+	"\bkey_name\x18\x06 \x01(\tR\akeyName\x12\x1b\n" +
+	"\tkey_last4\x18\a \x01(\tR\bkeyLast4\x12\x1f\n" +
+	"\vexternal_id\x18\b \x01(\tR\n" +
+	"externalId\x12I\n" +
+	"\bmetadata\x18\t \x03(\v2-.keytrail.auth.v1.CheckResponse.MetadataEntryR\bmetadata\x12!\n" +
+	"\freport_token\x18\n" +
+	" \x01(\tR\vreportToken\x120\n" +
+	"\x06denial\x18\v \x01(\v2\x18.keytrail.auth.v1.DenialR\x06denial\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
+	"\x06Denial\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x10\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\"V\n" +
+	"\rReportRequest\x12E\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x19.keytrail.auth.v1.OutcomeB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\boutcomes\"\x9a\x01\n" +
+	"\aOutcome\x12.\n" +
+	"\freport_token\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03(\x80 R\vreportToken\x12%\n" +
+	"\x06status\x18\x02 \x01(\x05B\r\xe0A\x02\xbaH\a\x1a\x05\x18\xd7\x04(dR\x06status\x128\n" +
 	"\n" +
-	"error_code\x18\x02 \x01(\tR\terrorCode\x12\x1f\n" +
-	"\vhttp_status\x18\x03 \x01(\x05R\n" +
-	"httpStatus\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\x122\n" +
-	"\x05entry\x18\x05 \x01(\v2\x1c.keytrail.logs.v1.RequestLogR\x05entry\"S\n" +
-	"\rReportRequest\x12B\n" +
-	"\boutcomes\x18\x01 \x03(\v2\x19.keytrail.auth.v1.OutcomeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\boutcomes\"\xa3\x01\n" +
-	"\aOutcome\x12:\n" +
-	"\x05entry\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogB\x06\xbaH\x03\xc8\x01\x01R\x05entry\x12\"\n" +
-	"\x06status\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xd7\x04(dR\x06status\x128\n" +
-	"\n" +
-	"latency_ms\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\"\x10\n" +
-	"\x0eReportResponse2\x8a\x02\n" +
+	"latency_ms\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\"L\n" +
+	"\x0eReportResponse\x12:\n" +
+	"\arefused\x18\x01 \x03(\v2 .keytrail.auth.v1.RefusedOutcomeR\arefused\">\n" +
+	"\x0eRefusedOutcome\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason2\xee\x01\n" +
 	"\fCheckService\x12r\n" +
-	"\x05Check\x12\x1e.keytrail.auth.v1.CheckRequest\x1a\x1f.keytrail.auth.v1.CheckResponse\"(\xda\xd8\x18\x10\b\x01\x12\fworkspace_id\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/check\x12\x85\x01\n" +
-	"\x06Report\x12\x1f.keytrail.auth.v1.ReportRequest\x1a .keytrail.auth.v1.ReportResponse\"8\xda\xd8\x18\x1f\b\x01\x12\x1boutcomes.entry.workspace_id\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
-	"/v1/reportBAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"\x05Check\x12\x1e.keytrail.auth.v1.CheckRequest\x1a\x1f.keytrail.auth.v1.CheckResponse\"(\xda\xd8\x18\x10\b\x01\x12\fworkspace_id\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/check\x12j\n" +
+	"\x06Report\x12\x1f.keytrail.auth.v1.ReportRequest\x1a .keytrail.auth.v1.ReportResponse\"\x1d\xda\xd8\x18\x04\b\x01\x18\x01\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/reportB\x8c\x01\n" +
+	"\x13io.keytrail.auth.v1B\x11CheckServiceProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\xaa\x02\x10Keytrail.Auth.V1\xea\x02\x12Keytrail::Auth::V1b\x06proto3"
 
 var (
 	file_keytrail_auth_v1_check_service_proto_rawDescOnce sync.Once
@@ -402,28 +632,31 @@ func file_keytrail_auth_v1_check_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_auth_v1_check_service_proto_rawDescData
 }
 
-var file_keytrail_auth_v1_check_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_keytrail_auth_v1_check_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_keytrail_auth_v1_check_service_proto_goTypes = []any{
 	(*CheckRequest)(nil),   // 0: keytrail.auth.v1.CheckRequest
 	(*CheckResponse)(nil),  // 1: keytrail.auth.v1.CheckResponse
-	(*ReportRequest)(nil),  // 2: keytrail.auth.v1.ReportRequest
-	(*Outcome)(nil),        // 3: keytrail.auth.v1.Outcome
-	(*ReportResponse)(nil), // 4: keytrail.auth.v1.ReportResponse
-	(*v1.RequestLog)(nil),  // 5: keytrail.logs.v1.RequestLog
+	(*Denial)(nil),         // 2: keytrail.auth.v1.Denial
+	(*ReportRequest)(nil),  // 3: keytrail.auth.v1.ReportRequest
+	(*Outcome)(nil),        // 4: keytrail.auth.v1.Outcome
+	(*ReportResponse)(nil), // 5: keytrail.auth.v1.ReportResponse
+	(*RefusedOutcome)(nil), // 6: keytrail.auth.v1.RefusedOutcome
+	nil,                    // 7: keytrail.auth.v1.CheckResponse.MetadataEntry
 }
 var file_keytrail_auth_v1_check_service_proto_depIdxs = []int32{
-	5, // 0: keytrail.auth.v1.CheckResponse.entry:type_name -> keytrail.logs.v1.RequestLog
-	3, // 1: keytrail.auth.v1.ReportRequest.outcomes:type_name -> keytrail.auth.v1.Outcome
-	5, // 2: keytrail.auth.v1.Outcome.entry:type_name -> keytrail.logs.v1.RequestLog
-	0, // 3: keytrail.auth.v1.CheckService.Check:input_type -> keytrail.auth.v1.CheckRequest
-	2, // 4: keytrail.auth.v1.CheckService.Report:input_type -> keytrail.auth.v1.ReportRequest
-	1, // 5: keytrail.auth.v1.CheckService.Check:output_type -> keytrail.auth.v1.CheckResponse
-	4, // 6: keytrail.auth.v1.CheckService.Report:output_type -> keytrail.auth.v1.ReportResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 0: keytrail.auth.v1.CheckResponse.metadata:type_name -> keytrail.auth.v1.CheckResponse.MetadataEntry
+	2, // 1: keytrail.auth.v1.CheckResponse.denial:type_name -> keytrail.auth.v1.Denial
+	4, // 2: keytrail.auth.v1.ReportRequest.outcomes:type_name -> keytrail.auth.v1.Outcome
+	6, // 3: keytrail.auth.v1.ReportResponse.refused:type_name -> keytrail.auth.v1.RefusedOutcome
+	0, // 4: keytrail.auth.v1.CheckService.Check:input_type -> keytrail.auth.v1.CheckRequest
+	3, // 5: keytrail.auth.v1.CheckService.Report:input_type -> keytrail.auth.v1.ReportRequest
+	1, // 6: keytrail.auth.v1.CheckService.Check:output_type -> keytrail.auth.v1.CheckResponse
+	5, // 7: keytrail.auth.v1.CheckService.Report:output_type -> keytrail.auth.v1.ReportResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_auth_v1_check_service_proto_init() }
@@ -437,7 +670,7 @@ func file_keytrail_auth_v1_check_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_auth_v1_check_service_proto_rawDesc), len(file_keytrail_auth_v1_check_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

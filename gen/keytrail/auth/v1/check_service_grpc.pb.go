@@ -29,19 +29,20 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// CheckService is for backends and proxies: check each call before it is served, report it when it has ended.
+// CheckService is for backends and proxies: check each call before it is served, and report it when it has ended.
 type CheckServiceClient interface {
-	// Check decides on one call. A denial is an answer, not an error. The call's row is on its way to the request
-	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of what the caller
-	// sent: header, method, path and agent id may hold any bytes; JSON itself can only carry UTF-8, so over REST a
-	// backend has to make it that). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such
-	// calls.
+	// Check decides on one call. A denial is a response, not an error. The call's row is on the trail, on its way to the
+	// request logs, before the response is sent. INVALID_ARGUMENT: the request is malformed. UNAVAILABLE: the call cannot
+	// be recorded and the operator chose to refuse such calls.
+	//
+	// A Check may be repeated with the same `call_id` where its response was lost: it is decided again, and both have one
+	// row. Without a `call_id` every Check makes a row of its own.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// Report completes the rows of allowed calls with their status and latency. Idempotent: an outcome for a call
-	// that was denied, has been reported before, or never came from a check changes nothing and is not an error. It
-	// may reach another replica than the check did, and before the check's own row is stored. INVALID_ARGUMENT: one
-	// outcome is malformed; then the whole request is refused and nothing of it is taken. UNAVAILABLE: nothing is
-	// known to be taken, send it again.
+	// Report completes the rows of calls, allowed or denied, with the status and the latency that their callers got.
+	// Idempotent, and on any replica: of several reports of one call the first counts, and a report may arrive before the
+	// check's own row is stored. A report token that is not valid is refused by index, and the other outcomes of the batch
+	// are taken. INVALID_ARGUMENT: a status or latency is out of range; then nothing is taken. UNAVAILABLE: nothing is
+	// known to be taken; send it again.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
 
@@ -77,19 +78,20 @@ func (c *checkServiceClient) Report(ctx context.Context, in *ReportRequest, opts
 // All implementations must embed UnimplementedCheckServiceServer
 // for forward compatibility.
 //
-// CheckService is for backends and proxies: check each call before it is served, report it when it has ended.
+// CheckService is for backends and proxies: check each call before it is served, and report it when it has ended.
 type CheckServiceServer interface {
-	// Check decides on one call. A denial is an answer, not an error. The call's row is on its way to the request
-	// logs before the answer leaves. INVALID_ARGUMENT: the request is malformed (never because of what the caller
-	// sent: header, method, path and agent id may hold any bytes; JSON itself can only carry UTF-8, so over REST a
-	// backend has to make it that). UNAVAILABLE: the call cannot be recorded and the operator chose to refuse such
-	// calls.
+	// Check decides on one call. A denial is a response, not an error. The call's row is on the trail, on its way to the
+	// request logs, before the response is sent. INVALID_ARGUMENT: the request is malformed. UNAVAILABLE: the call cannot
+	// be recorded and the operator chose to refuse such calls.
+	//
+	// A Check may be repeated with the same `call_id` where its response was lost: it is decided again, and both have one
+	// row. Without a `call_id` every Check makes a row of its own.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// Report completes the rows of allowed calls with their status and latency. Idempotent: an outcome for a call
-	// that was denied, has been reported before, or never came from a check changes nothing and is not an error. It
-	// may reach another replica than the check did, and before the check's own row is stored. INVALID_ARGUMENT: one
-	// outcome is malformed; then the whole request is refused and nothing of it is taken. UNAVAILABLE: nothing is
-	// known to be taken, send it again.
+	// Report completes the rows of calls, allowed or denied, with the status and the latency that their callers got.
+	// Idempotent, and on any replica: of several reports of one call the first counts, and a report may arrive before the
+	// check's own row is stored. A report token that is not valid is refused by index, and the other outcomes of the batch
+	// are taken. INVALID_ARGUMENT: a status or latency is out of range; then nothing is taken. UNAVAILABLE: nothing is
+	// known to be taken; send it again.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedCheckServiceServer()
 }

@@ -8,6 +8,7 @@ package authv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -26,30 +27,41 @@ const (
 // Key is an API key of one workspace.
 type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key's id, a UUID, made at creation. Output only.
-	Id string `protobuf:"bytes,1,opt,name=id" json:"id,omitempty"`
-	// The workspace the key belongs to. Output only.
-	WorkspaceId string `protobuf:"bytes,2,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	// The key's id, a UUID, made at creation.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The workspace of the key.
+	WorkspaceId string `protobuf:"bytes,2,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// A name for people, 1 to 100 characters, not blank, no control or format characters. Need not be unique.
-	Name string `protobuf:"bytes,3,opt,name=name" json:"name,omitempty"`
-	// The last 4 characters of the newest secret. Output only.
-	Last4 string `protobuf:"bytes,4,opt,name=last4" json:"last4,omitempty"`
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// A note for people, up to 500 characters, no control or format characters.
+	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// The owner of the key in the platform's own words, e.g. a customer's id, up to 255 bytes, no control or format
+	// characters. Need not be unique. Rows keep it as it was at the check.
+	ExternalId string `protobuf:"bytes,5,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	// What the platform wants to know of a caller: every allowed check returns it. Up to 64 entries and 4 KiB of keys and
+	// values together.
+	Metadata map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The agent types that the key may call; at least one, each once.
-	Scopes []string `protobuf:"bytes,5,rep,name=scopes" json:"scopes,omitempty"`
+	Scopes []string `protobuf:"bytes,7,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// Whether the key may call every agent of its workspace. Exactly one of `all_agents` and `agent_ids` is set.
-	AllAgents bool `protobuf:"varint,6,opt,name=all_agents,json=allAgents" json:"all_agents,omitempty"`
+	AllAgents bool `protobuf:"varint,8,opt,name=all_agents,json=allAgents,proto3" json:"all_agents,omitempty"`
 	// The agents that the key may call, by id; up to 1,000, each once.
-	AgentIds []string `protobuf:"bytes,7,rep,name=agent_ids,json=agentIds" json:"agent_ids,omitempty"`
-	// A disabled key is refused with the error code `disabled`.
-	Disabled bool `protobuf:"varint,8,opt,name=disabled" json:"disabled,omitempty"`
-	// From this time on the key is refused with the error code `expired` (ms precision). Unset: never.
-	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expire_time,json=expireTime" json:"expire_time,omitempty"`
-	// When the key was created. Output only.
-	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime" json:"create_time,omitempty"`
-	// When the key was last changed, rotation included. Output only.
-	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime" json:"update_time,omitempty"`
-	// The key's secrets, newest first: one, and the earlier ones after rotations. Output only.
-	Secrets       []*Secret `protobuf:"bytes,12,rep,name=secrets" json:"secrets,omitempty"`
+	AgentIds []string `protobuf:"bytes,9,rep,name=agent_ids,json=agentIds,proto3" json:"agent_ids,omitempty"`
+	// Whether the key is disabled: its calls are denied with `disabled`.
+	Disabled bool `protobuf:"varint,10,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// From this time on calls are denied with `expired` (millisecond precision). Unset: never.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The last 4 characters of the newest secret.
+	Last4 string `protobuf:"bytes,12,opt,name=last4,proto3" json:"last4,omitempty"`
+	// When the key was created.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the key was last changed, rotation included.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The key's secrets, newest first: one, and the earlier ones after rotations.
+	Secrets []*Secret `protobuf:"bytes,15,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// Changes whenever the key does. Send it with an update or a deletion to make that fail (ABORTED) if somebody else has
+	// changed the key meanwhile. Ignored at creation.
+	Etag          string `protobuf:"bytes,16,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,11 +117,25 @@ func (x *Key) GetName() string {
 	return ""
 }
 
-func (x *Key) GetLast4() string {
+func (x *Key) GetDescription() string {
 	if x != nil {
-		return x.Last4
+		return x.Description
 	}
 	return ""
+}
+
+func (x *Key) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
+}
+
+func (x *Key) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
 }
 
 func (x *Key) GetScopes() []string {
@@ -147,6 +173,13 @@ func (x *Key) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Key) GetLast4() string {
+	if x != nil {
+		return x.Last4
+	}
+	return ""
+}
+
 func (x *Key) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
@@ -168,16 +201,22 @@ func (x *Key) GetSecrets() []*Secret {
 	return nil
 }
 
+func (x *Key) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // Secret is what is known of one of a key's secrets. The secret itself is shown once, at creation or rotation.
 type Secret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its last 4 characters.
-	Last4 string `protobuf:"bytes,1,opt,name=last4" json:"last4,omitempty"`
+	Last4 string `protobuf:"bytes,1,opt,name=last4,proto3" json:"last4,omitempty"`
 	// When it was created.
-	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime" json:"create_time,omitempty"`
-	// From this time on the secret is refused with the error code `expired` (set by a rotation). Unset: never by
-	// itself.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime" json:"expire_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// From this time on it is refused with the error code `expired` (set by a rotation). Unset: when the key expires.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,31 +276,41 @@ var File_keytrail_auth_v1_key_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_proto_rawDesc = "" +
 	"\n" +
-	"\x1akeytrail/auth/v1/key.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x04\n" +
-	"\x03Key\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
-	"\fworkspace_id\x18\x02 \x01(\tR\vworkspaceId\x12/\n" +
-	"\x04name\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12\x14\n" +
-	"\x05last4\x18\x04 \x01(\tR\x05last4\x129\n" +
-	"\x06scopes\x18\x05 \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
+	"\x1akeytrail/auth/v1/key.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\a\n" +
+	"\x03Key\x12\x13\n" +
+	"\x02id\x18\x01 \x01(\tB\x03\xe0A\x03R\x02id\x12&\n" +
+	"\fworkspace_id\x18\x02 \x01(\tB\x03\xe0A\x03R\vworkspaceId\x122\n" +
+	"\x04name\x18\x03 \x01(\tB\x1e\xe0A\x02\xbaH\x18r\x16\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12>\n" +
+	"\vdescription\x18\x04 \x01(\tB\x1c\xbaH\x19r\x17\x18\xf4\x032\x12^[^\\p{Cc}\\p{Cf}]*$R\vdescription\x12=\n" +
+	"\vexternal_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x17(\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\n" +
+	"externalId\x12x\n" +
+	"\bmetadata\x18\x06 \x03(\v2#.keytrail.auth.v1.Key.MetadataEntryB7\xbaH4\x9a\x011\x10@\"\x1ar\x182\x16^[A-Za-z0-9_.-]{1,64}$*\x11r\x0f(\x80 2\n" +
+	"^[^\\x00]*$R\bmetadata\x12<\n" +
+	"\x06scopes\x18\a \x03(\tB$\xe0A\x02\xbaH\x1e\x92\x01\x1b\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
 	"\n" +
-	"all_agents\x18\x06 \x01(\bR\tallAgents\x12E\n" +
-	"\tagent_ids\x18\a \x03(\tB(\xbaH%\x92\x01\"\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\x12\x1a\n" +
-	"\bdisabled\x18\b \x01(\bR\bdisabled\x12;\n" +
-	"\vexpire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\x12;\n" +
-	"\vcreate_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12;\n" +
-	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x122\n" +
-	"\asecrets\x18\f \x03(\v2\x18.keytrail.auth.v1.SecretR\asecrets\"\x98\x01\n" +
+	"all_agents\x18\b \x01(\bR\tallAgents\x12E\n" +
+	"\tagent_ids\x18\t \x03(\tB(\xbaH%\x92\x01\"\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\x12\x1a\n" +
+	"\bdisabled\x18\n" +
+	" \x01(\bR\bdisabled\x12;\n" +
+	"\vexpire_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x19\n" +
+	"\x05last4\x18\f \x01(\tB\x03\xe0A\x03R\x05last4\x12@\n" +
+	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"createTime\x12@\n" +
+	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
+	"updateTime\x127\n" +
+	"\asecrets\x18\x0f \x03(\v2\x18.keytrail.auth.v1.SecretB\x03\xe0A\x03R\asecrets\x12\x1b\n" +
+	"\x04etag\x18\x10 \x01(\tB\a\xbaH\x04r\x02(@R\x04etag\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x98\x01\n" +
 	"\x06Secret\x12\x14\n" +
 	"\x05last4\x18\x01 \x01(\tR\x05last4\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTimeBAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"expireTimeB\x83\x01\n" +
+	"\x13io.keytrail.auth.v1B\bKeyProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\xaa\x02\x10Keytrail.Auth.V1\xea\x02\x12Keytrail::Auth::V1b\x06proto3"
 
 var (
 	file_keytrail_auth_v1_key_proto_rawDescOnce sync.Once
@@ -275,24 +324,26 @@ func file_keytrail_auth_v1_key_proto_rawDescGZIP() []byte {
 	return file_keytrail_auth_v1_key_proto_rawDescData
 }
 
-var file_keytrail_auth_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_keytrail_auth_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_keytrail_auth_v1_key_proto_goTypes = []any{
 	(*Key)(nil),                   // 0: keytrail.auth.v1.Key
 	(*Secret)(nil),                // 1: keytrail.auth.v1.Secret
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	nil,                           // 2: keytrail.auth.v1.Key.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_keytrail_auth_v1_key_proto_depIdxs = []int32{
-	2, // 0: keytrail.auth.v1.Key.expire_time:type_name -> google.protobuf.Timestamp
-	2, // 1: keytrail.auth.v1.Key.create_time:type_name -> google.protobuf.Timestamp
-	2, // 2: keytrail.auth.v1.Key.update_time:type_name -> google.protobuf.Timestamp
-	1, // 3: keytrail.auth.v1.Key.secrets:type_name -> keytrail.auth.v1.Secret
-	2, // 4: keytrail.auth.v1.Secret.create_time:type_name -> google.protobuf.Timestamp
-	2, // 5: keytrail.auth.v1.Secret.expire_time:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	2, // 0: keytrail.auth.v1.Key.metadata:type_name -> keytrail.auth.v1.Key.MetadataEntry
+	3, // 1: keytrail.auth.v1.Key.expire_time:type_name -> google.protobuf.Timestamp
+	3, // 2: keytrail.auth.v1.Key.create_time:type_name -> google.protobuf.Timestamp
+	3, // 3: keytrail.auth.v1.Key.update_time:type_name -> google.protobuf.Timestamp
+	1, // 4: keytrail.auth.v1.Key.secrets:type_name -> keytrail.auth.v1.Secret
+	3, // 5: keytrail.auth.v1.Secret.create_time:type_name -> google.protobuf.Timestamp
+	3, // 6: keytrail.auth.v1.Secret.expire_time:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_auth_v1_key_proto_init() }
@@ -306,7 +357,7 @@ func file_keytrail_auth_v1_key_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_auth_v1_key_proto_rawDesc), len(file_keytrail_auth_v1_key_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -14,7 +14,6 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -31,17 +30,12 @@ const (
 type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace that the key is for; it exists from then on.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// A name for people, 1 to 100 characters, not blank, no control or format characters. Need not be unique.
-	Name string `protobuf:"bytes,2,opt,name=name" json:"name,omitempty"`
-	// The agent types that the key may call, of the catalogue; at least one, each once.
-	Scopes []string `protobuf:"bytes,3,rep,name=scopes" json:"scopes,omitempty"`
-	// Whether the key may call every agent of its workspace. Exactly one of `all_agents` and `agent_ids` is set.
-	AllAgents bool `protobuf:"varint,4,opt,name=all_agents,json=allAgents" json:"all_agents,omitempty"`
-	// The agents that the key may call, by id; up to 1,000, each once.
-	AgentIds []string `protobuf:"bytes,5,rep,name=agent_ids,json=agentIds" json:"agent_ids,omitempty"`
-	// When the key expires, in the future (ms precision). Unset: never.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime" json:"expire_time,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The key. Output-only fields are ignored; `expire_time`, if set, must be in the future.
+	Key *Key `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// Makes it safe to repeat this request: a UUID made by the caller for this creation. A repetition within 24 hours is
+	// ALREADY_EXISTS and names the key that the first one made; its secret cannot be shown again, but rotated.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -83,48 +77,27 @@ func (x *CreateKeyRequest) GetWorkspaceId() string {
 	return ""
 }
 
-func (x *CreateKeyRequest) GetName() string {
+func (x *CreateKeyRequest) GetKey() *Key {
 	if x != nil {
-		return x.Name
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CreateKeyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
-}
-
-func (x *CreateKeyRequest) GetScopes() []string {
-	if x != nil {
-		return x.Scopes
-	}
-	return nil
-}
-
-func (x *CreateKeyRequest) GetAllAgents() bool {
-	if x != nil {
-		return x.AllAgents
-	}
-	return false
-}
-
-func (x *CreateKeyRequest) GetAgentIds() []string {
-	if x != nil {
-		return x.AgentIds
-	}
-	return nil
-}
-
-func (x *CreateKeyRequest) GetExpireTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpireTime
-	}
-	return nil
 }
 
 // CreateKeyResponse is the new key.
 type CreateKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
-	Key *Key `protobuf:"bytes,1,opt,name=key" json:"key,omitempty"`
+	Key *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// The secret, `sk_…`. It is not stored and cannot be shown again.
-	Secret        string `protobuf:"bytes,2,opt,name=secret" json:"secret,omitempty"`
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,9 +150,9 @@ func (x *CreateKeyResponse) GetSecret() string {
 type GetKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key's workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The key's id.
-	KeyId         string `protobuf:"bytes,2,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
+	KeyId         string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,7 +205,7 @@ func (x *GetKeyRequest) GetKeyId() string {
 type GetKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
-	Key           *Key `protobuf:"bytes,1,opt,name=key" json:"key,omitempty"`
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,12 +251,19 @@ func (x *GetKeyResponse) GetKey() *Key {
 type ListKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// The most keys to answer, 1 to 1,000; 0 = 50. A page may have fewer, at least one, where keys have long lists of
-	// agents: it ends at about 1 MiB. Only an empty `next_page_token` tells the last page.
-	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before; empty for the first page.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken" json:"page_token,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The most keys to return; 0 = 50, above 1,000 = 1,000. A page may have fewer, at least one, where keys have long lists
+	// of agents: it ends at about 1 MiB. Only an empty `next_page_token` marks the last page.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before, for the same workspace and filters; empty for the first page.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only keys whose name contains this text, or one of whose secrets ends with these 4 characters. Letters match in upper
+	// and lower case. Up to 100 characters.
+	Query string `protobuf:"bytes,4,opt,name=query,proto3" json:"query,omitempty"`
+	// Only keys with this `external_id`.
+	ExternalId string `protobuf:"bytes,5,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	// Only keys in this state: `disabled`, `expired` (and not disabled) or `enabled` (neither).
+	State         string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -339,13 +319,34 @@ func (x *ListKeysRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListKeysRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *ListKeysRequest) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
+}
+
+func (x *ListKeysRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // ListKeysResponse is one page of keys.
 type ListKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The keys, newest first.
-	Keys []*Key `protobuf:"bytes,1,rep,name=keys" json:"keys,omitempty"`
+	Keys []*Key `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Send it back as `page_token` to go on; empty on the last page.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken" json:"next_page_token,omitempty"`
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -398,16 +399,16 @@ func (x *ListKeysResponse) GetNextPageToken() string {
 type UpdateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key's workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The key's id.
-	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
-	// The new values.
-	Key *Key `protobuf:"bytes,3,opt,name=key" json:"key,omitempty"`
-	// Which fields to change: `name`, `scopes`, `all_agents`, `agent_ids`, `disabled`, `expire_time`, or `*` for all
-	// of them; also as JSON spells them. Output-only fields are ignored, as long as another is named: a key may be
-	// sent back as it was answered. In REST the mask is made from the fields of the body where it is left out. Naming
-	// `agent_ids` with at least one takes `all_agents` away, and the reverse.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask" json:"update_mask,omitempty"`
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The new values, and the `etag` that the key must have; without one, any.
+	Key *Key `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Which fields to change: `name`, `description`, `external_id`, `metadata`, `scopes`, `all_agents`, `agent_ids`,
+	// `disabled`, `expire_time`, or `*` for all of them; also as JSON spells them. Output-only fields are ignored, as long
+	// as another is named: a key may be sent back as it was returned. In REST the mask is made from the fields of the body
+	// where it is left out. Naming `agent_ids` with at least one takes `all_agents` away, and the reverse.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -474,7 +475,7 @@ func (x *UpdateKeyRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 type UpdateKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
-	Key           *Key `protobuf:"bytes,1,opt,name=key" json:"key,omitempty"`
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -516,22 +517,244 @@ func (x *UpdateKeyResponse) GetKey() *Key {
 	return nil
 }
 
+// AddKeyAgentsRequest names the agents to add to a key's allowlist.
+type AddKeyAgentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key's workspace.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The key's id.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The agents, by id; 1 to 1,000, each once.
+	AgentIds      []string `protobuf:"bytes,3,rep,name=agent_ids,json=agentIds,proto3" json:"agent_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddKeyAgentsRequest) Reset() {
+	*x = AddKeyAgentsRequest{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddKeyAgentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddKeyAgentsRequest) ProtoMessage() {}
+
+func (x *AddKeyAgentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddKeyAgentsRequest.ProtoReflect.Descriptor instead.
+func (*AddKeyAgentsRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AddKeyAgentsRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *AddKeyAgentsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *AddKeyAgentsRequest) GetAgentIds() []string {
+	if x != nil {
+		return x.AgentIds
+	}
+	return nil
+}
+
+// AddKeyAgentsResponse is the key after the change.
+type AddKeyAgentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key.
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddKeyAgentsResponse) Reset() {
+	*x = AddKeyAgentsResponse{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddKeyAgentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddKeyAgentsResponse) ProtoMessage() {}
+
+func (x *AddKeyAgentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddKeyAgentsResponse.ProtoReflect.Descriptor instead.
+func (*AddKeyAgentsResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AddKeyAgentsResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// RemoveKeyAgentsRequest names the agents to remove from a key's allowlist.
+type RemoveKeyAgentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key's workspace.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The key's id.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The agents, by id; 1 to 1,000, each once.
+	AgentIds      []string `protobuf:"bytes,3,rep,name=agent_ids,json=agentIds,proto3" json:"agent_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveKeyAgentsRequest) Reset() {
+	*x = RemoveKeyAgentsRequest{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveKeyAgentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveKeyAgentsRequest) ProtoMessage() {}
+
+func (x *RemoveKeyAgentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveKeyAgentsRequest.ProtoReflect.Descriptor instead.
+func (*RemoveKeyAgentsRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RemoveKeyAgentsRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *RemoveKeyAgentsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *RemoveKeyAgentsRequest) GetAgentIds() []string {
+	if x != nil {
+		return x.AgentIds
+	}
+	return nil
+}
+
+// RemoveKeyAgentsResponse is the key after the change.
+type RemoveKeyAgentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key.
+	Key           *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveKeyAgentsResponse) Reset() {
+	*x = RemoveKeyAgentsResponse{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveKeyAgentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveKeyAgentsResponse) ProtoMessage() {}
+
+func (x *RemoveKeyAgentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveKeyAgentsResponse.ProtoReflect.Descriptor instead.
+func (*RemoveKeyAgentsResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RemoveKeyAgentsResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 // RotateKeyRequest names the key that gets a new secret.
 type RotateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key's workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The key's id.
-	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
-	// How long the earlier secrets live on, 0 (they die at once) to 30 days. Unset: 24 hours.
-	GracePeriod   *durationpb.Duration `protobuf:"bytes,3,opt,name=grace_period,json=gracePeriod" json:"grace_period,omitempty"`
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// How long the earlier secrets live on, 0 (they end at once) to 30 days. Unset: 24 hours.
+	GracePeriod *durationpb.Duration `protobuf:"bytes,3,opt,name=grace_period,json=gracePeriod,proto3" json:"grace_period,omitempty"`
+	// Makes it safe to repeat this request: as for CreateKey, in one namespace with it.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RotateKeyRequest) Reset() {
 	*x = RotateKeyRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +766,7 @@ func (x *RotateKeyRequest) String() string {
 func (*RotateKeyRequest) ProtoMessage() {}
 
 func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +779,7 @@ func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{8}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RotateKeyRequest) GetWorkspaceId() string {
@@ -580,20 +803,27 @@ func (x *RotateKeyRequest) GetGracePeriod() *durationpb.Duration {
 	return nil
 }
 
+func (x *RotateKeyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // RotateKeyResponse is the key with its new secret.
 type RotateKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key.
-	Key *Key `protobuf:"bytes,1,opt,name=key" json:"key,omitempty"`
+	Key *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// The new secret, `sk_…`. It is not stored and cannot be shown again.
-	Secret        string `protobuf:"bytes,2,opt,name=secret" json:"secret,omitempty"`
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RotateKeyResponse) Reset() {
 	*x = RotateKeyResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +835,7 @@ func (x *RotateKeyResponse) String() string {
 func (*RotateKeyResponse) ProtoMessage() {}
 
 func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +848,7 @@ func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{9}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RotateKeyResponse) GetKey() *Key {
@@ -639,16 +869,18 @@ func (x *RotateKeyResponse) GetSecret() string {
 type DeleteKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key's workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The key's id.
-	KeyId         string `protobuf:"bytes,2,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The `etag` that the key must have; without one, any.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteKeyRequest) Reset() {
 	*x = DeleteKeyRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +892,7 @@ func (x *DeleteKeyRequest) String() string {
 func (*DeleteKeyRequest) ProtoMessage() {}
 
 func (x *DeleteKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +905,7 @@ func (x *DeleteKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyRequest.ProtoReflect.Descriptor instead.
 func (*DeleteKeyRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{10}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteKeyRequest) GetWorkspaceId() string {
@@ -690,6 +922,13 @@ func (x *DeleteKeyRequest) GetKeyId() string {
 	return ""
 }
 
+func (x *DeleteKeyRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // DeleteKeyResponse is empty.
 type DeleteKeyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -699,7 +938,7 @@ type DeleteKeyResponse struct {
 
 func (x *DeleteKeyResponse) Reset() {
 	*x = DeleteKeyResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +950,7 @@ func (x *DeleteKeyResponse) String() string {
 func (*DeleteKeyResponse) ProtoMessage() {}
 
 func (x *DeleteKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,68 +963,393 @@ func (x *DeleteKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyResponse.ProtoReflect.Descriptor instead.
 func (*DeleteKeyResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{11}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{15}
+}
+
+// GetCatalogRequest is empty.
+type GetCatalogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCatalogRequest) Reset() {
+	*x = GetCatalogRequest{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCatalogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCatalogRequest) ProtoMessage() {}
+
+func (x *GetCatalogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCatalogRequest.ProtoReflect.Descriptor instead.
+func (*GetCatalogRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{16}
+}
+
+// GetCatalogResponse is what this release and this installation know.
+type GetCatalogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The error codes, in the order in which they are decided.
+	ErrorCodes []*ErrorCode `protobuf:"bytes,1,rep,name=error_codes,json=errorCodes,proto3" json:"error_codes,omitempty"`
+	// The agent types, in the order of the configuration.
+	AgentTypes    []*AgentType `protobuf:"bytes,2,rep,name=agent_types,json=agentTypes,proto3" json:"agent_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCatalogResponse) Reset() {
+	*x = GetCatalogResponse{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCatalogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCatalogResponse) ProtoMessage() {}
+
+func (x *GetCatalogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCatalogResponse.ProtoReflect.Descriptor instead.
+func (*GetCatalogResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetCatalogResponse) GetErrorCodes() []*ErrorCode {
+	if x != nil {
+		return x.ErrorCodes
+	}
+	return nil
+}
+
+func (x *GetCatalogResponse) GetAgentTypes() []*AgentType {
+	if x != nil {
+		return x.AgentTypes
+	}
+	return nil
+}
+
+// ErrorCode is a reason why a call is denied, in the words that every denial uses.
+type ErrorCode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The code, e.g. `scope_denied`.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// What to answer to the caller: a 4xx.
+	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// What is wrong, in a sentence.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// How to fix it.
+	Fix string `protobuf:"bytes,4,opt,name=fix,proto3" json:"fix,omitempty"`
+	// The causes that the code can have, each with its own fix; often none.
+	Causes        []*ErrorCause `protobuf:"bytes,5,rep,name=causes,proto3" json:"causes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorCode) Reset() {
+	*x = ErrorCode{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorCode) ProtoMessage() {}
+
+func (x *ErrorCode) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorCode.ProtoReflect.Descriptor instead.
+func (*ErrorCode) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ErrorCode) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ErrorCode) GetHttpStatus() int32 {
+	if x != nil {
+		return x.HttpStatus
+	}
+	return 0
+}
+
+func (x *ErrorCode) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ErrorCode) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+func (x *ErrorCode) GetCauses() []*ErrorCause {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
+// ErrorCause is one of the reasons that an error code stands for.
+type ErrorCause struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cause, e.g. `secret_rotated`.
+	Cause string `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"`
+	// How to fix it.
+	Fix           string `protobuf:"bytes,2,opt,name=fix,proto3" json:"fix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorCause) Reset() {
+	*x = ErrorCause{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorCause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorCause) ProtoMessage() {}
+
+func (x *ErrorCause) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorCause.ProtoReflect.Descriptor instead.
+func (*ErrorCause) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ErrorCause) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ErrorCause) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+// AgentType is a type of agents: what a call names, and a scope of keys.
+type AgentType struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type, e.g. `data_agent`.
+	AgentType string `protobuf:"bytes,1,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// A label for people, e.g. `Data Agent`.
+	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentType) Reset() {
+	*x = AgentType{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentType) ProtoMessage() {}
+
+func (x *AgentType) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentType.ProtoReflect.Descriptor instead.
+func (*AgentType) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AgentType) GetAgentType() string {
+	if x != nil {
+		return x.AgentType
+	}
+	return ""
+}
+
+func (x *AgentType) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
 }
 
 var File_keytrail_auth_v1_key_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xf7\x03\n" +
-	"\x10CreateKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x121\n" +
-	"\x04name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18d2\x12^[^\\p{Cc}\\p{Cf}]*$R\x04name\x12;\n" +
-	"\x06scopes\x18\x03 \x03(\tB#\xbaH \x92\x01\x1d\b\x01\x10@\x18\x01\"\x15r\x132\x11^[a-z0-9_]{1,63}$R\x06scopes\x12\x1d\n" +
+	"\"keytrail/auth/v1/key_service.proto\x12\x10keytrail.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\x1akeytrail/auth/v1/key.proto\"\xbb\x01\n" +
+	"\x10CreateKeyRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x122\n" +
+	"\x03key\x18\x02 \x01(\v2\x15.keytrail.auth.v1.KeyB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x03key\x12*\n" +
 	"\n" +
-	"all_agents\x18\x04 \x01(\bR\tallAgents\x12E\n" +
-	"\tagent_ids\x18\x05 \x03(\tB(\xbaH%\x92\x01\"\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\x12;\n" +
-	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n" +
-	"\x12agents.exactly_one\x12=agent_ids: set either all_agents or at least one of agent_ids\x1a-this.all_agents != (size(this.agent_ids) > 0)\"T\n" +
+	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"T\n" +
 	"\x11CreateKeyResponse\x12'\n" +
 	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"v\n" +
-	"\rGetKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\x1f\n" +
-	"\x06key_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\"9\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"|\n" +
+	"\rGetKeyRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\"9\n" +
 	"\x0eGetKeyResponse\x12'\n" +
-	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xa9\x01\n" +
-	"\x0fListKeysRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xc6\x02\n" +
+	"\x0fListKeysRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\tpageToken\"e\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\tpageToken\x12)\n" +
+	"\x05query\x18\x04 \x01(\tB\x13\xbaH\x10r\x0e\x18d2\n" +
+	"^[^\\x00]*$R\x05query\x125\n" +
+	"\vexternal_id\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f(\xff\x012\n" +
+	"^[^\\x00]*$R\n" +
+	"externalId\x129\n" +
+	"\x05state\x18\x06 \x01(\tB#\xbaH r\x1eR\x00R\aenabledR\bdisabledR\aexpiredR\x05state\"e\n" +
 	"\x10ListKeysResponse\x12)\n" +
 	"\x04keys\x18\x01 \x03(\v2\x15.keytrail.auth.v1.KeyR\x04keys\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xef\x01\n" +
-	"\x10UpdateKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\x1f\n" +
-	"\x06key_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12/\n" +
-	"\x03key\x18\x03 \x01(\v2\x15.keytrail.auth.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12C\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf8\x01\n" +
+	"\x10UpdateKeyRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x122\n" +
+	"\x03key\x18\x03 \x01(\v2\x15.keytrail.auth.v1.KeyB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x03key\x12C\n" +
 	"\vupdate_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"updateMask\"<\n" +
 	"\x11UpdateKeyResponse\x12'\n" +
-	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xc8\x01\n" +
-	"\x10RotateKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\x1f\n" +
-	"\x06key_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12M\n" +
-	"\fgrace_period\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\vgracePeriod\"T\n" +
+	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xce\x01\n" +
+	"\x13AddKeyAgentsRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12J\n" +
+	"\tagent_ids\x18\x03 \x03(\tB-\xe0A\x02\xbaH'\x92\x01$\b\x01\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\"?\n" +
+	"\x14AddKeyAgentsResponse\x12'\n" +
+	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xd1\x01\n" +
+	"\x16RemoveKeyAgentsRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12J\n" +
+	"\tagent_ids\x18\x03 \x03(\tB-\xe0A\x02\xbaH'\x92\x01$\b\x01\x10\xe8\a\x18\x01\"\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\p{Cc}\\p{Cf}]*$R\bagentIds\"B\n" +
+	"\x17RemoveKeyAgentsResponse\x12'\n" +
+	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\"\xfa\x01\n" +
+	"\x10RotateKeyRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12M\n" +
+	"\fgrace_period\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\vgracePeriod\x12*\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"T\n" +
 	"\x11RotateKeyResponse\x12'\n" +
 	"\x03key\x18\x01 \x01(\v2\x15.keytrail.auth.v1.KeyR\x03key\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"y\n" +
-	"\x10DeleteKeyRequest\x12D\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB!\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\x1f\n" +
-	"\x06key_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\"\x13\n" +
-	"\x11DeleteKeyResponse2\xc0\a\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x9c\x01\n" +
+	"\x10DeleteKeyRequest\x12G\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
+	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x12\x1b\n" +
+	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02(@R\x04etag\"\x13\n" +
+	"\x11DeleteKeyResponse\"\x13\n" +
+	"\x11GetCatalogRequest\"\x90\x01\n" +
+	"\x12GetCatalogResponse\x12<\n" +
+	"\verror_codes\x18\x01 \x03(\v2\x1b.keytrail.auth.v1.ErrorCodeR\n" +
+	"errorCodes\x12<\n" +
+	"\vagent_types\x18\x02 \x03(\v2\x1b.keytrail.auth.v1.AgentTypeR\n" +
+	"agentTypes\"\xa2\x01\n" +
+	"\tErrorCode\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1f\n" +
+	"\vhttp_status\x18\x02 \x01(\x05R\n" +
+	"httpStatus\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x10\n" +
+	"\x03fix\x18\x04 \x01(\tR\x03fix\x124\n" +
+	"\x06causes\x18\x05 \x03(\v2\x1c.keytrail.auth.v1.ErrorCauseR\x06causes\"4\n" +
 	"\n" +
-	"KeyService\x12\x97\x01\n" +
-	"\tCreateKey\x12\".keytrail.auth.v1.CreateKeyRequest\x1a#.keytrail.auth.v1.CreateKeyResponse\"A\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/workspaces/{workspace_id}/keys\x12\x94\x01\n" +
+	"ErrorCause\x12\x14\n" +
+	"\x05cause\x18\x01 \x01(\tR\x05cause\x12\x10\n" +
+	"\x03fix\x18\x02 \x01(\tR\x03fix\"@\n" +
+	"\tAgentType\x12\x1d\n" +
+	"\n" +
+	"agent_type\x18\x01 \x01(\tR\tagentType\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label2\xb0\v\n" +
+	"\n" +
+	"KeyService\x12\x99\x01\n" +
+	"\tCreateKey\x12\".keytrail.auth.v1.CreateKeyRequest\x1a#.keytrail.auth.v1.CreateKeyResponse\"C\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02):\x03key\"\"/v1/workspaces/{workspace_id}/keys\x12\x94\x01\n" +
 	"\x06GetKey\x12\x1f.keytrail.auth.v1.GetKeyRequest\x1a .keytrail.auth.v1.GetKeyResponse\"G\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02-\x12+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\x91\x01\n" +
 	"\bListKeys\x12!.keytrail.auth.v1.ListKeysRequest\x1a\".keytrail.auth.v1.ListKeysResponse\">\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02$\x12\"/v1/workspaces/{workspace_id}/keys\x12\xa2\x01\n" +
-	"\tUpdateKey\x12\".keytrail.auth.v1.UpdateKeyRequest\x1a#.keytrail.auth.v1.UpdateKeyResponse\"L\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x022:\x03key2+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\xa7\x01\n" +
+	"\tUpdateKey\x12\".keytrail.auth.v1.UpdateKeyRequest\x1a#.keytrail.auth.v1.UpdateKeyResponse\"L\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x022:\x03key2+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\xb3\x01\n" +
+	"\fAddKeyAgents\x12%.keytrail.auth.v1.AddKeyAgentsRequest\x1a&.keytrail.auth.v1.AddKeyAgentsResponse\"T\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02::\x01*\"5/v1/workspaces/{workspace_id}/keys/{key_id}:addAgents\x12\xbf\x01\n" +
+	"\x0fRemoveKeyAgents\x12(.keytrail.auth.v1.RemoveKeyAgentsRequest\x1a).keytrail.auth.v1.RemoveKeyAgentsResponse\"W\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02=:\x01*\"8/v1/workspaces/{workspace_id}/keys/{key_id}:removeAgents\x12\xa7\x01\n" +
 	"\tRotateKey\x12\".keytrail.auth.v1.RotateKeyRequest\x1a#.keytrail.auth.v1.RotateKeyResponse\"Q\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x027:\x01*\"2/v1/workspaces/{workspace_id}/keys/{key_id}:rotate\x12\x9d\x01\n" +
-	"\tDeleteKey\x12\".keytrail.auth.v1.DeleteKeyRequest\x1a#.keytrail.auth.v1.DeleteKeyResponse\"G\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02-*+/v1/workspaces/{workspace_id}/keys/{key_id}BAZ8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"\tDeleteKey\x12\".keytrail.auth.v1.DeleteKeyRequest\x1a#.keytrail.auth.v1.DeleteKeyResponse\"G\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02-*+/v1/workspaces/{workspace_id}/keys/{key_id}\x12t\n" +
+	"\n" +
+	"GetCatalog\x12#.keytrail.auth.v1.GetCatalogRequest\x1a$.keytrail.auth.v1.GetCatalogResponse\"\x1b\xda\xd8\x18\x04\b\x05\x18\x01\x82\xd3\xe4\x93\x02\r\x12\v/v1/catalogB\x8a\x01\n" +
+	"\x13io.keytrail.auth.v1B\x0fKeyServiceProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/auth/v1;authv1\xaa\x02\x10Keytrail.Auth.V1\xea\x02\x12Keytrail::Auth::V1b\x06proto3"
 
 var (
 	file_keytrail_auth_v1_key_service_proto_rawDescOnce sync.Once
@@ -799,52 +1363,71 @@ func file_keytrail_auth_v1_key_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_auth_v1_key_service_proto_rawDescData
 }
 
-var file_keytrail_auth_v1_key_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_keytrail_auth_v1_key_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_keytrail_auth_v1_key_service_proto_goTypes = []any{
-	(*CreateKeyRequest)(nil),      // 0: keytrail.auth.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),     // 1: keytrail.auth.v1.CreateKeyResponse
-	(*GetKeyRequest)(nil),         // 2: keytrail.auth.v1.GetKeyRequest
-	(*GetKeyResponse)(nil),        // 3: keytrail.auth.v1.GetKeyResponse
-	(*ListKeysRequest)(nil),       // 4: keytrail.auth.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),      // 5: keytrail.auth.v1.ListKeysResponse
-	(*UpdateKeyRequest)(nil),      // 6: keytrail.auth.v1.UpdateKeyRequest
-	(*UpdateKeyResponse)(nil),     // 7: keytrail.auth.v1.UpdateKeyResponse
-	(*RotateKeyRequest)(nil),      // 8: keytrail.auth.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),     // 9: keytrail.auth.v1.RotateKeyResponse
-	(*DeleteKeyRequest)(nil),      // 10: keytrail.auth.v1.DeleteKeyRequest
-	(*DeleteKeyResponse)(nil),     // 11: keytrail.auth.v1.DeleteKeyResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Key)(nil),                   // 13: keytrail.auth.v1.Key
-	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*CreateKeyRequest)(nil),        // 0: keytrail.auth.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),       // 1: keytrail.auth.v1.CreateKeyResponse
+	(*GetKeyRequest)(nil),           // 2: keytrail.auth.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),          // 3: keytrail.auth.v1.GetKeyResponse
+	(*ListKeysRequest)(nil),         // 4: keytrail.auth.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),        // 5: keytrail.auth.v1.ListKeysResponse
+	(*UpdateKeyRequest)(nil),        // 6: keytrail.auth.v1.UpdateKeyRequest
+	(*UpdateKeyResponse)(nil),       // 7: keytrail.auth.v1.UpdateKeyResponse
+	(*AddKeyAgentsRequest)(nil),     // 8: keytrail.auth.v1.AddKeyAgentsRequest
+	(*AddKeyAgentsResponse)(nil),    // 9: keytrail.auth.v1.AddKeyAgentsResponse
+	(*RemoveKeyAgentsRequest)(nil),  // 10: keytrail.auth.v1.RemoveKeyAgentsRequest
+	(*RemoveKeyAgentsResponse)(nil), // 11: keytrail.auth.v1.RemoveKeyAgentsResponse
+	(*RotateKeyRequest)(nil),        // 12: keytrail.auth.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),       // 13: keytrail.auth.v1.RotateKeyResponse
+	(*DeleteKeyRequest)(nil),        // 14: keytrail.auth.v1.DeleteKeyRequest
+	(*DeleteKeyResponse)(nil),       // 15: keytrail.auth.v1.DeleteKeyResponse
+	(*GetCatalogRequest)(nil),       // 16: keytrail.auth.v1.GetCatalogRequest
+	(*GetCatalogResponse)(nil),      // 17: keytrail.auth.v1.GetCatalogResponse
+	(*ErrorCode)(nil),               // 18: keytrail.auth.v1.ErrorCode
+	(*ErrorCause)(nil),              // 19: keytrail.auth.v1.ErrorCause
+	(*AgentType)(nil),               // 20: keytrail.auth.v1.AgentType
+	(*Key)(nil),                     // 21: keytrail.auth.v1.Key
+	(*fieldmaskpb.FieldMask)(nil),   // 22: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),     // 23: google.protobuf.Duration
 }
 var file_keytrail_auth_v1_key_service_proto_depIdxs = []int32{
-	12, // 0: keytrail.auth.v1.CreateKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
-	13, // 1: keytrail.auth.v1.CreateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	13, // 2: keytrail.auth.v1.GetKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	13, // 3: keytrail.auth.v1.ListKeysResponse.keys:type_name -> keytrail.auth.v1.Key
-	13, // 4: keytrail.auth.v1.UpdateKeyRequest.key:type_name -> keytrail.auth.v1.Key
-	14, // 5: keytrail.auth.v1.UpdateKeyRequest.update_mask:type_name -> google.protobuf.FieldMask
-	13, // 6: keytrail.auth.v1.UpdateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	15, // 7: keytrail.auth.v1.RotateKeyRequest.grace_period:type_name -> google.protobuf.Duration
-	13, // 8: keytrail.auth.v1.RotateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	0,  // 9: keytrail.auth.v1.KeyService.CreateKey:input_type -> keytrail.auth.v1.CreateKeyRequest
-	2,  // 10: keytrail.auth.v1.KeyService.GetKey:input_type -> keytrail.auth.v1.GetKeyRequest
-	4,  // 11: keytrail.auth.v1.KeyService.ListKeys:input_type -> keytrail.auth.v1.ListKeysRequest
-	6,  // 12: keytrail.auth.v1.KeyService.UpdateKey:input_type -> keytrail.auth.v1.UpdateKeyRequest
-	8,  // 13: keytrail.auth.v1.KeyService.RotateKey:input_type -> keytrail.auth.v1.RotateKeyRequest
-	10, // 14: keytrail.auth.v1.KeyService.DeleteKey:input_type -> keytrail.auth.v1.DeleteKeyRequest
-	1,  // 15: keytrail.auth.v1.KeyService.CreateKey:output_type -> keytrail.auth.v1.CreateKeyResponse
-	3,  // 16: keytrail.auth.v1.KeyService.GetKey:output_type -> keytrail.auth.v1.GetKeyResponse
-	5,  // 17: keytrail.auth.v1.KeyService.ListKeys:output_type -> keytrail.auth.v1.ListKeysResponse
-	7,  // 18: keytrail.auth.v1.KeyService.UpdateKey:output_type -> keytrail.auth.v1.UpdateKeyResponse
-	9,  // 19: keytrail.auth.v1.KeyService.RotateKey:output_type -> keytrail.auth.v1.RotateKeyResponse
-	11, // 20: keytrail.auth.v1.KeyService.DeleteKey:output_type -> keytrail.auth.v1.DeleteKeyResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	21, // 0: keytrail.auth.v1.CreateKeyRequest.key:type_name -> keytrail.auth.v1.Key
+	21, // 1: keytrail.auth.v1.CreateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	21, // 2: keytrail.auth.v1.GetKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	21, // 3: keytrail.auth.v1.ListKeysResponse.keys:type_name -> keytrail.auth.v1.Key
+	21, // 4: keytrail.auth.v1.UpdateKeyRequest.key:type_name -> keytrail.auth.v1.Key
+	22, // 5: keytrail.auth.v1.UpdateKeyRequest.update_mask:type_name -> google.protobuf.FieldMask
+	21, // 6: keytrail.auth.v1.UpdateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	21, // 7: keytrail.auth.v1.AddKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
+	21, // 8: keytrail.auth.v1.RemoveKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
+	23, // 9: keytrail.auth.v1.RotateKeyRequest.grace_period:type_name -> google.protobuf.Duration
+	21, // 10: keytrail.auth.v1.RotateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	18, // 11: keytrail.auth.v1.GetCatalogResponse.error_codes:type_name -> keytrail.auth.v1.ErrorCode
+	20, // 12: keytrail.auth.v1.GetCatalogResponse.agent_types:type_name -> keytrail.auth.v1.AgentType
+	19, // 13: keytrail.auth.v1.ErrorCode.causes:type_name -> keytrail.auth.v1.ErrorCause
+	0,  // 14: keytrail.auth.v1.KeyService.CreateKey:input_type -> keytrail.auth.v1.CreateKeyRequest
+	2,  // 15: keytrail.auth.v1.KeyService.GetKey:input_type -> keytrail.auth.v1.GetKeyRequest
+	4,  // 16: keytrail.auth.v1.KeyService.ListKeys:input_type -> keytrail.auth.v1.ListKeysRequest
+	6,  // 17: keytrail.auth.v1.KeyService.UpdateKey:input_type -> keytrail.auth.v1.UpdateKeyRequest
+	8,  // 18: keytrail.auth.v1.KeyService.AddKeyAgents:input_type -> keytrail.auth.v1.AddKeyAgentsRequest
+	10, // 19: keytrail.auth.v1.KeyService.RemoveKeyAgents:input_type -> keytrail.auth.v1.RemoveKeyAgentsRequest
+	12, // 20: keytrail.auth.v1.KeyService.RotateKey:input_type -> keytrail.auth.v1.RotateKeyRequest
+	14, // 21: keytrail.auth.v1.KeyService.DeleteKey:input_type -> keytrail.auth.v1.DeleteKeyRequest
+	16, // 22: keytrail.auth.v1.KeyService.GetCatalog:input_type -> keytrail.auth.v1.GetCatalogRequest
+	1,  // 23: keytrail.auth.v1.KeyService.CreateKey:output_type -> keytrail.auth.v1.CreateKeyResponse
+	3,  // 24: keytrail.auth.v1.KeyService.GetKey:output_type -> keytrail.auth.v1.GetKeyResponse
+	5,  // 25: keytrail.auth.v1.KeyService.ListKeys:output_type -> keytrail.auth.v1.ListKeysResponse
+	7,  // 26: keytrail.auth.v1.KeyService.UpdateKey:output_type -> keytrail.auth.v1.UpdateKeyResponse
+	9,  // 27: keytrail.auth.v1.KeyService.AddKeyAgents:output_type -> keytrail.auth.v1.AddKeyAgentsResponse
+	11, // 28: keytrail.auth.v1.KeyService.RemoveKeyAgents:output_type -> keytrail.auth.v1.RemoveKeyAgentsResponse
+	13, // 29: keytrail.auth.v1.KeyService.RotateKey:output_type -> keytrail.auth.v1.RotateKeyResponse
+	15, // 30: keytrail.auth.v1.KeyService.DeleteKey:output_type -> keytrail.auth.v1.DeleteKeyResponse
+	17, // 31: keytrail.auth.v1.KeyService.GetCatalog:output_type -> keytrail.auth.v1.GetCatalogResponse
+	23, // [23:32] is the sub-list for method output_type
+	14, // [14:23] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_auth_v1_key_service_proto_init() }
@@ -859,7 +1442,7 @@ func file_keytrail_auth_v1_key_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_auth_v1_key_service_proto_rawDesc), len(file_keytrail_auth_v1_key_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

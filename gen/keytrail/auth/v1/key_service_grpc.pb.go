@@ -19,36 +19,51 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	KeyService_CreateKey_FullMethodName = "/keytrail.auth.v1.KeyService/CreateKey"
-	KeyService_GetKey_FullMethodName    = "/keytrail.auth.v1.KeyService/GetKey"
-	KeyService_ListKeys_FullMethodName  = "/keytrail.auth.v1.KeyService/ListKeys"
-	KeyService_UpdateKey_FullMethodName = "/keytrail.auth.v1.KeyService/UpdateKey"
-	KeyService_RotateKey_FullMethodName = "/keytrail.auth.v1.KeyService/RotateKey"
-	KeyService_DeleteKey_FullMethodName = "/keytrail.auth.v1.KeyService/DeleteKey"
+	KeyService_CreateKey_FullMethodName       = "/keytrail.auth.v1.KeyService/CreateKey"
+	KeyService_GetKey_FullMethodName          = "/keytrail.auth.v1.KeyService/GetKey"
+	KeyService_ListKeys_FullMethodName        = "/keytrail.auth.v1.KeyService/ListKeys"
+	KeyService_UpdateKey_FullMethodName       = "/keytrail.auth.v1.KeyService/UpdateKey"
+	KeyService_AddKeyAgents_FullMethodName    = "/keytrail.auth.v1.KeyService/AddKeyAgents"
+	KeyService_RemoveKeyAgents_FullMethodName = "/keytrail.auth.v1.KeyService/RemoveKeyAgents"
+	KeyService_RotateKey_FullMethodName       = "/keytrail.auth.v1.KeyService/RotateKey"
+	KeyService_DeleteKey_FullMethodName       = "/keytrail.auth.v1.KeyService/DeleteKey"
+	KeyService_GetCatalog_FullMethodName      = "/keytrail.auth.v1.KeyService/GetCatalog"
 )
 
 // KeyServiceClient is the client API for KeyService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call
-// returns, and on every other replica within a second. UNAVAILABLE says in its text where a change is stored but
-// not in force yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace has it.
-// Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call returns,
+// and on every other replica within a second. UNAVAILABLE with the reason CHANGE_NOT_IN_FORCE: the change is stored but
+// not in force on that replica yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
+// has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceClient interface {
-	// CreateKey makes a key and its first secret, and answers that secret: the only time that it is ever shown.
+	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.
+	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key.
 	CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error)
-	// GetKey answers one key.
+	// GetKey returns one key.
 	GetKey(ctx context.Context, in *GetKeyRequest, opts ...grpc.CallOption) (*GetKeyResponse, error)
-	// ListKeys answers a workspace's keys, newest first.
+	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
-	// UpdateKey changes the fields of a key that the mask names, and leaves the others.
+	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
 	UpdateKey(ctx context.Context, in *UpdateKeyRequest, opts ...grpc.CallOption) (*UpdateKeyResponse, error)
-	// RotateKey gives the key a new secret and answers it, once. The earlier secrets live on for the grace period.
-	// FAILED_PRECONDITION: the key has 10 secrets that are all still alive.
+	// AddKeyAgents adds agents to the allowlist of a key; those that are on it already stay. FAILED_PRECONDITION: the key
+	// may call all agents, or its allowlist would have more than 1,000.
+	AddKeyAgents(ctx context.Context, in *AddKeyAgentsRequest, opts ...grpc.CallOption) (*AddKeyAgentsResponse, error)
+	// RemoveKeyAgents removes agents from the allowlist of a key; those that are not on it are ignored.
+	// FAILED_PRECONDITION: the key may call all agents, or none would be left.
+	RemoveKeyAgents(ctx context.Context, in *RemoveKeyAgentsRequest, opts ...grpc.CallOption) (*RemoveKeyAgentsResponse, error)
+	// RotateKey makes a new secret for the key and returns it, once. The earlier secrets live on for the grace period.
+	// FAILED_PRECONDITION: the key has 10 secrets that are all still alive. ALREADY_EXISTS: as for CreateKey. UNAVAILABLE
+	// with the reason CHANGE_NOT_IN_FORCE (without a grace period only): the earlier secrets still pass on that replica,
+	// and the new secret is lost; rotate again.
 	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error)
-	// DeleteKey deletes a key with all its secrets, for good. The request logs of its calls keep its name and last4.
+	// DeleteKey deletes a key with all its secrets, for good. The request logs of its calls keep its name and last 4.
+	// ABORTED: the key has another etag.
 	DeleteKey(ctx context.Context, in *DeleteKeyRequest, opts ...grpc.CallOption) (*DeleteKeyResponse, error)
+	// GetCatalog returns the error codes and the agent types, for whoever shows them to people.
+	GetCatalog(ctx context.Context, in *GetCatalogRequest, opts ...grpc.CallOption) (*GetCatalogResponse, error)
 }
 
 type keyServiceClient struct {
@@ -99,6 +114,26 @@ func (c *keyServiceClient) UpdateKey(ctx context.Context, in *UpdateKeyRequest, 
 	return out, nil
 }
 
+func (c *keyServiceClient) AddKeyAgents(ctx context.Context, in *AddKeyAgentsRequest, opts ...grpc.CallOption) (*AddKeyAgentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddKeyAgentsResponse)
+	err := c.cc.Invoke(ctx, KeyService_AddKeyAgents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *keyServiceClient) RemoveKeyAgents(ctx context.Context, in *RemoveKeyAgentsRequest, opts ...grpc.CallOption) (*RemoveKeyAgentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveKeyAgentsResponse)
+	err := c.cc.Invoke(ctx, KeyService_RemoveKeyAgents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *keyServiceClient) RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RotateKeyResponse)
@@ -119,28 +154,50 @@ func (c *keyServiceClient) DeleteKey(ctx context.Context, in *DeleteKeyRequest, 
 	return out, nil
 }
 
+func (c *keyServiceClient) GetCatalog(ctx context.Context, in *GetCatalogRequest, opts ...grpc.CallOption) (*GetCatalogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCatalogResponse)
+	err := c.cc.Invoke(ctx, KeyService_GetCatalog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // KeyServiceServer is the server API for KeyService service.
 // All implementations must embed UnimplementedKeyServiceServer
 // for forward compatibility.
 //
-// KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call
-// returns, and on every other replica within a second. UNAVAILABLE says in its text where a change is stored but
-// not in force yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace has it.
-// Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call returns,
+// and on every other replica within a second. UNAVAILABLE with the reason CHANGE_NOT_IN_FORCE: the change is stored but
+// not in force on that replica yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
+// has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceServer interface {
-	// CreateKey makes a key and its first secret, and answers that secret: the only time that it is ever shown.
+	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.
+	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key.
 	CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error)
-	// GetKey answers one key.
+	// GetKey returns one key.
 	GetKey(context.Context, *GetKeyRequest) (*GetKeyResponse, error)
-	// ListKeys answers a workspace's keys, newest first.
+	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
-	// UpdateKey changes the fields of a key that the mask names, and leaves the others.
+	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
 	UpdateKey(context.Context, *UpdateKeyRequest) (*UpdateKeyResponse, error)
-	// RotateKey gives the key a new secret and answers it, once. The earlier secrets live on for the grace period.
-	// FAILED_PRECONDITION: the key has 10 secrets that are all still alive.
+	// AddKeyAgents adds agents to the allowlist of a key; those that are on it already stay. FAILED_PRECONDITION: the key
+	// may call all agents, or its allowlist would have more than 1,000.
+	AddKeyAgents(context.Context, *AddKeyAgentsRequest) (*AddKeyAgentsResponse, error)
+	// RemoveKeyAgents removes agents from the allowlist of a key; those that are not on it are ignored.
+	// FAILED_PRECONDITION: the key may call all agents, or none would be left.
+	RemoveKeyAgents(context.Context, *RemoveKeyAgentsRequest) (*RemoveKeyAgentsResponse, error)
+	// RotateKey makes a new secret for the key and returns it, once. The earlier secrets live on for the grace period.
+	// FAILED_PRECONDITION: the key has 10 secrets that are all still alive. ALREADY_EXISTS: as for CreateKey. UNAVAILABLE
+	// with the reason CHANGE_NOT_IN_FORCE (without a grace period only): the earlier secrets still pass on that replica,
+	// and the new secret is lost; rotate again.
 	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error)
-	// DeleteKey deletes a key with all its secrets, for good. The request logs of its calls keep its name and last4.
+	// DeleteKey deletes a key with all its secrets, for good. The request logs of its calls keep its name and last 4.
+	// ABORTED: the key has another etag.
 	DeleteKey(context.Context, *DeleteKeyRequest) (*DeleteKeyResponse, error)
+	// GetCatalog returns the error codes and the agent types, for whoever shows them to people.
+	GetCatalog(context.Context, *GetCatalogRequest) (*GetCatalogResponse, error)
 	mustEmbedUnimplementedKeyServiceServer()
 }
 
@@ -163,11 +220,20 @@ func (UnimplementedKeyServiceServer) ListKeys(context.Context, *ListKeysRequest)
 func (UnimplementedKeyServiceServer) UpdateKey(context.Context, *UpdateKeyRequest) (*UpdateKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateKey not implemented")
 }
+func (UnimplementedKeyServiceServer) AddKeyAgents(context.Context, *AddKeyAgentsRequest) (*AddKeyAgentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddKeyAgents not implemented")
+}
+func (UnimplementedKeyServiceServer) RemoveKeyAgents(context.Context, *RemoveKeyAgentsRequest) (*RemoveKeyAgentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveKeyAgents not implemented")
+}
 func (UnimplementedKeyServiceServer) RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateKey not implemented")
 }
 func (UnimplementedKeyServiceServer) DeleteKey(context.Context, *DeleteKeyRequest) (*DeleteKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteKey not implemented")
+}
+func (UnimplementedKeyServiceServer) GetCatalog(context.Context, *GetCatalogRequest) (*GetCatalogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCatalog not implemented")
 }
 func (UnimplementedKeyServiceServer) mustEmbedUnimplementedKeyServiceServer() {}
 func (UnimplementedKeyServiceServer) testEmbeddedByValue()                    {}
@@ -262,6 +328,42 @@ func _KeyService_UpdateKey_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KeyService_AddKeyAgents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddKeyAgentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).AddKeyAgents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_AddKeyAgents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).AddKeyAgents(ctx, req.(*AddKeyAgentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _KeyService_RemoveKeyAgents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveKeyAgentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).RemoveKeyAgents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_RemoveKeyAgents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).RemoveKeyAgents(ctx, req.(*RemoveKeyAgentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _KeyService_RotateKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RotateKeyRequest)
 	if err := dec(in); err != nil {
@@ -298,6 +400,24 @@ func _KeyService_DeleteKey_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KeyService_GetCatalog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCatalogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).GetCatalog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_GetCatalog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).GetCatalog(ctx, req.(*GetCatalogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // KeyService_ServiceDesc is the grpc.ServiceDesc for KeyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -322,12 +442,24 @@ var KeyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _KeyService_UpdateKey_Handler,
 		},
 		{
+			MethodName: "AddKeyAgents",
+			Handler:    _KeyService_AddKeyAgents_Handler,
+		},
+		{
+			MethodName: "RemoveKeyAgents",
+			Handler:    _KeyService_RemoveKeyAgents_Handler,
+		},
+		{
 			MethodName: "RotateKey",
 			Handler:    _KeyService_RotateKey_Handler,
 		},
 		{
 			MethodName: "DeleteKey",
 			Handler:    _KeyService_DeleteKey_Handler,
+		},
+		{
+			MethodName: "GetCatalog",
+			Handler:    _KeyService_GetCatalog_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

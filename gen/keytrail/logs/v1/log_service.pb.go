@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -28,9 +29,8 @@ const (
 // RecordRequestLogsRequest is a batch of rows, of any workspaces.
 type RecordRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rows, 1 to 5,000. Each is held against the rules of RequestLog by itself: one that breaks them is refused,
-	// and the others are stored.
-	RequestLogs   []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs" json:"request_logs,omitempty"`
+	// The records, 1 to 5,000. Each is validated by itself: one that breaks a rule is refused, and the others are stored.
+	Records       []*RequestLogRecord `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -65,26 +65,82 @@ func (*RecordRequestLogsRequest) Descriptor() ([]byte, []int) {
 	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *RecordRequestLogsRequest) GetRequestLogs() []*RequestLog {
+func (x *RecordRequestLogsRequest) GetRecords() []*RequestLogRecord {
 	if x != nil {
-		return x.RequestLogs
+		return x.Records
 	}
 	return nil
 }
 
-// RecordRequestLogsResponse says which rows were not stored and never will be. Every other row of the batch is
+// RequestLogRecord is what a check or a report says of one call, or both together.
+type RequestLogRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The row.
+	RequestLog *RequestLog `protobuf:"bytes,1,opt,name=request_log,json=requestLog,proto3" json:"request_log,omitempty"`
+	// Whether the row was made from a report alone. Its endpoint, agent id and key snapshot may then be cut, because a
+	// report token has room for 1 KiB, and a check's record replaces them.
+	FromReport    bool `protobuf:"varint,2,opt,name=from_report,json=fromReport,proto3" json:"from_report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestLogRecord) Reset() {
+	*x = RequestLogRecord{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestLogRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestLogRecord) ProtoMessage() {}
+
+func (x *RequestLogRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestLogRecord.ProtoReflect.Descriptor instead.
+func (*RequestLogRecord) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RequestLogRecord) GetRequestLog() *RequestLog {
+	if x != nil {
+		return x.RequestLog
+	}
+	return nil
+}
+
+func (x *RequestLogRecord) GetFromReport() bool {
+	if x != nil {
+		return x.FromReport
+	}
+	return false
+}
+
+// RecordRequestLogsResponse names the rows that were not stored and never will be. Every other row of the batch is
 // stored, durably.
 type RecordRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The refused rows, in the order of the batch.
-	Refused       []*RefusedRequestLog `protobuf:"bytes,1,rep,name=refused" json:"refused,omitempty"`
+	Refused       []*RefusedRequestLog `protobuf:"bytes,1,rep,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordRequestLogsResponse) Reset() {
 	*x = RecordRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[1]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -96,7 +152,7 @@ func (x *RecordRequestLogsResponse) String() string {
 func (*RecordRequestLogsResponse) ProtoMessage() {}
 
 func (x *RecordRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[1]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -109,7 +165,7 @@ func (x *RecordRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*RecordRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{1}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RecordRequestLogsResponse) GetRefused() []*RefusedRequestLog {
@@ -123,18 +179,18 @@ func (x *RecordRequestLogsResponse) GetRefused() []*RefusedRequestLog {
 type RefusedRequestLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The row's position in the batch, from 0.
-	Index int32 `protobuf:"varint,1,opt,name=index" json:"index,omitempty"`
+	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// The row's id, as it was sent.
-	Id string `protobuf:"bytes,2,opt,name=id" json:"id,omitempty"`
+	RequestLogId string `protobuf:"bytes,2,opt,name=request_log_id,json=requestLogId,proto3" json:"request_log_id,omitempty"`
 	// Why, in words that name the field: malformed, older than the retention, or more than a day in the future.
-	Reason        string `protobuf:"bytes,3,opt,name=reason" json:"reason,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefusedRequestLog) Reset() {
 	*x = RefusedRequestLog{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[2]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -146,7 +202,7 @@ func (x *RefusedRequestLog) String() string {
 func (*RefusedRequestLog) ProtoMessage() {}
 
 func (x *RefusedRequestLog) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[2]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -159,7 +215,7 @@ func (x *RefusedRequestLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedRequestLog.ProtoReflect.Descriptor instead.
 func (*RefusedRequestLog) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{2}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RefusedRequestLog) GetIndex() int32 {
@@ -169,9 +225,9 @@ func (x *RefusedRequestLog) GetIndex() int32 {
 	return 0
 }
 
-func (x *RefusedRequestLog) GetId() string {
+func (x *RefusedRequestLog) GetRequestLogId() string {
 	if x != nil {
-		return x.Id
+		return x.RequestLogId
 	}
 	return ""
 }
@@ -187,31 +243,31 @@ func (x *RefusedRequestLog) GetReason() string {
 type ListRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace, or `_unattributed`.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// `2xx`, `4xx` or `5xx`. Rows in progress have none of them.
-	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass" json:"status_class,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// `2xx`, `4xx` or `5xx`. Rows in progress are in none of them.
+	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
 	// The id of a key, deleted or not.
-	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// A substring of the endpoint, up to 256 bytes, without NUL. ASCII letters match either case; every other
 	// character, `%`, `_` and `\` included, stands for itself.
-	Endpoint string `protobuf:"bytes,4,opt,name=endpoint" json:"endpoint,omitempty"`
-	// One of the six error codes.
-	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode" json:"error_code,omitempty"`
-	// Only rows of this time or later (ms precision).
-	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime" json:"start_time,omitempty"`
-	// Only rows before this time (ms precision).
-	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime" json:"end_time,omitempty"`
-	// The most rows to answer, 1 to 1,000; 0 = 50.
-	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize" json:"page_size,omitempty"`
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// One error code, e.g. `scope_denied`. A code that no row has selects nothing.
+	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// Only rows of this time or later (millisecond precision).
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Only rows before this time (millisecond precision).
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// The most rows to return; 0 = 50, above 1,000 = 1,000.
+	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before, for the same workspace and filters; empty for the first page.
-	PageToken     string `protobuf:"bytes,9,opt,name=page_token,json=pageToken" json:"page_token,omitempty"`
+	PageToken     string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRequestLogsRequest) Reset() {
 	*x = ListRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[3]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -223,7 +279,7 @@ func (x *ListRequestLogsRequest) String() string {
 func (*ListRequestLogsRequest) ProtoMessage() {}
 
 func (x *ListRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[3]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -236,7 +292,7 @@ func (x *ListRequestLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestLogsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{3}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListRequestLogsRequest) GetWorkspaceId() string {
@@ -306,19 +362,25 @@ func (x *ListRequestLogsRequest) GetPageToken() string {
 type ListRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rows, newest first (by descending id).
-	RequestLogs []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs" json:"request_logs,omitempty"`
+	RequestLogs []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs,proto3" json:"request_logs,omitempty"`
 	// Send it back as `page_token` to go on; empty when there is nothing more to search.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken" json:"next_page_token,omitempty"`
-	// How far back this walk has searched: every matching row of this time or later is on this page or on one
-	// before it. At the end of the walk: the start of the retention period, or `start_time` if that is later.
-	SearchedTo    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=searched_to,json=searchedTo" json:"searched_to,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How far back this walk has searched: every matching row of this time or later is on this page or on one before it,
+	// except in `unreadable_ranges`. At the end of the walk: the start of the retention period, or `start_time` if that
+	// is later.
+	SearchedTo *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=searched_to,json=searchedTo,proto3" json:"searched_to,omitempty"`
+	// How long rows are kept.
+	Retention *durationpb.Duration `protobuf:"bytes,4,opt,name=retention,proto3" json:"retention,omitempty"`
+	// Times that this page has searched whose rows are stored but cannot be read, because their storage is damaged. Empty
+	// in a healthy system.
+	UnreadableRanges []*TimeRange `protobuf:"bytes,5,rep,name=unreadable_ranges,json=unreadableRanges,proto3" json:"unreadable_ranges,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ListRequestLogsResponse) Reset() {
 	*x = ListRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[4]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +392,7 @@ func (x *ListRequestLogsResponse) String() string {
 func (*ListRequestLogsResponse) ProtoMessage() {}
 
 func (x *ListRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[4]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +405,7 @@ func (x *ListRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{4}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListRequestLogsResponse) GetRequestLogs() []*RequestLog {
@@ -367,20 +429,89 @@ func (x *ListRequestLogsResponse) GetSearchedTo() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListRequestLogsResponse) GetRetention() *durationpb.Duration {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *ListRequestLogsResponse) GetUnreadableRanges() []*TimeRange {
+	if x != nil {
+		return x.UnreadableRanges
+	}
+	return nil
+}
+
+// TimeRange is a half-open range of time.
+type TimeRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first moment of the range.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The first moment after the range.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeRange) Reset() {
+	*x = TimeRange{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeRange) ProtoMessage() {}
+
+func (x *TimeRange) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeRange.ProtoReflect.Descriptor instead.
+func (*TimeRange) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TimeRange) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *TimeRange) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 // GetRequestLogRequest names one row.
 type GetRequestLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The row's workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The row's id, a UUID.
-	Id            string `protobuf:"bytes,2,opt,name=id" json:"id,omitempty"`
+	RequestLogId  string `protobuf:"bytes,2,opt,name=request_log_id,json=requestLogId,proto3" json:"request_log_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequestLogRequest) Reset() {
 	*x = GetRequestLogRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[5]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +523,7 @@ func (x *GetRequestLogRequest) String() string {
 func (*GetRequestLogRequest) ProtoMessage() {}
 
 func (x *GetRequestLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[5]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +536,7 @@ func (x *GetRequestLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestLogRequest.ProtoReflect.Descriptor instead.
 func (*GetRequestLogRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{5}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetRequestLogRequest) GetWorkspaceId() string {
@@ -415,9 +546,9 @@ func (x *GetRequestLogRequest) GetWorkspaceId() string {
 	return ""
 }
 
-func (x *GetRequestLogRequest) GetId() string {
+func (x *GetRequestLogRequest) GetRequestLogId() string {
 	if x != nil {
-		return x.Id
+		return x.RequestLogId
 	}
 	return ""
 }
@@ -426,14 +557,14 @@ func (x *GetRequestLogRequest) GetId() string {
 type GetRequestLogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The row.
-	RequestLog    *RequestLog `protobuf:"bytes,1,opt,name=request_log,json=requestLog" json:"request_log,omitempty"`
+	RequestLog    *RequestLog `protobuf:"bytes,1,opt,name=request_log,json=requestLog,proto3" json:"request_log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequestLogResponse) Reset() {
 	*x = GetRequestLogResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[6]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +576,7 @@ func (x *GetRequestLogResponse) String() string {
 func (*GetRequestLogResponse) ProtoMessage() {}
 
 func (x *GetRequestLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[6]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +589,7 @@ func (x *GetRequestLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestLogResponse.ProtoReflect.Descriptor instead.
 func (*GetRequestLogResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{6}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetRequestLogResponse) GetRequestLog() *RequestLog {
@@ -468,18 +599,18 @@ func (x *GetRequestLogResponse) GetRequestLog() *RequestLog {
 	return nil
 }
 
-// PurgeRequestLogsRequest names the workspace whose rows are erased.
+// PurgeRequestLogsRequest names the workspace whose rows are deleted.
 type PurgeRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace, or `_unattributed`.
-	WorkspaceId   string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
+	WorkspaceId   string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PurgeRequestLogsRequest) Reset() {
 	*x = PurgeRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[7]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +622,7 @@ func (x *PurgeRequestLogsRequest) String() string {
 func (*PurgeRequestLogsRequest) ProtoMessage() {}
 
 func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[7]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +635,7 @@ func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsRequest.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{7}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PurgeRequestLogsRequest) GetWorkspaceId() string {
@@ -514,18 +645,20 @@ func (x *PurgeRequestLogsRequest) GetWorkspaceId() string {
 	return ""
 }
 
-// PurgeRequestLogsResponse tells how much was erased.
+// PurgeRequestLogsResponse says how much was deleted.
 type PurgeRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many rows were erased by this call.
-	PurgedCount   int64 `protobuf:"varint,1,opt,name=purged_count,json=purgedCount" json:"purged_count,omitempty"`
+	// How many rows this call deleted.
+	PurgedCount int64 `protobuf:"varint,1,opt,name=purged_count,json=purgedCount,proto3" json:"purged_count,omitempty"`
+	// Whether every row that was there when the call began is deleted. If not, call again.
+	Complete      bool `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PurgeRequestLogsResponse) Reset() {
 	*x = PurgeRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[8]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +670,7 @@ func (x *PurgeRequestLogsResponse) String() string {
 func (*PurgeRequestLogsResponse) ProtoMessage() {}
 
 func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[8]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +683,7 @@ func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{8}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PurgeRequestLogsResponse) GetPurgedCount() int64 {
@@ -560,57 +693,76 @@ func (x *PurgeRequestLogsResponse) GetPurgedCount() int64 {
 	return 0
 }
 
+func (x *PurgeRequestLogsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
 var File_keytrail_logs_v1_log_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"m\n" +
-	"\x18RecordRequestLogsRequest\x12Q\n" +
-	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogB\x10\xbaH\r\x92\x01\n" +
-	"\b\x01\x10\x88'\"\x03\xd8\x01\x03R\vrequestLogs\"Z\n" +
+	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"j\n" +
+	"\x18RecordRequestLogsRequest\x12N\n" +
+	"\arecords\x18\x01 \x03(\v2\".keytrail.logs.v1.RequestLogRecordB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x88'\"\x03\xd8\x01\x03R\arecords\"z\n" +
+	"\x10RequestLogRecord\x12E\n" +
+	"\vrequest_log\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"requestLog\x12\x1f\n" +
+	"\vfrom_report\x18\x02 \x01(\bR\n" +
+	"fromReport\"Z\n" +
 	"\x19RecordRequestLogsResponse\x12=\n" +
-	"\arefused\x18\x01 \x03(\v2#.keytrail.logs.v1.RefusedRequestLogR\arefused\"Q\n" +
+	"\arefused\x18\x01 \x03(\v2#.keytrail.logs.v1.RefusedRequestLogR\arefused\"g\n" +
 	"\x11RefusedRequestLog\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xb7\x05\n" +
-	"\x16ListRequestLogsRequest\x12T\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB1\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x129\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x12$\n" +
+	"\x0erequest_log_id\x18\x02 \x01(\tR\frequestLogId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xfb\x04\n" +
+	"\x16ListRequestLogsRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x129\n" +
 	"\fstatus_class\x18\x02 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x032xxR\x034xxR\x035xxR\vstatusClass\x12\"\n" +
 	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
-	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x12s\n" +
+	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
 	"\n" +
-	"error_code\x18\x05 \x01(\tBT\xbaHQrOR\x00R\rmissing_tokenR\rinvalid_tokenR\bdisabledR\aexpiredR\fscope_deniedR\fagent_deniedR\terrorCode\x129\n" +
+	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x129\n" +
 	"\n" +
 	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12'\n" +
-	"\tpage_size\x18\b \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12$\n" +
+	"\tpage_size\x18\b \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\t \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\tpageToken:\x88\x01\xbaH\x84\x01\x1a\x81\x01\n" +
 	"\n" +
-	"time.order\x12\"end_time: must be after start_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\xbf\x01\n" +
+	"time.order\x12\"end_time: must be after start_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\xc2\x02\n" +
 	"\x17ListRequestLogsResponse\x12?\n" +
 	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogR\vrequestLogs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12;\n" +
 	"\vsearched_to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"searchedTo\"\x86\x01\n" +
-	"\x14GetRequestLogRequest\x12T\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB1\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12\x18\n" +
-	"\x02id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"V\n" +
+	"searchedTo\x127\n" +
+	"\tretention\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\tretention\x12H\n" +
+	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"}\n" +
+	"\tTimeRange\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xa2\x01\n" +
+	"\x14GetRequestLogRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x121\n" +
+	"\x0erequest_log_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\frequestLogId\"V\n" +
 	"\x15GetRequestLogResponse\x12=\n" +
 	"\vrequest_log\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogR\n" +
-	"requestLog\"o\n" +
-	"\x17PurgeRequestLogsRequest\x12T\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB1\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\"=\n" +
+	"requestLog\"r\n" +
+	"\x17PurgeRequestLogsRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\"Y\n" +
 	"\x18PurgeRequestLogsResponse\x12!\n" +
-	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount2\xbc\x05\n" +
+	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount\x12\x1a\n" +
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete2\xcf\x05\n" +
 	"\n" +
-	"LogService\x12\x8f\x01\n" +
-	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\"!\xda\xd8\x18\x1d\b\x02\x12\x19request_logs.workspace_id\x12\xae\x01\n" +
-	"\x0fListRequestLogs\x12(.keytrail.logs.v1.ListRequestLogsRequest\x1a).keytrail.logs.v1.ListRequestLogsResponse\"F\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02,\x12*/v1/workspaces/{workspace_id}/request-logs\x12\xad\x01\n" +
-	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"K\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x021\x12//v1/workspaces/{workspace_id}/request-logs/{id}\x12\xba\x01\n" +
-	"\x10PurgeRequestLogs\x12).keytrail.logs.v1.PurgeRequestLogsRequest\x1a*.keytrail.logs.v1.PurgeRequestLogsResponse\"O\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x025:\x01*\"0/v1/workspaces/{workspace_id}/request-logs:purgeBAZ8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"LogService\x12\x96\x01\n" +
+	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\"(\xda\xd8\x18$\b\x02\x12 records.request_log.workspace_id\x12\xae\x01\n" +
+	"\x0fListRequestLogs\x12(.keytrail.logs.v1.ListRequestLogsRequest\x1a).keytrail.logs.v1.ListRequestLogsResponse\"F\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02,\x12*/v1/workspaces/{workspace_id}/request-logs\x12\xb9\x01\n" +
+	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"W\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02=\x12;/v1/workspaces/{workspace_id}/request-logs/{request_log_id}\x12\xba\x01\n" +
+	"\x10PurgeRequestLogs\x12).keytrail.logs.v1.PurgeRequestLogsRequest\x1a*.keytrail.logs.v1.PurgeRequestLogsResponse\"O\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x025:\x01*\"0/v1/workspaces/{workspace_id}/request-logs:purgeB\x8a\x01\n" +
+	"\x13io.keytrail.logs.v1B\x0fLogServiceProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\xaa\x02\x10Keytrail.Logs.V1\xea\x02\x12Keytrail::Logs::V1b\x06proto3"
 
 var (
 	file_keytrail_logs_v1_log_service_proto_rawDescOnce sync.Once
@@ -624,41 +776,49 @@ func file_keytrail_logs_v1_log_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_logs_v1_log_service_proto_rawDescData
 }
 
-var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_keytrail_logs_v1_log_service_proto_goTypes = []any{
 	(*RecordRequestLogsRequest)(nil),  // 0: keytrail.logs.v1.RecordRequestLogsRequest
-	(*RecordRequestLogsResponse)(nil), // 1: keytrail.logs.v1.RecordRequestLogsResponse
-	(*RefusedRequestLog)(nil),         // 2: keytrail.logs.v1.RefusedRequestLog
-	(*ListRequestLogsRequest)(nil),    // 3: keytrail.logs.v1.ListRequestLogsRequest
-	(*ListRequestLogsResponse)(nil),   // 4: keytrail.logs.v1.ListRequestLogsResponse
-	(*GetRequestLogRequest)(nil),      // 5: keytrail.logs.v1.GetRequestLogRequest
-	(*GetRequestLogResponse)(nil),     // 6: keytrail.logs.v1.GetRequestLogResponse
-	(*PurgeRequestLogsRequest)(nil),   // 7: keytrail.logs.v1.PurgeRequestLogsRequest
-	(*PurgeRequestLogsResponse)(nil),  // 8: keytrail.logs.v1.PurgeRequestLogsResponse
-	(*RequestLog)(nil),                // 9: keytrail.logs.v1.RequestLog
-	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
+	(*RequestLogRecord)(nil),          // 1: keytrail.logs.v1.RequestLogRecord
+	(*RecordRequestLogsResponse)(nil), // 2: keytrail.logs.v1.RecordRequestLogsResponse
+	(*RefusedRequestLog)(nil),         // 3: keytrail.logs.v1.RefusedRequestLog
+	(*ListRequestLogsRequest)(nil),    // 4: keytrail.logs.v1.ListRequestLogsRequest
+	(*ListRequestLogsResponse)(nil),   // 5: keytrail.logs.v1.ListRequestLogsResponse
+	(*TimeRange)(nil),                 // 6: keytrail.logs.v1.TimeRange
+	(*GetRequestLogRequest)(nil),      // 7: keytrail.logs.v1.GetRequestLogRequest
+	(*GetRequestLogResponse)(nil),     // 8: keytrail.logs.v1.GetRequestLogResponse
+	(*PurgeRequestLogsRequest)(nil),   // 9: keytrail.logs.v1.PurgeRequestLogsRequest
+	(*PurgeRequestLogsResponse)(nil),  // 10: keytrail.logs.v1.PurgeRequestLogsResponse
+	(*RequestLog)(nil),                // 11: keytrail.logs.v1.RequestLog
+	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 13: google.protobuf.Duration
 }
 var file_keytrail_logs_v1_log_service_proto_depIdxs = []int32{
-	9,  // 0: keytrail.logs.v1.RecordRequestLogsRequest.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	2,  // 1: keytrail.logs.v1.RecordRequestLogsResponse.refused:type_name -> keytrail.logs.v1.RefusedRequestLog
-	10, // 2: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
-	10, // 3: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	9,  // 4: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	10, // 5: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
-	9,  // 6: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
-	0,  // 7: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
-	3,  // 8: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
-	5,  // 9: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
-	7,  // 10: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
-	1,  // 11: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
-	4,  // 12: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
-	6,  // 13: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
-	8,  // 14: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	1,  // 0: keytrail.logs.v1.RecordRequestLogsRequest.records:type_name -> keytrail.logs.v1.RequestLogRecord
+	11, // 1: keytrail.logs.v1.RequestLogRecord.request_log:type_name -> keytrail.logs.v1.RequestLog
+	3,  // 2: keytrail.logs.v1.RecordRequestLogsResponse.refused:type_name -> keytrail.logs.v1.RefusedRequestLog
+	12, // 3: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	12, // 4: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	11, // 5: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	12, // 6: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
+	13, // 7: keytrail.logs.v1.ListRequestLogsResponse.retention:type_name -> google.protobuf.Duration
+	6,  // 8: keytrail.logs.v1.ListRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
+	12, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
+	12, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
+	11, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
+	0,  // 12: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
+	4,  // 13: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
+	7,  // 14: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
+	9,  // 15: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
+	2,  // 16: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
+	5,  // 17: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
+	8,  // 18: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
+	10, // 19: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_logs_v1_log_service_proto_init() }
@@ -673,7 +833,7 @@ func file_keytrail_logs_v1_log_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_logs_v1_log_service_proto_rawDesc), len(file_keytrail_logs_v1_log_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -102,13 +102,13 @@ func request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.M
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "workspace_id", err)
 	}
-	val, ok = pathParams["id"]
+	val, ok = pathParams["request_log_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "id")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "request_log_id")
 	}
-	protoReq.Id, err = runtime.String(val)
+	protoReq.RequestLogId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "id", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "request_log_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -131,13 +131,13 @@ func local_request_LogService_GetRequestLog_0(ctx context.Context, marshaler run
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "workspace_id", err)
 	}
-	val, ok = pathParams["id"]
+	val, ok = pathParams["request_log_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "id")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "request_log_id")
 	}
-	protoReq.Id, err = runtime.String(val)
+	protoReq.RequestLogId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "id", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "request_log_id", err)
 	}
 	msg, err := server.GetRequestLog(ctx, &protoReq)
 	return msg, metadata, err
@@ -220,7 +220,7 @@ func RegisterLogServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux,
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/keytrail.logs.v1.LogService/GetRequestLog", runtime.WithHTTPPathPattern("/v1/workspaces/{workspace_id}/request-logs/{id}"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/keytrail.logs.v1.LogService/GetRequestLog", runtime.WithHTTPPathPattern("/v1/workspaces/{workspace_id}/request-logs/{request_log_id}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -315,7 +315,7 @@ func RegisterLogServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux,
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/keytrail.logs.v1.LogService/GetRequestLog", runtime.WithHTTPPathPattern("/v1/workspaces/{workspace_id}/request-logs/{id}"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/keytrail.logs.v1.LogService/GetRequestLog", runtime.WithHTTPPathPattern("/v1/workspaces/{workspace_id}/request-logs/{request_log_id}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -350,7 +350,7 @@ func RegisterLogServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux,
 
 var (
 	pattern_LogService_ListRequestLogs_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "workspaces", "workspace_id", "request-logs"}, ""))
-	pattern_LogService_GetRequestLog_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "workspaces", "workspace_id", "request-logs", "id"}, ""))
+	pattern_LogService_GetRequestLog_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "workspaces", "workspace_id", "request-logs", "request_log_id"}, ""))
 	pattern_LogService_PurgeRequestLogs_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "workspaces", "workspace_id", "request-logs"}, "purge"))
 )
 

@@ -29,24 +29,32 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LogService keeps the request logs of every workspace for the retention period (30 days), to the millisecond:
-// no answer ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// LogService keeps the request logs of every workspace for the retention period (30 days by default), to the
+// millisecond: no response ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the
+// reason.
 type LogServiceClient interface {
-	// RecordRequestLogs stores a batch in one transaction before it answers. Idempotent by id: a finished row
-	// replaces one in progress, never the reverse; of two finished rows the first stays, with the larger `repeated` of
-	// the two; in every other case a row that is already there is left alone. So batches may repeat, arrive late and
-	// arrive out of order. A row that can never be stored is refused by id and the rest of the batch is stored.
-	// UNAVAILABLE: nothing is known to be stored, send it again.
+	// RecordRequestLogs stores a batch in one transaction before it returns. Two records of one id and workspace become
+	// one row, whatever their order and however often they are sent:
+	//
+	//   - `status`, `error_code`, `cause` and `latency_ms` go together, by rank: in progress (status 0) < denied by the
+	//     check (a status, no latency) < reported (a latency). The higher rank wins; of two records of equal rank the first
+	//     stays.
+	//   - What describes the call (key snapshot, agent, method, endpoint) comes from the first record that a check made,
+	//     and from a report's (`from_report`) only while there is none.
+	//   - `call_count` is the larger of the two.
+	//
+	// A row that can never be stored is refused by index, and the rest of the batch is stored. UNAVAILABLE: nothing is
+	// known to be stored; send it again.
 	RecordRequestLogs(ctx context.Context, in *RecordRequestLogsRequest, opts ...grpc.CallOption) (*RecordRequestLogsResponse, error)
-	// ListRequestLogs answers a workspace's rows, newest first. Pages never skip or repeat a row that was there when
-	// the walk began, whatever arrives meanwhile. A page that runs out of its search time answers with what it has
-	// found so far, perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
+	// ListRequestLogs returns a workspace's rows, newest first. Pages never skip or repeat a row that was there when the
+	// walk began, whatever arrives meanwhile. A page that runs out of its search time returns what it has found so far,
+	// perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
 	ListRequestLogs(ctx context.Context, in *ListRequestLogsRequest, opts ...grpc.CallOption) (*ListRequestLogsResponse, error)
-	// GetRequestLog answers one row. NOT_FOUND if the workspace has no row of this id within the retention period.
+	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	GetRequestLog(ctx context.Context, in *GetRequestLogRequest, opts ...grpc.CallOption) (*GetRequestLogResponse, error)
-	// PurgeRequestLogs erases every row of a workspace that was there when the call began. Rows that arrive meanwhile
-	// may go or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
-	// works in bounded chunks: a call that is cut off has erased some, and calling again goes on.
+	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
+	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
+	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true.
 	PurgeRequestLogs(ctx context.Context, in *PurgeRequestLogsRequest, opts ...grpc.CallOption) (*PurgeRequestLogsResponse, error)
 }
 
@@ -102,24 +110,32 @@ func (c *logServiceClient) PurgeRequestLogs(ctx context.Context, in *PurgeReques
 // All implementations must embed UnimplementedLogServiceServer
 // for forward compatibility.
 //
-// LogService keeps the request logs of every workspace for the retention period (30 days), to the millisecond:
-// no answer ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the reason.
+// LogService keeps the request logs of every workspace for the retention period (30 days by default), to the
+// millisecond: no response ever holds an older row. Malformed requests get INVALID_ARGUMENT with the field and the
+// reason.
 type LogServiceServer interface {
-	// RecordRequestLogs stores a batch in one transaction before it answers. Idempotent by id: a finished row
-	// replaces one in progress, never the reverse; of two finished rows the first stays, with the larger `repeated` of
-	// the two; in every other case a row that is already there is left alone. So batches may repeat, arrive late and
-	// arrive out of order. A row that can never be stored is refused by id and the rest of the batch is stored.
-	// UNAVAILABLE: nothing is known to be stored, send it again.
+	// RecordRequestLogs stores a batch in one transaction before it returns. Two records of one id and workspace become
+	// one row, whatever their order and however often they are sent:
+	//
+	//   - `status`, `error_code`, `cause` and `latency_ms` go together, by rank: in progress (status 0) < denied by the
+	//     check (a status, no latency) < reported (a latency). The higher rank wins; of two records of equal rank the first
+	//     stays.
+	//   - What describes the call (key snapshot, agent, method, endpoint) comes from the first record that a check made,
+	//     and from a report's (`from_report`) only while there is none.
+	//   - `call_count` is the larger of the two.
+	//
+	// A row that can never be stored is refused by index, and the rest of the batch is stored. UNAVAILABLE: nothing is
+	// known to be stored; send it again.
 	RecordRequestLogs(context.Context, *RecordRequestLogsRequest) (*RecordRequestLogsResponse, error)
-	// ListRequestLogs answers a workspace's rows, newest first. Pages never skip or repeat a row that was there when
-	// the walk began, whatever arrives meanwhile. A page that runs out of its search time answers with what it has
-	// found so far, perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
+	// ListRequestLogs returns a workspace's rows, newest first. Pages never skip or repeat a row that was there when the
+	// walk began, whatever arrives meanwhile. A page that runs out of its search time returns what it has found so far,
+	// perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
 	ListRequestLogs(context.Context, *ListRequestLogsRequest) (*ListRequestLogsResponse, error)
-	// GetRequestLog answers one row. NOT_FOUND if the workspace has no row of this id within the retention period.
+	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error)
-	// PurgeRequestLogs erases every row of a workspace that was there when the call began. Rows that arrive meanwhile
-	// may go or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
-	// works in bounded chunks: a call that is cut off has erased some, and calling again goes on.
+	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
+	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
+	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true.
 	PurgeRequestLogs(context.Context, *PurgeRequestLogsRequest) (*PurgeRequestLogsResponse, error)
 	mustEmbedUnimplementedLogServiceServer()
 }

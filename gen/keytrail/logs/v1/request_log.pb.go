@@ -4,12 +4,13 @@
 // 	protoc        (unknown)
 // source: keytrail/logs/v1/request_log.proto
 
-// The request logs: what happened to each call.
+// Request logs: what happened to each call.
 
 package logsv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -25,54 +26,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RequestLog is the row about one call: what was called, with which key, and how it ended.
-// One call has exactly one row; many calls in a short time that proved no key may share one, see `repeated`.
+// RequestLog is the row about one call: what was called, with which key, and how it ended. One call has exactly one
+// row; many calls in a short time that prove no key may share one, see `call_count`.
+//
+// All strings of this contract are UTF-8. Over gRPC anything else fails in the runtime, before a service sees it
+// (INTERNAL or INVALID_ARGUMENT): whoever forwards a path or a header that is not UTF-8 percent-encodes it first.
 type RequestLog struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The call's id, a UUIDv7 in its 36-character form, made when the check arrived. Ids sort by time, so it is
-	// identity, order, page cursor and dedupe key in one.
-	Id string `protobuf:"bytes,1,opt,name=id" json:"id,omitempty"`
-	// When the call was received, in UTC. Always the millisecond timestamp inside `id`; ignored on input.
-	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time" json:"time,omitempty"`
-	// The workspace the row belongs to: the key's own where a key was proved, else the called agent's, else the
-	// reserved `_unattributed`.
-	WorkspaceId string `protobuf:"bytes,3,opt,name=workspace_id,json=workspaceId" json:"workspace_id,omitempty"`
-	// The id of the key, a UUID; empty where no key was proved. Of the time of the check, like the next two:
-	// renaming, rotating or deleting the key never changes them.
-	KeyId string `protobuf:"bytes,4,opt,name=key_id,json=keyId" json:"key_id,omitempty"`
+	// The call's id, a UUIDv7 in its 36-character form: the `call_id` of the check, or made by the auth service when the
+	// check arrived. Ids sort by time.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// When the call was received, in UTC: the millisecond timestamp inside `id`. Ignored on input.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// The workspace of the row: the key's where a key was proved, else the called agent's, else the reserved
+	// `_unattributed`.
+	WorkspaceId string `protobuf:"bytes,3,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The id of the key, a UUID; empty where no key was proved. Like the next three, as it was at the check: changing,
+	// rotating or deleting the key never changes it here.
+	KeyId string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// The name of the key; empty where no key was proved.
-	KeyName string `protobuf:"bytes,5,opt,name=key_name,json=keyName" json:"key_name,omitempty"`
+	KeyName string `protobuf:"bytes,5,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
 	// The last 4 characters of the secret that was sent; empty where no key was proved.
-	KeyLast4 string `protobuf:"bytes,6,opt,name=key_last4,json=keyLast4" json:"key_last4,omitempty"`
-	// The type of the agent called, e.g. `data_agent`.
-	AgentType string `protobuf:"bytes,7,opt,name=agent_type,json=agentType" json:"agent_type,omitempty"`
-	// The agent called, its first 255 characters, encoded like `endpoint`; empty if the call named none.
-	AgentId string `protobuf:"bytes,8,opt,name=agent_id,json=agentId" json:"agent_id,omitempty"`
+	KeyLast4 string `protobuf:"bytes,6,opt,name=key_last4,json=keyLast4,proto3" json:"key_last4,omitempty"`
+	// The key's owner in the platform's own words; empty where the key has none or no key was proved.
+	ExternalId string `protobuf:"bytes,7,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	// The type of the called agent, e.g. `data_agent`. Any type of the form: a later release may know more of them.
+	AgentType string `protobuf:"bytes,8,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent, its first 255 characters, encoded like `endpoint`; empty if the call named none.
+	AgentId string `protobuf:"bytes,9,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The HTTP method of the call, its first 32 bytes, encoded like `endpoint`.
-	Method string `protobuf:"bytes,9,opt,name=method" json:"method,omitempty"`
-	// The path of the call: no query string, no more than 2,048 bytes; bytes that are not UTF-8, control and format
-	// characters are percent-encoded.
-	Endpoint string `protobuf:"bytes,10,opt,name=endpoint" json:"endpoint,omitempty"`
-	// The HTTP status the caller got, 100 to 599; 0 = in progress: the check allowed the call, and its report has
-	// not come yet.
-	Status int32 `protobuf:"varint,11,opt,name=status" json:"status,omitempty"`
-	// Why the check denied the call: `missing_token`, `invalid_token`, `disabled`, `expired`, `scope_denied` or
-	// `agent_denied`; empty if it was allowed.
-	ErrorCode string `protobuf:"bytes,12,opt,name=error_code,json=errorCode" json:"error_code,omitempty"`
-	// End-to-end latency of the call in milliseconds, with µs precision. Of a denial: the time the check took.
-	// 0 while in progress.
-	LatencyMs float64 `protobuf:"fixed64,13,opt,name=latency_ms,json=latencyMs" json:"latency_ms,omitempty"`
-	// How many calls this row stands for; 1 for an ordinary row. Above 1 only for calls that proved no key
-	// (`missing_token`, `invalid_token`) where there are very many of them: then the row is one for about a second of
-	// them, with the fields of the first. The sum over the rows is every call. On input 0 means 1; an answer has never
-	// less than 1.
-	Repeated int32 `protobuf:"varint,14,opt,name=repeated" json:"repeated,omitempty"`
-	// In a oneof, so that JSON leaves it out where it is not set.
-	//
-	// Types that are valid to be assigned to Proof:
-	//
-	//	*RequestLog_Signature
-	Proof         isRequestLog_Proof `protobuf_oneof:"proof"`
+	Method string `protobuf:"bytes,10,opt,name=method,proto3" json:"method,omitempty"`
+	// The path of the call, without query string, its first 2,048 bytes. Control and format characters are
+	// percent-encoded.
+	Endpoint string `protobuf:"bytes,11,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// The HTTP status that the caller got, 100 to 599. Of a denied call that has not been reported: the one that the
+	// check asked for. 0 = in progress: the check allowed the call, and no report has come yet.
+	Status int32 `protobuf:"varint,12,opt,name=status,proto3" json:"status,omitempty"`
+	// Why the check denied the call, e.g. `missing_token`, `invalid_token`, `disabled`, `expired`, `scope_denied` or
+	// `agent_denied`; empty if it was allowed. Any code of the form: a later release may know more of them.
+	ErrorCode string `protobuf:"bytes,13,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// What tells apart the reasons that one code stands for, e.g. `secret_rotated`, `other_workspace` or `no_agent`; empty
+	// where there is one reason only. Any cause of the form.
+	Cause string `protobuf:"bytes,14,opt,name=cause,proto3" json:"cause,omitempty"`
+	// End-to-end latency of the call in milliseconds, as it was reported, with microsecond precision. Unset until the
+	// call is reported.
+	LatencyMs *float64 `protobuf:"fixed64,15,opt,name=latency_ms,json=latencyMs,proto3,oneof" json:"latency_ms,omitempty"`
+	// How many calls this row stands for: 1 for an ordinary row. Above 1 only for calls that prove no key
+	// (`missing_token`, `invalid_token`) where there are very many of them: then the row stands for about a second of
+	// them, with the fields of the first. The sum over the rows is every call. On input 0 means 1.
+	CallCount     int32 `protobuf:"varint,16,opt,name=call_count,json=callCount,proto3" json:"call_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,6 +151,13 @@ func (x *RequestLog) GetKeyLast4() string {
 	return ""
 }
 
+func (x *RequestLog) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
+}
+
 func (x *RequestLog) GetAgentType() string {
 	if x != nil {
 		return x.AgentType
@@ -191,76 +200,59 @@ func (x *RequestLog) GetErrorCode() string {
 	return ""
 }
 
-func (x *RequestLog) GetLatencyMs() float64 {
+func (x *RequestLog) GetCause() string {
 	if x != nil {
-		return x.LatencyMs
-	}
-	return 0
-}
-
-func (x *RequestLog) GetRepeated() int32 {
-	if x != nil {
-		return x.Repeated
-	}
-	return 0
-}
-
-func (x *RequestLog) GetProof() isRequestLog_Proof {
-	if x != nil {
-		return x.Proof
-	}
-	return nil
-}
-
-func (x *RequestLog) GetSignature() string {
-	if x != nil {
-		if x, ok := x.Proof.(*RequestLog_Signature); ok {
-			return x.Signature
-		}
+		return x.Cause
 	}
 	return ""
 }
 
-type isRequestLog_Proof interface {
-	isRequestLog_Proof()
+func (x *RequestLog) GetLatencyMs() float64 {
+	if x != nil && x.LatencyMs != nil {
+		return *x.LatencyMs
+	}
+	return 0
 }
 
-type RequestLog_Signature struct {
-	// Only on the entry of a check: what shows the report that the entry came from a check and was not altered.
-	// Opaque, at most 64 bytes, not a secret, never stored.
-	Signature string `protobuf:"bytes,15,opt,name=signature,oneof"`
+func (x *RequestLog) GetCallCount() int32 {
+	if x != nil {
+		return x.CallCount
+	}
+	return 0
 }
-
-func (*RequestLog_Signature) isRequestLog_Proof() {}
 
 var File_keytrail_logs_v1_request_log_proto protoreflect.FileDescriptor
 
 const file_keytrail_logs_v1_request_log_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/logs/v1/request_log.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x06\n" +
+	"\"keytrail/logs/v1/request_log.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x06\n" +
 	"\n" +
 	"RequestLog\x12\x18\n" +
-	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12.\n" +
-	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12T\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x123\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\x04time\x12T\n" +
 	"\fworkspace_id\x18\x03 \x01(\tB1\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12\"\n" +
 	"\x06key_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12\"\n" +
 	"\bkey_name\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\akeyName\x12$\n" +
-	"\tkey_last4\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x04R\bkeyLast4\x127\n" +
+	"\tkey_last4\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x04R\bkeyLast4\x12)\n" +
+	"\vexternal_id\x18\a \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\n" +
+	"externalId\x127\n" +
 	"\n" +
-	"agent_type\x18\a \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
-	"\bagent_id\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
-	"\x06method\x18\t \x01(\tB\a\xbaH\x04r\x02( R\x06method\x12$\n" +
-	"\bendpoint\x18\n" +
-	" \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\bendpoint\x12~\n" +
-	"\x06status\x18\v \x01(\x05Bf\xbaHc\xba\x01`\n" +
-	"\fstatus.range\x12%must be 0 (in progress) or 100 to 599\x1a)this == 0 || (this >= 100 && this <= 599)R\x06status\x12s\n" +
+	"agent_type\x18\b \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
+	"\bagent_id\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
+	"\x06method\x18\n" +
+	" \x01(\tB\a\xbaH\x04r\x02( R\x06method\x12$\n" +
+	"\bendpoint\x18\v \x01(\tB\b\xbaH\x05r\x03(\x80\x10R\bendpoint\x12~\n" +
+	"\x06status\x18\f \x01(\x05Bf\xbaHc\xba\x01`\n" +
+	"\fstatus.range\x12%must be 0 (in progress) or 100 to 599\x1a)this == 0 || (this >= 100 && this <= 599)R\x06status\x127\n" +
 	"\n" +
-	"error_code\x18\f \x01(\tBT\xbaHQrOR\x00R\rmissing_tokenR\rinvalid_tokenR\bdisabledR\aexpiredR\fscope_deniedR\fagent_deniedR\terrorCode\x128\n" +
+	"error_code\x18\r \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x12.\n" +
+	"\x05cause\x18\x0e \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\x05cause\x12=\n" +
 	"\n" +
-	"latency_ms\x18\r \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\x12#\n" +
-	"\brepeated\x18\x0e \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\brepeated\x12'\n" +
-	"\tsignature\x18\x0f \x01(\tB\a\xbaH\x04r\x02(@H\x00R\tsignatureB\a\n" +
-	"\x05proofBAZ8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\x92\x03\x04\b\x02 \x03b\beditionsp\xe8\a"
+	"latency_ms\x18\x0f \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\tlatencyMs\x88\x01\x01\x12&\n" +
+	"\n" +
+	"call_count\x18\x10 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tcallCountB\r\n" +
+	"\v_latency_msB\x8a\x01\n" +
+	"\x13io.keytrail.logs.v1B\x0fRequestLogProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\xaa\x02\x10Keytrail.Logs.V1\xea\x02\x12Keytrail::Logs::V1b\x06proto3"
 
 var (
 	file_keytrail_logs_v1_request_log_proto_rawDescOnce sync.Once
@@ -293,9 +285,7 @@ func file_keytrail_logs_v1_request_log_proto_init() {
 	if File_keytrail_logs_v1_request_log_proto != nil {
 		return
 	}
-	file_keytrail_logs_v1_request_log_proto_msgTypes[0].OneofWrappers = []any{
-		(*RequestLog_Signature)(nil),
-	}
+	file_keytrail_logs_v1_request_log_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,292 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/net/http2"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/cli"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// droppedAnswers is how many answers the proxy of a test drops.
+const droppedAnswers = 1000
+
+// dropper is a TCP proxy in front of a gRPC server. It cuts connections at random where an answer begins: the service has
+// done its work, and the client does not learn of it.
+type dropper struct {
+	listener net.Listener
+	upstream string
+	// left is how many answers are still to be dropped.
+	left    atomic.Int64
+	serving sync.WaitGroup
+	mu      sync.Mutex
+	random  *rand.Rand
+	open    []net.Conn
+}
+
+func newDropper(t *testing.T, upstream string, seed uint64) *dropper {
+	t.Helper()
+	listener, err := net.Listen("tcp", anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &dropper{listener: listener, upstream: upstream, random: rand.New(rand.NewPCG(seed, 1))}
+	d.left.Store(droppedAnswers)
+	d.serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			d.serving.Go(func() { d.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		d.mu.Lock()
+		for _, conn := range d.open {
+			conn.Close()
+		}
+		d.mu.Unlock()
+		d.serving.Wait()
+	})
+	return d
+}
+
+func (d *dropper) addr() string { return d.listener.Addr().String() }
+
+// drops decides whether the next answer is dropped: every third, by chance.
+func (d *dropper) drops() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left.Load() == 0 || d.random.IntN(3) > 0 {
+		return false
+	}
+	d.left.Add(-1)
+	return true
+}
+
+func (d *dropper) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", d.upstream)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	d.mu.Lock()
+	d.open = append(d.open, client, server)
+	d.mu.Unlock()
+	d.serving.Go(func() {
+		_, _ = io.Copy(server, client) // it ends with either connection
+		server.Close()
+	})
+	var frame bytes.Buffer
+	framer := http2.NewFramer(io.Discard, io.TeeReader(server, &frame))
+	answered := map[uint32]bool{}
+	for {
+		read, err := framer.ReadFrame()
+		if err != nil {
+			return
+		}
+		// The first frame of headers of a stream begins an answer, the second are its trailers.
+		if headers, ok := read.(*http2.HeadersFrame); ok && !answered[headers.StreamID] {
+			if d.drops() {
+				return
+			}
+			answered[headers.StreamID] = true
+		}
+		if _, err := frame.WriteTo(client); err != nil {
+			return
+		}
+	}
+}
+
+// untilAnswered repeats a call until it is answered.
+func untilAnswered(ctx context.Context, call func(context.Context) error) error {
+	for {
+		err := call(ctx)
+		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// dropClient calls through the proxy.
+type dropClient struct {
+	checks authv1.CheckServiceClient
+	keys   authv1.KeyServiceClient
+	secret string
+	// expected are the rows that its calls must have, and created the ids of the keys that it made.
+	expected []*logsv1.RequestLog
+	created  []string
+}
+
+// call checks a call and reports it, however often that takes.
+func (c *dropClient) call(ctx context.Context, number int) error {
+	request := &authv1.CheckRequest{
+		ApiKey: c.secret, AgentType: "agent", Endpoint: fmt.Sprint("/dropped/", number), WorkspaceId: "acme", CallId: uuid7.New(time.Now()).String(),
+	}
+	var answer *authv1.CheckResponse
+	err := untilAnswered(ctx, func(ctx context.Context) (err error) {
+		answer, err = c.checks.Check(ctx, request, grpc.WaitForReady(true))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("check %d: %w", number, err)
+	}
+	done := checkedOf(request, "acme", answer)
+	if done.row.GetId() != request.GetCallId() {
+		return fmt.Errorf("check %d is answered with the row %s, want %s", number, done.row.GetId(), request.GetCallId())
+	}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{done.outcome(201, 1.5)}}
+	err = untilAnswered(ctx, func(ctx context.Context) error {
+		response, err := c.checks.Report(ctx, report, grpc.WaitForReady(true))
+		if err == nil && len(response.GetRefused()) > 0 {
+			return fmt.Errorf("refused %v", response.GetRefused())
+		}
+		return err
+	})
+	latency := 1.5
+	done.row.Status, done.row.LatencyMs = 201, &latency
+	c.expected = append(c.expected, done.row)
+	return err
+}
+
+// create makes a key, however often that takes. An answer that was lost is made up for by the error that names the key.
+func (c *dropClient) create(ctx context.Context, number int) error {
+	request := &authv1.CreateKeyRequest{
+		WorkspaceId: "keys", Key: &authv1.Key{Name: fmt.Sprint("key ", number), Scopes: []string{"agent"}, AllAgents: true}, RequestId: uuid.NewString(),
+	}
+	var made string
+	err := untilAnswered(ctx, func(ctx context.Context) error {
+		answer, err := c.keys.CreateKey(ctx, request, grpc.WaitForReady(true))
+		made = answer.GetKey().GetId()
+		if status.Code(err) == codes.AlreadyExists {
+			for _, detail := range status.Convert(err).Details() {
+				if info, ok := detail.(*errdetails.ErrorInfo); ok {
+					made, err = info.GetMetadata()["key_id"], nil
+				}
+			}
+		}
+		return err
+	})
+	c.created = append(c.created, made)
+	return err
+}
+
+func TestLostAnswersMakeNoSecondRowAndNoSecondKey(t *testing.T) {
+	t.Parallel()
+	s, seed := start(t, t.TempDir(), time.Now), newSeed(t)
+	proxy := newDropper(t, s.server.AuthAddr(), seed)
+	secret := s.createKey("acme", "k", nil).secret
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var numbers atomic.Int64
+	clients := make([]*dropClient, 8)
+	group, working := errgroup.WithContext(ctx)
+	for i := range clients {
+		conn := dial(t, proxy.addr(), s.callers())
+		c := &dropClient{checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn), secret: secret}
+		clients[i] = c
+		group.Go(func() error {
+			for proxy.left.Load() > 0 {
+				number := int(numbers.Add(1))
+				do := c.call
+				if number%4 == 0 {
+					do = c.create
+				}
+				if err := do(working, number); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatalf("-seed %d: %v", seed, err)
+	}
+	awaitShipped(t, s.server.OpsAddr())
+	var expected []*logsv1.RequestLog
+	var created []string
+	for _, c := range clients {
+		expected, created = append(expected, c.expected...), append(created, c.created...)
+	}
+	rows := walk(t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"})
+	expectRows(t, rows, expected)
+	if len(rows) != len(expected) {
+		t.Errorf("-seed %d: %d rows of %d calls", seed, len(rows), len(expected))
+	}
+	keys, err := s.keys.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "keys", PageSize: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for _, key := range keys.GetKeys() {
+		there = append(there, key.GetId())
+	}
+	slices.Sort(created)
+	slices.Sort(there)
+	if !slices.Equal(there, created) {
+		t.Errorf("-seed %d: %d keys of %d creations", seed, len(there), len(created))
+	}
+	t.Logf("%d answers were dropped of %d calls and %d creations of keys", droppedAnswers-proxy.left.Load(), len(expected), len(created))
+}
+
+// TestTheGatewayRepeatsACheckUnderOneID has no call id from the caller: the gateway makes one before it repeats a check.
+func TestTheGatewayRepeatsACheckUnderOneID(t *testing.T) {
+	t.Parallel()
+	s, seed := start(t, t.TempDir(), time.Now), newSeed(t)
+	proxy := newDropper(t, s.server.AuthAddr(), seed)
+	proxy.left.Store(60)
+	config := cli.GatewayConfig{GatewayAddr: anyPort, AuthAddr: proxy.addr(), LogsAddr: s.server.LogsAddr(), OpsAddr: anyPort}
+	gateway, err := cli.NewGatewayServer(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, gateway)
+	secret, bearer := s.createKey("acme", "k", nil).secret, s.token(access.Checker, "acme")
+	answered := map[string]bool{}
+	for number := 0; proxy.left.Load() > 0 && number < 5000; number++ {
+		endpoint := fmt.Sprint("/repeated/", number)
+		body := fmt.Sprintf(`{"apiKey":%q,"agentType":"agent","endpoint":%q,"workspaceId":"acme"}`, secret, endpoint)
+		resp := send(t, http.MethodPost, "http://"+gateway.GatewayAddr()+"/v1/check", bearer, strings.NewReader(body))
+		resp.Body.Close()
+		answered[endpoint] = resp.StatusCode == http.StatusOK
+	}
+	awaitShipped(t, s.server.OpsAddr())
+	rows := map[string]int{}
+	for _, row := range walk(t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"}) {
+		rows[row.GetEndpoint()]++
+	}
+	for endpoint, ok := range answered {
+		if n := rows[endpoint]; n > 1 || ok && n != 1 {
+			t.Errorf("-seed %d: the check of %s (answered: %v) has %d rows", seed, endpoint, ok, n)
+		}
+	}
+	if proxy.left.Load() > 0 {
+		t.Errorf("-seed %d: %d answers of the service are still to be dropped: this tests little", seed, proxy.left.Load())
+	}
+}

@@ -1,0 +1,233 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/gen"
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+// operation is one operation of REST, with a request that succeeds.
+type operation struct {
+	method, path string
+	body         any // nil = none
+}
+
+// withBody reports whether the operation takes a body.
+func (o operation) withBody() bool { return o.body != nil }
+
+// operations are all of them, about a key and a row of acme.
+func operations(keyID, requestLogID, reportToken string) map[string]operation {
+	const keys, logs = "/v1/workspaces/acme/keys", "/v1/workspaces/acme/request-logs"
+	key := keys + "/" + keyID
+	return map[string]operation{
+		"getCatalog":       {"GET", "/v1/catalog", nil},
+		"check":            {"POST", "/v1/check", object{"agentType": "agent", "workspaceId": "acme"}},
+		"report":           {"POST", "/v1/report", object{"outcomes": []object{{"reportToken": reportToken, "status": 200, "latencyMs": 1}}}},
+		"createKey":        {"POST", keys, object{"name": "k", "scopes": []string{"agent"}, "allAgents": true}},
+		"listKeys":         {"GET", keys, nil},
+		"getKey":           {"GET", key, nil},
+		"updateKey":        {"PATCH", key, object{"name": "renamed"}},
+		"addKeyAgents":     {"POST", key + ":addAgents", object{"agentIds": []string{"a2"}}},
+		"removeKeyAgents":  {"POST", key + ":removeAgents", object{"agentIds": []string{"a2"}}},
+		"rotateKey":        {"POST", key + ":rotate", object{}},
+		"deleteKey":        {"DELETE", key, nil},
+		"listRequestLogs":  {"GET", logs, nil},
+		"getRequestLog":    {"GET", logs + "/" + requestLogID, nil},
+		"purgeRequestLogs": {"POST", logs + ":purge", object{}},
+	}
+}
+
+// statusTest produces answers and validates them against a document of its own, which then knows what it has not seen.
+type statusTest struct {
+	*system
+	t        *testing.T
+	document *openAPI
+}
+
+// send sends an operation to a gateway and expects a status. change may change the request.
+func (s *statusTest) send(gateway string, o operation, want int, change func(*http.Request)) {
+	s.t.Helper()
+	var body io.Reader
+	if o.withBody() {
+		text, err := json.Marshal(o.body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), o.method, "http://"+gateway+o.path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token(roleOfPath(req.URL.Path), access.AllWorkspaces))
+	if change != nil {
+		change(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Errorf("%s %s: %v, want %d", o.method, o.path, err, want)
+		return
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Errorf("%s %s: %v, want %d", o.method, o.path, err, want)
+		return
+	}
+	if err := s.document.validate(o.method, o.path, resp.StatusCode, resp.Header, text); err != nil || resp.StatusCode != want {
+		s.t.Errorf("%s %s: %d, want %d, %v\n%s", o.method, o.path, resp.StatusCode, want, err, text)
+	}
+}
+
+// TestEveryDocumentedStatusOfRESTIsProduced produces each answer that the OpenAPI document has, and validates it.
+func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
+	t.Parallel()
+	document, err := readOpenAPI(gen.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s := &statusTest{system: start(t, dir, time.Now), t: t, document: document}
+	var slow sync.WaitGroup
+	defer slow.Wait()
+	key := s.createKey("acme", "k", object{"allAgents": false, "agentIds": []string{"a1"}})
+	checked := s.call(key, "/statuses")
+	s.row("acme", checked.row.GetId(), exists)
+	all := operations(key.id, checked.row.GetId(), checked.token)
+	gateway := s.server.GatewayAddr()
+
+	s.slowBodies(&slow, gateway, all)
+	s.refusals(gateway, all)
+	s.conflicts(gateway, all)
+	s.unreachable(all)
+	for name, o := range all {
+		if name != "deleteKey" && name != "purgeRequestLogs" {
+			s.send(gateway, o, http.StatusOK, nil)
+		}
+	}
+	s.send(gateway, all["purgeRequestLogs"], http.StatusOK, nil)
+	s.send(gateway, all["deleteKey"], http.StatusOK, nil)
+	slow.Wait()
+	s.broken(dir, gateway, all)
+	for _, missing := range s.document.notSeen() {
+		t.Errorf("documented and not produced: %s", missing)
+	}
+}
+
+// refusals are answers that a caller gets for its request alone: 400, 401, 403, 404, 413 and 504.
+func (s *statusTest) refusals(gateway string, all map[string]operation) {
+	nobody := operations(uuid.NewString(), uuid.NewString(), "")
+	for name, o := range all {
+		s.send(gateway, o, http.StatusUnauthorized, func(r *http.Request) { r.Header.Del("Authorization") })
+		s.send(gateway, o, http.StatusGatewayTimeout, func(r *http.Request) { r.Header.Set("Grpc-Timeout", "1n") })
+		if name == "getCatalog" {
+			s.send(gateway, o, http.StatusForbidden, func(r *http.Request) { r.Host = "elsewhere.example" })
+			continue
+		}
+		s.send(gateway, o, http.StatusForbidden, func(r *http.Request) {
+			r.Header.Set("Authorization", "Bearer "+s.token(access.Ingester, access.AllWorkspaces))
+		})
+		if strings.Contains(o.path, "/keys/") || name == "getRequestLog" {
+			s.send(gateway, nobody[name], http.StatusNotFound, nil)
+		}
+		bad := o
+		if o.withBody() {
+			bad.body = object{"misspelt": 1}
+			s.send(gateway, o, http.StatusRequestEntityTooLarge, func(r *http.Request) {
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat(" ", 5<<20))), 5<<20
+			})
+		} else {
+			bad.path = strings.Replace(o.path, "/acme/", "/ACME/", 1)
+		}
+		s.send(gateway, bad, http.StatusBadRequest, nil)
+	}
+}
+
+// conflicts are answers 409.
+func (s *statusTest) conflicts(gateway string, all map[string]operation) {
+	request := "?requestId=" + uuid.NewString()
+	create, rotate, update, remove := all["createKey"], all["rotateKey"], all["updateKey"], all["deleteKey"]
+	create.path += request
+	s.send(gateway, create, http.StatusOK, nil)
+	s.send(gateway, create, http.StatusConflict, nil)
+	rotate.body = object{"requestId": uuid.NewString()}
+	s.send(gateway, rotate, http.StatusOK, nil)
+	s.send(gateway, rotate, http.StatusConflict, nil)
+	update.body = object{"name": "renamed", "etag": "another"}
+	s.send(gateway, update, http.StatusConflict, nil)
+	remove.path += "?etag=another"
+	s.send(gateway, remove, http.StatusConflict, nil)
+}
+
+// unreachable asks a gateway whose services are away: 503.
+func (s *statusTest) unreachable(all map[string]operation) {
+	config := cli.GatewayConfig{GatewayAddr: anyPort, AuthAddr: stableAddr(s.t), LogsAddr: stableAddr(s.t), OpsAddr: anyPort}
+	server, err := cli.NewGatewayServer(s.t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	run(s.t, server)
+	var asking sync.WaitGroup
+	for _, o := range all {
+		asking.Go(func() { s.send(server.GatewayAddr(), o, http.StatusServiceUnavailable, nil) })
+	}
+	asking.Wait()
+}
+
+// endlessBody is a body that never comes.
+type endlessBody struct{ ctx context.Context }
+
+func (b endlessBody) Read([]byte) (int, error) {
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+
+// slowBodies sends requests whose body does not arrive in time: 408.
+func (s *statusTest) slowBodies(slow *sync.WaitGroup, gateway string, all map[string]operation) {
+	for _, o := range all {
+		if o.withBody() {
+			slow.Go(func() {
+				s.send(gateway, o, http.StatusRequestTimeout, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(endlessBody{r.Context()}), 100 })
+			})
+		}
+	}
+}
+
+// broken takes the tables away from under the services: 500.
+func (s *statusTest) broken(dir, gateway string, all map[string]operation) {
+	for file, tables := range map[string][]string{"auth.db": {"secrets", "revision"}, "logs.db": {"request_logs"}} {
+		db, err := sql.Open("sqlite", filepath.Join(dir, file))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer db.Close()
+		for _, table := range tables {
+			if _, err := db.ExecContext(s.t.Context(), fmt.Sprint("DROP TABLE ", table)); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	for name, o := range all {
+		if strings.Contains(o.path, "/workspaces/") {
+			s.send(gateway, o, http.StatusInternalServerError, nil)
+		} else if name == "getCatalog" {
+			s.send(gateway, o, http.StatusOK, nil)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/keytrail/keytrail/gen"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+func TestOpenAPIIsServedToAnybody(t *testing.T) {
+	signer, err := access.NewSigner()
+	must(t, err)
+	handler, _ := newGatewayOf(t, Config{CORSOrigins: []string{console}}, accesstest.Gate(t, signer))
+	answer := send(handler, "GET", "/openapi.json", "", "Origin", console)
+	var document struct{ OpenAPI string }
+	must(t, json.Unmarshal(answer.Body.Bytes(), &document))
+	if answer.Code != 200 || !bytes.Equal(answer.Body.Bytes(), gen.OpenAPI) || !strings.HasPrefix(document.OpenAPI, "3.1") {
+		t.Errorf("answered %d %.100s", answer.Code, answer.Body)
+	}
+	header := answer.Header()
+	for name, want := range map[string]string{
+		"Content-Type": "application/json", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff",
+		"Access-Control-Allow-Origin": console,
+	} {
+		if got := header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if again := send(handler, "GET", "/openapi.json", "", "If-None-Match", header.Get("ETag")); again.Code != 304 || again.Body.Len() > 0 {
+		t.Errorf("what the caller has already: %d %.100s", again.Code, again.Body)
+	}
+	if head := send(handler, "HEAD", "/openapi.json", ""); head.Code != 200 || head.Body.Len() > 0 || head.Header().Get("ETag") != header.Get("ETag") {
+		t.Errorf("HEAD: %d %.100s", head.Code, head.Body)
+	}
+	post := send(handler, "POST", "/openapi.json", "{}")
+	expectError(t, post, 405, fault.MethodUnknown, "POST")
+	if got := post.Header().Get("Allow"); got != "GET, HEAD" {
+		t.Errorf("allowed are %q", got)
+	}
+}
