@@ -100,8 +100,9 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Decision
 	entry.ID, entry.CallCount = row.ID, row.CallCount
 	if sharedBy == nil {
 		sealed := sealedCall{entry: *entry}
-		if call.WorkspaceID != entry.WorkspaceID {
-			sealed.workspaceID = call.WorkspaceID
+		if call.WorkspaceID != "" && call.WorkspaceID != entry.WorkspaceID {
+			// The length of the token is not to say anything of the other workspace's key; the check's record has its names.
+			sealed.workspaceID, sealed.entry.KeyName, sealed.entry.ExternalID = call.WorkspaceID, "", ""
 		}
 		decision.ReportToken = c.tokens.seal(sealed)
 	}

@@ -44,8 +44,8 @@ func (s checkServer) Check(ctx context.Context, req *authv1.CheckRequest) (*auth
 		answer.HttpStatus = int32(d.HTTPStatus)
 		answer.Denial = &authv1.Denial{Code: string(d.Code), Message: d.Message, Fix: d.Fix, Cause: string(entry.Cause)}
 	}
-	// Of a key of another workspace whoever asks for this one learns nothing, not even if it is disabled; the row is in
-	// that one's log.
+	// Whoever asks for another workspace than the key's is not told whose key it is, whatever the code; the row is in the
+	// key's log.
 	if own := req.GetWorkspaceId() == "" || req.GetWorkspaceId() == entry.WorkspaceID; own && !entry.ErrorCode.provesNoKey() {
 		answer.WorkspaceId, answer.KeyId, answer.KeyName = entry.WorkspaceID, wire.ID(entry.KeyID), entry.KeyName
 		answer.KeyLast4, answer.ExternalId, answer.Metadata = entry.KeyLast4, entry.ExternalID, decision.Metadata

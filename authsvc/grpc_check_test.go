@@ -33,7 +33,7 @@ func TestCheckAndReportOverGRPC(t *testing.T) {
 	}
 	for range 2 {
 		response, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
-			{ReportToken: "forged", Status: 200}, {ReportToken: answer.GetReportToken(), Status: 500, LatencyMs: 12.3456},
+			{ReportToken: "forged", Status: 200, LatencyMs: new(float64(0))}, {ReportToken: answer.GetReportToken(), Status: 500, LatencyMs: new(12.3456)},
 		}})
 		must(t, err)
 		refused := []*authv1.RefusedOutcome{{Index: 0, Reason: "invalid"}}
@@ -151,9 +151,11 @@ func TestMalformedReportsNameTheField(t *testing.T) {
 	token := answer.GetReportToken()
 	for field, outcomes := range map[string][]*authv1.Outcome{
 		"outcomes":                 {},
-		"outcomes[1].status":       {{ReportToken: token, Status: 200}, {ReportToken: token, Status: 99}},
-		"outcomes[0].latency_ms":   {{ReportToken: token, Status: 200, LatencyMs: -1}},
-		"outcomes[0].report_token": {{ReportToken: strings.Repeat("A", 4097), Status: 200}},
+		"outcomes[1].status": {
+			{ReportToken: token, Status: 200, LatencyMs: new(float64(0))}, {ReportToken: token, Status: 99, LatencyMs: new(float64(0))},
+		},
+		"outcomes[1].latency_ms": {{ReportToken: token, Status: 200, LatencyMs: new(float64(0))}, {ReportToken: token, Status: 200}},
+		"outcomes[0].latency_ms":   {{ReportToken: token, Status: 200, LatencyMs: new(float64(-1))}},
 	} {
 		_, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 		expectBad(t, err, field)

@@ -49,8 +49,10 @@ func fieldOfKey(path string) string {
 	return path
 }
 
-// assign sets fields of a key to the values of from.
+// assign sets fields of a key to the values of from. Of the two forms of agent access one that is not named is taken away
+// by the other, whatever from says of it.
 func assign(k *Key, from *authv1.Key, fields ...string) error {
+	both := slices.Contains(fields, "all_agents") && slices.Contains(fields, "agent_ids")
 	for _, field := range fields {
 		switch field {
 		case "name":
@@ -72,12 +74,12 @@ func assign(k *Key, from *authv1.Key, fields ...string) error {
 			}
 			k.ExpireTime = expires.Truncate(time.Millisecond)
 		case "all_agents":
-			if k.AllAgents = from.GetAllAgents(); k.AllAgents {
-				k.AgentIDs = from.GetAgentIds()
+			if k.AllAgents = from.GetAllAgents(); k.AllAgents && !both {
+				k.AgentIDs = nil
 			}
 		case "agent_ids":
-			if k.AgentIDs = from.GetAgentIds(); len(k.AgentIDs) > 0 {
-				k.AllAgents = from.GetAllAgents()
+			if k.AgentIDs = from.GetAgentIds(); len(k.AgentIDs) > 0 && !both {
+				k.AllAgents = false
 			}
 		}
 	}

@@ -52,6 +52,9 @@ func TestUpdateChangesWhatTheMaskNamesAndNothingElse(t *testing.T) {
 		"agents take all agents away": {[]string{"agent_ids"}, full, func(k *authv1.Key) {
 			k.AllAgents, k.AgentIds = false, []string{"a9"}
 		}},
+		"agents of a key sent back as it was": {[]string{"agent_ids"}, &authv1.Key{Name: "x", AllAgents: true, AgentIds: []string{"a9"}}, func(k *authv1.Key) {
+			k.AllAgents, k.AgentIds = false, []string{"a9"}
+		}},
 		"fields as JSON spells them": {[]string{"expireTime", "agentIds"}, full, func(k *authv1.Key) {
 			k.ExpireTime, k.AllAgents, k.AgentIds = full.GetExpireTime(), false, []string{"a9"}
 		}},
@@ -100,7 +103,7 @@ func TestAllAgentsTakeTheListAway(t *testing.T) {
 	key, _ := w.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{"a1"} })
 	keys := authv1.NewKeyServiceClient(w.dial(t))
 	answer, err := keys.UpdateKey(t.Context(), &authv1.UpdateKeyRequest{
-		WorkspaceId: "acme", KeyId: key.ID.String(), Key: &authv1.Key{AllAgents: true},
+		WorkspaceId: "acme", KeyId: key.ID.String(), Key: &authv1.Key{AllAgents: true, AgentIds: []string{"a1"}},
 		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"all_agents"}},
 	})
 	must(t, err)

@@ -16,9 +16,8 @@ import (
 // DefaultGrace is how long the earlier secrets live on after a rotation.
 const DefaultGrace = 24 * time.Hour
 
-// Keys manages the keys of workspaces. A change is in force on this replica's keyring when the method returns without
-// an error.
-// It may be used concurrently.
+// Keys manages the keys of workspaces. A change is in force on this replica's keyring when the method returns without an
+// error, but for a new secret, which may take a second. It is safe for concurrent use.
 type Keys struct {
 	store      Store
 	keyring    *Keyring
@@ -124,7 +123,8 @@ func (k *Keys) Rotate(ctx context.Context, workspaceID string, id uuid.UUID, gra
 	return key, secret, nil
 }
 
-// refreshTime is how long a change waits to be in force here: a refresh that hangs must not outlast the caller's patience.
+// refreshTime is how long a change waits to be in force here, and at most half of the time that the caller has left: a
+// caller who has gone would not learn of the new secret, or that the change is stored.
 const refreshTime = 2 * time.Second
 
 // refresh puts a new secret in force here. Where that fails, the keyring follows within its interval; an error in
@@ -134,7 +134,11 @@ func (k *Keys) refresh(ctx context.Context) { _ = k.enforce(ctx) }
 // enforce puts a stored change in force here. Where that fails it is an error: whoever revokes a key must not be told
 // that it is revoked while it still passes.
 func (k *Keys) enforce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	wait := refreshTime
+	if deadline, limited := ctx.Deadline(); limited {
+		wait = min(wait, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if k.keyring.Refresh(ctx) != nil {
 		return fault.New(fault.ChangeNotInForce, "the change is stored, but not in force here yet; it will be within a second of the key store being reachable")

@@ -118,15 +118,21 @@ func (t *reportTokens) open(token string) (sealedCall, error) {
 	if err != nil || len(raw) < headerLength || raw[0] != tokenVersion {
 		return sealedCall{}, errForged
 	}
-	aead, err := t.aeadOf([saltLength]byte(raw[1:]))
-	if err != nil {
-		return sealedCall{}, err
+	salt := [saltLength]byte(raw[1:])
+	aead, known := t.remembered(salt)
+	if !known {
+		if aead, err = t.derive(salt); err != nil {
+			return sealedCall{}, err
+		}
 	}
 	header := raw[:headerLength]
 	nonce := nonceOf(header)
 	row, err := aead.Open(nil, nonce[:], raw[headerLength:], header)
 	if err != nil {
 		return sealedCall{}, errForged
+	}
+	if !known {
+		t.remember(salt, aead)
 	}
 	return parseCall(row)
 }
@@ -137,24 +143,26 @@ func nonceOf(header []byte) (nonce [12]byte) {
 	return nonce
 }
 
-func (t *reportTokens) aeadOf(salt [saltLength]byte) (cipher.AEAD, error) {
+// remembered returns the cipher of a process whose tokens were opened before, or of this one.
+func (t *reportTokens) remembered(salt [saltLength]byte) (cipher.AEAD, bool) {
 	if salt == t.salt {
-		return t.own, nil
+		return t.own, true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if aead, known := t.opened[salt]; known {
-		return aead, nil
-	}
-	aead, err := t.derive(salt)
-	if err != nil {
-		return nil, err
-	}
+	aead, known := t.opened[salt]
+	return aead, known
+}
+
+// remember keeps the cipher of a process. Only one that has opened a token is kept, so that made-up salts drive no others
+// out.
+func (t *reportTokens) remember(salt [saltLength]byte, aead cipher.AEAD) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if len(t.opened) >= maxOpened {
 		clear(t.opened)
 	}
 	t.opened[salt] = aead
-	return aead, nil
 }
 
 // cut shortens texts where the row has no room in a token, the endpoint first. The check's own record keeps them whole.

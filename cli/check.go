@@ -52,7 +52,7 @@ func (c *checkCommand) report(ctx context.Context, checks authv1.CheckServiceCli
 		return errors.New("the call shares its row with others and cannot be reported")
 	}
 	response, err := checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{
-		{ReportToken: answer.GetReportToken(), Status: c.Status, LatencyMs: c.LatencyMs},
+		{ReportToken: answer.GetReportToken(), Status: c.Status, LatencyMs: &c.LatencyMs},
 	}})
 	for _, refused := range response.GetRefused() {
 		return fmt.Errorf("the report was refused: %s", refused.GetReason())

@@ -130,8 +130,8 @@ func TestOneBadRowDoesNotStopABatch(t *testing.T) {
 	for i, want := range []struct {
 		index int32
 		says  string
-	}{{0, "id"}, {2, "older than the retention"}, {3, "endpoint"}} {
-		if r := answer.GetRefused(); len(r) != 3 || r[i].GetIndex() != want.index || !strings.Contains(r[i].GetReason(), want.says) {
+	}{{0, "id: "}, {2, "older than the retention"}, {3, "endpoint: "}} {
+		if r := answer.GetRefused(); len(r) != 3 || r[i].GetIndex() != want.index || !strings.Contains(r[i].GetMessage(), want.says) {
 			t.Fatalf("refused %v, want %v", answer.GetRefused(), want)
 		}
 	}

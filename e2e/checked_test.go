@@ -36,5 +36,5 @@ func checkedOf(request *authv1.CheckRequest, workspace string, answer *authv1.Ch
 
 // outcome is a report of the call.
 func (c checked) outcome(status int32, latencyMs float64) *authv1.Outcome {
-	return &authv1.Outcome{ReportToken: c.token, Status: status, LatencyMs: latencyMs}
+	return &authv1.Outcome{ReportToken: c.token, Status: status, LatencyMs: new(latencyMs)}
 }

@@ -61,7 +61,7 @@ func TestEveryCodeOverGRPCBecomesARow(t *testing.T) {
 			t.Errorf("%s: denial %v with allowed %v", c.name, d, answer.GetAllowed())
 		}
 		if answer.GetAllowed() {
-			report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 12.5}}}
+			report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: new(12.5)}}}
 			if _, err := s.checks.Report(t.Context(), report); err != nil {
 				t.Fatal(err)
 			}

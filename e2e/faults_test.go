@@ -147,7 +147,7 @@ func expectCompleted(t *testing.T, checked, reported *system, k key, endpoint st
 	answer := checked.check(k, &authv1.CheckRequest{Endpoint: endpoint})
 	id := answer.GetRequestLogId()
 	expectTime(t, reported.row("acme", id, exists), at)
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 3}}}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: new(float64(3))}}}
 	if _, err := reported.checks.Report(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}

@@ -207,7 +207,7 @@ func (p *pair) check(t *testing.T) {
 	if rapid.Bool().Draw(p.T, "not reported") {
 		return
 	}
-	outcomes := []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 1}}
+	outcomes := []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: new(float64(1))}}
 	// The other cannot report it.
 	foreign, err := p.other.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 	if err != nil || len(foreign.GetRefused()) != 1 || foreign.GetRefused()[0].GetReason() != "foreign_workspace" {

@@ -67,7 +67,7 @@ func (s *leakStand) use() {
 				continue
 			}
 			s.see("gRPC answer", name+" "+place, []byte(answer.String()))
-			_, err = s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 1}}})
+			_, err = s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: new(float64(1))}}})
 			s.refused(name+" reported", err)
 		}
 	}
@@ -150,7 +150,7 @@ func (s *leakStand) deadLetter() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	outcomes := []*authv1.Outcome{{ReportToken: decision.ReportToken, Status: 200}}
+	outcomes := []*authv1.Outcome{{ReportToken: decision.ReportToken, Status: 200, LatencyMs: new(float64(1))}}
 	if answer, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: outcomes}); err != nil || len(answer.GetRefused()) > 0 {
 		s.t.Fatalf("report: %v, %v", answer, err)
 	}

@@ -135,7 +135,7 @@ func (c *client) decide(ctx context.Context, made *call) error {
 		// The second report says something else: it must change nothing.
 		second := proto.CloneOf(outcome)
 		if !c.load.same {
-			second.Status, second.LatencyMs = 599, 86_400_000
+			second.Status, second.LatencyMs = 599, new(float64(86_400_000))
 		}
 		c.later = append(c.later, promise{made, second, due})
 	}

@@ -61,7 +61,7 @@ func (s *system) busy(of visitor) (unspeakable []string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: 3}}}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 200, LatencyMs: new(float64(3))}}}
 	if _, err := s.checks.Report(s.t.Context(), report); err != nil {
 		s.t.Fatal(err)
 	}

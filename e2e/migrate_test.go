@@ -57,7 +57,7 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 	if answer := s.check(k, &authv1.CheckRequest{}); !answer.GetAllowed() {
 		t.Errorf("the key does not pass there: %v", answer)
 	}
-	outcome := &authv1.Outcome{ReportToken: open.GetReportToken(), Status: 202, LatencyMs: 5}
+	outcome := &authv1.Outcome{ReportToken: open.GetReportToken(), Status: 202, LatencyMs: new(float64(5))}
 	if _, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
 		t.Fatal(err)
 	}

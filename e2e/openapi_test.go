@@ -193,7 +193,8 @@ const (
 	sampleInfo  = `{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"KEY_NOT_FOUND","domain":"keytrail","metadata":{}}`
 	sampleRetry = `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}`
 	sampleKey   = `{"id":"1","workspaceId":"acme","name":"","description":"","externalId":"","metadata":{"a":"b"},"scopes":[],"allAgents":false,` +
-		`"agentIds":[],"disabled":false,"last4":"","createTime":"2026-10-29T09:30:00.125Z","secrets":[{"last4":""}],"etag":""}`
+		`"agentIds":[],"disabled":false,"last4":"","createTime":"2026-10-29T09:30:00.125Z","updateTime":"2026-10-29T09:30:00.125Z",` +
+		`"secrets":[{"last4":"","createTime":"2026-10-29T09:30:00.125Z"}],"etag":""}`
 	sampleError = `{"code":5,"message":"key not found","details":[` + sampleInfo + `]}`
 )
 
@@ -223,6 +224,8 @@ func TestAnswersAreHeldAgainstTheOpenAPIDocument(t *testing.T) {
 		"a field too many":            {"GET", key, 200, "", `{"key":` + strings.Replace(sampleKey, `"name"`, `"other":1,"name"`, 1) + `}`, "'other' not allowed"},
 		"a field too many at the top": {"DELETE", key, 200, "", `{"key":{}}`, "'key' not allowed"},
 		"a field too few":             {"GET", key, 200, "", `{"key":` + strings.Replace(sampleKey, `"name":"",`, ``, 1) + `}`, "missing property 'name'"},
+		"a time too few":              {"GET", key, 200, "", `{"key":` + strings.Replace(sampleKey, `"updateTime":"2026-10-29T09:30:00.125Z",`, ``, 1) + `}`, "missing property 'updateTime'"},
+		"no key":                      {"GET", key, 200, "", `{}`, "missing property 'key'"},
 		"null":                        {"GET", key, 200, "", `{"key":null}`, "got null, want object"},
 		"no time":                     {"GET", key, 200, "", strings.Replace(`{"key":`+sampleKey+`}`, "09:30", "9:30", 1), "date-time"},
 		"a number as text":            {"POST", "/v1/workspaces/acme/request-logs:purge", 200, "", `{"purgedCount":1,"complete":true}`, "got number, want string"},

@@ -122,7 +122,7 @@ func TestAReportSaysWhatTheCallerGotAndOnlyTheFirstCounts(t *testing.T) {
 	k := s.createKey("acme", "k", nil)
 	report := func(answer *authv1.CheckResponse, status int32) []*authv1.RefusedOutcome {
 		t.Helper()
-		outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: status, LatencyMs: 12}
+		outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: status, LatencyMs: new(float64(12))}
 		response, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}})
 		if err != nil {
 			t.Fatalf("report: %v", err)

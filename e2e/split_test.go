@@ -130,7 +130,7 @@ func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {
 	k := first.createKey("acme", "k", nil)
 	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
 	answer := first.check(k, &authv1.CheckRequest{Endpoint: "/across"})
-	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: 3}}}
+	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: new(float64(3))}}}
 	if _, err := other.checks.Report(t.Context(), report); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func TestBodyOfManyPartsIsNotDecoded(t *testing.T) {
 	// The largest report that the contract takes, with everything written out, of tokens that look like JSON.
 	report := &authv1.ReportRequest{}
 	for range 1000 {
-		report.Outcomes = append(report.Outcomes, &authv1.Outcome{ReportToken: strings.Repeat(`{\",`, 300), Status: 200, LatencyMs: 1})
+		report.Outcomes = append(report.Outcomes, &authv1.Outcome{ReportToken: strings.Repeat(`{\",`, 300), Status: 200, LatencyMs: new(float64(1))})
 	}
 	body, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(report)
 	must(t, err)

@@ -36,9 +36,10 @@ func answerError(log *slog.Logger) runtime.ErrorHandlerFunc {
 }
 
 // answerRouting answers requests that no route takes.
-func answerRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+func (rs routes) answerRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
 	switch code {
 	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", rs.allowed(r.URL.Path))
 		writeFault(w, r, fault.New(fault.MethodUnknown, "%s is not a method of this path", r.Method))
 	case http.StatusNotFound:
 		writeFault(w, r, fault.New(fault.RouteNotFound, "there is no such path"))

@@ -34,17 +34,24 @@ type Config struct {
 // New makes the handler of the gateway.
 func New(ctx context.Context, config Config) (http.Handler, error) {
 	readQueriesStrictly()
+	routes, err := readRoutes()
+	if err != nil {
+		return nil, fmt.Errorf("read the REST routes: %w", err)
+	}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
 		// A verb means what it says: no X-HTTP-Method-Override, no form that is posted to a GET route. A web page
 		// of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithErrorHandler(answerError(config.Log)),
-		runtime.WithRoutingErrorHandler(answerRouting),
-		runtime.WithMiddlewares(nameRoute, pathInUTF8),
+		runtime.WithRoutingErrorHandler(routes.answerRouting),
+		runtime.WithMiddlewares(nameRoute, routes.refuseIgnored, pathInUTF8),
 		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
 		// default a header like Grpc-Metadata-Authorization would become a second one.
-		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithIncomingHeaderMatcher(noHeader),
+		// Nor does gRPC metadata of the services become headers of answers.
+		runtime.WithOutgoingHeaderMatcher(noHeader),
+		runtime.WithOutgoingTrailerMatcher(noHeader),
 	)
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
@@ -56,6 +63,9 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	}
 	return withHeaders(withCORS(handler, config.CORSOrigins), config.Loopback), nil
 }
+
+// noHeader lets no header pass.
+func noHeader(string) (string, bool) { return "", false }
 
 // nameRoute tells the metrics which route a request has taken.
 func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
@@ -76,6 +86,7 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type"},
+		ExposedHeaders: []string{"Retry-After", "WWW-Authenticate"},
 		MaxAge:         600,
 	}).Handler(next)
 }

@@ -24,7 +24,7 @@ func TestDefaultValuesAreWrittenOut(t *testing.T) {
 		"a key": {"POST", "/v1/workspaces/acme/keys", `{"name":"n","scopes":["agent"],"allAgents":true}`, `{"secret":"",
 			"key":{"id":"", "workspaceId":"", "name":"n", "description":"", "externalId":"", "metadata":{}, "last4":"", "scopes":[],
 			"allAgents":false, "agentIds":[], "disabled":false, "secrets":[], "etag":""}}`},
-		"a report": {"POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200}]}`, `{"refused":[]}`},
+		"a report": {"POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200,"latencyMs":0}]}`, `{"refused":[]}`},
 	} {
 		answer := send(handler, tt.method, tt.path, tt.body)
 		var got, want any

@@ -40,6 +40,27 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	}
 }
 
+func TestMetadataOfServicesIsNoHeader(t *testing.T) {
+	handler, _ := newGateway(t)
+	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "TE", "trailers")
+	for name, value := range answer.Header() {
+		if strings.HasPrefix(name, "Grpc-") || strings.Contains(name, "Trailer") {
+			t.Errorf("answered %s: %q", name, value)
+		}
+	}
+	if answer.Code != 200 {
+		t.Errorf("answered %d", answer.Code)
+	}
+}
+
+func TestPagesMayReadWhatAnErrorAsksFor(t *testing.T) {
+	handler, _ := newGateway(t, console)
+	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "Origin", console)
+	if got := answer.Header().Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Retry-After, WWW-Authenticate") {
+		t.Errorf("exposed are %q", got)
+	}
+}
+
 func TestTLSIsToStayExceptOnLocalhost(t *testing.T) {
 	for _, loopback := range []bool{true, false} {
 		handler, _ := newGatewayWith(t, Config{Loopback: loopback})

@@ -22,7 +22,7 @@ func bearer(t *testing.T, signer *access.Signer, role access.Role) string {
 
 // largeReport is a good one that is mostly space.
 func largeReport() string {
-	return `{"outcomes":[{"reportToken":"t"` + strings.Repeat(" ", modest) + `,"status":200}]}`
+	return `{"outcomes":[{"reportToken":"t"` + strings.Repeat(" ", modest) + `,"status":200,"latencyMs":0}]}`
 }
 
 // forbiddenBody is a body that must not be read.

@@ -31,8 +31,18 @@ func TestOpenAPIIsServedToAnybody(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if again := send(handler, "GET", "/openapi.json", "", "If-None-Match", header.Get("ETag")); again.Code != 304 || again.Body.Len() > 0 {
-		t.Errorf("what the caller has already: %d %.100s", again.Code, again.Body)
+	tag := header.Get("ETag")
+	for condition, want := range map[string]int{tag: 304, "W/" + tag: 304, `"other", ` + tag: 304, "*": 304, `"other"`: 200, "": 200} {
+		again := send(handler, "GET", "/openapi.json", "", "If-None-Match", condition)
+		if again.Code != want || (again.Body.Len() == 0) != (want == 304) || again.Header().Get("ETag") != tag {
+			t.Errorf("a caller who has %s: %d %.100s", condition, again.Code, again.Body)
+		}
+	}
+	// Conditions whose errors would have no ErrorInfo.
+	for name, value := range map[string]string{"If-Match": `"other"`, "Range": "bytes=99999999-", "If-Unmodified-Since": "Mon, 02 Jan 2006 15:04:05 GMT"} {
+		if answer := send(handler, "GET", "/openapi.json", "", name, value); answer.Code != 200 || !bytes.Equal(answer.Body.Bytes(), gen.OpenAPI) {
+			t.Errorf("%s: %d %.100s", name, answer.Code, answer.Body)
+		}
 	}
 	if head := send(handler, "HEAD", "/openapi.json", ""); head.Code != 200 || head.Body.Len() > 0 || head.Header().Get("ETag") != header.Get("ETag") {
 		t.Errorf("HEAD: %d %.100s", head.Code, head.Body)

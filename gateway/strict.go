@@ -68,8 +68,13 @@ type strictQuery struct{ runtime.DefaultQueryParser }
 // Parse reads the query parameters into the request.
 func (p *strictQuery) Parse(message proto.Message, values url.Values, filter *utilities.DoubleArray) error {
 	for name, texts := range values {
-		if !hasField(message.ProtoReflect().Descriptor(), name) {
+		path := fieldPath(message.ProtoReflect().Descriptor(), name)
+		if path == nil {
 			return fmt.Errorf("%s: unknown query parameter", strings.ToValidUTF8(name, "\uFFFD"))
+		}
+		// The library would ignore it.
+		if filter.HasCommonPrefix(path) {
+			return fmt.Errorf("%s: not a query parameter; it is in the path or the body of this request", name)
 		}
 		for _, text := range texts {
 			if !utf8.ValidString(text) {
@@ -93,15 +98,22 @@ func pathInUTF8(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// hasField tells whether a query parameter, dotted for fields of fields, names a field.
-func hasField(message protoreflect.MessageDescriptor, name string) bool {
-	first, rest, nested := strings.Cut(name, ".")
-	field := message.Fields().ByName(protoreflect.Name(first))
-	if field == nil {
-		field = message.Fields().ByJSONName(first)
+// fieldPath returns the names of the fields, each a field of the one before, that a query parameter names with dots
+// between them; nil if it names none.
+func fieldPath(message protoreflect.MessageDescriptor, name string) []string {
+	var path []string
+	for part := range strings.SplitSeq(name, ".") {
+		if message == nil {
+			return nil
+		}
+		field := message.Fields().ByName(protoreflect.Name(part))
+		if field == nil {
+			field = message.Fields().ByJSONName(part)
+		}
+		if field == nil {
+			return nil
+		}
+		path, message = append(path, string(field.Name())), field.Message()
 	}
-	if field == nil || !nested {
-		return field != nil
-	}
-	return field.Message() != nil && hasField(field.Message(), rest)
+	return path
 }

@@ -42,7 +42,7 @@ func TestUnknownFieldOfABodyIsRefused(t *testing.T) {
 func TestReportComesThrough(t *testing.T) {
 	handler, services := newGateway(t)
 	answer := send(handler, "POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200,"latencyMs":12.5}]}`)
-	want := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: "t", Status: 200, LatencyMs: 12.5}}}
+	want := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: "t", Status: 200, LatencyMs: new(12.5)}}}
 	if diff := cmp.Diff(proto.Message(want), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
 		t.Errorf("%d %s (-want +got):\n%s", answer.Code, answer.Body, diff)
 	}
@@ -108,13 +108,21 @@ func TestUpdateChangesTheFieldsOfItsBodyWithoutAMask(t *testing.T) {
 
 func TestMaskOfTheQueryGoesBeforeTheBody(t *testing.T) {
 	handler, services := newGateway(t)
-	send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID+"?update_mask=name,expire_time", `{"name":"n","disabled":true}`)
-	request, ok := services.took().(*authv1.UpdateKeyRequest)
-	if !ok {
-		t.Fatal("the service took nothing")
-	}
-	if diff := cmp.Diff([]string{"name", "expire_time"}, request.GetUpdateMask().GetPaths()); diff != "" {
-		t.Errorf("mask (-want +got):\n%s", diff)
+	for query, tt := range map[string]struct {
+		body string
+		want []string
+	}{
+		"update_mask=name,expire_time": {`{"name":"n","disabled":true}`, []string{"name", "expire_time"}},
+		"updateMask=expireTime":        {`{}`, []string{"expireTime"}},
+	} {
+		send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID+"?"+query, tt.body)
+		request, ok := services.took().(*authv1.UpdateKeyRequest)
+		if !ok {
+			t.Fatalf("%s: the service took nothing", query)
+		}
+		if diff := cmp.Diff(tt.want, request.GetUpdateMask().GetPaths()); diff != "" {
+			t.Errorf("%s: mask (-want +got):\n%s", query, diff)
+		}
 	}
 }
 

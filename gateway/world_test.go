@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -98,8 +100,12 @@ func (s *services) GetRequestLog(_ context.Context, req *logsv1.GetRequestLogReq
 	return &logsv1.GetRequestLogResponse{RequestLog: &logsv1.RequestLog{}}, nil
 }
 
-func (s *services) ListRequestLogs(_ context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
+func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
 	s.keep(req)
+	// What no caller of the gateway may see.
+	if err := errors.Join(grpc.SetHeader(ctx, metadata.Pairs("internal", "header")), grpc.SetTrailer(ctx, metadata.Pairs("internal", "trailer"))); err != nil {
+		return nil, err
+	}
 	return &logsv1.ListRequestLogsResponse{}, nil
 }
 
@@ -172,8 +178,9 @@ func expectError(t *testing.T, answer *httptest.ResponseRecorder, httpStatus int
 	if got := header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("the error is of type %q", got)
 	}
-	if retry := header.Get("Retry-After"); (retry == "1") != (httpStatus == 503) {
-		t.Errorf("answered %d, to be tried again after %q", httpStatus, retry)
+	repeat := httpStatus == 503 && reason != fault.ChangeNotInForce
+	if retry := header.Get("Retry-After"); (retry == "1") != repeat || retry != "" && !repeat {
+		t.Errorf("answered %d, %v, to be tried again after %q", httpStatus, reason, retry)
 	}
 }
 

@@ -34,9 +34,9 @@ func Register(registrar grpc.ServiceRegistrar, logs *Service) {
 func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
 	records := req.GetRecords()
 	answer := &logsv1.RecordRequestLogsResponse{}
-	refuse := func(i int, reason string) {
+	refuse := func(i int, why RefusedEntry) {
 		answer.Refused = append(answer.Refused, &logsv1.RefusedRequestLog{
-			Index: int32(i), RequestLogId: records[i].GetRequestLog().GetId(), Reason: reason,
+			Index: int32(i), RequestLogId: records[i].GetRequestLog().GetId(), Reason: why.Class.String(), Message: why.Message,
 		})
 	}
 	entries := make([]Entry, 0, len(records))
@@ -44,7 +44,7 @@ func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequest
 	for i, record := range records {
 		entry, err := parse(record)
 		if err != nil {
-			refuse(i, err.Error())
+			refuse(i, RefusedEntry{Malformed, err.Error()})
 			s.logs.refused.count(Malformed)
 			continue
 		}
@@ -54,8 +54,8 @@ func (s server) RecordRequestLogs(ctx context.Context, req *logsv1.RecordRequest
 	if err != nil {
 		return nil, err
 	}
-	for i, reason := range refused {
-		refuse(positions[i], reason)
+	for i, why := range refused {
+		refuse(positions[i], why)
 	}
 	slices.SortFunc(answer.Refused, func(a, b *logsv1.RefusedRequestLog) int { return int(a.Index - b.Index) })
 	return answer, nil

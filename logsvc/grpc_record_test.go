@@ -92,7 +92,7 @@ func TestRecordWithoutARowIsRefused(t *testing.T) {
 	request := batch(row(), nil, row())
 	answer, err := logs.RecordRequestLogs(t.Context(), request)
 	must(t, err)
-	want := []*logsv1.RefusedRequestLog{{Index: 1, Reason: "request_log: must be set"}}
+	want := []*logsv1.RefusedRequestLog{{Index: 1, Reason: "malformed", Message: "request_log: must be set"}}
 	if diff := cmp.Diff(want, answer.GetRefused(), protocmp.Transform()); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}
@@ -144,7 +144,7 @@ func TestRowsThatBreakARuleAreRefusedOneByOne(t *testing.T) {
 	for i, refused := range answer.GetRefused() {
 		bad := 2*i + 1
 		if int(refused.GetIndex()) != bad || refused.GetRequestLogId() != rows[bad].GetId() ||
-			!strings.HasPrefix(refused.GetReason(), breaks[i].field+": ") {
+			refused.GetReason() != "malformed" || !strings.HasPrefix(refused.GetMessage(), breaks[i].field+": ") {
 			t.Errorf("refused %v, want row %d for its %s", refused, bad, breaks[i].field)
 		}
 	}

@@ -21,14 +21,14 @@ func (r Refusal) String() string {
 	return [refusalClasses]string{"malformed", "too_old", "too_new"}[r]
 }
 
-// refusal says why an entry is never stored.
-type refusal struct {
-	class Refusal
-	text  string
+// RefusedEntry says why an entry is never stored.
+type RefusedEntry struct {
+	Class   Refusal
+	Message string
 }
 
 // fits is of an entry that can be stored.
-var fits refusal
+var fits RefusedEntry
 
 // refusals count rows that were refused.
 type refusals [refusalClasses]atomic.Int64

@@ -40,27 +40,27 @@ func NewService(store Store, config Config) *Service {
 func (s *Service) window() Window { return WindowAt(s.config.Now(), s.config.Retention) }
 
 // refuse says why an entry can never be stored; fits if it can.
-func (w Window) refuse(e Entry) refusal {
+func (w Window) refuse(e Entry) RefusedEntry {
 	switch {
 	case !uuid7.Valid(e.ID):
-		return refusal{Malformed, "id: must be a UUIDv7"}
+		return RefusedEntry{Malformed, "id: must be a UUIDv7"}
 	case bytes.Compare(e.ID[:], w.From[:]) < 0:
-		return refusal{TooOld, "id: its time is older than the retention"}
+		return RefusedEntry{TooOld, "id: its time is older than the retention"}
 	case bytes.Compare(e.ID[:], w.To[:]) >= 0:
-		return refusal{TooNew, "id: its time is more than a day in the future"}
+		return RefusedEntry{TooNew, "id: its time is more than a day in the future"}
 	}
 	return fits
 }
 
 // Record stores entries of the window, durably, and answers why it did not store the others, by their position.
-func (s *Service) Record(ctx context.Context, entries []Entry) (refused map[int]string, err error) {
+func (s *Service) Record(ctx context.Context, entries []Entry) (refused map[int]RefusedEntry, err error) {
 	window := s.window()
 	fit := make([]Entry, 0, len(entries))
-	refused = map[int]string{}
+	refused = map[int]RefusedEntry{}
 	for i, e := range entries {
 		if reason := window.refuse(e); reason != fits {
-			refused[i] = reason.text
-			s.refused.count(reason.class)
+			refused[i] = reason
+			s.refused.count(reason.Class)
 			continue
 		}
 		fit = append(fit, e)

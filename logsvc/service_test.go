@@ -26,11 +26,10 @@ func TestRecordRefusesWhatCanNeverBeStoredAndStoresTheRest(t *testing.T) {
 	}
 	refused, err := service.Record(t.Context(), entries)
 	must(t, err)
-	want := map[int]string{
-		1: "id: must be a UUIDv7", 2: "id: must be a UUIDv7", 3: "id: must be a UUIDv7",
-		4: "id: its time is older than the retention", 6: "id: its time is older than the retention",
-		8: "id: its time is more than a day in the future", 9: "id: its time is more than a day in the future",
-	}
+	malformed := logsvc.RefusedEntry{Class: logsvc.Malformed, Message: "id: must be a UUIDv7"}
+	old := logsvc.RefusedEntry{Class: logsvc.TooOld, Message: "id: its time is older than the retention"}
+	future := logsvc.RefusedEntry{Class: logsvc.TooNew, Message: "id: its time is more than a day in the future"}
+	want := map[int]logsvc.RefusedEntry{1: malformed, 2: malformed, 3: malformed, 4: old, 6: old, 8: future, 9: future}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}

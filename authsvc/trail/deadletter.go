@@ -20,16 +20,16 @@ import (
 )
 
 // deadLetterFile holds the rows that the log service refused for good, one JSON object a line:
-// {"time": when it was refused, "reason": …, "requestLog": {…}}, and "fromReport": true of a row that was made from a
+// {"time": when it was refused, "reason": …, "message": …, "requestLog": {…}}, and "fromReport": true of a row that was made from a
 // report alone. Fields of the row that this release does not know are left out. A row may stand there twice, where a
 // process ended before it had released the row, and half a line where a machine crashed. Nothing reads the file but
 // people, who may move it away at any time: the next row begins a new one.
 const deadLetterFile = "dead-letters.ndjson"
 
-// deadLetter is a row with the reason why it can never be stored.
+// deadLetter is a row with the reason why it can never be stored, and what is wrong with it in words.
 type deadLetter struct {
-	record *logsv1.RequestLogRecord
-	reason string
+	record          *logsv1.RequestLogRecord
+	reason, message string
 }
 
 // line is the letter as it stands in the file, without the end of the line.
@@ -48,9 +48,10 @@ func (l deadLetter) line(now time.Time) ([]byte, error) {
 	return json.Marshal(struct {
 		Time       time.Time       `json:"time"`
 		Reason     string          `json:"reason"`
+		Message    string          `json:"message"`
 		RequestLog json.RawMessage `json:"requestLog"`
 		FromReport bool            `json:"fromReport,omitempty"`
-	}{now.UTC(), l.reason, requestLog, l.record.GetFromReport()})
+	}{now.UTC(), l.reason, l.message, requestLog, l.record.GetFromReport()})
 }
 
 // deadLetters is the file, safe for concurrent use.

@@ -3,6 +3,7 @@ package trail
 import (
 	"bufio"
 	"bytes"
+	stdcmp "cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -25,6 +26,7 @@ import (
 type letter struct {
 	Time       time.Time
 	Reason     string
+	Message    string
 	RequestLog json.RawMessage
 	FromReport bool
 }
@@ -64,7 +66,7 @@ func (w *world) expectLetters(t *testing.T, want map[string]string) {
 	t.Helper()
 	got, letters := map[string]string{}, w.letters(t)
 	for _, l := range letters {
-		got[l.row(t).GetId()] = l.Reason
+		got[l.row(t).GetId()] = stdcmp.Or(l.Message, l.Reason)
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(letters) != len(want) {
 		t.Errorf("%d dead letters (-want +got):\n%s", len(letters), diff)
@@ -127,7 +129,7 @@ func TestLetterSaysThatItsRowIsFromAReport(t *testing.T) {
 func TestRowWithATimeThatJSONCannotHoldIsSetAside(t *testing.T) {
 	record := recordOf(calls(1)[0])
 	record.RequestLog.Id = "ffffffff-ffff-7fff-bfff-ffffffffffff"
-	line, err := deadLetter{record: record, reason: "more than a day in the future"}.line(time.Now())
+	line, err := deadLetter{record: record, reason: "too_new", message: "more than a day in the future"}.line(time.Now())
 	if err != nil || !bytes.Contains(line, []byte(record.GetRequestLog().GetId())) {
 		t.Errorf("the line is %s, %v", line, err)
 	}
@@ -137,7 +139,7 @@ func TestRowThatIsNotUTF8IsAnErrorAndWritesNothing(t *testing.T) {
 	dead := &deadLetters{dir: t.TempDir(), grown: func(int64) {}}
 	good, bad := recordOf(calls(1)[0]), recordOf(calls(1)[0])
 	bad.RequestLog.Endpoint = "/\xff"
-	if err := dead.write(time.Now(), []deadLetter{{good, "old"}, {bad, "old"}}); err == nil {
+	if err := dead.write(time.Now(), []deadLetter{{good, "too_old", "old"}, {bad, "too_old", "old"}}); err == nil {
 		t.Error("it is written")
 	}
 	if _, err := os.Stat(dead.path()); !errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +173,7 @@ func TestDeadLetterBeginsItsOwnLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := dead.write(time.Now(), []deadLetter{{recordOf(calls(1)[0]), "old"}}); err != nil {
+		if err := dead.write(time.Now(), []deadLetter{{recordOf(calls(1)[0]), "too_old", "old"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

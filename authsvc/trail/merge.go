@@ -24,10 +24,10 @@ func mergeRecords(first, second *logsv1.RequestLogRecord) *logsv1.RequestLogReco
 // rank says how final the outcome of a call is: in progress, denied by the check, reported.
 func rank(row *logsv1.RequestLog) int {
 	switch {
-	case row.LatencyMs != nil:
-		return 2
-	case row.GetStatus() != 0:
+	case row.GetStatus() == 0:
+		return 0
+	case row.LatencyMs == nil:
 		return 1
 	}
-	return 0
+	return 2
 }

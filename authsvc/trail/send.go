@@ -78,7 +78,7 @@ func (s *shipper) sendOnce(ctx context.Context, batch []*logsv1.RequestLogRecord
 		letters, err = refusals(batch, answer.GetRefused())
 	}
 	if status.Code(err) == codes.InvalidArgument && len(batch) == 1 {
-		letters, err = []deadLetter{{record: batch[0], reason: status.Convert(err).Message()}}, nil
+		letters, err = []deadLetter{{record: batch[0], reason: "malformed", message: status.Convert(err).Message()}}, nil
 	}
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func refusals(batch []*logsv1.RequestLogRecord, refused []*logsv1.RefusedRequest
 		if i <= last || i >= len(batch) || r.GetRequestLogId() != batch[i].GetRequestLog().GetId() {
 			return nil, status.Errorf(codes.InvalidArgument, "refused under a wrong index or id: %s", r.GetReason())
 		}
-		letters, last = append(letters, deadLetter{record: batch[i], reason: r.GetReason()}), i
+		letters, last = append(letters, deadLetter{record: batch[i], reason: r.GetReason(), message: r.GetMessage()}), i
 	}
 	return letters, nil
 }
@@ -114,6 +114,6 @@ func (t *Trail) bury(letters []deadLetter) error {
 	}
 	t.metrics.deadLettered.Add(float64(len(letters)))
 	last := letters[len(letters)-1]
-	t.burials.add(len(letters), fmt.Errorf("request log %s: %s", last.record.GetRequestLog().GetId(), last.reason))
+	t.burials.add(len(letters), fmt.Errorf("request log %s: %s: %s", last.record.GetRequestLog().GetId(), last.reason, last.message))
 	return nil
 }

@@ -16,8 +16,8 @@ var errForeignKeys = errors.New("the target has held keys that are not those of 
 	"If they are of an earlier attempt or of a trial, remove them (DROP SCHEMA keytrail_auth CASCADE) and move again")
 
 // keysMoved tells whether the target has the source's keys and token key already. One that has never held a key has
-// not; any other is refused. A key more could be one that was revoked at the source since, and entries can only be
-// signed with one key.
+// not; any other is refused. A key more could be one that was revoked at the source since, and report tokens can
+// only be made with one key.
 func (m *mover) keysMoved(ctx context.Context) (bool, error) {
 	unused, err := m.to.keys.Unused(ctx)
 	if err != nil || unused {

@@ -36,7 +36,8 @@ const (
 	Cancelled
 	// Unimplemented: there is no such method.
 	Unimplemented
-	// Unavailable: try again later; nothing is known to have happened.
+	// Unavailable: try again later; nothing is known to have happened. The one exception is ChangeNotInForce: the change
+	// is stored, and is not to be repeated.
 	Unavailable
 )
 

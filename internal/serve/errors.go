@@ -22,7 +22,7 @@ import (
 const (
 	// errorDomain is the domain of the google.rpc.ErrorInfo of every error that Keytrail makes.
 	errorDomain = "keytrail"
-	// retryAfter is how long callers should wait before they repeat a call that is answered UNAVAILABLE.
+	// retryAfter is how long callers should wait before they repeat a call that is answered UNAVAILABLE with RetryInfo.
 	retryAfter = time.Second
 )
 
@@ -101,7 +101,8 @@ func toStatus(ctx context.Context, log *slog.Logger, method string, err error) e
 }
 
 // Status returns the gRPC status of the fault that err is or wraps, with google.rpc.ErrorInfo, google.rpc.BadRequest
-// where a field is wrong, and google.rpc.RetryInfo where it is UNAVAILABLE. Any other error, nil included, is internal.
+// where a field is wrong, and google.rpc.RetryInfo where the call should be repeated. Any other error, nil included, is
+// internal.
 func Status(err error) *status.Status {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Reason.Kind() == fault.Internal {
@@ -119,7 +120,8 @@ func Status(err error) *status.Status {
 func detailed(reason fault.Reason, message string, metadata map[string]string, others ...protoadapt.MessageV1) *status.Status {
 	st := status.New(faultCodes[reason.Kind()], message)
 	details := append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason.String(), Domain: errorDomain, Metadata: metadata}}, others...)
-	if reason.Kind() == fault.Unavailable {
+	// A change that is stored must not be repeated: a deletion would not find the key, and an update its etag.
+	if reason.Kind() == fault.Unavailable && reason != fault.ChangeNotInForce {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 	}
 	with, err := st.WithDetails(details...)

@@ -77,8 +77,12 @@ func TestEveryReason(t *testing.T) {
 		if got := infoOf(err).GetMetadata()["key_id"]; (got == "k") != (code != codes.Internal) {
 			t.Errorf("%v has the metadata %q", reason, got)
 		}
-		if delay := retryDelay(err); (delay == retryAfter) != (code == codes.Unavailable) {
-			t.Errorf("%v is to be tried again after %v", reason, delay)
+		want := time.Duration(0)
+		if code == codes.Unavailable && reason != fault.ChangeNotInForce {
+			want = retryAfter
+		}
+		if delay := retryDelay(err); delay != want {
+			t.Errorf("%v is to be tried again after %v, want %v", reason, delay, want)
 		}
 		row := regexp.MustCompile(`(?m)^\| ` + "`" + reason.String() + "` " + `\| ([A-Z_]+) \| [0-9–, ]+ \| [^|]+ \| [^|]+ \| [^|]+ \|$`).FindStringSubmatch(document)
 		if row == nil || row[1] != codeNames[code] {

@@ -11,13 +11,14 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// ParseID reads a UUID; empty is the zero id.
+// ParseID reads a UUID; empty is the zero id. The nil UUID is refused: it is the zero value of many languages, and a client
+// that sends it by mistake must not be taken to have sent none.
 func ParseID(field, text string) (uuid.UUID, error) {
 	if text == "" {
 		return uuid.Nil, nil
 	}
 	id, err := uuid.Parse(text)
-	if err != nil {
+	if err != nil || id == uuid.Nil {
 		return uuid.Nil, fault.InvalidField(field, "must be a UUID")
 	}
 	return id, nil

@@ -77,3 +77,13 @@ func TestIDIsEmptyOrAUUID(t *testing.T) {
 		t.Errorf("error %v, want bad input in key_id", err)
 	}
 }
+
+func TestNilUUIDIsNoWayToSendNone(t *testing.T) {
+	for text, good := range map[string]bool{
+		"": true, "01890a5d-ac96-774b-bcce-b302099a8057": true, "00000000-0000-0000-0000-000000000000": false, "1": false,
+	} {
+		if _, err := ParseID("call_id", text); (err == nil) != good || err != nil && err.Error() != "call_id: must be a UUID" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -62,7 +62,12 @@ func buildSample(t *testing.T, rule string, change func(plugin object)) (object,
 	if change != nil {
 		change(plugin)
 	}
-	return build(compile(t, "sample.proto", rule), []object{plugin}, nil)
+	return build(compile(t, "sample.proto", rule), []object{plugin}, nil, sampleUnset())
+}
+
+// sampleUnset are the fields of the sample's responses that may be unset.
+func sampleUnset() map[protoreflect.FullName]bool {
+	return map[protoreflect.FullName]bool{"keytrail.sample.v1.Key.latency_ms": true, "keytrail.sample.v1.Key.time": true}
 }
 
 // expect compares a part of a document, named by a path of keys, with JSON.
@@ -94,19 +99,20 @@ func TestRulesOfInputAreOnRequestsOnly(t *testing.T) {
 	}
 	const response, input, patch = "components schemas Key ", "components schemas KeyInput ", "components schemas KeyPatch "
 	for path, want := range map[string]string{
-		response + "required":             `["id","name","scopes","metadata","keyCount","parts","ownerId","last"]`,
-		response + "properties id":        `{"type":"string","description":"The id."}`,
-		response + "properties name":      `{"type":"string","description":"The name."}`,
-		response + "properties scopes":    `{"type":"array","items":{"type":"string"},"description":"The scopes."}`,
-		response + "properties metadata":  `{"type":"object","additionalProperties":{"type":"string"},"description":"The metadata."}`,
-		response + "properties keyCount":  `{"type":"string","format":"int64","pattern":"^-?[0-9]+$","description":"The count."}`,
-		response + "properties latencyMs": `{"type":"number","format":"double","description":"The latency."}`,
-		response + "properties time":      `{"type":"string","format":"date-time","description":"When."}`,
-		response + "properties ownerId":   `{"type":"string","description":"The owner."}`,
-		response + "properties parts":     `{"type":"array","items":{"$ref":"#/components/schemas/Part"},"description":"The parts."}`,
-		input + "required":                `["name","scopes"]`,
-		input + "description":             `"The key to make."`,
-		input + "properties id":           `null`,
+		response + "required":                           `["id","name","scopes","metadata","keyCount","parts","ownerId","last"]`,
+		response + "properties id":                      `{"type":"string","description":"The id."}`,
+		response + "properties name":                    `{"type":"string","description":"The name."}`,
+		response + "properties scopes":                  `{"type":"array","items":{"type":"string"},"description":"The scopes."}`,
+		response + "properties metadata":                `{"type":"object","additionalProperties":{"type":"string"},"description":"The metadata."}`,
+		response + "properties keyCount":                `{"type":"string","format":"int64","pattern":"^-?[0-9]+$","description":"The count."}`,
+		response + "properties latencyMs":               `{"type":"number","format":"double","description":"The latency."}`,
+		response + "properties time":                    `{"type":"string","format":"date-time","description":"When."}`,
+		response + "properties ownerId":                 `{"type":"string","description":"The owner."}`,
+		response + "properties parts":                   `{"type":"array","items":{"$ref":"#/components/schemas/Part"},"description":"The parts."}`,
+		"components schemas CreateKeyResponse required": `["key","madeTime"]`,
+		input + "required":                              `["name","scopes"]`,
+		input + "description":                           `"The key to make."`,
+		input + "properties id":                         `null`,
 		input + "properties name": `{"type":"string","maxLength":9,"minLength":1,"pattern":"^[a-z]*$",
 			"description":"The name. At most 9 bytes in UTF-8."}`,
 		input + "properties scopes": `{"type":"array","maxItems":2,"minItems":1,"uniqueItems":true,
@@ -180,6 +186,54 @@ func TestWhatCannotBeDescribedIsAnError(t *testing.T) {
 		if _, err := buildSample(t, tt.rule, tt.change); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+}
+
+func TestFieldsThatMayBeUnsetAreListed(t *testing.T) {
+	var plugin object
+	if err := json.Unmarshal([]byte(samplePlugin), &plugin); err != nil {
+		t.Fatal(err)
+	}
+	const key = "keytrail.sample.v1.Key."
+	for name, tt := range map[string]struct {
+		list, unlist protoreflect.FullName
+		want         string
+	}{
+		"an optional one that is not":  {unlist: key + "latency_ms", want: key + "latency_ms is optional, or one of several: add it"},
+		"no field":                     {list: key + "late", want: key + "late, which is no field of a response"},
+		"no message":                   {list: "keytrail.sample.v1.Other.time", want: "Other.time, which is no field of a response"},
+		"one of a request alone":       {list: "keytrail.sample.v1.RotateKeyRequest.grace_period", want: "grace_period, which is no field of a response"},
+		"one that is always there":     {list: key + "name", want: key + "name, which is no field of a response that can be unset"},
+		"a message that is not listed": {unlist: key + "time", want: ""},
+	} {
+		unset := sampleUnset()
+		if tt.list != "" {
+			unset[tt.list] = true
+		}
+		delete(unset, tt.unlist)
+		_, err := build(compile(t, "sample.proto", ""), []object{plugin}, nil, unset)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func TestExamplesAreOfParametersThatExist(t *testing.T) {
+	var plugin object
+	if err := json.Unmarshal([]byte(samplePlugin), &plugin); err != nil {
+		t.Fatal(err)
+	}
+	given := examples{"createKey": {Parameters: object{"pageSize": 3}}}
+	document, err := build(compile(t, "sample.proto", ""), []object{plugin}, given, sampleUnset())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := at(document, "paths", "/v1/{workspaceId}/keys", "post")["parameters"].(list)[1].(object)["example"]; got != 3 {
+		t.Errorf("the example is %v", got)
+	}
+	given["createKey"].Parameters["other"] = 1
+	if _, err := build(compile(t, "sample.proto", ""), []object{plugin}, given, sampleUnset()); err == nil || !strings.Contains(err.Error(), "createKey has 1 of 2 parameters") {
+		t.Errorf("of one that does not exist: %v", err)
 	}
 }
 

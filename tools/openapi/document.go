@@ -38,10 +38,10 @@ var particular = map[protoreflect.Name][]int{
 	"PurgeRequestLogs": {http.StatusInternalServerError},
 }
 
-// build makes the document from the plugin's and the contract.
-func build(c *contract, plugin []object, examples examples) (object, error) {
+// build makes the document from the plugin's and the contract. unset are the fields of responses that may be unset.
+func build(c *contract, plugin []object, examples examples, unset map[protoreflect.FullName]bool) (object, error) {
 	s := &schemas{
-		contract: c, plugin: object{}, made: errorSchemas(),
+		contract: c, plugin: object{}, made: errorSchemas(), unset: unset,
 		from: map[string]origin{}, answers: map[protoreflect.FullName]bool{},
 		services: map[string]protoreflect.ServiceDescriptor{},
 	}
@@ -57,6 +57,9 @@ func build(c *contract, plugin []object, examples examples) (object, error) {
 		s.services[string(service.Name())] = service
 		return nil
 	}); err != nil {
+		return nil, err
+	}
+	if err := s.expectUnset(); err != nil {
 		return nil, err
 	}
 	paths := object{}
@@ -93,8 +96,8 @@ func (s *schemas) document(paths object) object {
 		"info": object{
 			"title": "Keytrail", "version": "v1",
 			"description": "May this call go through, and what happened to it? Access to AI agents by API key, and a request log for every call.\n\n" +
-				"Every field of a response is written out, empty ones included, except objects, times and durations that are unset, and " +
-				"`latencyMs`. No field is null. A later release may add fields to responses, and words to vocabularies that " +
+				"Every field of a response is written out, empty ones included; only those that are not required may be missing, where they " +
+				"are unset. No field is null. A later release may add fields to responses, and words to vocabularies that " +
 				"are not enumerations: ignore what you do not know. Fields of requests that the service does not know are refused.",
 			"license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 		},
@@ -211,6 +214,9 @@ func (s *schemas) parameters(message protoreflect.MessageDescriptor, plugin obje
 		schema, err := s.property(parameter["schema"].(object), field, request)
 		if err != nil {
 			return nil, err
+		}
+		if field.Message() != nil && field.Message().FullName() == "google.protobuf.FieldMask" {
+			note(schema, "Several fields are separated by commas.")
 		}
 		parameter["name"], parameter["description"], parameter["schema"] = field.JSONName(), schema["description"], schema
 		delete(schema, "description")

@@ -95,6 +95,14 @@ func TestExamplesAreValid(t *testing.T) {
 		}
 	}
 	for path, verb := range operations(document) {
+		parameters, _ := at(document, "paths", path, verb)["parameters"].(list)
+		for i, each := range parameters {
+			if example, ok := each.(object)["example"]; ok {
+				if err := schemaAt(t, compiler, "paths", path, verb, "parameters", fmt.Sprint(i), "schema").Validate(example); err != nil {
+					t.Errorf("%s %s, parameter %d: %v", verb, path, i, err)
+				}
+			}
+		}
 		if at(document, "paths", path, verb, "requestBody") != nil {
 			validate(verb+" "+path, "paths", path, verb, "requestBody", "content", "application/json")
 		}
@@ -134,7 +142,11 @@ func TestSchemasRefuse(t *testing.T) {
 		{"PurgeRequestLogsResponse", `{"purgedCount":"12","complete":true}`, true},
 		{"PurgeRequestLogsResponse", `{"purgedCount":12,"complete":true}`, false},
 		{"PurgeRequestLogsResponse", `{"purgedCount":"12"}`, false},
-		{"Secret", `{"last4":"abcd","expireTime":null}`, false},
+		{"Secret", `{"last4":"abcd","createTime":"2026-10-29T09:30:00.125Z"}`, true},
+		{"Secret", `{"last4":"abcd"}`, false},
+		{"Secret", `{"last4":"abcd","createTime":"2026-10-29T09:30:00.125Z","expireTime":null}`, false},
+		{"GetKeyResponse", `{}`, false},
+		{"TimeRange", `{"startTime":"2026-10-29T09:30:00Z"}`, false},
 		{"Status", `{"code":5,"message":"m","details":[` + info + `]}`, true},
 		{"Status", `{"code":5,"message":"m","details":[]}`, false},
 		{"Status", `{"code":5,"message":"m","details":[` + info + `,{"@type":"type.googleapis.com/google.rpc.RetryInfo"}]}`, false},
@@ -174,6 +186,23 @@ func TestOperationsAreComplete(t *testing.T) {
 	if len(ids) != len(particular) {
 		t.Errorf("%d operations, but error statuses of %d RPCs", len(ids), len(particular))
 	}
+}
+
+// TestUpdateMaskIsDescribed: it is the one parameter that is not just a value.
+func TestUpdateMaskIsDescribed(t *testing.T) {
+	document, _ := published(t)
+	for _, each := range at(document, "paths", "/v1/workspaces/{workspaceId}/keys/{keyId}", "patch")["parameters"].(list) {
+		parameter := each.(object)
+		if parameter["name"] != "updateMask" {
+			continue
+		}
+		description := parameter["description"].(string)
+		if !strings.Contains(description, "separated by commas") || strings.Contains(description, "JSON spells") || parameter["example"] != "expireTime" {
+			t.Errorf("updateMask: %v", parameter)
+		}
+		return
+	}
+	t.Error("updateKey has no updateMask")
 }
 
 func TestReferencesResolve(t *testing.T) {

@@ -59,7 +59,9 @@ var failures = []failure{
 	},
 	{
 		http.StatusServiceUnavailable,
-		"UNAVAILABLE: the service cannot answer now, or a change is not in force yet. `RetryInfo` says when to try again.",
+		"UNAVAILABLE: the service cannot answer now; `RetryInfo` says when to try again. With the reason `CHANGE_NOT_IN_FORCE`, which has no " +
+			"`RetryInfo`, the change of the key is stored but not in force yet: do not repeat it, but read the key; after a rotation without " +
+			"a grace period rotate again, with a new `requestId`.",
 		14, "the service cannot be reached; try again later", list{
 			errorInfo("SERVICE_UNREACHABLE", object{}), object{"@type": typeURL + "RetryInfo", "retryDelay": "1s"},
 		},
@@ -89,16 +91,20 @@ func (f failure) response() object {
 	response := object{"description": f.description, "content": content}
 	switch f.status {
 	case http.StatusUnauthorized:
-		response["headers"] = header("WWW-Authenticate", "What is wanted, and what is wrong with the token (RFC 6750).", object{"type": "string"})
+		response["headers"] = header("WWW-Authenticate", "What is wanted, and what is wrong with the token (RFC 6750).", "string", true)
 	case http.StatusServiceUnavailable:
-		response["headers"] = header("Retry-After", "How many seconds to wait, as `RetryInfo` says.", object{"type": "integer"})
+		response["headers"] = header("Retry-After", "How many seconds to wait, as `RetryInfo` says; only with that.", "integer", false)
 	}
 	return response
 }
 
-// header is the headers of a response that always has one.
-func header(name, description string, schema object) object {
-	return object{name: object{"description": description, "required": true, "schema": schema}}
+// header is the headers of a response that has one, perhaps not always.
+func header(name, description, kind string, always bool) object {
+	described := object{"description": description, "schema": object{"type": kind}}
+	if always {
+		described["required"] = true
+	}
+	return object{name: described}
 }
 
 // statusContent is the content of every error response.

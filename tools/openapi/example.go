@@ -9,8 +9,9 @@ import (
 //go:embed examples.json
 var exampleFile []byte
 
-// examples are those of the operations, by operation id: of the request and of the response, each by name.
-type examples map[string]struct{ Request, Response object }
+// examples are those of the operations, by operation id: of single parameters, and of the request and the response, each by
+// its own name.
+type examples map[string]struct{ Parameters, Request, Response object }
 
 func readExamples() (examples, error) {
 	var read examples
@@ -31,6 +32,9 @@ func (e examples) addTo(paths object) error {
 				continue
 			}
 			added++
+			if err := addToParameters(of.Parameters, operation); err != nil {
+				return err
+			}
 			if of.Request != nil {
 				at(operation, "requestBody", "content", "application/json")["examples"] = of.Request
 			}
@@ -41,6 +45,23 @@ func (e examples) addTo(paths object) error {
 	}
 	if added != len(e) {
 		return fmt.Errorf("examples.json: %d of %d operations exist", added, len(e))
+	}
+	return nil
+}
+
+// addToParameters writes the examples of parameters, by name, into those of an operation.
+func addToParameters(examples, operation object) error {
+	parameters, _ := operation["parameters"].(list)
+	added := 0
+	for _, each := range parameters {
+		parameter := each.(object)
+		if example, ok := examples[parameter["name"].(string)]; ok {
+			parameter["example"] = example
+			added++
+		}
+	}
+	if added != len(examples) {
+		return fmt.Errorf("examples.json: %s has %d of %d parameters", operation["operationId"], added, len(examples))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func run(descriptors, out string, documents []string) error {
 	if err != nil {
 		return err
 	}
-	document, err := build(contract, plugin, examples)
+	document, err := build(contract, plugin, examples, mayBeUnset)
 	if err != nil {
 		return err
 	}

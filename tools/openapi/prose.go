@@ -14,6 +14,9 @@ var code = regexp.MustCompile("`([A-Za-z]+\\.)?[a-z0-9_]+`")
 // word is a name in a text that has no quotes.
 var word = regexp.MustCompile(`[a-z0-9]+(_[a-z0-9]+)+`)
 
+// otherSpelling is a remark of the contract on the names of fields that makes no sense where they all have those of JSON.
+const otherSpelling = "; also as JSON spells them"
+
 var sentenceEnd = regexp.MustCompile(`\.\s+`)
 
 // prose returns the comment of a part of the contract as a text for readers of the document: each paragraph and each
@@ -29,7 +32,8 @@ func (c *contract) prose(of protoreflect.Descriptor) string {
 		}
 		paragraphs = append(paragraphs, strings.Join(points, "\n- "))
 	}
-	return code.ReplaceAllStringFunc(strings.Join(paragraphs, "\n\n"), c.jsonWords)
+	text := strings.ReplaceAll(strings.Join(paragraphs, "\n\n"), otherSpelling, "")
+	return code.ReplaceAllStringFunc(text, c.jsonWords)
 }
 
 // jsonWords spells the fields that a text names as JSON does.

@@ -49,6 +49,8 @@ message CreateKeyRequest {
 message CreateKeyResponse {
   // The key.
   Key key = 1;
+  // When.
+  google.protobuf.Timestamp made_time = 2;
 }
 // RotateKeyRequest asks.
 message RotateKeyRequest {
@@ -118,7 +120,10 @@ const samplePlugin = `{
     }
   },
   "components": {"schemas": {
-    "keytrail.sample.v1.CreateKeyResponse": {"type": "object", "properties": {"key": {"$ref": "#/components/schemas/keytrail.sample.v1.Key"}}},
+    "keytrail.sample.v1.CreateKeyResponse": {"type": "object", "properties": {
+      "key": {"$ref": "#/components/schemas/keytrail.sample.v1.Key"},
+      "madeTime": {"type": "string", "format": "date-time"}
+    }},
     "keytrail.sample.v1.Part": {"type": "object", "properties": {"name": {"type": "string"}}},
     "keytrail.sample.v1.Key": {"type": "object", "properties": {
       "id": {"type": "string", "readOnly": true},

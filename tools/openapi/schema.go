@@ -20,6 +20,8 @@ type schemas struct {
 	from map[string]origin
 	// answers are the messages that responses hold. Of those a request has a schema of its own.
 	answers map[protoreflect.FullName]bool
+	// unset are the fields of answers that may be unset.
+	unset map[protoreflect.FullName]bool
 	// services are the services that have operations, by name.
 	services map[string]protoreflect.ServiceDescriptor
 }
@@ -34,8 +36,7 @@ type origin struct {
 type side struct {
 	// suffix is added to the name of a schema that has another on the other side.
 	suffix string
-	// input: the rules hold, and what only the service sets is left out. Otherwise the message is a response, which
-	// has every field that cannot be unset.
+	// input: the rules hold, and what only the service sets is left out. Otherwise the message is a response.
 	input bool
 	// partial: of an input nothing is required.
 	partial bool
@@ -88,7 +89,7 @@ func (s *schemas) fill(schema object, message protoreflect.MessageDescriptor, pl
 			return err
 		}
 		properties[field.JSONName()] = made
-		if where.requires(field) {
+		if s.requires(field, where) {
 			required = append(required, field.JSONName())
 		}
 	}
@@ -101,13 +102,13 @@ func (s *schemas) fill(schema object, message protoreflect.MessageDescriptor, pl
 	return nil
 }
 
-// requires reports whether a field is always there: in a response each that cannot be unset, because JSON is written
-// with default values; in a request what the contract says.
-func (where side) requires(field protoreflect.FieldDescriptor) bool {
+// requires reports whether a field is always there: in a response each that is never unset, because JSON is written with
+// default values; in a request what the contract says.
+func (s *schemas) requires(field protoreflect.FieldDescriptor, where side) bool {
 	if where.input {
 		return !where.partial && behaves(field, annotations.FieldBehavior_REQUIRED)
 	}
-	return !field.HasPresence()
+	return !s.unset[field.FullName()]
 }
 
 // property makes the schema of a field.
@@ -131,7 +132,7 @@ func (s *schemas) property(plugin object, field protoreflect.FieldDescriptor, wh
 	if err := constrain(schema, field); err != nil {
 		return nil, err
 	}
-	if where.requires(field) {
+	if s.requires(field, where) {
 		fillable(schema, field)
 	}
 	return schema, nil

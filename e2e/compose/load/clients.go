@@ -91,7 +91,7 @@ func (c *clients) overGRPC(ctx context.Context, secret string, one call) error {
 	if err := one.decidedAs(answer.GetRequestLogId(), answer.GetAllowed(), answer.GetDenial().GetCode()); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: one.status, LatencyMs: one.latencyMs}
+	outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: one.status, LatencyMs: new(one.latencyMs)}
 	report, err := c.checks.Report(ctx, &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

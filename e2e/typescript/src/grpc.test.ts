@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
@@ -14,6 +15,16 @@ function client(token: string) {
     return next(request);
   };
   return createClient(CheckService, createGrpcTransport({ baseUrl: authURL, interceptors: [withToken] }));
+}
+
+// reasonOf reads the reason, the first field, of the first detail of an error, which is a google.rpc.ErrorInfo.
+function reasonOf(error: ConnectError): string {
+  const [info] = error.details;
+  assert.ok(info && "type" in info);
+  assert.equal(info.type, "google.rpc.ErrorInfo");
+  const reader = new BinaryReader(info.value);
+  assert.equal(reader.tag()[0], 1);
+  return reader.string();
 }
 
 const call = { agentType: "agent", agentId: "support-bot", method: "POST", endpoint: "/v1/agents/support-bot", workspaceId };
@@ -44,9 +55,11 @@ test("a call without a key is denied with code, message and fix", async () => {
   assert.equal(decision.denial.fix, "Add the header — api-key: sk_<your-secret>");
 });
 
-test("a caller without a valid token gets an error with its code", async () => {
-  await assert.rejects(client("none").check(call), (error) => {
-    assert.equal(ConnectError.from(error).code, Code.Unauthenticated);
+test("a caller without a valid token gets an error with its code and reason", async () => {
+  await assert.rejects(client("none").check(call), (thrown) => {
+    const error = ConnectError.from(thrown);
+    assert.equal(error.code, Code.Unauthenticated);
+    assert.equal(reasonOf(error), "TOKEN_INVALID");
     return true;
   });
 });

@@ -39,12 +39,32 @@ test("a call that was checked over REST is listed", async () => {
   assert.equal(row.callCount, 1);
 });
 
+test("what is always there needs no question whether it is", async () => {
+  const { data: checked, error } = await client(checkerToken).POST("/v1/check", {
+    body: { apiKey, agentType: "agent", method: "GET", endpoint: `/v1/agents/present-${process.pid}`, workspaceId },
+  });
+  assert.equal(error, undefined);
+  const { keyId, requestLogId } = checked;
+  const key = await client(viewerToken).GET("/v1/workspaces/{workspaceId}/keys/{keyId}", { params: { path: { workspaceId, keyId } } });
+  assert.equal(key.error, undefined);
+  assert.ok(Date.parse(key.data.key.createTime) <= Date.now());
+  assert.equal(key.data.key.expireTime?.length, undefined);
+  await listOnce(`/v1/agents/present-${process.pid}`);
+  const row = await client(viewerToken).GET("/v1/workspaces/{workspaceId}/request-logs/{requestLogId}", {
+    params: { path: { workspaceId, requestLogId } },
+  });
+  assert.equal(row.error, undefined);
+  assert.ok(Date.parse(row.data.requestLog.time) <= Date.now());
+  assert.equal(row.data.requestLog.latencyMs, undefined);
+});
+
 test("an error has its code and reason", async () => {
   const { error, response } = await client("none").GET("/v1/workspaces/{workspaceId}/request-logs", {
     params: { path: { workspaceId } },
   });
   assert.equal(response.status, 401);
   assert.equal(error?.code, 16);
+  assert.equal(error.details[0]?.reason, "TOKEN_INVALID");
 });
 
 test("what the document does not have does not compile", () => {

@@ -44,12 +44,15 @@ type CheckRequest struct {
 	// first 2,048 bytes, encoded like the agent id.
 	Endpoint string `protobuf:"bytes,5,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// The workspace that owns the called agent: a key of another workspace is then denied with `agent_denied`, and calls
-	// that prove no key are logged here. Without it, those go to the reserved `_unattributed`.
+	// that prove no key are logged here. Without it, those go to the reserved `_unattributed`, and the caller needs a token
+	// for all workspaces.
 	WorkspaceId string `protobuf:"bytes,6,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// Makes it safe to repeat this request: a UUIDv7 made by the caller for this call, with a timestamp that is at most a
-	// minute off the service's clock. It becomes the id of the call's row, so that the same `call_id` gives the same row,
-	// whichever replica is asked and however often. A `call_id` that is used again for another call keeps what the first
-	// record said of it. Further off the clock: INVALID_ARGUMENT with the service's time. Calls that share a row
+	// minute off the service's clock: repetitions must arrive within that minute. It becomes the id of the call's row, so
+	// that the same `call_id` gives the same row in a workspace, whichever replica is asked and however often. (A
+	// repetition that proves a key which the first try did not prove, because the key had just been made, is logged in
+	// that key's workspace.) A `call_id` that is used again for another call keeps what the first record said of it.
+	// Further off the clock: INVALID_ARGUMENT with the reason CALL_ID_CLOCK and the service's time. Calls that share a row
 	// (`RequestLog.call_count`) ignore it: each repetition of one counts again.
 	CallId        string `protobuf:"bytes,7,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -144,8 +147,8 @@ type CheckResponse struct {
 	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
 	// The id of the call's row.
 	RequestLogId string `protobuf:"bytes,3,opt,name=request_log_id,json=requestLogId,proto3" json:"request_log_id,omitempty"`
-	// The workspace of the key; like the next five fields empty where no key was proved, and where the key is of another
-	// workspace than the request names.
+	// The workspace of the key. Like `key_id`, `key_name`, `key_last4`, `external_id` and `metadata` it is empty where no
+	// key was proved, and where the key is of another workspace than the request names.
 	WorkspaceId string `protobuf:"bytes,4,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
 	// The id of the key.
 	KeyId string `protobuf:"bytes,5,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
@@ -407,7 +410,7 @@ type Outcome struct {
 	// The HTTP status that the caller got, 100 to 599.
 	Status int32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
 	// End-to-end latency of the call in milliseconds, up to 24 hours; kept with microsecond precision.
-	LatencyMs     float64 `protobuf:"fixed64,3,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	LatencyMs     *float64 `protobuf:"fixed64,3,opt,name=latency_ms,json=latencyMs,proto3,oneof" json:"latency_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -457,8 +460,8 @@ func (x *Outcome) GetStatus() int32 {
 }
 
 func (x *Outcome) GetLatencyMs() float64 {
-	if x != nil {
-		return x.LatencyMs
+	if x != nil && x.LatencyMs != nil {
+		return *x.LatencyMs
 	}
 	return 0
 }
@@ -603,12 +606,13 @@ const file_keytrail_auth_v1_check_service_proto_rawDesc = "" +
 	"\x03fix\x18\x03 \x01(\tR\x03fix\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\"V\n" +
 	"\rReportRequest\x12E\n" +
-	"\boutcomes\x18\x01 \x03(\v2\x19.keytrail.auth.v1.OutcomeB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\boutcomes\"\x9a\x01\n" +
-	"\aOutcome\x12.\n" +
-	"\freport_token\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03(\x80 R\vreportToken\x12%\n" +
-	"\x06status\x18\x02 \x01(\x05B\r\xe0A\x02\xbaH\a\x1a\x05\x18\xd7\x04(dR\x06status\x128\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x19.keytrail.auth.v1.OutcomeB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\boutcomes\"\xac\x01\n" +
+	"\aOutcome\x12&\n" +
+	"\freport_token\x18\x01 \x01(\tB\x03\xe0A\x02R\vreportToken\x12%\n" +
+	"\x06status\x18\x02 \x01(\x05B\r\xe0A\x02\xbaH\a\x1a\x05\x18\xd7\x04(dR\x06status\x12C\n" +
 	"\n" +
-	"latency_ms\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00R\tlatencyMs\"L\n" +
+	"latency_ms\x18\x03 \x01(\x01B\x1f\xe0A\x02\xbaH\x19\xc8\x01\x01\x12\x14@\x01\x19\x00\x00\x00\x00p\x99\x94A)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\tlatencyMs\x88\x01\x01B\r\n" +
+	"\v_latency_ms\"L\n" +
 	"\x0eReportResponse\x12:\n" +
 	"\arefused\x18\x01 \x03(\v2 .keytrail.auth.v1.RefusedOutcomeR\arefused\">\n" +
 	"\x0eRefusedOutcome\x12\x14\n" +
@@ -664,6 +668,7 @@ func file_keytrail_auth_v1_check_service_proto_init() {
 	if File_keytrail_auth_v1_check_service_proto != nil {
 		return
 	}
+	file_keytrail_auth_v1_check_service_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -41,7 +41,8 @@ type CheckServiceClient interface {
 	// Report completes the rows of calls, allowed or denied, with the status and the latency that their callers got.
 	// Idempotent, and on any replica: of several reports of one call the first counts, and a report may arrive before the
 	// check's own row is stored. A report token that is not valid is refused by index, and the other outcomes of the batch
-	// are taken. INVALID_ARGUMENT: a status or latency is out of range; then nothing is taken. UNAVAILABLE: nothing is
+	// are taken. INVALID_ARGUMENT: a status or latency is missing or out of range; then nothing is
+	// taken. UNAVAILABLE: nothing is
 	// known to be taken; send it again.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
@@ -90,7 +91,8 @@ type CheckServiceServer interface {
 	// Report completes the rows of calls, allowed or denied, with the status and the latency that their callers got.
 	// Idempotent, and on any replica: of several reports of one call the first counts, and a report may arrive before the
 	// check's own row is stored. A report token that is not valid is refused by index, and the other outcomes of the batch
-	// are taken. INVALID_ARGUMENT: a status or latency is out of range; then nothing is taken. UNAVAILABLE: nothing is
+	// are taken. INVALID_ARGUMENT: a status or latency is missing or out of range; then nothing is
+	// taken. UNAVAILABLE: nothing is
 	// known to be taken; send it again.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedCheckServiceServer()

@@ -35,8 +35,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call returns,
-// and on every other replica within a second. UNAVAILABLE with the reason CHANGE_NOT_IN_FORCE: the change is stored but
-// not in force on that replica yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
+// and on every other replica within a second; a new secret may take that second everywhere. UNAVAILABLE with the reason
+// CHANGE_NOT_IN_FORCE: the change is stored but not in force on that replica yet; do not repeat it, read the key. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
 // has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceClient interface {
 	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.
@@ -169,8 +169,8 @@ func (c *keyServiceClient) GetCatalog(ctx context.Context, in *GetCatalogRequest
 // for forward compatibility.
 //
 // KeyService manages the API keys of workspaces. A change is in force on the replica that made it when the call returns,
-// and on every other replica within a second. UNAVAILABLE with the reason CHANGE_NOT_IN_FORCE: the change is stored but
-// not in force on that replica yet. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
+// and on every other replica within a second; a new secret may take that second everywhere. UNAVAILABLE with the reason
+// CHANGE_NOT_IN_FORCE: the change is stored but not in force on that replica yet; do not repeat it, read the key. A key that the workspace does not have is NOT_FOUND, whether or not another workspace
 // has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceServer interface {
 	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.

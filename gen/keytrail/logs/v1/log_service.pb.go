@@ -182,8 +182,11 @@ type RefusedRequestLog struct {
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// The row's id, as it was sent.
 	RequestLogId string `protobuf:"bytes,2,opt,name=request_log_id,json=requestLogId,proto3" json:"request_log_id,omitempty"`
-	// Why, in words that name the field: malformed, older than the retention, or more than a day in the future.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why: `malformed`, `too_old` (older than the retention) or `too_new` (more than a day in the future). A later release
+	// may know more of them.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What is wrong, in words that name the field.
+	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +238,13 @@ func (x *RefusedRequestLog) GetRequestLogId() string {
 func (x *RefusedRequestLog) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefusedRequestLog) GetMessage() string {
+	if x != nil {
+		return x.Message
 	}
 	return ""
 }
@@ -714,11 +724,12 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\vfrom_report\x18\x02 \x01(\bR\n" +
 	"fromReport\"Z\n" +
 	"\x19RecordRequestLogsResponse\x12=\n" +
-	"\arefused\x18\x01 \x03(\v2#.keytrail.logs.v1.RefusedRequestLogR\arefused\"g\n" +
+	"\arefused\x18\x01 \x03(\v2#.keytrail.logs.v1.RefusedRequestLogR\arefused\"\x81\x01\n" +
 	"\x11RefusedRequestLog\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12$\n" +
 	"\x0erequest_log_id\x18\x02 \x01(\tR\frequestLogId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xfb\x04\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xfb\x04\n" +
 	"\x16ListRequestLogsRequest\x12W\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x129\n" +
 	"\fstatus_class\x18\x02 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x032xxR\x034xxR\x035xxR\vstatusClass\x12\"\n" +

@@ -41,8 +41,8 @@ type RequestLog struct {
 	// The workspace of the row: the key's where a key was proved, else the called agent's, else the reserved
 	// `_unattributed`.
 	WorkspaceId string `protobuf:"bytes,3,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
-	// The id of the key, a UUID; empty where no key was proved. Like the next three, as it was at the check: changing,
-	// rotating or deleting the key never changes it here.
+	// The id of the key, a UUID; empty where no key was proved. Like `key_name`, `key_last4` and `external_id` it is as it was
+	// at the check: changing, rotating or deleting the key never changes it here.
 	KeyId string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// The name of the key; empty where no key was proved.
 	KeyName string `protobuf:"bytes,5,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
