@@ -42,13 +42,13 @@ type rule struct {
 var rules = []rule{
 	{
 		sentence: "the services meet in gen, cli and e2e: authsvc knows nothing of logsvc",
-		about:    in("authsvc/..."),
+		about:    in("authsvc/...", "trail/..."),
 		never:    []string{"logsvc/..."},
 	},
 	{
 		sentence: "the services meet in gen, cli and e2e: logsvc knows nothing of authsvc",
 		about:    in("logsvc/..."),
-		never:    []string{"authsvc/..."},
+		never:    []string{"authsvc/...", "trail/..."},
 	},
 	{
 		sentence: "internal is what the services share: it knows none of them, nor who wires them",
@@ -84,19 +84,17 @@ var rules = []rule{
 	{
 		sentence: "test helpers never link into production",
 		about:    not(isTest),
-		never: []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
-			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."},
+		never:    []string{"authsvc/storetest/...", "logsvc/storetest/...", "internal/testing/disktest/...", "internal/testing/pgtest/...", "internal/testing/accesstest/...", "internal/testing/tlstest/..."},
 	},
 	{
 		sentence: "a private Postgres is for tests and measurements: an operator names the one that he runs",
-		about:    both(not(isTest), not(in("internal/pgtest/...", "bench/..."))),
-		never:    []string{"internal/pgserver/..."},
+		about:    both(not(isTest), not(in("internal/testing/pgtest/...", "bench/..."))),
+		never:    []string{"internal/testing/pgserver/..."},
 	},
 	{
 		sentence: "testing never links into production",
-		about: both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/disktest/...", "internal/pgtest/...",
-			"internal/access/accesstest/...", "internal/tlsfile/tlstest/..."))),
-		never: []string{"testing/..."},
+		about:    both(not(isTest), not(in("authsvc/storetest/...", "logsvc/storetest/...", "internal/testing/..."))),
+		never:    []string{"testing/..."},
 	},
 	{
 		sentence: "only main.go exits: everything else returns an error",
@@ -302,10 +300,10 @@ var ruleCases = []struct {
 	want         string // how the reason starts; empty: all is well
 }{
 	{"authsvc/keys.go", imports(ours + "logsvc"), "imports logsvc"},
-	{"authsvc/trail/trail_test.go", imports(ours + "logsvc/sqlite"), "imports logsvc/sqlite"},
-	{"authsvc/trail/trail.go", imports(ours+"authsvc", ours+"gen/keytrail/logs/v1"), ""},
+	{"trail/trail_test.go", imports(ours + "logsvc/sqlite"), "imports logsvc/sqlite"},
+	{"trail/trail.go", imports(ours+"authsvc", ours+"gen/keytrail/logs/v1"), ""},
 	{"logsvc/sqlite/store.go", imports(ours + "authsvc"), "imports authsvc"},
-	{"logsvc/filter.go", imports(ours + "authsvc/trail"), "imports authsvc/trail"},
+	{"logsvc/filter.go", imports(ours + "trail"), "imports trail"},
 	{"internal/serve/serve.go", imports(ours + "gateway"), "imports gateway"},
 	{"internal/serve/serve.go", imports(ours+"internal/fault", "net/http", "google.golang.org/grpc"), ""},
 	{"authsvc/keys.go", imports("database/sql"), "imports database/sql"},
@@ -320,10 +318,10 @@ var ruleCases = []struct {
 	{"logsvc/postgres/store.go", imports(ours + "client"), "imports client"},
 	{"authsvc/sqlite/store_test.go", imports(ours + "authsvc/storetest"), ""},
 	{"authsvc/sqlite/store.go", imports(ours + "authsvc/storetest"), "imports authsvc/storetest"},
-	{"cli/serve.go", imports(ours + "internal/pgtest"), "imports internal/pgtest"},
-	{"cli/serve.go", imports(ours + "internal/tlsfile/tlstest"), "imports internal/tlsfile/tlstest"},
-	{"cli/serve.go", imports(ours + "internal/pgserver"), "imports internal/pgserver"},
-	{"bench/main.go", imports(ours + "internal/pgserver"), ""},
+	{"cli/serve.go", imports(ours + "internal/testing/pgtest"), "imports internal/testing/pgtest"},
+	{"cli/serve.go", imports(ours + "internal/testing/tlstest"), "imports internal/testing/tlstest"},
+	{"cli/serve.go", imports(ours + "internal/testing/pgserver"), "imports internal/testing/pgserver"},
+	{"bench/main.go", imports(ours + "internal/testing/pgserver"), ""},
 	{"cli/serve.go", imports("testing"), "imports testing"},
 	{"authsvc/storetest/store.go", imports("testing", ours+"authsvc"), ""},
 	{"cli/serve.go", "import \"os\"\nvar _ = os.Exit", "names os.Exit"},

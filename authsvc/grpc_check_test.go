@@ -150,12 +150,12 @@ func TestMalformedReportsNameTheField(t *testing.T) {
 	must(t, err)
 	token := answer.GetReportToken()
 	for field, outcomes := range map[string][]*authv1.Outcome{
-		"outcomes":                 {},
+		"outcomes": {},
 		"outcomes[1].status": {
 			{ReportToken: token, Status: 200, LatencyMs: new(float64(0))}, {ReportToken: token, Status: 99, LatencyMs: new(float64(0))},
 		},
 		"outcomes[1].latency_ms": {{ReportToken: token, Status: 200, LatencyMs: new(float64(0))}, {ReportToken: token, Status: 200}},
-		"outcomes[0].latency_ms":   {{ReportToken: token, Status: 200, LatencyMs: new(float64(-1))}},
+		"outcomes[0].latency_ms": {{ReportToken: token, Status: 200, LatencyMs: new(float64(-1))}},
 	} {
 		_, err := checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 		expectBad(t, err, field)

@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 // dial serves the world over gRPC, as a process does, and connects to it.

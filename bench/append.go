@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/trail"
 )
 
 const (

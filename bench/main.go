@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
 )
 
 var commands struct {

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/trail"
 )
 
 const (

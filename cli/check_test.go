@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/authsvc/trail"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // startServer runs everything in one process until the end of the test.

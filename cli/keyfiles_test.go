@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 func TestPrivateKeysForEverybodyAreNamedOnce(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // measuredStore is a store whose writes are counted and traced.

@@ -12,10 +12,10 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // followEvery is how often the keyring asks the store for changes, at the least.

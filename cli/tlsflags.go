@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/keytrail/keytrail/internal/tlsfile"
+	"github.com/keytrail/keytrail/internal/certreload"
 )
 
 // insecureFlag is of the whole process.
@@ -52,9 +52,9 @@ func onThisMachine(addr string) bool {
 // entrance is how calls come into a process over the network.
 type entrance struct {
 	// certificate is shown in TLS; nil = plaintext.
-	certificate *tlsfile.Certificate
+	certificate *certreload.Certificate
 	// clients are the authorities of those who may call gRPC; nil = everyone may.
-	clients *tlsfile.Authorities
+	clients *certreload.Authorities
 	insecureFlag
 }
 
@@ -67,14 +67,14 @@ func (f listenFlags) entrance(log *slog.Logger) (e entrance, err error) {
 		}
 		return e, nil
 	}
-	if e.certificate, err = tlsfile.OpenCertificate(f.TLSCert, f.TLSKey, log); err != nil {
+	if e.certificate, err = certreload.OpenCertificate(f.TLSCert, f.TLSKey, log); err != nil {
 		return e, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 	}
 	tellOpenKey(log, f.TLSKey)
 	if f.TLSClientCA == "" {
 		return e, nil
 	}
-	if e.clients, err = tlsfile.OpenAuthorities(f.TLSClientCA, log); err != nil {
+	if e.clients, err = certreload.OpenAuthorities(f.TLSClientCA, log); err != nil {
 		return e, fmt.Errorf("--tls-client-ca: %w", err)
 	}
 	return e, nil
@@ -96,20 +96,20 @@ func (f dialFlags) transport(flag, addr string, plain insecureFlag, log *slog.Lo
 		}
 		return nil, fmt.Errorf("%s: %s may be another machine, and is called without TLS: give --tls or --tls-ca, or --insecure to allow plaintext", flag, addr)
 	}
-	var servers *tlsfile.Authorities
-	var own *tlsfile.Certificate
+	var servers *certreload.Authorities
+	var own *certreload.Certificate
 	var err error
 	if f.TLSCA != "" {
-		if servers, err = tlsfile.OpenAuthorities(f.TLSCA, log); err != nil {
+		if servers, err = certreload.OpenAuthorities(f.TLSCA, log); err != nil {
 			return nil, fmt.Errorf("--tls-ca: %w", err)
 		}
 	}
 	if f.TLSClientCert != "" {
-		if own, err = tlsfile.OpenCertificate(f.TLSClientCert, f.TLSClientKey, log); err != nil {
+		if own, err = certreload.OpenCertificate(f.TLSClientCert, f.TLSClientKey, log); err != nil {
 			return nil, fmt.Errorf("--tls-client-cert, --tls-client-key: %w", err)
 		}
 	}
-	return tlsfile.ClientCredentials(servers, own), nil
+	return certreload.ClientCredentials(servers, own), nil
 }
 
 // secured tells whether calls are made in TLS.

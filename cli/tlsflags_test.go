@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 func TestPlaintextStaysOnThisMachine(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/keytrail/keytrail/authsvc/trail"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // trailFlags are the settings of the trail, the queue on disk between the checks and the request logs.

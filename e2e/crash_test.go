@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
 )
 
 var (

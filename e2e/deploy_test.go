@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/cli"
-	"github.com/keytrail/keytrail/internal/pgtest"
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 // alert is a rule of Prometheus.

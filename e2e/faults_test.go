@@ -14,8 +14,8 @@ import (
 
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/pgserver"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 

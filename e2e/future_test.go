@@ -9,10 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // TestWordsOfALaterReleasePassThrough ships a row of an auth service that knows more error codes, causes and agent types

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/keytrail/keytrail/cli"
-	"github.com/keytrail/keytrail/internal/pgserver"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 )
 

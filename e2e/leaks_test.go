@@ -17,7 +17,7 @@ import (
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
 )
 
 // databasePassword is in the URL of every database. The private Postgres trusts whoever reaches it.

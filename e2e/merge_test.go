@@ -14,11 +14,11 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/keytrail/keytrail/authsvc"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/internal/wire"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // recorder is a log service that keeps what is recorded, in its order.

@@ -13,7 +13,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
 // mostSeries is how many series a process may have. Each costs Prometheus some kilobytes, for every replica.

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"

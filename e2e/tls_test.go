@@ -10,8 +10,8 @@ import (
 	"github.com/keytrail/keytrail/cli"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/pgtest"
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 func TestThePartsSpeakMutualTLS(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 // bearer makes the Authorization of a token for the workspace acme.

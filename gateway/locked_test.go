@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 // TestBadTokensLockNobodyOut sends many bad tokens through the gateway, which is one address to the services: a new

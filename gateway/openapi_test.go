@@ -8,8 +8,8 @@ import (
 
 	"github.com/keytrail/keytrail/gen"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 func TestOpenAPIIsServedToAnybody(t *testing.T) {

@@ -23,9 +23,9 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 // services are both services: they keep the last request and answer as little as they can. The workspace "globex"

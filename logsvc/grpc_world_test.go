@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )

@@ -13,7 +13,7 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/postgres"
 	"github.com/keytrail/keytrail/authsvc/storetest"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/internal/fault"
-	"github.com/keytrail/keytrail/internal/pgserver"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
 func TestPostgresRestartsUnderLoad(t *testing.T) {

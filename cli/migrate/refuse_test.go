@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/authsvc/trail"
-	"github.com/keytrail/keytrail/authsvc/trail/journal"
 	"github.com/keytrail/keytrail/cli/migrate"
+	"github.com/keytrail/keytrail/trail"
+	"github.com/keytrail/keytrail/trail/wal"
 )
 
 func TestASourceThatIsNotAtRestIsRefused(t *testing.T) {
@@ -48,7 +48,7 @@ func TestASourceThatIsNotAtRestIsRefused(t *testing.T) {
 // append puts a record on the trail, as a process does that is killed before it ships it.
 func (w *world) append(record string) {
 	w.Helper()
-	j, err := journal.Open(journal.Options{
+	j, err := wal.Open(wal.Options{
 		Dir: filepath.Join(w.dir, "trail"), MaxBytes: 1 << 20, Fsync: time.Second, Log: quiet,
 		Damaged: func(int64) {}, Synced: func(time.Duration) {},
 	})

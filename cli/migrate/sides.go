@@ -13,9 +13,9 @@ import (
 
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
-	"github.com/keytrail/keytrail/authsvc/trail"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
+	"github.com/keytrail/keytrail/trail"
 )
 
 // source is the data folder. While it is open no `keytrail serve` can start on it.

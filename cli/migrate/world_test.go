@@ -17,7 +17,7 @@ import (
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
 	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
 	"github.com/keytrail/keytrail/cli/migrate"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"

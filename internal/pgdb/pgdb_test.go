@@ -16,7 +16,7 @@ import (
 
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/pgdb"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

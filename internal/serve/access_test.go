@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 func TestWhoMayNotCallIsNotToldWhatIsWrongWithTheRequest(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 func TestStopLetsTheCallsInFlightEnd(t *testing.T) {

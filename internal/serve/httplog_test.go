@@ -12,7 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 // tired fails to accept once before it accepts.

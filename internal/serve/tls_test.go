@@ -21,9 +21,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
-	"github.com/keytrail/keytrail/internal/access/accesstest"
-	"github.com/keytrail/keytrail/internal/tlsfile"
-	"github.com/keytrail/keytrail/internal/tlsfile/tlstest"
+	"github.com/keytrail/keytrail/internal/certreload"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 // secured are a gRPC server and an HTTP server in TLS, on real sockets.
@@ -41,11 +41,11 @@ func newSecured(t *testing.T, pair func(*tlstest.Authority) tlstest.Pair, mutual
 	s.cert, s.key = pair(s.authority).Write(t)
 	s.ca = s.clients.Write(t)
 	log := slog.New(slog.DiscardHandler)
-	certificate, err := tlsfile.OpenCertificate(s.cert, s.key, log)
+	certificate, err := certreload.OpenCertificate(s.cert, s.key, log)
 	must(t, err)
-	var clients *tlsfile.Authorities
+	var clients *certreload.Authorities
 	if mutual {
-		clients, err = tlsfile.OpenAuthorities(s.ca, log)
+		clients, err = certreload.OpenAuthorities(s.ca, log)
 		must(t, err)
 	}
 	gate, _ := accesstest.Pair(t)
@@ -268,11 +268,11 @@ func TestClientsFollowTheirFiles(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	cert, key := s.clients.Issue(t, "client").Write(t)
 	ca := tlstest.NewAuthority(t).Write(t)
-	own, err := tlsfile.OpenCertificate(cert, key, log)
+	own, err := certreload.OpenCertificate(cert, key, log)
 	must(t, err)
-	servers, err := tlsfile.OpenAuthorities(ca, log)
+	servers, err := certreload.OpenAuthorities(ca, log)
 	must(t, err)
-	transport := tlsfile.ClientCredentials(servers, own)
+	transport := certreload.ClientCredentials(servers, own)
 	if err := checkHealth(t, s.grpc, transport); err == nil {
 		t.Error("the server's authority is not in the file, and is trusted")
 	}
@@ -280,7 +280,7 @@ func TestClientsFollowTheirFiles(t *testing.T) {
 	eventually(t, "trust in the server", func() bool { return checkHealth(t, s.grpc, transport) == nil })
 	tlstest.NewAuthority(t).Issue(t, "stranger").WriteTo(t, cert, key)
 	eventually(t, "the new certificate of the client", func() bool { return checkHealth(t, s.grpc, transport) != nil })
-	if err := checkHealth(t, s.grpc, tlsfile.ClientCredentials(nil, own)); err == nil || !strings.Contains(err.Error(), "authority") {
+	if err := checkHealth(t, s.grpc, certreload.ClientCredentials(nil, own)); err == nil || !strings.Contains(err.Error(), "authority") {
 		t.Errorf("the system's authorities: %v", err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	"github.com/keytrail/keytrail/internal/access/accesstest"
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
 // keys is a KeyService whose answers the test gives; behind a nil one, the RPC is not implemented.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
 	"github.com/keytrail/keytrail/logsvc/storetest"

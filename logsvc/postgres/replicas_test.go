@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keytrail/keytrail/internal/pgserver"
-	"github.com/keytrail/keytrail/internal/pgtest"
+	"github.com/keytrail/keytrail/internal/testing/pgserver"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
