@@ -9,8 +9,8 @@ COPY . .
 ARG TARGETOS TARGETARCH VERSION=devel REVISION=unknown
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -o /out/keytrail \
-    -ldflags "-s -w -X github.com/keytrail/keytrail/cli.stampedVersion=${VERSION} -X github.com/keytrail/keytrail/cli.stampedRevision=${REVISION}" .
-# Volumes that are mounted here begin with this owner.
+    -ldflags "-s -w -X github.com/keytrail/keytrail/app.stampedVersion=${VERSION} -X github.com/keytrail/keytrail/app.stampedRevision=${REVISION}" .
+# New volumes that are mounted here get this owner.
 RUN mkdir -p /out/var/keys /out/var/token-keys /out/var/trail /out/var/data
 
 FROM gcr.io/distroless/static-debian12:nonroot
@@ -24,7 +24,7 @@ COPY --from=build /out/keytrail /keytrail
 USER 65532:65532
 WORKDIR /var/lib/keytrail
 ENV KEYTRAIL_DATA_DIR=/var/lib/keytrail/data
-# Of the part that runs here: it has its ops port from the same variable.
+# keytrail health finds the ops port of this container's part in KEYTRAIL_OPS_ADDR.
 HEALTHCHECK --interval=3s --timeout=4s --start-period=20s --retries=3 CMD ["/keytrail", "health"]
 ENTRYPOINT ["/keytrail"]
 CMD ["serve"]

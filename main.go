@@ -1,4 +1,4 @@
-// Command keytrail checks API keys and keeps the trail of what was called with them.
+// Command keytrail checks API keys and records the calls that are made with them.
 package main
 
 import (

@@ -9,25 +9,22 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// AgentType is a type of agents: what a call names, and a scope of keys.
+// AgentType is a type of agents. A call names one; a key has them as scopes.
 type AgentType struct {
-	// Name is the type in the contract's form, e.g. data_agent.
-	Name string
-	// Label is for people, e.g. Data Agent.
-	Label string
+	Name  string // for example data_agent
+	Label string // for example Data Agent
 }
 
-// AgentTypes is the catalog of an installation, in its order.
+// AgentTypes is the catalog of an installation, in display order.
 type AgentTypes []AgentType
 
-// DefaultAgentTypes is the catalog where none is configured.
+// DefaultAgentTypes is the default catalog.
 var DefaultAgentTypes = AgentTypes{{"agent", "Agent"}, {"data_agent", "Data Agent"}, {"voice_agent", "Voice Agent"}}
 
-// agentTypePattern is the contract's form of an agent type.
+// agentTypePattern is the rule of the contract.
 var agentTypePattern = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 
-// ParseAgentTypes reads a catalog: each item is NAME or NAME=LABEL. Without a label it is made of the name: data_agent
-// becomes Data Agent.
+// ParseAgentTypes parses a catalog: each item is NAME or NAME=LABEL. The default label of data_agent is Data Agent.
 func ParseAgentTypes(items []string) (AgentTypes, error) {
 	var types AgentTypes
 	for _, item := range items {
@@ -63,7 +60,6 @@ func (t AgentTypes) has(name string) bool {
 	return slices.ContainsFunc(t, func(known AgentType) bool { return known.Name == name })
 }
 
-// names returns the names, for messages.
 func (t AgentTypes) names() []string {
 	names := make([]string, len(t))
 	for i, known := range t {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,73 +13,73 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// Trail takes rows on their way to the request logs. Append returns when the rows are as safe as the trail promises, or
-// with an error when they are not on it. A fault.Unavailable says that there is no room for them now: the trail has
-// counted them and logged it. Rows of one id may be appended in any order, on any replica: see RecordRequestLogs in the
-// contract for what becomes of them. It is safe for concurrent use, and keeps nothing of the slice.
+// Trail accepts rows on their way to the request logs. Append returns when the rows are as durable as the trail promises,
+// or with an error if they are not on it. A fault.Unavailable means that the trail has no room now: it has counted and
+// logged the rows. Rows of one id may be appended in any order, on any replica: RecordRequestLogs in the contract says how
+// they are merged. Append is safe for concurrent use and does not retain the slice.
 type Trail interface {
 	Append(ctx context.Context, rows ...Entry) error
 }
 
-// Checker decides on calls and puts what happened to them onto the trail. It is safe for concurrent use.
+// Checker decides on calls and appends their rows to the trail. It is safe for concurrent use.
 type Checker struct {
-	config    CheckerConfig
-	tokens    *reportTokens
-	strangers *strangers
-	results   results
-	refused   refusals
+	config  CheckerConfig
+	tokens  *reportTokens
+	shared  *sharedRows
+	results counters[ErrorCode]
+	refused counters[RefusalReason]
 }
 
-// CheckerConfig is what a checker is made of.
+// CheckerConfig configures a checker.
 type CheckerConfig struct {
 	Keyring *Keyring
 	Trail   Trail
-	// TokenKey is the store's (Store.TokenKey).
-	TokenKey []byte
-	// AgentTypes is the catalog.
+	// TokenKey is what Store.TokenKey returns.
+	TokenKey   []byte
 	AgentTypes AgentTypes
-	// StrangerRows is how many rows a second, with a burst of ten times that, each workspace may have of calls that
-	// proved no key. The calls above share one row a second for each error code. 0 = DefaultStrangerRows.
-	StrangerRows int
-	// RefuseUnrecorded makes Check return fault.Unavailable where the trail has no room. Otherwise it returns the
-	// decision all the same: a full trail is then not the reason why a platform stands still.
+	// UnprovedRows is how many rows per second, with a burst of ten times that, each workspace may have of calls that
+	// prove no key. Further calls share one row per second and error code. 0 means DefaultUnprovedRows.
+	UnprovedRows int
+	// RefuseUnrecorded makes Check return fault.Unavailable when the trail has no room. Otherwise Check returns its
+	// decision, so that a full trail does not stop the platform.
 	RefuseUnrecorded bool
 	Now              func() time.Time
 }
 
-// NewChecker makes a checker.
+// NewChecker returns a checker.
 func NewChecker(config CheckerConfig) (*Checker, error) {
 	tokens, err := newReportTokens(config.TokenKey)
 	if err != nil {
 		return nil, err
 	}
-	config.TokenKey = nil // it is in tokens, and nowhere where it could be printed
+	config.TokenKey = nil // tokens has it, and does not print it
 	return &Checker{
-		config: config, tokens: tokens, results: newResults(), refused: newRefusals(),
-		strangers: newStrangers(cmp.Or(config.StrangerRows, DefaultStrangerRows)),
+		config: config, tokens: tokens, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows)),
+		results: newCounters("", MissingToken, InvalidToken, Disabled, Expired, ScopeDenied, AgentDenied),
+		refused: newCounters(InvalidReport, ExpiredReport, ForeignReport),
 	}, nil
 }
 
 // Decision is what Check returns.
 type Decision struct {
-	// Entry is the call's row. Where it shares one with others, ID and CallCount are that row's.
+	// Entry is the call's row. If the call shares a row, ID and CallCount are those of the shared row.
 	Entry Entry
-	// Metadata is the proved key's; nil where none was proved. Nobody may change it.
+	// Metadata is the proved key's; nil if none was proved. It is shared and must not be modified.
 	Metadata map[string]string
-	// ReportToken is what a report of the call needs; empty where calls share a row.
+	// ReportToken identifies the call in a report; empty if it shares a row.
 	ReportToken string
 }
 
 // Allowed reports whether the call may go through.
 func (d Decision) Allowed() bool { return d.Entry.ErrorCode == "" }
 
-// Denial is what the caller of a denied call is told.
+// Denial returns what to tell the caller of a denied call.
 func (d Decision) Denial() Denial {
 	return denied{d.Entry.ErrorCode, d.Entry.Cause}.text(d.Entry.AgentType)
 }
 
-// Check decides on a call that came with apiKey in its header, and appends its row before it returns: one that is denied,
-// or one in progress of an allowed call.
+// Check decides on a call that came with apiKey in its header, and appends its row before it returns: denied, or in
+// progress.
 func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Decision, error) {
 	arrived := c.config.Now()
 	if err := c.validate(call, arrived); err != nil {
@@ -86,31 +87,34 @@ func (c *Checker) Check(ctx context.Context, apiKey string, call Call) (Decision
 	}
 	decision := c.decide(apiKey, call, arrived)
 	entry := &decision.Entry
-	row, sharedBy := *entry, (*group)(nil)
-	if entry.ErrorCode.provesNoKey() {
-		row, sharedBy = c.strangers.row(*entry, arrived)
+	row, sharedBy := *entry, (*sharedRow)(nil)
+	if entry.ErrorCode.unproved() {
+		row, sharedBy = c.shared.rowOf(*entry, arrived)
 	}
 	switch err := c.config.Trail.Append(ctx, row); {
 	case err == nil:
-		c.strangers.keep(sharedBy)
+		c.shared.markWritten(sharedBy)
 	case c.config.RefuseUnrecorded || fault.KindOf(err) != fault.Unavailable:
-		c.strangers.takeBack(sharedBy)
+		c.shared.uncount(sharedBy)
 		return Decision{}, fmt.Errorf("append the row of a check: %w", err)
 	}
 	entry.ID, entry.CallCount = row.ID, row.CallCount
 	if sharedBy == nil {
-		sealed := sealedCall{entry: *entry}
+		payload := tokenPayload{entry: *entry}
 		if call.WorkspaceID != "" && call.WorkspaceID != entry.WorkspaceID {
-			// The length of the token is not to say anything of the other workspace's key; the check's record has its names.
-			sealed.workspaceID, sealed.entry.KeyName, sealed.entry.ExternalID = call.WorkspaceID, "", ""
+			// The length of the token must not reveal anything about a key of another workspace. The check's row has the names.
+			payload.workspaceID, payload.entry.KeyName, payload.entry.ExternalID = call.WorkspaceID, "", ""
 		}
-		decision.ReportToken = c.tokens.seal(sealed)
+		decision.ReportToken = c.tokens.encrypt(payload)
 	}
-	c.results.count(entry.ErrorCode)
+	c.results[entry.ErrorCode].Add(1)
 	return decision, nil
 }
 
-// maxCallSkew is how far the time of a call id may lie off this service's clock.
+// Results returns how many checks were decided since the start, by error code; the empty code stands for allowed calls.
+func (c *Checker) Results() map[ErrorCode]int64 { return c.results.snapshot() }
+
+// maxCallSkew is how far the time of a call id may differ from this service's clock.
 const maxCallSkew = time.Minute
 
 func (c *Checker) validate(call Call, now time.Time) error {
@@ -133,51 +137,69 @@ func (c *Checker) validate(call Call, now time.Time) error {
 	return nil
 }
 
-// decide decides on a call, and makes its row of what led to the decision.
+// decide decides on a call and makes its row.
 func (c *Checker) decide(apiKey string, call Call, arrived time.Time) Decision {
 	entry := Entry{
-		ID: call.ID, AgentType: call.AgentType, AgentID: cleanAgentID(call.AgentID),
-		Method: cleanMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), CallCount: 1,
+		ID: call.ID, AgentType: call.AgentType, AgentID: sanitizeAgentID(call.AgentID),
+		Method: sanitizeMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), CallCount: 1,
 	}
 	if call.ID == uuid.Nil {
 		entry.ID = uuid7.New(arrived)
 	}
 	var metadata map[string]string
-	p, code := c.prove(apiKey)
-	why := denied{code: code}
+	proved, code := c.prove(apiKey)
+	reason := denied{code: code}
 	if code == "" {
-		entry.attribute(p)
-		metadata = p.key.Metadata
-		why = decide(p.key, p.secret, call, arrived)
-	} else if entry.WorkspaceID = call.WorkspaceID; entry.WorkspaceID == "" {
-		entry.WorkspaceID = Unattributed
+		entry.attribute(proved)
+		metadata = proved.metadata
+		reason = decide(proved, call, arrived)
+	} else {
+		entry.WorkspaceID = cmp.Or(call.WorkspaceID, Unattributed)
 	}
-	if why.code != "" {
-		entry.ErrorCode, entry.Cause, entry.Status = why.code, why.cause, denialOf(why.code).HTTPStatus
+	if reason.code != "" {
+		entry.ErrorCode, entry.Cause, entry.Status = reason.code, reason.cause, denialOf(reason.code).HTTPStatus
 	}
 	return Decision{Entry: entry, Metadata: metadata}
 }
 
-// prove finds the key whose secret the caller sent. Until that is proved, how long it takes must not tell a caller how
-// near it is, nor whether a key is disabled or has expired. So everything that was sent goes one way, well formed or not,
-// known or not: the SHA-256 of one block (digestOf), one look-up by 8 bytes of it, and one comparison of all 32 in
-// constant time, with a digest of nobody where the look-up found none. What the look-up takes depends on the digest,
-// which a caller cannot steer towards a stored one without the secret itself. Whether the key is disabled, has expired
-// or lacks a scope is looked at behind the proof alone, and told to its holder anyway. That nothing was sent at all is
-// no secret: it is answered before.
-func (c *Checker) prove(apiKey string) (proof, ErrorCode) {
+// prove finds the key whose secret the caller sent. Until the secret is proved, the time this takes must not tell a
+// caller how close it is to a secret, nor whether a key is disabled or expired. So everything that was sent takes one
+// path, well formed or not, known or not: SHA-256 of one block (digestOf) and one map look-up by the whole digest. The
+// look-up may take longer for a digest that resembles a stored one; but a caller cannot steer SHA-256 towards a stored
+// digest without the secret, whose 190 random bits cannot be derived from a part of a digest, and Go seeds the hash of
+// every map. The policy looks at the key after the proof only. That nothing was sent is no secret.
+func (c *Checker) prove(apiKey string) (*credential, ErrorCode) {
 	if apiKey == "" {
-		return proof{}, MissingToken
+		return nil, MissingToken
 	}
-	p, ok := c.config.Keyring.find(digestOf(apiKey))
-	if !ok {
-		return proof{}, InvalidToken
+	proved := c.config.Keyring.find(digestOf(apiKey))
+	if proved == nil {
+		return nil, InvalidToken
 	}
-	return p, ""
+	return proved, ""
 }
 
-// attribute puts the snapshot of the proved key into the entry.
-func (e *Entry) attribute(p proof) {
-	e.WorkspaceID = p.key.WorkspaceID
-	e.KeyID, e.KeyName, e.KeyLast4, e.ExternalID = p.key.ID, p.key.Name, p.secret.Last4, p.key.ExternalID
+// attribute copies the snapshot of the proved key into the entry.
+func (e *Entry) attribute(proved *credential) {
+	e.WorkspaceID, e.ExternalID = proved.workspaceID, proved.externalID
+	e.KeyID, e.KeyName, e.KeyLast4 = proved.keyID, proved.keyName, proved.last4
+}
+
+// counters count events by a fixed set of labels.
+type counters[L comparable] map[L]*atomic.Int64
+
+func newCounters[L comparable](labels ...L) counters[L] {
+	c := counters[L]{}
+	for _, label := range labels {
+		c[label] = new(atomic.Int64)
+	}
+	return c
+}
+
+func (c counters[L]) snapshot() map[L]int64 {
+	counted := make(map[L]int64, len(c))
+	for label, n := range c {
+		counted[label] = n.Load()
+	}
+	return counted
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// call is a call that fills every field.
+// call has a value in every field.
 var call = authsvc.Call{AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1?token=t"}
 
-// expectRow expects everything in an entry but its id, which must be of the time of the call.
+// expectRow compares everything in an entry except its id, which must have the time of the call.
 func expectRow(t *testing.T, got, want authsvc.Entry, at time.Time) {
 	t.Helper()
 	if !uuid7.Valid(got.ID) || !uuid7.Time(got.ID).Equal(at) {
@@ -30,22 +30,22 @@ func expectRow(t *testing.T, got, want authsvc.Entry, at time.Time) {
 }
 
 func TestAllowedCallIsInProgressWithTheSnapshotOfItsKey(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
-	w.clock.tick = time.Millisecond
-	at := w.clock.now
-	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
+	fx.clock.tick = time.Millisecond
+	at := fx.clock.now
+	expectRow(t, fx.check(t, secret.Reveal(), call), authsvc.Entry{
 		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(),
 		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1", CallCount: 1,
 	}, at)
 }
 
 func TestDeniedCallHasItsStatusAndNoLatencyYet(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, func(k *authsvc.Key) { k.Scopes, k.ExternalID = []string{"data_agent"}, "customer 7" })
-	w.clock.tick = 1500 * time.Microsecond
-	at := w.clock.now
-	expectRow(t, w.check(t, secret.Reveal(), call), authsvc.Entry{
+	fx := newFixture(t)
+	key, secret := fx.create(t, func(k *authsvc.Key) { k.Scopes, k.ExternalID = []string{"data_agent"}, "customer 7" })
+	fx.clock.tick = 1500 * time.Microsecond
+	at := fx.clock.now
+	expectRow(t, fx.check(t, secret.Reveal(), call), authsvc.Entry{
 		WorkspaceID: "acme", KeyID: key.ID, KeyName: "production", KeyLast4: secret.Last4(), ExternalID: "customer 7",
 		AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
 		ErrorCode: authsvc.ScopeDenied, Status: 403, CallCount: 1,
@@ -53,17 +53,17 @@ func TestDeniedCallHasItsStatusAndNoLatencyYet(t *testing.T) {
 }
 
 func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	stranger := authsvc.NewSecret().Reveal()
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
+	unknown := authsvc.NewSecret().Reveal()
 	tests := []struct {
 		name, apiKey, workspace, want string
 		code                          authsvc.ErrorCode
 	}{
 		{"no header", "", "globex", "globex", authsvc.MissingToken},
 		{"no header, no workspace", "", "", authsvc.Unattributed, authsvc.MissingToken},
-		{"a well-formed stranger", stranger, "globex", "globex", authsvc.InvalidToken},
-		{"a well-formed stranger, no workspace", stranger, "", authsvc.Unattributed, authsvc.InvalidToken},
+		{"a well-formed secret that is unknown", unknown, "globex", "globex", authsvc.InvalidToken},
+		{"a well-formed secret that is unknown, no workspace", unknown, "", authsvc.Unattributed, authsvc.InvalidToken},
 		{"not a secret", "Bearer abc", "globex", "globex", authsvc.InvalidToken},
 		{"control characters", "\x00\x1b", "", authsvc.Unattributed, authsvc.InvalidToken},
 		{"10 MB", strings.Repeat("k", 10<<20), "", authsvc.Unattributed, authsvc.InvalidToken},
@@ -73,24 +73,24 @@ func TestRowsOfUnprovedCallsGoWhereTheAgentIs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := call
 			c.WorkspaceID = tt.workspace
-			expectRow(t, w.check(t, tt.apiKey, c), authsvc.Entry{
+			expectRow(t, fx.check(t, tt.apiKey, c), authsvc.Entry{
 				WorkspaceID: tt.want, AgentType: "agent", AgentID: "a1", Method: "POST", Endpoint: "/v1/agents/a1",
 				ErrorCode: tt.code, Status: 401, CallCount: 1,
-			}, w.clock.now)
+			}, fx.clock.now)
 		})
 	}
 }
 
 func TestKeyOnAnotherWorkspacesAgentIsDeniedInItsOwnWorkspace(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
 	c := call
 	c.WorkspaceID = "globex"
-	entry := w.check(t, secret.Reveal(), c)
+	entry := fx.check(t, secret.Reveal(), c)
 	if entry.WorkspaceID != "acme" || entry.ErrorCode != authsvc.AgentDenied || entry.Cause != authsvc.OtherWorkspace || entry.Status != 403 || entry.KeyID != key.ID {
 		t.Errorf("the row is %+v, want agent_denied in acme", entry)
 	}
-	for _, row := range w.trail.all() {
+	for _, row := range fx.trail.all() {
 		if row.WorkspaceID == "globex" {
 			t.Errorf("globex holds the row %+v of a key of acme", row)
 		}
@@ -98,15 +98,15 @@ func TestKeyOnAnotherWorkspacesAgentIsDeniedInItsOwnWorkspace(t *testing.T) {
 }
 
 func TestSnapshotIsOfTheSecretThatWasSentAtThatTime(t *testing.T) {
-	w := newWorld(t)
-	key, first := w.create(t, nil)
-	before := w.check(t, first.Reveal(), call)
-	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Hour, uuid.Nil)
+	fx := newFixture(t)
+	key, first := fx.create(t, nil)
+	before := fx.check(t, first.Reveal(), call)
+	_, second, err := fx.keys.Rotate(t.Context(), "acme", key.ID, time.Hour, uuid.Nil)
 	must(t, err)
-	_, err = w.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Name = "renamed" }))
+	_, err = fx.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Name = "renamed" }))
 	must(t, err)
-	old, current := w.check(t, first.Reveal(), call), w.check(t, second.Reveal(), call)
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
+	old, current := fx.check(t, first.Reveal(), call), fx.check(t, second.Reveal(), call)
+	must(t, fx.keys.Delete(t.Context(), "acme", key.ID, ""))
 
 	for _, tt := range []struct {
 		row         authsvc.Entry
@@ -116,61 +116,61 @@ func TestSnapshotIsOfTheSecretThatWasSentAtThatTime(t *testing.T) {
 			t.Errorf("the row %+v, want the name %q and the last4 %q", tt.row, tt.name, tt.last4)
 		}
 	}
-	if rows := w.trail.all(); rows[0] != before {
+	if rows := fx.trail.all(); rows[0] != before {
 		t.Errorf("the first row became %+v", rows[0])
 	}
 }
 
 func TestUnknownAgentTypeIsTheBackendsMistakeAndLeavesNoRow(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
 	for _, apiKey := range []string{"", secret.Reveal()} {
-		_, err := entryOf(t, w.checker, apiKey, authsvc.Call{AgentType: "robot"})
+		_, err := entryOf(t, fx.checker, apiKey, authsvc.Call{AgentType: "robot"})
 		expectInvalid(t, err, "agent_type")
 	}
-	if rows := w.trail.all(); len(rows) != 0 {
+	if rows := fx.trail.all(); len(rows) != 0 {
 		t.Errorf("rows %+v of calls that were never checked", rows)
 	}
 }
 
-func TestCheckAnswersNothingWhereTheTrailIsBroken(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	w.trail.broken = errors.New("disk gone")
-	entry, err := entryOf(t, w.checker, secret.Reveal(), call)
-	if entry != (authsvc.Entry{}) || !errors.Is(err, w.trail.broken) {
-		t.Errorf("answers %+v, %v; want no entry and the trail's error", entry, err)
+func TestCheckReturnsNothingIfTheTrailIsBroken(t *testing.T) {
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
+	fx.trail.broken = errors.New("disk gone")
+	entry, err := entryOf(t, fx.checker, secret.Reveal(), call)
+	if entry != (authsvc.Entry{}) || !errors.Is(err, fx.trail.broken) {
+		t.Errorf("returned %+v, %v; want no entry and the trail's error", entry, err)
 	}
 }
 
 func TestFullTrailLetsChecksGoOnAndRefusesReports(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
-	entry, err := entryOf(t, w.checker, secret.Reveal(), call)
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
+	fx.trail.broken = fault.New(fault.TrailFull, "the trail is full")
+	entry, err := entryOf(t, fx.checker, secret.Reveal(), call)
 	if err != nil || entry.ErrorCode != "" || entry.WorkspaceID != "acme" {
-		t.Errorf("an allowed call is answered %+v, %v", entry, err)
+		t.Errorf("an allowed call returned %+v, %v", entry, err)
 	}
-	if denied, err := entryOf(t, w.checker, "", call); err != nil || denied.ErrorCode != authsvc.MissingToken {
-		t.Errorf("a denied call is answered %+v, %v", denied, err)
+	if denied, err := entryOf(t, fx.checker, "", call); err != nil || denied.ErrorCode != authsvc.MissingToken {
+		t.Errorf("a denied call returned %+v, %v", denied, err)
 	}
-	w.trail.broken = nil
-	outcome := w.outcome(w.decide(t, secret.Reveal(), call))
-	w.trail.broken = fault.New(fault.TrailFull, "the trail is full")
-	_, err = w.checker.Report(t.Context(), []authsvc.Outcome{outcome}, anyWorkspace)
+	fx.trail.broken = nil
+	outcome := fx.outcome(fx.decide(t, secret.Reveal(), call))
+	fx.trail.broken = fault.New(fault.TrailFull, "the trail is full")
+	_, err = fx.checker.Report(t.Context(), []authsvc.Outcome{outcome}, anyWorkspace)
 	expectKind(t, err, fault.Unavailable)
 }
 
 func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
-	w := newWorld(t)
+	fx := newFixture(t)
 	id := "a\x00" + strings.Repeat("🙂", 300)
-	_, secret := w.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{id} })
+	_, secret := fx.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{id} })
 	for sent, want := range map[string]authsvc.ErrorCode{
 		id: "", id + "x": authsvc.AgentDenied, "a%00" + strings.Repeat("🙂", 251): authsvc.AgentDenied,
 	} {
 		c := call
 		c.AgentID, c.Method = sent, "PO\x00ST"+strings.Repeat("T", 1<<20)
-		entry := w.check(t, secret.Reveal(), c)
+		entry := fx.check(t, secret.Reveal(), c)
 		if entry.ErrorCode != want || entry.AgentID != "a%00"+strings.Repeat("🙂", 251) || entry.Method != "PO%00ST"+strings.Repeat("T", 25) {
 			t.Errorf("the row of a call on %.10q is %+v, want %q", sent, entry, want)
 		}
@@ -178,16 +178,16 @@ func TestDecisionIsMadeOnWhatTheCallerSentAndTheRowKeepsItClean(t *testing.T) {
 }
 
 func TestSecretInTheWrongPlaceIsNotKept(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
 	text := secret.Reveal()
-	row := w.check(t, text, authsvc.Call{AgentID: text, Method: text, Endpoint: "/" + text})
+	row := fx.check(t, text, authsvc.Call{AgentID: text, Method: text, Endpoint: "/" + text})
 	if row.AgentID != "sk_…" || row.Method != "sk_…" || row.Endpoint != "/sk_…" || row.ErrorCode != "" {
 		t.Errorf("kept as %q, %q and %q, with the code %q", row.AgentID, row.Method, row.Endpoint, row.ErrorCode)
 	}
 }
 
-// callAt is a call with an id of the caller.
+// callAt returns a call with an id of the caller.
 func callAt(at time.Time) authsvc.Call {
 	c := call
 	c.ID = uuid7.New(at)
@@ -195,16 +195,16 @@ func callAt(at time.Time) authsvc.Call {
 }
 
 func TestCallIDIsTheIDOfTheRowHoweverOftenAndWhereverItIsChecked(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
-	c := callAt(w.clock.now.Add(-time.Minute))
-	first := w.check(t, secret.Reveal(), c)
-	w.clock.move(time.Second - time.Millisecond)
-	c.ID = uuid7.New(w.clock.now)
-	ring := authsvc.NewKeyring(w.store, w.clock.Now)
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
+	c := callAt(fx.clock.now.Add(-time.Minute))
+	first := fx.check(t, secret.Reveal(), c)
+	fx.clock.move(time.Second - time.Millisecond)
+	c.ID = uuid7.New(fx.clock.now)
+	ring := authsvc.NewKeyring(fx.store, fx.clock.Now)
 	must(t, ring.Refresh(t.Context()))
-	replica := w.checkerOn(t, ring, w.trail)
-	second := w.check(t, secret.Reveal(), c)
+	replica := fx.checkerOn(t, ring, fx.trail)
+	second := fx.check(t, secret.Reveal(), c)
 	again, err := entryOf(t, replica, secret.Reveal(), c)
 	must(t, err)
 	if first.ID == second.ID || second.ID != c.ID || again.ID != c.ID {
@@ -213,13 +213,13 @@ func TestCallIDIsTheIDOfTheRowHoweverOftenAndWhereverItIsChecked(t *testing.T) {
 }
 
 func TestCallIDIsAtMostAMinuteOffTheClock(t *testing.T) {
-	w := newWorld(t)
-	_, secret := w.create(t, nil)
+	fx := newFixture(t)
+	_, secret := fx.create(t, nil)
 	for off, good := range map[time.Duration]bool{
 		0: true, time.Minute: true, -time.Minute: true, time.Minute + time.Millisecond: false, -time.Minute - time.Millisecond: false,
 		24 * time.Hour: false,
 	} {
-		_, err := w.checker.Check(t.Context(), secret.Reveal(), callAt(w.clock.now.Add(off)))
+		_, err := fx.checker.Check(t.Context(), secret.Reveal(), callAt(fx.clock.now.Add(off)))
 		f, _ := errors.AsType[*fault.Error](err)
 		switch {
 		case good && err != nil:
@@ -230,16 +230,16 @@ func TestCallIDIsAtMostAMinuteOffTheClock(t *testing.T) {
 	}
 	c := call
 	c.ID = uuid.New()
-	_, err := w.checker.Check(t.Context(), secret.Reveal(), c)
+	_, err := fx.checker.Check(t.Context(), secret.Reveal(), c)
 	expectInvalid(t, err, "call_id")
 }
 
 func TestSharedRowIgnoresTheCallID(t *testing.T) {
-	w := newWorld(t, oneRow)
-	w.exhaust(t, authsvc.Unattributed)
-	c := callAt(w.clock.now)
-	first, second := w.decide(t, "", c), authsvc.Decision{}
-	second, err := w.checker.Check(t.Context(), "", c)
+	fx := newFixture(t, oneRow)
+	fx.exhaust(t, authsvc.Unattributed)
+	c := callAt(fx.clock.now)
+	first, second := fx.decide(t, "", c), authsvc.Decision{}
+	second, err := fx.checker.Check(t.Context(), "", c)
 	must(t, err)
 	if first.Entry.ID == c.ID || second.Entry.ID != first.Entry.ID || second.Entry.CallCount != 2 {
 		t.Errorf("two calls with the id %v are %+v and %+v, want one row with an id of its own and 2 calls", c.ID, first.Entry, second.Entry)
@@ -250,15 +250,15 @@ func TestSharedRowIgnoresTheCallID(t *testing.T) {
 }
 
 func TestDecisionHasTheMetadataOfTheKey(t *testing.T) {
-	w := newWorld(t)
+	fx := newFixture(t)
 	want := map[string]string{"plan": "gold"}
-	_, secret := w.create(t, func(k *authsvc.Key) { k.Metadata, k.ExternalID = want, "customer 7" })
-	_, plain := w.create(t, nil)
-	got := w.decide(t, secret.Reveal(), call)
+	_, secret := fx.create(t, func(k *authsvc.Key) { k.Metadata, k.ExternalID = want, "customer 7" })
+	_, plain := fx.create(t, nil)
+	got := fx.decide(t, secret.Reveal(), call)
 	if diff := cmp.Diff(want, got.Metadata); diff != "" || got.Entry.ExternalID != "customer 7" {
 		t.Errorf("decided %+v", got)
 	}
-	if got := w.decide(t, plain.Reveal(), call); got.Metadata != nil || got.Entry.ExternalID != "" {
+	if got := fx.decide(t, plain.Reveal(), call); got.Metadata != nil || got.Entry.ExternalID != "" {
 		t.Errorf("a key without metadata: %+v", got)
 	}
 }

@@ -1,46 +1,43 @@
 package authsvc
 
 import (
-	"fmt"
+	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// How much is kept of what a caller sent: a path and a method in bytes, an agent id in characters.
+// Limits of what a row keeps of a caller's texts: a path and a method in bytes, an agent id in characters.
 const (
 	maxEndpoint = 2048
 	maxMethod   = 32
 	maxAgentID  = 255
 )
 
-// CleanEndpoint makes of a request path what is kept of it: the query string is cut off, because it can hold secrets;
-// secrets of API keys that stand elsewhere are hidden; control and format characters are percent-encoded; what is longer
-// than 2,048 bytes is cut there, or up to 11 bytes earlier so as not to split a character or its encoding. The path is
-// UTF-8, as every string of the contract.
+// CleanEndpoint returns what a row keeps of a request path. It cuts off the query string, because that can contain secrets,
+// redacts secrets of API keys elsewhere, percent-encodes control and format characters, and cuts the result at 2,048
+// bytes, or up to 11 bytes earlier so as not to split a character or its encoding. The path must be UTF-8.
 func CleanEndpoint(path string) string {
 	kept, _, cut := strings.Cut(path, "?")
-	kept = clean(kept, maxEndpoint, func(text string) int { return len(text) })
+	kept = sanitize(kept, maxEndpoint, func(text string) int { return len(text) })
 	if cut {
-		// A substring would keep the whole path in memory, with its query.
+		// A substring would keep the query in memory.
 		return strings.Clone(kept)
 	}
 	return kept
 }
 
-// cleanMethod makes of an HTTP method what is kept of it, as CleanEndpoint does.
-func cleanMethod(method string) string {
-	return clean(method, maxMethod, func(text string) int { return len(text) })
+func sanitizeMethod(method string) string {
+	return sanitize(method, maxMethod, func(text string) int { return len(text) })
 }
 
-// cleanAgentID makes of an agent id what is kept of it, as CleanEndpoint does.
-func cleanAgentID(id string) string { return clean(id, maxAgentID, utf8.RuneCountInString) }
+func sanitizeAgentID(id string) string { return sanitize(id, maxAgentID, utf8.RuneCountInString) }
 
-// clean hides secrets and percent-encodes what a table, a terminal or a database would stumble over, up to limit as size
-// counts.
-func clean(text string, limit int, size func(string) int) string {
-	// A hidden secret has a seventh of its bytes, a character has four at the most: what is cut here would be cut below.
-	text = hideSecrets(text[:min(len(text), 7*4*limit+secretLength)])
+// sanitize redacts secrets, percent-encodes unprintable characters and cuts the text at limit, as measured by size.
+func sanitize(text string, limit int, size func(string) int) string {
+	// This bounds the work. A redacted secret has a seventh of its bytes and a character at most four, so the loop below
+	// would cut what is cut here.
+	text = redactSecrets(text[:min(len(text), 7*4*limit+secretLength)])
 	if size(text) <= limit && !strings.ContainsFunc(text, unprintable) {
 		return text
 	}
@@ -49,7 +46,7 @@ func clean(text string, limit int, size func(string) int) string {
 		r, width := utf8.DecodeRuneInString(text)
 		char := text[:width]
 		if unprintable(r) {
-			char = percent(char)
+			char = url.PathEscape(char)
 		}
 		if used += size(char); used > limit {
 			break
@@ -60,15 +57,6 @@ func clean(text string, limit int, size func(string) int) string {
 	return kept.String()
 }
 
-// percent encodes every byte.
-func percent(char string) string {
-	var encoded strings.Builder
-	for _, b := range []byte(char) {
-		fmt.Fprintf(&encoded, "%%%02X", b)
-	}
-	return encoded.String()
-}
-
-// unprintable tells control characters and those that only change how others look, e.g. their direction: what is
-// shown must be what was sent.
+// unprintable reports whether a character is a control character or only changes how others are displayed, for example
+// their direction.
 func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }

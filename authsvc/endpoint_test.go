@@ -62,16 +62,16 @@ func TestCleanMethodAndAgentID(t *testing.T) {
 		"": "", "GET": "GET", "G\x00T": "G%00T", strings.Repeat("M", 33): strings.Repeat("M", 32),
 		strings.Repeat("M", 30) + "\x00": strings.Repeat("M", 30), strings.Repeat("é", 17): strings.Repeat("é", 16),
 	} {
-		if got := cleanMethod(text); got != want {
-			t.Errorf("cleanMethod(%q) = %q, want %q", text, got, want)
+		if got := sanitizeMethod(text); got != want {
+			t.Errorf("sanitizeMethod(%q) = %q, want %q", text, got, want)
 		}
 	}
 	for text, want := range map[string]string{
 		"": "", "a?b": "a?b", "a\x1b\u202e": "a%1B%E2%80%AE", strings.Repeat("🙂", 255): strings.Repeat("🙂", 255),
 		strings.Repeat("🙂", 256): strings.Repeat("🙂", 255), strings.Repeat("🙂", 253) + "\n": strings.Repeat("🙂", 253),
 	} {
-		if got := cleanAgentID(text); got != want {
-			t.Errorf("cleanAgentID(%q) = %q, want %q", text, got, want)
+		if got := sanitizeAgentID(text); got != want {
+			t.Errorf("sanitizeAgentID(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

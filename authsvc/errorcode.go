@@ -1,6 +1,6 @@
 package authsvc
 
-// ErrorCode says why a call was denied; empty if it was allowed. The strings are the same everywhere: contract, REST,
+// ErrorCode says why a call was denied; empty if it was allowed. Its strings are the same everywhere: contract, REST,
 // headers, rows, console.
 type ErrorCode string
 
@@ -14,7 +14,7 @@ const (
 	AgentDenied  ErrorCode = "agent_denied"
 )
 
-// Cause tells apart the reasons that one error code stands for; empty where there is one reason only.
+// Cause distinguishes the reasons behind one error code; empty for the main reason.
 type Cause string
 
 // The causes.
@@ -24,18 +24,18 @@ const (
 	NoAgent        Cause = "no_agent"
 )
 
-// Denial is what the caller of a denied call is told.
+// Denial is what to tell the caller of a denied call.
 type Denial struct {
 	Code ErrorCode
-	// HTTPStatus is what to answer: a 4xx.
+	// HTTPStatus is a 4xx.
 	HTTPStatus int
 	// Message says what is wrong, Fix how to fix it.
 	Message, Fix string
-	// Causes are what the code can stand for, each with a fix of its own.
+	// Causes are the causes of the code, each with its own fix.
 	Causes []CauseFix
 }
 
-// CauseFix is a cause with its fix.
+// CauseFix is the fix for a cause.
 type CauseFix struct {
 	Cause Cause
 	Fix   string
@@ -64,7 +64,7 @@ var denials = []Denial{
 		}},
 }
 
-// denialOf returns the row of a code; the codes of this release are all there.
+// denialOf returns the denial with a code.
 func denialOf(code ErrorCode) Denial {
 	for _, d := range denials {
 		if d.Code == code {
@@ -74,13 +74,13 @@ func denialOf(code ErrorCode) Denial {
 	return Denial{Code: code}
 }
 
-// denied is why a call was denied; zero if it was allowed.
+// denied is the reason why a call was denied; zero if it was allowed.
 type denied struct {
 	code  ErrorCode
 	cause Cause
 }
 
-// text returns what the caller is told. The fix of a missing scope names the scope.
+// text returns the denial with the fix for the cause. The fix for a missing scope names the scope.
 func (d denied) text(agentType string) Denial {
 	text := denialOf(d.code)
 	if d.code == ScopeDenied {
@@ -94,5 +94,5 @@ func (d denied) text(agentType string) Denial {
 	return text
 }
 
-// provesNoKey reports whether a call with this code sent no secret of any key.
-func (c ErrorCode) provesNoKey() bool { return c == MissingToken || c == InvalidToken }
+// unproved reports whether a call with this code has proved no key.
+func (c ErrorCode) unproved() bool { return c == MissingToken || c == InvalidToken }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// texts are the codes, statuses, messages and fixes that the contract promises, in the order in which they are decided.
+// texts has the codes, statuses, messages and fixes that the contract promises, in the order in which they are decided.
 var texts = [][4]string{
 	{"missing_token", "401", "No api-key header was sent on the request", "Add the header — api-key: sk_<your-secret>"},
 	{"invalid_token", "401", "The header is present but the secret doesn't match any key", "Re-check the value; the key may have been deleted, or you copied a stray space"},

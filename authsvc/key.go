@@ -1,5 +1,5 @@
 // Package authsvc is the domain of the auth service: API keys and their secrets, the decision on a call, the
-// keyring that makes it fast, and the contract of the stores that keep the keys. It knows nothing of SQL or HTTP.
+// keyring that makes it fast, and the contract of the stores. It depends on neither SQL nor HTTP nor gRPC.
 package authsvc
 
 import (
@@ -7,30 +7,30 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// Key is an API key of one workspace. Values are shared between goroutines: nobody changes one that was handed
-// out, a change is a new value.
+// Key is an API key of one workspace.
 type Key struct {
 	ID          uuid.UUID
 	WorkspaceID string
 	Name        string
 	Description string
-	// ExternalID is the owner in the platform's own words.
+	// ExternalID is the platform's id of the key's owner.
 	ExternalID string
-	// Metadata is returned by every allowed check; nil for none.
+	// Metadata is returned by the checks of the key; nil for none.
 	Metadata map[string]string
 	// Scopes are the agent types that the key may call.
 	Scopes []string
-	// AllAgents and AgentIDs are the agent access: exactly one of them is set.
-	AllAgents bool
+	// AgentIDs and AllAgents are the agent access: exactly one of them is set.
 	AgentIDs  []string
+	AllAgents bool
 	Disabled  bool
-	// ExpireTime ends the key; zero = never. All times of a key are UTC with ms precision.
+	// ExpireTime is when the key expires; zero means never. All times of a key are UTC with ms precision.
 	ExpireTime time.Time
 	CreateTime time.Time
 	UpdateTime time.Time
@@ -38,24 +38,24 @@ type Key struct {
 	Secrets []Secret
 }
 
-// MaxSecrets is how many secrets a key can have, dead ones included: the oldest dead one makes room.
+// MaxSecrets is how many secrets a key can have, expired ones included: a rotation drops the oldest if it has expired.
 const MaxSecrets = 10
 
-// Secret is what is stored of one secret of a key.
+// Secret is what is stored of a secret of a key.
 type Secret struct {
 	// Digest is the SHA-256 of the secret's text.
 	Digest Digest
 	// Last4 are the last 4 characters of the secret's text.
 	Last4      string
 	CreateTime time.Time
-	// ExpireTime ends this secret; zero = never by itself. A rotation sets it on the earlier ones.
+	// ExpireTime is when the secret expires; zero means with the key. A rotation sets it on the earlier secrets.
 	ExpireTime time.Time
 }
 
-// Last4 is what tells the key's newest secret apart.
+// Last4 returns the last 4 characters of the key's newest secret.
 func (k *Key) Last4() string { return k.Secrets[0].Last4 }
 
-// State says whether a key is good for any call at all.
+// State says whether a key can be used at all.
 type State string
 
 // The states.
@@ -65,21 +65,29 @@ const (
 	StateExpired  State = "expired" // and not disabled
 )
 
-// ETag is a digest of everything in the key that can change. Two changes never leave the same one, but for those that
-// leave the same key within one millisecond. A field that a later release adds must leave the digest as it is where the
-// field is empty, or replicas of two releases would not agree.
+// ETag returns a digest of everything in the key that can change. It differs after every change, except between changes
+// within one millisecond that leave the same key. A field that a later release adds must not change the digest while it
+// is empty, or replicas of two releases would disagree.
 func (k *Key) ETag() string {
 	digest := sha256.New()
 	fmt.Fprintf(digest, "%q %q %q %q %t %q %t %d %d", k.Name, k.Description, k.ExternalID, k.Scopes, k.AllAgents, k.AgentIDs,
-		k.Disabled, instantOf(k.ExpireTime), instantOf(k.UpdateTime))
+		k.Disabled, etagTime(k.ExpireTime), etagTime(k.UpdateTime))
 	for _, name := range slices.Sorted(maps.Keys(k.Metadata)) {
 		fmt.Fprintf(digest, " %q=%q", name, k.Metadata[name])
 	}
 	for _, s := range k.Secrets {
-		fmt.Fprintf(digest, " %x %d", s.Digest, instantOf(s.ExpireTime))
+		fmt.Fprintf(digest, " %x %d", s.Digest, etagTime(s.ExpireTime))
 	}
 	return base64.RawURLEncoding.EncodeToString(digest.Sum(nil)[:12])
 }
 
-// past reports whether a moment that ends something has come; the zero time never has.
-func past(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
+// etagTime returns a time in Unix milliseconds; the smallest number for the zero time.
+func etagTime(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MinInt64
+	}
+	return t.UnixMilli()
+}
+
+// expired reports whether an expiry has been reached; the zero time never is.
+func expired(expireTime, now time.Time) bool { return !expireTime.IsZero() && !now.Before(expireTime) }

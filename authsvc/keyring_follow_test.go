@@ -16,57 +16,57 @@ import (
 )
 
 func TestChangesAreInForceWhenTheMethodReturns(t *testing.T) {
-	w := newWorld(t)
-	key, first := w.create(t, nil)
-	w.expectCode(t, first, "")
+	fx := newFixture(t)
+	key, first := fx.create(t, nil)
+	fx.expectCode(t, first, "")
 
 	set := func(change func(*authsvc.Key)) {
 		t.Helper()
-		_, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
+		_, err := fx.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
 		must(t, err)
 	}
 	set(func(k *authsvc.Key) { k.Disabled = true })
-	w.expectCode(t, first, authsvc.Disabled)
+	fx.expectCode(t, first, authsvc.Disabled)
 	set(func(k *authsvc.Key) { k.Disabled, k.Scopes = false, []string{"data_agent"} })
-	w.expectCode(t, first, authsvc.ScopeDenied)
-	set(func(k *authsvc.Key) { k.Scopes, k.ExpireTime = []string{"agent"}, w.clock.now })
-	w.expectCode(t, first, authsvc.Expired)
+	fx.expectCode(t, first, authsvc.ScopeDenied)
+	set(func(k *authsvc.Key) { k.Scopes, k.ExpireTime = []string{"agent"}, fx.clock.now })
+	fx.expectCode(t, first, authsvc.Expired)
 	set(func(k *authsvc.Key) { k.ExpireTime = time.Time{} })
-	w.expectCode(t, first, "")
+	fx.expectCode(t, first, "")
 
-	_, second, err := w.keys.Rotate(t.Context(), "acme", key.ID, time.Minute, uuid.Nil)
+	_, second, err := fx.keys.Rotate(t.Context(), "acme", key.ID, time.Minute, uuid.Nil)
 	must(t, err)
-	w.expectCode(t, first, "")
-	w.expectCode(t, second, "")
-	w.clock.move(time.Minute)
-	w.expectCode(t, first, authsvc.Expired)
-	w.expectCode(t, second, "")
+	fx.expectCode(t, first, "")
+	fx.expectCode(t, second, "")
+	fx.clock.move(time.Minute)
+	fx.expectCode(t, first, authsvc.Expired)
+	fx.expectCode(t, second, "")
 
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
-	w.expectCode(t, first, authsvc.InvalidToken)
-	w.expectCode(t, second, authsvc.InvalidToken)
+	must(t, fx.keys.Delete(t.Context(), "acme", key.ID, ""))
+	fx.expectCode(t, first, authsvc.InvalidToken)
+	fx.expectCode(t, second, authsvc.InvalidToken)
 }
 
 func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
-	w := newWorld(t)
-	other := authsvc.NewKeyring(w.store, w.clock.Now)
-	checker := w.checkerOn(t, other, w.trail)
+	fx := newFixture(t)
+	other := authsvc.NewKeyring(fx.store, fx.clock.Now)
+	checker := fx.checkerOn(t, other, fx.trail)
 	expect := func(secret authsvc.PlainSecret, want authsvc.ErrorCode) {
 		t.Helper()
 		entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
 		must(t, err)
 		if entry.ErrorCode != want {
-			t.Errorf("the other replica answers %q, want %q", entry.ErrorCode, want)
+			t.Errorf("the other replica returned %q, want %q", entry.ErrorCode, want)
 		}
 	}
-	key, secret := w.create(t, nil)
-	kept, keptSecret := w.create(t, nil)
+	key, secret := fx.create(t, nil)
+	kept, keptSecret := fx.create(t, nil)
 	expect(secret, authsvc.InvalidToken)
 	must(t, other.Refresh(t.Context()))
 	expect(secret, "")
 
-	must(t, w.keys.Delete(t.Context(), "acme", key.ID, ""))
-	_, rotated, err := w.keys.Rotate(t.Context(), "acme", kept.ID, 0, uuid.Nil)
+	must(t, fx.keys.Delete(t.Context(), "acme", key.ID, ""))
+	_, rotated, err := fx.keys.Rotate(t.Context(), "acme", kept.ID, 0, uuid.Nil)
 	must(t, err)
 	expect(secret, "")
 	must(t, other.Refresh(t.Context()))
@@ -76,52 +76,52 @@ func TestRefreshFollowsWhatOthersHaveChanged(t *testing.T) {
 }
 
 func TestStalenessIsTheAgeOfTheLastRefreshThatWorked(t *testing.T) {
-	w := newWorld(t)
-	store := &brokenStore{Store: w.store, during: func() { w.clock.move(time.Second) }}
-	ring := authsvc.NewKeyring(store, w.clock.Now)
-	if age := ring.Staleness(); age < 365*24*time.Hour {
+	fx := newFixture(t)
+	store := &brokenStore{Store: fx.store, during: func() { fx.clock.move(time.Second) }}
+	ring := authsvc.NewKeyring(store, fx.clock.Now)
+	if age := ring.Stats().Staleness; age < 365*24*time.Hour {
 		t.Errorf("a keyring that was never filled is %v stale", age)
 	}
-	// A refresh counts from its beginning: what is committed while it reads may be missing.
+	// Staleness counts from the beginning of a refresh, which may miss what is committed while it reads.
 	must(t, ring.Refresh(t.Context()))
-	if age := ring.Staleness(); age != time.Second {
+	if age := ring.Stats().Staleness; age != time.Second {
 		t.Errorf("right after a refresh that took a second, the keyring is %v stale", age)
 	}
 	store.broken.Store(true)
-	w.clock.move(time.Minute)
+	fx.clock.move(time.Minute)
 	if err := ring.Refresh(t.Context()); err == nil {
-		t.Error("a refresh that could not read the store answers no error")
+		t.Error("a refresh that could not read the store returned no error")
 	}
-	if age := ring.Staleness(); age != time.Minute+time.Second {
+	if age := ring.Stats().Staleness; age != time.Minute+time.Second {
 		t.Errorf("after a refresh that failed, the keyring is %v stale", age)
 	}
 }
 
-// breakingStore breaks off after some changes.
+// breakingStore fails after some changes.
 type breakingStore struct {
 	authsvc.Store
 	changes int
 }
 
 func (s *breakingStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	told := 0
+	applied := 0
 	return s.Store.Changes(ctx, since, func(c authsvc.Change) error {
-		if told++; told > s.changes {
-			return errors.New("broken off")
+		if applied++; applied > s.changes {
+			return errors.New("connection lost")
 		}
 		return apply(c)
 	})
 }
 
-func TestRefreshGoesOnWhereItWasBrokenOff(t *testing.T) {
-	w := newWorld(t)
+func TestRefreshContinuesAfterAnError(t *testing.T) {
+	fx := newFixture(t)
 	var secrets []authsvc.PlainSecret
 	for range 3 {
-		_, secret := w.create(t, nil)
+		_, secret := fx.create(t, nil)
 		secrets = append(secrets, secret)
 	}
-	ring := authsvc.NewKeyring(&breakingStore{Store: w.store, changes: 1}, w.clock.Now)
-	checker := w.checkerOn(t, ring, w.trail)
+	ring := authsvc.NewKeyring(&breakingStore{Store: fx.store, changes: 1}, fx.clock.Now)
+	checker := fx.checkerOn(t, ring, fx.trail)
 	for refreshed := range secrets {
 		if err := ring.Refresh(t.Context()); (err != nil) != (refreshed < len(secrets)-1) {
 			t.Errorf("refresh %d: %v", refreshed, err)
@@ -130,13 +130,13 @@ func TestRefreshGoesOnWhereItWasBrokenOff(t *testing.T) {
 			entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
 			must(t, err)
 			if (entry.ErrorCode == "") != (i <= refreshed) {
-				t.Errorf("after refresh %d, key %d is answered with %q", refreshed, i, entry.ErrorCode)
+				t.Errorf("after refresh %d, key %d returned %q", refreshed, i, entry.ErrorCode)
 			}
 		}
 	}
 }
 
-// brokenStore fails to tell changes while it is broken, and lets something happen while it tells them.
+// brokenStore fails Changes while it is broken, and calls during in it.
 type brokenStore struct {
 	authsvc.Store
 	broken atomic.Bool
@@ -172,8 +172,8 @@ func TestFollowRefreshesOnTimeOnWakeAndAfterFailures(t *testing.T) {
 		expect := func(when string, staleness time.Duration, failed int32) {
 			t.Helper()
 			synctest.Wait()
-			if ring.Staleness() != staleness || failures.Load() != failed {
-				t.Errorf("%s: %v stale after %d failures, want %v after %d", when, ring.Staleness(), failures.Load(), staleness, failed)
+			if ring.Stats().Staleness != staleness || failures.Load() != failed {
+				t.Errorf("%s: %v stale after %d failures, want %v after %d", when, ring.Stats().Staleness, failures.Load(), staleness, failed)
 			}
 		}
 		pass := func(d time.Duration) { <-time.After(d) }

@@ -13,11 +13,11 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// DefaultGrace is how long the earlier secrets live on after a rotation.
+// DefaultGrace is how long the earlier secrets stay valid after a rotation.
 const DefaultGrace = 24 * time.Hour
 
-// Keys manages the keys of workspaces. A change is in force on this replica's keyring when the method returns without an
-// error, but for a new secret, which may take a second. It is safe for concurrent use.
+// Keys manages the keys of workspaces. When a method returns without an error, its change is in force in this replica's
+// keyring, except for a new secret, which may take a second. Keys is safe for concurrent use.
 type Keys struct {
 	store      Store
 	keyring    *Keyring
@@ -25,7 +25,7 @@ type Keys struct {
 	now        func() time.Time
 }
 
-// NewKeys makes the manager of keys.
+// NewKeys returns a manager of the keys in store.
 func NewKeys(store Store, keyring *Keyring, agentTypes AgentTypes, now func() time.Time) *Keys {
 	return &Keys{store: store, keyring: keyring, agentTypes: agentTypes, now: now}
 }
@@ -33,13 +33,14 @@ func NewKeys(store Store, keyring *Keyring, agentTypes AgentTypes, now func() ti
 // AgentTypes returns the catalog.
 func (k *Keys) AgentTypes() AgentTypes { return k.agentTypes }
 
-// Create makes a key of draft, and its first secret. A requestID that was used before is an AlreadyExists fault.
+// Create stores draft as a new key and returns it with its first secret. A requestID that was used before is an
+// AlreadyExists fault.
 func (k *Keys) Create(ctx context.Context, draft Key, requestID uuid.UUID) (Key, PlainSecret, error) {
-	now := k.instant()
+	now := k.timestamp()
 	if err := k.validate(Key{}, draft); err != nil {
 		return Key{}, PlainSecret{}, err
 	}
-	if past(draft.ExpireTime, now) {
+	if expired(draft.ExpireTime, now) {
 		return Key{}, PlainSecret{}, fault.InvalidField("key.expire_time", "must be in the future")
 	}
 	secret := NewSecret()
@@ -49,7 +50,7 @@ func (k *Keys) Create(ctx context.Context, draft Key, requestID uuid.UUID) (Key,
 	if err := k.store.Create(ctx, draft, Request{requestID, now}); err != nil {
 		return Key{}, PlainSecret{}, fmt.Errorf("store a new key: %w", err)
 	}
-	k.refresh(ctx)
+	_ = k.refresh(ctx) // the keyring catches up within its interval; an error would lose the secret
 	return draft, secret, nil
 }
 
@@ -62,7 +63,7 @@ func (k *Keys) Get(ctx context.Context, workspaceID string, id uuid.UUID) (Key, 
 	return key, nil
 }
 
-// List returns the keys that a query selects, newest first. Their state is that of now.
+// List returns the keys that a query selects, newest first. It filters by their state now.
 func (k *Keys) List(ctx context.Context, query KeyQuery) ([]Key, error) {
 	query.Now = k.now()
 	keys, err := k.store.List(ctx, query)
@@ -72,10 +73,9 @@ func (k *Keys) List(ctx context.Context, query KeyQuery) ([]Key, error) {
 	return keys, nil
 }
 
-// Update lets change alter what can be changed of a key. An etag that is not the key's is an Aborted fault; an empty one
-// is any.
+// Update applies change to a key. An etag that differs from the key's is an Aborted fault; an empty etag matches any.
 func (k *Keys) Update(ctx context.Context, workspaceID string, id uuid.UUID, etag string, change func(*Key) error) (Key, error) {
-	key, err := k.alter(ctx, workspaceID, id, Request{}, func(key *Key) error {
+	key, err := k.update(ctx, workspaceID, id, Request{}, func(key *Key) error {
 		before := *key
 		if err := before.expectETag(etag); err != nil {
 			return err
@@ -88,10 +88,10 @@ func (k *Keys) Update(ctx context.Context, workspaceID string, id uuid.UUID, eta
 	if err != nil {
 		return Key{}, err
 	}
-	return key, k.enforce(ctx)
+	return key, k.refresh(ctx)
 }
 
-// expectETag fails where somebody else has changed the key.
+// expectETag returns an Aborted fault if the key has changed since etag was read.
 func (k *Key) expectETag(etag string) error {
 	if etag == "" || etag == k.ETag() {
 		return nil
@@ -102,38 +102,31 @@ func (k *Key) expectETag(etag string) error {
 	}
 }
 
-// Rotate gives a key a new secret; the earlier ones live on for the grace period at the most. A requestID that was used
-// before is an AlreadyExists fault.
+// Rotate gives a key a new secret. The earlier secrets expire after the grace period at the latest. A requestID that was
+// used before is an AlreadyExists fault.
 func (k *Keys) Rotate(ctx context.Context, workspaceID string, id uuid.UUID, grace time.Duration, requestID uuid.UUID) (Key, PlainSecret, error) {
 	secret := NewSecret()
-	key, err := k.alter(ctx, workspaceID, id, Request{requestID, k.instant()}, func(key *Key) error {
-		return key.rotate(secret, k.instant(), grace)
+	key, err := k.update(ctx, workspaceID, id, Request{requestID, k.timestamp()}, func(key *Key) error {
+		return key.rotate(secret, k.timestamp(), grace)
 	})
 	if err != nil {
 		return Key{}, PlainSecret{}, err
 	}
-	if grace > 0 {
-		k.refresh(ctx)
-		return key, secret, nil
-	}
-	// Whoever ends a secret at once must know that it is not over yet; the new one can be had by another rotation.
-	if err := k.enforce(ctx); err != nil {
+	// Without a grace period the caller revokes the earlier secrets and must learn if they still pass. Another rotation
+	// gives the caller a secret again.
+	if err := k.refresh(ctx); err != nil && grace <= 0 {
 		return Key{}, PlainSecret{}, err
 	}
 	return key, secret, nil
 }
 
-// refreshTime is how long a change waits to be in force here, and at most half of the time that the caller has left: a
-// caller who has gone would not learn of the new secret, or that the change is stored.
+// refreshTime is how long a change waits until it is in force, and at most half of the time that the caller has left, so
+// that the response still reaches the caller.
 const refreshTime = 2 * time.Second
 
-// refresh puts a new secret in force here. Where that fails, the keyring follows within its interval; an error in
-// place of the secret would lose it for good.
-func (k *Keys) refresh(ctx context.Context) { _ = k.enforce(ctx) }
-
-// enforce puts a stored change in force here. Where that fails it is an error: whoever revokes a key must not be told
-// that it is revoked while it still passes.
-func (k *Keys) enforce(ctx context.Context) error {
+// refresh puts a stored change in force on this replica. It fails if it cannot: a caller that revokes a key must not see
+// success while the key still passes.
+func (k *Keys) refresh(ctx context.Context) error {
 	wait := refreshTime
 	if deadline, limited := ctx.Deadline(); limited {
 		wait = min(wait, time.Until(deadline)/2)
@@ -146,21 +139,21 @@ func (k *Keys) enforce(ctx context.Context) error {
 	return nil
 }
 
-// Delete removes a key and its secrets. The etag is as for Update.
+// Delete removes a key and its secrets. The etag has the meaning that it has in Update.
 func (k *Keys) Delete(ctx context.Context, workspaceID string, id uuid.UUID, etag string) error {
 	err := k.store.Delete(ctx, workspaceID, id, func(key *Key) error { return key.expectETag(etag) })
 	if err != nil {
 		return fmt.Errorf("delete a key: %w", err)
 	}
-	return k.enforce(ctx)
+	return k.refresh(ctx)
 }
 
-func (k *Keys) alter(ctx context.Context, workspaceID string, id uuid.UUID, request Request, change func(*Key) error) (Key, error) {
+func (k *Keys) update(ctx context.Context, workspaceID string, id uuid.UUID, request Request, change func(*Key) error) (Key, error) {
 	key, err := k.store.Update(ctx, workspaceID, id, request, func(key *Key) error {
 		if err := change(key); err != nil {
 			return err
 		}
-		key.UpdateTime = k.instant()
+		key.UpdateTime = k.timestamp()
 		return nil
 	})
 	if err != nil {
@@ -169,19 +162,17 @@ func (k *Keys) alter(ctx context.Context, workspaceID string, id uuid.UUID, requ
 	return key, nil
 }
 
-// instant is now, with the precision that keys keep.
-func (k *Keys) instant() time.Time { return k.now().UTC().Truncate(time.Millisecond) }
+// timestamp returns the current time with the precision of keys.
+func (k *Keys) timestamp() time.Time { return k.now().UTC().Truncate(time.Millisecond) }
 
-// maxMetadata is the most bytes of a key's metadata, keys and values together.
+// maxMetadata is the most bytes of a key's metadata, names and values together.
 const maxMetadata = 4 << 10
 
-// validate checks what has changed of a key, so that one that was valid once, as one with a scope that has left the
-// catalog, can still be changed in other ways. Lengths and characters are the contract's.
+// validate checks what has changed in a key: a key with a scope that has left the catalog can still be changed in other
+// ways. The rules of the contract check lengths and characters.
 func (k *Keys) validate(before, key Key) error {
-	if key.Name != before.Name || before.Name == "" {
-		if strings.TrimSpace(key.Name) == "" {
-			return fault.InvalidField("key.name", "must not be empty or blank")
-		}
+	if strings.TrimSpace(key.Name) == "" && (key.Name != before.Name || before.Name == "") {
+		return fault.InvalidField("key.name", "must not be empty or blank")
 	}
 	if len(key.Scopes) == 0 {
 		return fault.InvalidField("key.scopes", "must name at least one of %q", k.agentTypes.names())
@@ -204,11 +195,11 @@ func (k *Keys) validate(before, key Key) error {
 	return nil
 }
 
-// MaxAgents is how many agents an allowlist can have.
+// MaxAgents is the maximum length of an allowlist.
 const MaxAgents = 1000
 
-// addAgents adds agents to the allowlist, each once.
-func (k *Key) addAgents(ids []string) error {
+// AddAgents adds agents to the allowlist, without duplicates.
+func (k *Key) AddAgents(ids []string) error {
 	if k.AllAgents {
 		return errAllAgents
 	}
@@ -223,8 +214,8 @@ func (k *Key) addAgents(ids []string) error {
 	return nil
 }
 
-// removeAgents removes agents from the allowlist.
-func (k *Key) removeAgents(ids []string) error {
+// RemoveAgents removes agents from the allowlist.
+func (k *Key) RemoveAgents(ids []string) error {
 	if k.AllAgents {
 		return errAllAgents
 	}
@@ -237,7 +228,8 @@ func (k *Key) removeAgents(ids []string) error {
 
 var errAllAgents = fault.New(fault.AgentAccessConflict, "the key may call all agents, and has no allowlist; set agent_ids to give it one")
 
-// rotate puts the new secret first and ends the earlier ones after the grace period, those that do not end sooner.
+// rotate puts the new secret first. The earlier secrets expire after the grace period, or at their own expiry if that is
+// sooner.
 func (k *Key) rotate(secret PlainSecret, now time.Time, grace time.Duration) error {
 	end := now.Add(grace)
 	for i := range k.Secrets {
@@ -247,7 +239,7 @@ func (k *Key) rotate(secret PlainSecret, now time.Time, grace time.Duration) err
 	}
 	if len(k.Secrets) >= MaxSecrets {
 		last := len(k.Secrets) - 1
-		if !past(k.Secrets[last].ExpireTime, now) {
+		if !expired(k.Secrets[last].ExpireTime, now) {
 			return fault.New(fault.TooManySecrets, "the key has %d secrets that are still alive; wait for the oldest to expire, or rotate with a shorter grace period", MaxSecrets)
 		}
 		k.Secrets = k.Secrets[:last]

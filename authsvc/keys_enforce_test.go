@@ -15,10 +15,10 @@ import (
 )
 
 func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
-	w := newWorld(t)
-	key, _ := w.create(t, nil)
-	store := &brokenStore{Store: w.store}
-	keys := authsvc.NewKeys(store, authsvc.NewKeyring(store, w.clock.Now), authsvc.DefaultAgentTypes, w.clock.Now)
+	fx := newFixture(t)
+	key, _ := fx.create(t, nil)
+	store := &brokenStore{Store: fx.store}
+	keys := authsvc.NewKeys(store, authsvc.NewKeyring(store, fx.clock.Now), authsvc.DefaultAgentTypes, fx.clock.Now)
 	store.broken.Store(true)
 	_, updated := keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
 	got, err := keys.Get(t.Context(), "acme", key.ID)
@@ -41,7 +41,7 @@ func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
 	}
 }
 
-// hangingStore never finishes telling changes, until the context ends.
+// hangingStore hangs in Changes until the context ends.
 type hangingStore struct{ authsvc.Store }
 
 func (s *hangingStore) Changes(ctx context.Context, _ authsvc.Revision, _ func(authsvc.Change) error) error {
@@ -49,7 +49,7 @@ func (s *hangingStore) Changes(ctx context.Context, _ authsvc.Revision, _ func(a
 	return ctx.Err()
 }
 
-// memoryStore answers every change at once.
+// memoryStore applies every update.
 type memoryStore struct{ authsvc.Store }
 
 func (memoryStore) Update(_ context.Context, _ string, _ uuid.UUID, _ authsvc.Request, change func(*authsvc.Key) error) (authsvc.Key, error) {

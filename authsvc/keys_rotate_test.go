@@ -12,42 +12,42 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func rotate(t *testing.T, w *world, key authsvc.Key, grace time.Duration) (authsvc.Key, authsvc.PlainSecret) {
+func rotate(t *testing.T, fx *fixture, key authsvc.Key, grace time.Duration) (authsvc.Key, authsvc.PlainSecret) {
 	t.Helper()
-	key, secret, err := w.keys.Rotate(t.Context(), "acme", key.ID, grace, uuid.Nil)
+	key, secret, err := fx.keys.Rotate(t.Context(), "acme", key.ID, grace, uuid.Nil)
 	must(t, err)
 	return key, secret
 }
 
 func TestRotationWithoutGraceEndsTheOldSecretAtOnce(t *testing.T) {
-	w := newWorld(t)
-	key, first := w.create(t, nil)
-	key, second := rotate(t, w, key, 0)
-	w.expectCode(t, first, authsvc.Expired)
-	w.expectCode(t, second, "")
-	if key.Last4() != second.Last4() || len(key.Secrets) != 2 || !key.Secrets[1].ExpireTime.Equal(w.clock.now) {
+	fx := newFixture(t)
+	key, first := fx.create(t, nil)
+	key, second := rotate(t, fx, key, 0)
+	fx.expectCode(t, first, authsvc.Expired)
+	fx.expectCode(t, second, "")
+	if key.Last4() != second.Last4() || len(key.Secrets) != 2 || !key.Secrets[1].ExpireTime.Equal(fx.clock.now) {
 		t.Errorf("the rotated key is %+v", key)
 	}
 }
 
 func TestOldSecretLivesToTheLastMillisecondOfItsGrace(t *testing.T) {
-	w := newWorld(t)
-	key, first := w.create(t, nil)
-	_, second := rotate(t, w, key, authsvc.DefaultGrace)
-	w.clock.move(24*time.Hour - time.Millisecond)
-	w.expectCode(t, first, "")
-	w.clock.move(time.Millisecond)
-	w.expectCode(t, first, authsvc.Expired)
-	w.expectCode(t, second, "")
+	fx := newFixture(t)
+	key, first := fx.create(t, nil)
+	_, second := rotate(t, fx, key, authsvc.DefaultGrace)
+	fx.clock.move(24*time.Hour - time.Millisecond)
+	fx.expectCode(t, first, "")
+	fx.clock.move(time.Millisecond)
+	fx.expectCode(t, first, authsvc.Expired)
+	fx.expectCode(t, second, "")
 }
 
 func TestRotationShortensALifeAndNeverLengthensIt(t *testing.T) {
-	w := newWorld(t)
-	key, _ := w.create(t, nil)
-	start := w.clock.now
-	key, _ = rotate(t, w, key, time.Hour)
-	key, _ = rotate(t, w, key, 48*time.Hour)
-	key, _ = rotate(t, w, key, 24*time.Hour)
+	fx := newFixture(t)
+	key, _ := fx.create(t, nil)
+	start := fx.clock.now
+	key, _ = rotate(t, fx, key, time.Hour)
+	key, _ = rotate(t, fx, key, 48*time.Hour)
+	key, _ = rotate(t, fx, key, 24*time.Hour)
 	var ends []time.Duration
 	for _, s := range key.Secrets[1:] {
 		ends = append(ends, s.ExpireTime.Sub(start))
@@ -61,40 +61,40 @@ func TestRotationShortensALifeAndNeverLengthensIt(t *testing.T) {
 }
 
 func TestRotationIsRefusedWhileEverySecretLives(t *testing.T) {
-	w := newWorld(t)
-	key, oldest := w.create(t, nil)
+	fx := newFixture(t)
+	key, oldest := fx.create(t, nil)
 	for range authsvc.MaxSecrets - 1 {
-		w.clock.move(time.Minute)
-		key, _ = rotate(t, w, key, authsvc.DefaultGrace)
+		fx.clock.move(time.Minute)
+		key, _ = rotate(t, fx, key, authsvc.DefaultGrace)
 	}
-	_, _, err := w.keys.Rotate(t.Context(), "acme", key.ID, authsvc.DefaultGrace, uuid.Nil)
+	_, _, err := fx.keys.Rotate(t.Context(), "acme", key.ID, authsvc.DefaultGrace, uuid.Nil)
 	expectKind(t, err, fault.Precondition)
-	unchanged, err := w.keys.Get(t.Context(), "acme", key.ID)
+	unchanged, err := fx.keys.Get(t.Context(), "acme", key.ID)
 	must(t, err)
 	if diff := cmp.Diff(key, unchanged); diff != "" {
 		t.Errorf("the refused rotation changed the key (-want +got):\n%s", diff)
 	}
-	w.expectCode(t, oldest, "")
+	fx.expectCode(t, oldest, "")
 
-	// The oldest dies 24 h after the first rotation, and makes room.
-	w.clock.move(24*time.Hour - time.Duration(authsvc.MaxSecrets-2)*time.Minute)
-	w.expectCode(t, oldest, authsvc.Expired)
-	key, newest := rotate(t, w, key, authsvc.DefaultGrace)
+	// The oldest secret expires 24 h after the first rotation, and the next rotation drops it.
+	fx.clock.move(24*time.Hour - time.Duration(authsvc.MaxSecrets-2)*time.Minute)
+	fx.expectCode(t, oldest, authsvc.Expired)
+	key, newest := rotate(t, fx, key, authsvc.DefaultGrace)
 	if len(key.Secrets) != authsvc.MaxSecrets {
 		t.Errorf("the key has %d secrets, want %d", len(key.Secrets), authsvc.MaxSecrets)
 	}
-	w.expectCode(t, oldest, authsvc.InvalidToken)
-	w.expectCode(t, newest, "")
+	fx.expectCode(t, oldest, authsvc.InvalidToken)
+	fx.expectCode(t, newest, "")
 }
 
 func TestRotationWithoutGraceAlwaysFindsRoom(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
 	for range authsvc.MaxSecrets + 2 {
 		old := secret
-		key, secret = rotate(t, w, key, 0)
-		w.expectCode(t, old, authsvc.Expired)
-		w.expectCode(t, secret, "")
+		key, secret = rotate(t, fx, key, 0)
+		fx.expectCode(t, old, authsvc.Expired)
+		fx.expectCode(t, secret, "")
 	}
 	if len(key.Secrets) != authsvc.MaxSecrets {
 		t.Errorf("the key has %d secrets, want %d", len(key.Secrets), authsvc.MaxSecrets)

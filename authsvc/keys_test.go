@@ -12,10 +12,10 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func TestCreateStoresWhatItAnswersAndNoSecret(t *testing.T) {
-	w := newWorld(t)
-	w.clock.move(1234567 * time.Nanosecond)
-	key, secret := w.create(t, func(k *authsvc.Key) {
+func TestCreateStoresWhatItReturnsAndNoSecret(t *testing.T) {
+	fx := newFixture(t)
+	fx.clock.move(1234567 * time.Nanosecond)
+	key, secret := fx.create(t, func(k *authsvc.Key) {
 		k.AllAgents, k.AgentIDs = false, []string{"a1", "a2"}
 		k.ExpireTime = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	})
@@ -25,9 +25,9 @@ func TestCreateStoresWhatItAnswersAndNoSecret(t *testing.T) {
 		ExpireTime: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), CreateTime: now, UpdateTime: now,
 		Secrets: []authsvc.Secret{{Digest: secret.Digest(), Last4: secret.Last4(), CreateTime: now}},
 	}
-	stored, err := w.keys.Get(t.Context(), "acme", key.ID)
+	stored, err := fx.keys.Get(t.Context(), "acme", key.ID)
 	must(t, err)
-	for name, got := range map[string]authsvc.Key{"answered": key, "stored": stored} {
+	for name, got := range map[string]authsvc.Key{"returned": key, "stored": stored} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the %s key (-want +got):\n%s", name, diff)
 		}
@@ -52,16 +52,16 @@ func TestCreateRefusesKeysThatMakeNoSense(t *testing.T) {
 		"an expiry now":                   {func(k *authsvc.Key) {}, "key.expire_time"},
 		"an expiry before there was time": {func(k *authsvc.Key) { k.ExpireTime = time.Unix(-1, 0) }, "key.expire_time"},
 	}
-	w := newWorld(t)
+	fx := newFixture(t)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			draft := authsvc.Key{
-				WorkspaceID: "acme", Name: "n", Scopes: []string{"agent"}, AllAgents: true, ExpireTime: w.clock.now,
+				WorkspaceID: "acme", Name: "n", Scopes: []string{"agent"}, AllAgents: true, ExpireTime: fx.clock.now,
 			}
 			tt.change(&draft)
-			_, _, err := w.keys.Create(t.Context(), draft, uuid.Nil)
+			_, _, err := fx.keys.Create(t.Context(), draft, uuid.Nil)
 			expectInvalid(t, err, tt.field)
-			if keys, err := w.keys.List(t.Context(), authsvc.KeyQuery{WorkspaceID: "acme", Limit: 10}); err != nil || len(keys) != 0 {
+			if keys, err := fx.keys.List(t.Context(), authsvc.KeyQuery{WorkspaceID: "acme", Limit: 10}); err != nil || len(keys) != 0 {
 				t.Errorf("the refused key is stored: %v, %v", keys, err)
 			}
 		})
@@ -69,63 +69,63 @@ func TestCreateRefusesKeysThatMakeNoSense(t *testing.T) {
 }
 
 func TestNamesNeedNotBeUnique(t *testing.T) {
-	w := newWorld(t)
-	a, _ := w.create(t, nil)
-	b, _ := w.create(t, nil)
+	fx := newFixture(t)
+	a, _ := fx.create(t, nil)
+	b, _ := fx.create(t, nil)
 	if a.ID == b.ID || a.Name != b.Name {
 		t.Errorf("two keys of one name: %v and %v", a, b)
 	}
 }
 
 func TestUpdateRefusesWhatCreateRefusesAndLeavesTheKey(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
-	w.clock.move(time.Hour)
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
+	fx.clock.move(time.Hour)
 	for field, change := range map[string]func(*authsvc.Key){
 		"key.name":      func(k *authsvc.Key) { k.Name = " " },
 		"key.scopes":    func(k *authsvc.Key) { k.Scopes = nil },
 		"key.scopes[0]": func(k *authsvc.Key) { k.Scopes = []string{"robot"} },
 		"key.agent_ids": func(k *authsvc.Key) { k.AllAgents = false },
 	} {
-		_, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
+		_, err := fx.keys.Update(t.Context(), "acme", key.ID, "", changing(change))
 		expectInvalid(t, err, field)
 	}
-	got, err := w.keys.Get(t.Context(), "acme", key.ID)
+	got, err := fx.keys.Get(t.Context(), "acme", key.ID)
 	must(t, err)
 	if diff := cmp.Diff(key, got); diff != "" {
 		t.Errorf("a refused update changed the key (-want +got):\n%s", diff)
 	}
-	w.expectCode(t, secret, "")
+	fx.expectCode(t, secret, "")
 }
 
 func TestUpdateMayEndAKeyNow(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
-	w.clock.move(time.Hour)
-	got, err := w.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.ExpireTime = w.clock.now }))
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
+	fx.clock.move(time.Hour)
+	got, err := fx.keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.ExpireTime = fx.clock.now }))
 	must(t, err)
-	if !got.UpdateTime.Equal(w.clock.now) || !got.CreateTime.Equal(key.CreateTime) {
+	if !got.UpdateTime.Equal(fx.clock.now) || !got.CreateTime.Equal(key.CreateTime) {
 		t.Errorf("updated %v, created %v", got.UpdateTime, got.CreateTime)
 	}
-	w.expectCode(t, secret, authsvc.Expired)
+	fx.expectCode(t, secret, authsvc.Expired)
 }
 
 func TestKeysOfAnotherWorkspaceAreNotFound(t *testing.T) {
-	w := newWorld(t)
-	key, secret := w.create(t, nil)
-	_, err := w.keys.Get(t.Context(), "globex", key.ID)
+	fx := newFixture(t)
+	key, secret := fx.create(t, nil)
+	_, err := fx.keys.Get(t.Context(), "globex", key.ID)
 	expectKind(t, err, fault.NotFound)
-	_, err = w.keys.Update(t.Context(), "globex", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
+	_, err = fx.keys.Update(t.Context(), "globex", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
 	expectKind(t, err, fault.NotFound)
-	_, other, err := w.keys.Rotate(t.Context(), "globex", key.ID, 0, uuid.Nil)
+	_, other, err := fx.keys.Rotate(t.Context(), "globex", key.ID, 0, uuid.Nil)
 	expectKind(t, err, fault.NotFound)
 	if other.Reveal() != "" {
-		t.Error("a rotation that failed answers a secret")
+		t.Error("a rotation that failed returned a secret")
 	}
-	err = w.keys.Delete(t.Context(), "globex", key.ID, "")
+	err = fx.keys.Delete(t.Context(), "globex", key.ID, "")
 	expectKind(t, err, fault.NotFound)
 	if !errors.Is(err, authsvc.ErrNotFound) {
 		t.Errorf("error %v is not ErrNotFound", err)
 	}
-	w.expectCode(t, secret, "")
+	fx.expectCode(t, secret, "")
 }

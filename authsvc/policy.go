@@ -7,34 +7,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// Call is one call on an agent, as the backend received it. AgentID, Method and Endpoint are the caller's: they may be of
-// any length.
+// Call is one call on an agent, as the backend received it. AgentID, Method and Endpoint come from the caller and may be
+// of any length.
 type Call struct {
-	// ID is the caller's id of the call, a UUIDv7; zero = none.
+	// ID is the caller's id of the call, a UUIDv7; zero if it has none.
 	ID        uuid.UUID
 	AgentType string
-	// AgentID is empty if the call is on no agent in particular.
+	// AgentID is empty if the call names no agent.
 	AgentID  string
 	Method   string
 	Endpoint string
-	// WorkspaceID owns the called agent; empty if the backend did not say.
+	// WorkspaceID owns the called agent; empty if unknown.
 	WorkspaceID string
 }
 
 // decide is the policy on a call whose secret was proved: the last four codes, in their order. It is pure.
-func decide(key *Key, secret *Secret, call Call, now time.Time) denied {
+func decide(c *credential, call Call, now time.Time) denied {
 	switch {
-	case key.Disabled:
+	case c.disabled:
 		return denied{code: Disabled}
-	case past(key.ExpireTime, now):
+	case expired(c.keyExpireTime, now):
 		return denied{code: Expired}
-	case past(secret.ExpireTime, now):
+	case expired(c.secretExpireTime, now):
 		return denied{Expired, SecretRotated}
-	case !slices.Contains(key.Scopes, call.AgentType):
+	case !slices.Contains(c.scopes, call.AgentType):
 		return denied{code: ScopeDenied}
-	case call.WorkspaceID != "" && call.WorkspaceID != key.WorkspaceID:
+	case call.WorkspaceID != "" && call.WorkspaceID != c.workspaceID:
 		return denied{AgentDenied, OtherWorkspace}
-	case key.AllAgents || call.AgentID != "" && slices.Contains(key.AgentIDs, call.AgentID):
+	case c.allAgents || call.AgentID != "" && slices.Contains(c.agentIDs, call.AgentID):
 		return denied{}
 	case call.AgentID == "":
 		return denied{AgentDenied, NoAgent}

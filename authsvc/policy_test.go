@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// noon is the moment of the calls in the tests of the policy.
+// noon is the time of the calls in these tests.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func TestPolicyDecidesInItsOrder(t *testing.T) {
 	// Each case breaks what its name says on a key that may call everything; later causes are broken as well, so
-	// that only the order tells them apart.
+	// that only the order distinguishes them.
 	past, ahead := noon.Add(-time.Millisecond), noon.Add(time.Hour)
 	tests := map[string]struct {
 		change func(*Key, *Secret, *Call)
@@ -77,7 +77,7 @@ func TestPolicyDecidesInItsOrder(t *testing.T) {
 			if !whole {
 				want.code, _ = tt.want.(ErrorCode)
 			}
-			if got := decide(&key, &secret, call, noon); got != want {
+			if got := decide(newCredential(&key, &secret), call, noon); got != want {
 				t.Errorf("decided %+v, want %+v", got, want)
 			}
 		})
@@ -102,10 +102,10 @@ func TestExpiryHoldsFromItsExactMillisecond(t *testing.T) {
 		ending := key
 		ending.ExpireTime = noon
 		call := Call{AgentType: "agent"}
-		if got := decide(&ending, &Secret{}, call, tt.now).code; got != tt.want {
+		if got := decide(newCredential(&ending, &Secret{}), call, tt.now).code; got != tt.want {
 			t.Errorf("%s of the key's expiry: %q, want %q", tt.name, got, tt.want)
 		}
-		if got := decide(&key, &Secret{ExpireTime: noon}, call, tt.now).code; got != tt.want {
+		if got := decide(newCredential(&key, &Secret{ExpireTime: noon}), call, tt.now).code; got != tt.want {
 			t.Errorf("%s of the secret's expiry: %q, want %q", tt.name, got, tt.want)
 		}
 	}

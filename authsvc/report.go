@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,33 +16,33 @@ type Outcome struct {
 	Latency time.Duration
 }
 
-// RefusalReason says why an outcome was not taken.
+// RefusalReason says why an outcome was refused.
 type RefusalReason string
 
 // The reasons.
 const (
-	// InvalidReport is of a report token that this platform has not made, or that was damaged.
+	// InvalidReport means that this platform has not made the report token, or that it was altered.
 	InvalidReport RefusalReason = "invalid"
-	// ExpiredReport is of a call that began more than 25 hours ago.
+	// ExpiredReport means that the call began more than 25 hours ago.
 	ExpiredReport RefusalReason = "expired"
-	// ForeignReport is of a workspace that the reporter may not report for.
+	// ForeignReport means that the caller may not report for the workspace.
 	ForeignReport RefusalReason = "foreign_workspace"
 )
 
-// RefusedOutcome is an outcome that was not taken, by its position.
+// RefusedOutcome names a refused outcome by its index.
 type RefusedOutcome struct {
 	Index  int
 	Reason RefusalReason
 }
 
-// Report appends the rows of calls that have ended, and returns those that it refused. mayReport reports whether the
-// caller may report for a workspace. On an error nothing is known to be taken.
+// Report appends the rows of calls that have ended and returns the outcomes that it refused. mayReport reports whether the
+// caller may report for a workspace. After an error the caller must assume that nothing was recorded.
 func (c *Checker) Report(ctx context.Context, outcomes []Outcome, mayReport func(workspaceID string) bool) ([]RefusedOutcome, error) {
 	now := c.config.Now()
 	rows := make([]Entry, 0, len(outcomes))
 	var refused []RefusedOutcome
 	for i, o := range outcomes {
-		call, reason, err := c.openToken(o.ReportToken, now, mayReport)
+		call, reason, err := c.decryptToken(o.ReportToken, now, mayReport)
 		if err != nil {
 			return nil, err
 		}
@@ -67,11 +66,11 @@ func (c *Checker) Report(ctx context.Context, outcomes []Outcome, mayReport func
 	return refused, nil
 }
 
-// openToken reads a report token, or says why it is refused.
-func (c *Checker) openToken(token string, now time.Time, mayReport func(string) bool) (sealedCall, RefusalReason, error) {
-	call, err := c.tokens.open(token)
+// decryptToken decrypts a report token, or returns why it is refused.
+func (c *Checker) decryptToken(token string, now time.Time, mayReport func(string) bool) (tokenPayload, RefusalReason, error) {
+	call, err := c.tokens.decrypt(token)
 	switch {
-	case errors.Is(err, errForged):
+	case errors.Is(err, errInvalidToken):
 		return call, InvalidReport, nil
 	case err != nil:
 		return call, "", err
@@ -83,18 +82,5 @@ func (c *Checker) openToken(token string, now time.Time, mayReport func(string) 
 	return call, "", nil
 }
 
-// refusals count refused outcomes by reason.
-type refusals map[RefusalReason]*atomic.Int64
-
-func newRefusals() refusals {
-	return refusals{InvalidReport: new(atomic.Int64), ExpiredReport: new(atomic.Int64), ForeignReport: new(atomic.Int64)}
-}
-
 // RefusedReports returns how many outcomes were refused since the start, by reason.
-func (c *Checker) RefusedReports() map[RefusalReason]int64 {
-	counted := make(map[RefusalReason]int64, len(c.refused))
-	for reason, n := range c.refused {
-		counted[reason] = n.Load()
-	}
-	return counted
-}
+func (c *Checker) RefusedReports() map[RefusalReason]int64 { return c.refused.snapshot() }

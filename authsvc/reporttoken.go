@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -16,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
@@ -35,42 +37,43 @@ const (
 
 	// maxReportToken is the most characters of a token, 768 bytes.
 	maxReportToken = 1024
-	// maxSealedRow is the room that a token has for the row.
-	maxSealedRow = maxReportToken/4*3 - headerLength - 16
+	// maxPayload is the most bytes of the encrypted row.
+	maxPayload = maxReportToken/4*3 - headerLength - 16
 
 	// reportTokenLife is how long a token can be reported, from the time of the call: a call may take 24 hours.
 	reportTokenLife = 25 * time.Hour
 )
 
-// sealedCall is what a report token holds.
-type sealedCall struct {
+// tokenPayload is what a report token contains.
+type tokenPayload struct {
 	// entry is the row of the check; its texts may be cut.
 	entry Entry
-	// workspaceID is the one that the check named: who may check for it may report. Empty = the row's own.
+	// workspaceID is the workspace that the check named: a report needs access to it. Empty means the row's workspace.
 	workspaceID string
 }
 
-// reportTokens makes and opens report tokens. It is safe for concurrent use.
+// reportTokens encrypts and decrypts report tokens. It is safe for concurrent use.
 type reportTokens struct {
 	key     []byte // of the store, 32 bytes
 	salt    [saltLength]byte
 	own     cipher.AEAD
+	others  *lru.Cache[[saltLength]byte, cipher.AEAD]
 	counter atomic.Uint64
 	buffers sync.Pool
-
-	mu     sync.Mutex
-	opened map[[saltLength]byte]cipher.AEAD
 }
 
-// maxOpened bounds how many keys of other processes are remembered: replicas, and those before their last restarts.
-const maxOpened = 256
+// maxCiphers bounds how many ciphers of other processes are cached: of replicas, and of processes before a restart.
+const maxCiphers = 256
 
 func newReportTokens(key []byte) (*reportTokens, error) {
-	t := &reportTokens{key: key, opened: map[[saltLength]byte]cipher.AEAD{}}
-	t.buffers.New = func() any { return new(sealBuffer) }
+	t := &reportTokens{key: key}
+	t.buffers.New = func() any { return new(tokenBuffer) }
 	rand.Read(t.salt[:])
 	var err error
-	t.own, err = t.derive(t.salt)
+	if t.own, err = t.derive(t.salt); err != nil {
+		return nil, err
+	}
+	t.others, err = lru.New[[saltLength]byte, cipher.AEAD](maxCiphers)
 	return t, err
 }
 
@@ -86,88 +89,67 @@ func (t *reportTokens) derive(salt [saltLength]byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// sealBuffer is what sealing one token needs, so that it allocates the token alone.
-type sealBuffer struct {
+// tokenBuffer is the scratch space of one encryption, which then allocates the token alone.
+type tokenBuffer struct {
 	nonce [12]byte
 	raw   [maxReportToken / 4 * 3]byte
 	text  [maxReportToken]byte
 }
 
-// seal makes a token.
-func (t *reportTokens) seal(call sealedCall) string {
-	call.cut()
-	b := t.buffers.Get().(*sealBuffer)
+func (t *reportTokens) encrypt(payload tokenPayload) string {
+	payload.cut()
+	b := t.buffers.Get().(*tokenBuffer)
 	defer t.buffers.Put(b)
 	header := append(append(b.raw[:0], tokenVersion), t.salt[:]...)
 	header = binary.BigEndian.AppendUint64(header, t.counter.Add(1))
 	b.nonce = nonceOf(header)
-	row := appendCall(b.raw[headerLength:headerLength], &call)
-	sealed := t.own.Seal(row[:0], b.nonce[:], row, header)
-	return string(base64.RawURLEncoding.AppendEncode(b.text[:0], b.raw[:headerLength+len(sealed)]))
+	row := appendPayload(b.raw[headerLength:headerLength], &payload)
+	encrypted := t.own.Seal(row[:0], b.nonce[:], row, header)
+	return string(base64.RawURLEncoding.AppendEncode(b.text[:0], b.raw[:headerLength+len(encrypted)]))
 }
 
-// errForged is of a token that this platform has not made, or that was damaged.
-var errForged = errors.New("not a report token of this platform")
+// errInvalidToken means that this platform has not made the token, or that it was altered.
+var errInvalidToken = errors.New("not a report token of this platform")
 
-// open reads a token.
-func (t *reportTokens) open(token string) (sealedCall, error) {
+func (t *reportTokens) decrypt(token string) (tokenPayload, error) {
 	if len(token) > maxReportToken {
-		return sealedCall{}, errForged
+		return tokenPayload{}, errInvalidToken
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < headerLength || raw[0] != tokenVersion {
-		return sealedCall{}, errForged
+		return tokenPayload{}, errInvalidToken
 	}
 	salt := [saltLength]byte(raw[1:])
-	aead, known := t.remembered(salt)
+	aead, known := t.own, salt == t.salt
+	if !known {
+		aead, known = t.others.Get(salt)
+	}
 	if !known {
 		if aead, err = t.derive(salt); err != nil {
-			return sealedCall{}, err
+			return tokenPayload{}, err
 		}
 	}
 	header := raw[:headerLength]
 	nonce := nonceOf(header)
 	row, err := aead.Open(nil, nonce[:], raw[headerLength:], header)
 	if err != nil {
-		return sealedCall{}, errForged
+		return tokenPayload{}, errInvalidToken
 	}
-	if !known {
-		t.remember(salt, aead)
+	if !known { // only now, so that forged salts evict nothing
+		t.others.Add(salt, aead)
 	}
-	return parseCall(row)
+	return parsePayload(row)
 }
 
-// nonceOf is the counter of a header, with 4 zero bytes before it.
+// nonceOf returns the counter of a header after 4 zero bytes.
 func nonceOf(header []byte) (nonce [12]byte) {
 	copy(nonce[4:], header[1+saltLength:])
 	return nonce
 }
 
-// remembered returns the cipher of a process whose tokens were opened before, or of this one.
-func (t *reportTokens) remembered(salt [saltLength]byte) (cipher.AEAD, bool) {
-	if salt == t.salt {
-		return t.own, true
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	aead, known := t.opened[salt]
-	return aead, known
-}
-
-// remember keeps the cipher of a process. Only one that has opened a token is kept, so that made-up salts drive no others
-// out.
-func (t *reportTokens) remember(salt [saltLength]byte, aead cipher.AEAD) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.opened) >= maxOpened {
-		clear(t.opened)
-	}
-	t.opened[salt] = aead
-}
-
-// cut shortens texts where the row has no room in a token, the endpoint first. The check's own record keeps them whole.
-func (c *sealedCall) cut() {
-	over := sealedSize(c) - maxSealedRow
+// cut shortens texts to fit into a token, the endpoint first. The row of the check has the whole texts.
+func (c *tokenPayload) cut() {
+	over := payloadSize(c) - maxPayload
 	if over <= 0 {
 		return
 	}
@@ -181,7 +163,7 @@ func (c *sealedCall) cut() {
 	}
 }
 
-// cutText returns the first bytes of a text, without splitting a character.
+// cutText returns at most size bytes of a text, without splitting a character.
 func cutText(text string, size int) string {
 	if size <= 0 {
 		return ""
@@ -192,17 +174,8 @@ func cutText(text string, size int) string {
 	return text[:size]
 }
 
-// values are the texts of a sealed row behind its two ids, in their order.
-func (c *sealedCall) values() [11]string {
-	e := &c.entry
-	return [...]string{
-		e.WorkspaceID, c.workspaceID, e.KeyName, e.KeyLast4, e.ExternalID, e.AgentType, e.AgentID, e.Method, e.Endpoint,
-		string(e.ErrorCode), string(e.Cause),
-	}
-}
-
-// fields are where values are read to.
-func (c *sealedCall) fields() [11]*string {
+// texts are the texts of the payload, in the order in which they are encoded after the two ids.
+func (c *tokenPayload) texts() [11]*string {
 	e := &c.entry
 	return [...]*string{
 		&e.WorkspaceID, &c.workspaceID, &e.KeyName, &e.KeyLast4, &e.ExternalID, &e.AgentType, &e.AgentID, &e.Method, &e.Endpoint,
@@ -210,35 +183,35 @@ func (c *sealedCall) fields() [11]*string {
 	}
 }
 
-// sealedSize is how many bytes appendCall writes.
-func sealedSize(c *sealedCall) int {
+// payloadSize returns how many bytes appendPayload appends.
+func payloadSize(c *tokenPayload) int {
 	size := 2 * len(uuid.UUID{})
-	for _, text := range c.values() {
-		size += 2 + len(text)
+	for _, text := range c.texts() {
+		size += 2 + len(*text)
 	}
 	return size
 }
 
-// appendCall writes the two ids, and each text with its length in 2 bytes.
-func appendCall(buf []byte, c *sealedCall) []byte {
+// appendPayload appends the two ids, and each text after its length in 2 bytes.
+func appendPayload(buf []byte, c *tokenPayload) []byte {
 	buf = append(append(buf, c.entry.ID[:]...), c.entry.KeyID[:]...)
-	for _, text := range c.values() {
-		buf = append(binary.BigEndian.AppendUint16(buf, uint16(len(text))), text...)
+	for _, text := range c.texts() {
+		buf = append(binary.BigEndian.AppendUint16(buf, uint16(len(*text))), *text...)
 	}
 	return buf
 }
 
-// parseCall reads what appendCall wrote. The row is authentic, so anything else was written by another version.
-func parseCall(row []byte) (sealedCall, error) {
-	var c sealedCall
+// parsePayload decodes what appendPayload encoded. The bytes are authentic, so anything else is of another version.
+func parsePayload(row []byte) (tokenPayload, error) {
+	var c tokenPayload
 	if len(row) < 32 {
-		return c, errForged
+		return c, errInvalidToken
 	}
 	c.entry.ID, c.entry.KeyID = uuid.UUID(row[:16]), uuid.UUID(row[16:32])
 	row = row[32:]
-	for _, text := range c.fields() {
+	for _, text := range c.texts() {
 		if len(row) < 2 || len(row)-2 < int(binary.BigEndian.Uint16(row)) {
-			return c, errForged
+			return c, errInvalidToken
 		}
 		end := 2 + int(binary.BigEndian.Uint16(row))
 		*text, row = string(row[2:end]), row[end:]
@@ -247,14 +220,11 @@ func parseCall(row []byte) (sealedCall, error) {
 }
 
 // expired reports whether the call is too old to be reported.
-func (c *sealedCall) expired(now time.Time) bool {
+func (c *tokenPayload) expired(now time.Time) bool {
 	return now.Sub(uuid7.Time(c.entry.ID)) > reportTokenLife
 }
 
-// workspace is the one that a reporter must be allowed.
-func (c *sealedCall) workspace() string {
-	if c.workspaceID != "" {
-		return c.workspaceID
-	}
-	return c.entry.WorkspaceID
+// workspace returns the workspace to which a report needs access.
+func (c *tokenPayload) workspace() string {
+	return cmp.Or(c.workspaceID, c.entry.WorkspaceID)
 }

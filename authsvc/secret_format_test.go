@@ -13,7 +13,7 @@ import (
 
 func hexDigest(d Digest) string { return hex.EncodeToString(d[:]) }
 
-// verbs are all that fmt has, and one that it has not.
+// verbs has all verbs of fmt, and one that it does not have.
 var verbs = []string{
 	"%v", "%+v", "%#v", "%T", "%t", "%b", "%c", "%d", "%o", "%O", "%q", "%+q", "%x", "%X", "% x", "%#x", "%U", "%e", "%E", "%f", "%F", "%g",
 	"%G", "%s", "%10.50s", "%p", "%#p", "%w", "%z",
@@ -21,7 +21,7 @@ var verbs = []string{
 
 // carriers hold a secret as code might hold it when it is logged by mistake.
 func carriers(secret PlainSecret) map[string]any {
-	type Answer struct {
+	type Response struct {
 		Key    string
 		Secret PlainSecret
 	}
@@ -30,7 +30,7 @@ func carriers(secret PlainSecret) map[string]any {
 		secret PlainSecret
 	}
 	type deep struct {
-		held  inside
+		field inside
 		by    *inside
 		all   []inside
 		named map[string]inside
@@ -41,7 +41,7 @@ func carriers(secret PlainSecret) map[string]any {
 		"deep":    deep{inside{"k", secret}, &inside{"k", secret}, []inside{{"k", secret}}, map[string]inside{"k": {"k", secret}}, secret},
 		"plain":   secret,
 		"pointer": &secret,
-		"field":   Answer{"k", secret},
+		"field":   Response{"k", secret},
 		"slice":   []PlainSecret{secret},
 		"map":     map[string]PlainSecret{"a": secret},
 		"any":     []any{secret},

@@ -7,8 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// fillKeys makes keys behind the service's back, in the database itself: a tenth of them with an allowlist of two
-// agents, each with one secret that nobody knows.
+// fillKeys inserts keys into the database: each with one secret, and a tenth of them with an allowlist of two agents.
 func fillKeys(ctx context.Context, url string, keys int) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

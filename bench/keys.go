@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	// changes is how many keys are disabled on one replica while another is watched.
+	// changes is how many keys one replica disables while another is observed.
 	changes = 200
-	// pollEvery is how often a keyring asks for changes where nothing wakes it.
+	// pollEvery is how often a keyring polls for changes.
 	pollEvery = time.Second
 )
 
 type keysBench struct {
 	database `embed:""`
-	Keys     int `default:"1000000" help:"How many keys the keyring holds."`
+	Keys     int `default:"1000000" help:"Number of keys in the keyring."`
 }
 
-// keysFigures are the last line of the output.
+// keysFigures is the last line of the output.
 type keysFigures struct {
 	Keys                     int     `json:"keys"`
 	LoadS                    float64 `json:"load_s"`
@@ -38,7 +38,7 @@ type keysFigures struct {
 	RevokeP99MsWithoutListen float64 `json:"revoke_p99_ms_without_listen"`
 }
 
-// Run measures the keyring of a replica.
+// Run measures how a replica loads keys and follows changes to them.
 func (b *keysBench) Run(ctx context.Context) (err error) {
 	makeDatabase, stop, err := b.open(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *keysFigures) measure(ctx context.Context, url string, keys int) error {
 	return err
 }
 
-// heap is how many bytes live on it.
+// heap returns the bytes of live objects.
 func heap() uint64 {
 	runtime.GC()
 	var stats runtime.MemStats
@@ -109,14 +109,14 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// nowhere takes rows that nobody reads.
-type nowhere struct{}
+// discardTrail discards rows.
+type discardTrail struct{}
 
 // Append implements authsvc.Trail.
-func (nowhere) Append(context.Context, ...authsvc.Entry) error { return nil }
+func (discardTrail) Append(context.Context, ...authsvc.Entry) error { return nil }
 
-// revoke disables keys on one replica, spread over some seconds, and answers how long another still let each through,
-// from the answer to whoever disabled it.
+// revoke disables keys on one replica, spread over some seconds. It returns how long another replica still allowed each
+// key after that.
 func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, ring *authsvc.Keyring, listen bool) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -129,7 +129,7 @@ func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, r
 	}
 	group.Go(func() error { ring.Follow(ctx, pollEvery, wake, failed); return nil })
 	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: ring, Trail: nowhere{}, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
+		Keyring: ring, Trail: discardTrail{}, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Chec
 	return time.Since(began), err
 }
 
-// until checks a secret until the answer is code.
+// until checks a secret until the decision has this code.
 func until(ctx context.Context, checker *authsvc.Checker, secret authsvc.PlainSecret, code authsvc.ErrorCode) error {
 	for {
 		decision, err := checker.Check(ctx, secret.Reveal(), authsvc.Call{AgentType: "agent"})

@@ -103,7 +103,7 @@ func prepare(ctx context.Context, url string, g *generator, bare bool) error {
 	}
 	defer store.Close()
 	for at := g.start; at.Before(g.end.Add(24 * time.Hour)); at = at.Add(24 * time.Hour) {
-		if err := store.MakeDay(ctx, at); err != nil {
+		if err := store.CreateDay(ctx, at); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (f *figures) service(ctx context.Context, g *generator, makeDatabase func(s
 	row("ingest through gRPC", "%.0f rows/s", f.IngestRowsPerS)
 	row("of one stream of copy", "%.2f", f.IngestRatio)
 	began := time.Now()
-	if err := l.store.Upkeep(ctx); err != nil {
+	if err := l.store.Maintain(ctx); err != nil {
 		return err
 	}
 	f.IndexRowsPerS = round(float64(g.rows) / time.Since(began).Seconds())

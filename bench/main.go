@@ -18,7 +18,11 @@ import (
 var commands struct {
 	Logs  logsBench  `cmd:"" help:"Ingest and list request logs in Postgres."`
 	Keys  keysBench  `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
+	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
 	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls while the log service is away."`
+
+	CheckEmpty emptyServerCommand `cmd:"" hidden:""`
+	CheckLoad  loadCommand        `cmd:"" hidden:""`
 }
 
 // database says where to measure.

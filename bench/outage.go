@@ -12,11 +12,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/grpcapi"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/lifecycle"
 	"github.com/keytrail/keytrail/trail"
 )
 
@@ -119,15 +120,15 @@ func startAuth(ctx context.Context, dir, logsAddr string, signer *access.Signer)
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	gate, err := newGate(signer, log)
+	authorizer, err := newAuthorizer(signer, log)
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(log, gate, nil)
+	server, err := grpcserver.New(grpcserver.Config{Log: log, Authorizer: authorizer, MaxMessageBytes: grpcserver.AuthMessageBytes})
 	if err != nil {
 		return nil, err
 	}
-	authsvc.Register(server, checker, nil)
+	grpcapi.Register(server, checker, nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -143,11 +144,11 @@ func startAuth(ctx context.Context, dir, logsAddr string, signer *access.Signer)
 }
 
 // runAuth runs a server and its trail until stop is called.
-func runAuth(ctx context.Context, server *serve.GRPC, listener net.Listener, t *trail.Trail) (stop func() error) {
+func runAuth(ctx context.Context, server *grpcserver.Server, listener net.Listener, t *trail.Trail) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve.InOrder(ctx, t.Run, func(ctx context.Context) error { return server.Run(ctx, listener) })
+		ended <- lifecycle.Run(ctx, t.Run, func(ctx context.Context) error { return server.Run(ctx, listener) })
 	}()
 	return func() error {
 		cancel()

@@ -14,8 +14,9 @@ import (
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/serve"
+	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/grpcapi"
 	"github.com/keytrail/keytrail/logsvc/postgres"
 )
 
@@ -27,7 +28,7 @@ type logService struct {
 	stop   func() error
 }
 
-// startLogs runs the log service on a loopback port, without the hourly upkeep: that is measured by itself.
+// startLogs runs the log service on a loopback port, without the hourly maintenance: that is measured by itself.
 func startLogs(ctx context.Context, url string) (*logService, error) {
 	signer, err := access.NewSigner()
 	if err != nil {
@@ -43,16 +44,16 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	gate, err := newGate(signer, log)
+	authorizer, err := newAuthorizer(signer, log)
 	if err != nil {
 		return nil, err
 	}
-	server, err := serve.NewGRPC(log, gate, nil)
+	server, err := grpcserver.New(grpcserver.Config{Log: log, Authorizer: authorizer, MaxMessageBytes: grpcserver.LogsMessageBytes})
 	if err != nil {
 		return nil, err
 	}
 	config := logsvc.Config{Retention: logsvc.DefaultRetention, SearchBudget: logsvc.DefaultSearchBudget, Now: time.Now}
-	logsvc.Register(server, logsvc.NewService(store, config))
+	grpcapi.Register(server, logsvc.NewService(store, config))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -76,17 +77,17 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 	}}, nil
 }
 
-// newGate makes the gate of a server that takes the tokens of one signer.
-func newGate(signer *access.Signer, log *slog.Logger) (*access.Gate, error) {
+// newAuthorizer returns the authorizer of a server that accepts the tokens of one signer.
+func newAuthorizer(signer *access.Signer, log *slog.Logger) (*access.Authorizer, error) {
 	verifier, err := access.NewVerifier(access.Config{Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	return access.NewGate(verifier), nil
+	return access.NewAuthorizer(verifier), nil
 }
 
 // connect makes a client that mints its tokens itself.
 func connect(addr string, signer *access.Signer) (*grpc.ClientConn, error) {
 	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithPerRPCCredentials(access.NewMinter(signer, time.Now)))
+		grpc.WithPerRPCCredentials(access.NewTokenSource(signer, time.Now)))
 }

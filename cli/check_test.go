@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/trail"
 )
 
 // startServer runs everything in one process until the end of the test.
-func startServer(t *testing.T) (server *Server, dataDir string) {
+func startServer(t *testing.T) (server *app.Server, dataDir string) {
 	t.Helper()
 	dataDir = t.TempDir()
 	server, stop, err := serveFrom(dataDir, slog.New(slog.DiscardHandler))
@@ -28,14 +29,15 @@ func startServer(t *testing.T) (server *Server, dataDir string) {
 }
 
 // serveFrom runs everything in one process, as `keytrail serve` does, on free ports.
-func serveFrom(dataDir string, log *slog.Logger) (server *Server, stop func() error, err error) {
+func serveFrom(dataDir string, log *slog.Logger) (server *app.Server, stop func() error, err error) {
 	const free = "127.0.0.1:0"
-	ctx, cancel := context.WithCancel(context.Background())
-	server, err = NewServer(ctx, ServeConfig{
+	config := app.ServeConfig{
 		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
 		Retention: logsvc.DefaultRetention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
-		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
-	}, log, time.Now)
+	}
+	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = time.Second, trail.MinBytes, "allow"
+	ctx, cancel := context.WithCancel(context.Background())
+	server, err = app.NewServer(ctx, config, log, time.Now)
 	if err != nil {
 		cancel()
 		return nil, nil, err
@@ -48,7 +50,7 @@ func serveFrom(dataDir string, log *slog.Logger) (server *Server, stop func() er
 	}, nil
 }
 
-func TestCheckExitsWithThreeWhereTheCallIsDenied(t *testing.T) {
+func TestCheckExitCodes(t *testing.T) {
 	server, dataDir := startServer(t)
 	at := []string{"--auth-addr", server.AuthAddr(), "--data-dir", dataDir}
 	run := func(args ...string) (int, string, string) {

@@ -1,5 +1,4 @@
-// Package cli is the keytrail command: its subcommands, thin over the services, and the wiring of the services into
-// processes.
+// Package cli implements the keytrail command: it parses flags, calls the services or package app, and prints results.
 package cli
 
 import (
@@ -11,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/logsvc"
 )
@@ -20,57 +20,50 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
-	// exitDenied is of `keytrail check` alone: the call may not go through.
+	// exitDenied is the exit code of `keytrail check` for a denied call.
 	exitDenied = 3
 )
 
-// commands is the grammar of the command line. A flag has an environment variable KEYTRAIL_… where it says how and
-// where to work: addresses, the workspace, the output, the caller's secret and all of serve. What is to be done is
-// said on the command line alone (env:"-"): a variable left over must not purge, widen a key or change what is found.
+// commands defines the command line. Flags that say where and how to work (addresses, workspace, output, secrets, every
+// flag of a service) have an environment variable KEYTRAIL_…. Flags that say what to do have none (env:"-"): a leftover
+// variable must not purge logs, extend a key or change a result.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run everything in one process, on an embedded database."`
-	Authsvc authCommand    `cmd:"" help:"Run the auth service alone, on Postgres."`
-	Logsvc  logsvcCommand  `cmd:"" help:"Run the log service alone, on Postgres."`
-	Gateway gatewayCommand `cmd:"" help:"Run REST alone, in front of the two services."`
-	Keys    keysCommand    `cmd:"" help:"Create, list and change API keys."`
-	Logs    logsCommand    `cmd:"" help:"List, get and purge request logs."`
-	Token   tokenCommand   `cmd:"" help:"Make tokens, which say who may call, and the keys that sign them."`
-	Check   checkCommand   `cmd:"" help:"Check one call, as a backend would."`
-	Migrate migrateCommand `cmd:"" help:"Move what \"keytrail serve\" keeps to Postgres."`
-	Health  healthCommand  `cmd:"" help:"Ask a service on this machine whether it can do its work."`
+	Serve   serveCommand   `cmd:"" help:"Run everything in one process, with embedded databases."`
+	Authsvc authCommand    `cmd:"" help:"Run the auth service, on Postgres."`
+	Logsvc  logsvcCommand  `cmd:"" help:"Run the log service, on Postgres."`
+	Gateway gatewayCommand `cmd:"" help:"Run the REST gateway to the two services."`
+	Keys    keysCommand    `cmd:"" help:"Manage API keys."`
+	Logs    logsCommand    `cmd:"" help:"Read and purge request logs."`
+	Token   tokenCommand   `cmd:"" help:"Create access tokens and the keys that sign them."`
+	Check   checkCommand   `cmd:"" help:"Check one call, as a backend does."`
+	Migrate migrateCommand `cmd:"" help:"Copy the data of keytrail serve to Postgres."`
+	Health  healthCommand  `cmd:"" help:"Report whether a service on this machine is ready."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// console is where a command writes: results to out, everything else to err.
+// console is where a command writes: results to out, anything else to err.
 type console struct{ out, err io.Writer }
 
-// exitError carries an exit code that is not exitFailed; Main prints nothing for it.
+// exitError is an exit code other than exitFailed. Main does not print it.
 type exitError struct{ code int }
 
-// Error makes it an error; the text is never shown.
+// Error implements error.
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// Main runs one command line and answers the exit code of the process. It ends soon after ctx does.
-func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	// Kong ends the process by this hook, after help and the like; the panic brings its code back here instead.
+// Main runs a command line and returns the exit code. It returns soon after ctx is done.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	// Kong exits through this hook, e.g. after it has printed help.
 	type exit int
-	code := exitOK
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				e, ok := p.(exit)
-				if !ok {
-					panic(p)
-				}
-				code = int(e)
+	onExit := kong.Exit(func(code int) { panic(exit(code)) })
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exit)
+			if !ok {
+				panic(p)
 			}
-		}()
-		code = run(ctx, args, stdout, stderr, kong.Exit(func(c int) { panic(exit(c)) }))
+			code = int(e)
+		}
 	}()
-	return code
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, onExit kong.Option) int {
 	parser, err := newParser(ctx, stdout, stderr, onExit)
 	if err != nil {
 		fmt.Fprintln(stderr, "keytrail:", err)
@@ -87,14 +80,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, onExit ko
 func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(&commands{}, append(options,
 		kong.Name("keytrail"),
-		kong.Description("May this call go through, and what happened to that call?"),
+		kong.Description("Checks API keys and records what was called with them."),
 		kong.DefaultEnvars("KEYTRAIL"),
 		kong.Vars{
 			"retention":     logsvc.DefaultRetention.String(),
 			"search_budget": logsvc.DefaultSearchBudget.String(),
-			"max_staleness": defaultMaxStaleness.String(),
-			"stranger_rows": strconv.Itoa(authsvc.DefaultStrangerRows),
-			"data_dir":      defaultDataDir,
+			"max_staleness": app.DefaultMaxStaleness.String(),
+			"unproved_rows": strconv.Itoa(authsvc.DefaultUnprovedRows),
+			"data_dir":      app.DefaultDataDir,
 		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

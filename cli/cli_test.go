@@ -18,16 +18,16 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// keytrail runs one command line without the settings of the environment.
+// keytrail runs a command line without environment variables.
 func keytrail(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	for _, setting := range os.Environ() {
 		if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "KEYTRAIL_") {
-			t.Setenv(name, value) // brought back after the test
+			t.Setenv(name, value) // restored after the test
 			os.Unsetenv(name)
 		}
 	}
-	// Were a bad flag of serve accepted, the server would start: somewhere harmless, and not for ever.
+	// If an invalid flag of serve were accepted, the server would start: in a temporary folder, and not forever.
 	t.Setenv("KEYTRAIL_DATA_DIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -36,42 +36,42 @@ func keytrail(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-func TestExitCodesTellWhoseMistakeItWas(t *testing.T) {
-	// Nobody listens on port 1.
-	const nobody = "127.0.0.1:1"
+func TestExitCodesAndErrors(t *testing.T) {
+	// No process listens on port 1.
+	const unreachable = "127.0.0.1:1"
 	for name, tt := range map[string]struct {
 		args   []string
 		code   int
 		stderr string
 	}{
-		"no command":            {nil, 2, "keytrail --help"},
-		"an unknown command":    {[]string{"fly"}, 2, "fly"},
-		"an unknown flag":       {[]string{"version", "--loud"}, 2, "--loud"},
-		"a flag left out":       {[]string{"keys", "list"}, 2, "--workspace"},
-		"an argument left out":  {[]string{"keys", "get", "-w", "acme"}, 2, "<id>"},
-		"a choice that is not":  {[]string{"logs", "list", "-w", "acme", "--status-class", "3xx"}, 2, "--status-class"},
-		"an output that is not": {[]string{"logs", "list", "-w", "acme", "-o", "yaml"}, 2, "--output"},
-		"purge without --yes":   {[]string{"logs", "purge", "-w", "acme"}, 2, "--yes"},
+		"no command":           {nil, 2, "keytrail --help"},
+		"an unknown command":   {[]string{"fly"}, 2, "fly"},
+		"an unknown flag":      {[]string{"version", "--loud"}, 2, "--loud"},
+		"a flag left out":      {[]string{"keys", "list"}, 2, "--workspace"},
+		"an argument left out": {[]string{"keys", "get", "-w", "acme"}, 2, "<id>"},
+		"an invalid choice":    {[]string{"logs", "list", "-w", "acme", "--status-class", "3xx"}, 2, "--status-class"},
+		"an invalid output":    {[]string{"logs", "list", "-w", "acme", "-o", "yaml"}, 2, "--output"},
+		"purge without --yes":  {[]string{"logs", "purge", "-w", "acme"}, 2, "--yes"},
 		"two agent accesses": {[]string{"keys", "create", "-w", "acme", "--name", "n", "--scope", "agent", "--all-agents", "--agent", "a"},
 			2, "--all-agents"},
-		"two expiries":         {[]string{"keys", "update", "-w", "acme", "k", "--never-expire", "--expires-in", "1h"}, 2, "--never-expire"},
-		"nothing to update":    {[]string{"keys", "update", "-w", "acme", "k"}, 1, "nothing to change"},
-		"a short retention":    {[]string{"serve", "--retention", "59m"}, 2, "--retention: must be at least 1h, got 59m0s"},
-		"a short one to move":  {[]string{"migrate", "--from", ".", "--to", "postgres://127.0.0.1:1/x", "--retention", "59m"}, 2, "--retention: must be at least 1h, got 59m0s"},
-		"nothing to move":      {[]string{"migrate", "--from", "nowhere", "--to", "postgres://127.0.0.1:1/x"}, 1, "is not there: is "},
-		"a move from nowhere":  {[]string{"migrate", "--to", "postgres://127.0.0.1:1/x"}, 2, "--from"},
-		"no rows of strangers": {[]string{"serve", "--stranger-rows-per-second", "0"}, 2, "--stranger-rows-per-second: must be 1 to 1000000, got 0"},
+		"two expiries":        {[]string{"keys", "update", "-w", "acme", "k", "--never-expire", "--expires-in", "1h"}, 2, "--never-expire"},
+		"nothing to update":   {[]string{"keys", "update", "-w", "acme", "k"}, 1, "nothing to change"},
+		"a short retention":   {[]string{"serve", "--retention", "59m"}, 2, "--retention: must be at least 1h, got 59m0s"},
+		"a short one to copy": {[]string{"migrate", "--from", ".", "--to", "postgres://127.0.0.1:1/x", "--retention", "59m"}, 2, "--retention: must be at least 1h, got 59m0s"},
+		"nothing to copy":     {[]string{"migrate", "--from", "nowhere", "--to", "postgres://127.0.0.1:1/x"}, 1, "does not exist: is "},
+		"no source":           {[]string{"migrate", "--to", "postgres://127.0.0.1:1/x"}, 2, "--from"},
+		"no unproved rows":    {[]string{"serve", "--stranger-rows-per-second", "0"}, 2, "--stranger-rows-per-second: must be 1 to 1000000, got 0"},
 		"no rows on Postgres": {[]string{"authsvc", "--database-url", "postgres://127.0.0.1:1/x", "--stranger-rows-per-second=-1"},
 			2, "--stranger-rows-per-second: must be 1 to 1000000, got -1"},
-		"an origin with a path": {[]string{"serve", "--cors-origins", "https://a.com/x"}, 2, "--cors-origins: \"https://a.com/x\" must be scheme://host"},
-		"every origin":          {[]string{"serve", "--cors-origins", "https://a.com,*"}, 2, "--cors-origins: \"*\""},
-		"a bad agent type":      {[]string{"serve", "--agent-types", "agent,Robot"}, 2, `--agent-types: "Robot"`},
-		"a bad log level":       {[]string{"serve", "--log-level", "loud"}, 2, "--log-level"},
-		"an unreadable time":    {[]string{"logs", "list", "-w", "acme", "--since", "noon"}, 1, "--since: \"noon\""},
-		"a limit below 0":       {[]string{"logs", "list", "-w", "acme", "--limit=-1"}, 1, "--limit"},
-		"nobody at the other":   {[]string{"keys", "list", "-w", "acme", "--auth-addr", nobody}, 1, "cannot reach the service at " + nobody},
-		"no logs either":        {[]string{"logs", "list", "-w", "acme", "--logs-addr", nobody}, 1, "keytrail serve"},
-		"a check of nobody":     {[]string{"check", "--auth-addr", nobody}, 1, nobody},
+		"an origin with a path":  {[]string{"serve", "--cors-origins", "https://a.com/x"}, 2, "--cors-origins: \"https://a.com/x\" must be scheme://host"},
+		"every origin":           {[]string{"serve", "--cors-origins", "https://a.com,*"}, 2, "--cors-origins: \"*\""},
+		"a bad agent type":       {[]string{"serve", "--agent-types", "agent,Robot"}, 2, `--agent-types: "Robot"`},
+		"a bad log level":        {[]string{"serve", "--log-level", "loud"}, 2, "--log-level"},
+		"an unreadable time":     {[]string{"logs", "list", "-w", "acme", "--since", "noon"}, 1, "--since: \"noon\""},
+		"a limit below 0":        {[]string{"logs", "list", "-w", "acme", "--limit=-1"}, 1, "--limit"},
+		"an unreachable service": {[]string{"keys", "list", "-w", "acme", "--auth-addr", unreachable}, 1, "cannot reach the service at " + unreachable},
+		"unreachable logs":       {[]string{"logs", "list", "-w", "acme", "--logs-addr", unreachable}, 1, "keytrail serve"},
+		"an unreachable check":   {[]string{"check", "--auth-addr", unreachable}, 1, unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := keytrail(t, tt.args...)
@@ -121,7 +121,7 @@ func TestFlagsHaveEnvironmentVariables(t *testing.T) {
 	}
 }
 
-func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
+func TestOnlySettingsHaveEnvironmentVariables(t *testing.T) {
 	parser, err := newParser(t.Context(), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -130,10 +130,10 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 		"auth-addr": true, "ops-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
 	}
 	want["token"], want["data-dir"], want["signing-key"] = true, true, true
-	// For whom a token is made is what is to be done, too.
-	deed := map[string]bool{"keytrail token create workspace": true}
-	// Where the services keep their data, and for how long, is the same for migrate.
-	service := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true}
+	// The workspaces of a new token are not a setting.
+	noSetting := map[string]bool{"keytrail token create workspace": true}
+	// These are settings of the services, which migrate shares.
+	shared := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true}
 	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
 		want[name] = true
 	}
@@ -142,7 +142,7 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 		for _, group := range leaf.AllFlags(false) {
 			for _, flag := range group {
 				name := leaf.FullPath() + " " + flag.Name
-				if expected := want[flag.Name] && !deed[name] || service[name] || services[leaf.Name]; flag.Name != "help" && expected != (len(flag.Envs) > 0) {
+				if expected := want[flag.Name] && !noSetting[name] || shared[name] || services[leaf.Name]; flag.Name != "help" && expected != (len(flag.Envs) > 0) {
 					t.Errorf("%s --%s has the variables %q", leaf.FullPath(), flag.Name, flag.Envs)
 				}
 			}
@@ -150,7 +150,7 @@ func TestWhatIsToBeDoneIsNotSaidByTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestNoVariableMeansYes(t *testing.T) {
+func TestNoVariableConfirmsAPurge(t *testing.T) {
 	for name, value := range map[string]string{"KEYTRAIL_YES": "true", "KEYTRAIL_WORKSPACE": "acme"} {
 		t.Setenv(name, value)
 	}
@@ -177,7 +177,7 @@ func TestCommasDoNotSplitAgentsAndScopes(t *testing.T) {
 	}
 }
 
-// keyService shows what it is asked to create.
+// keyService records requests to create a key.
 type keyService struct {
 	authv1.UnimplementedKeyServiceServer
 	created func(*authv1.CreateKeyRequest)

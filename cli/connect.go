@@ -1,66 +1,92 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
-	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/app"
+	"github.com/keytrail/keytrail/internal/access"
 )
 
-// authFlags say where the auth service is.
+// callFlags configure how a command calls a service.
+type callFlags struct {
+	tokenFlags       `embed:""`
+	app.DialFlags    `embed:""`
+	app.InsecureFlag `embed:""`
+}
+
+// tokenFlags select the token of a command.
+type tokenFlags struct {
+	Token   string `help:"Access token. Prefer KEYTRAIL_TOKEN, which other users of the machine cannot see. By default calls to this machine are signed with the key in --data-dir."`
+	DataDir string `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve, if it runs on this machine."`
+}
+
+// tokenHint is appended to errors about a missing or invalid token.
+const tokenHint = "set KEYTRAIL_TOKEN; where `keytrail serve` runs, --data-dir is enough"
+
+// dialOptions returns how to send the token to addr. Without a token nothing is sent, and the service responds with an error.
+func (c tokenFlags) dialOptions(addr string) ([]grpc.DialOption, error) {
+	if c.Token != "" {
+		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewToken(c.Token))}, nil
+	}
+	// A token of the local key permits everything here. It must not be sent to another machine.
+	if !app.IsLoopback(addr) {
+		return nil, nil
+	}
+	signer, err := access.ReadSigner(filepath.Join(c.DataDir, app.SigningKeyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewTokenSource(signer, time.Now))}, nil
+}
+
+// authFlags locate the auth service.
 type authFlags struct {
 	callFlags `embed:""`
-	AuthAddr  string `default:"127.0.0.1:7001" help:"Address of the auth service's gRPC."`
+	AuthAddr  string `default:"127.0.0.1:7001" help:"Address of the auth service."`
 }
 
-// logsFlags say where the log service is.
+// logsFlags locate the log service.
 type logsFlags struct {
 	callFlags `embed:""`
-	LogsAddr  string `default:"127.0.0.1:7002" help:"Address of the log service's gRPC."`
+	LogsAddr  string `default:"127.0.0.1:7002" help:"Address of the log service."`
 }
 
-// workspaceFlag names the workspace that a command is about.
+// workspaceFlag selects a workspace.
 type workspaceFlag struct {
-	Workspace string `short:"w" required:"" help:"The workspace, e.g. acme."`
+	Workspace string `short:"w" required:"" help:"Workspace, e.g. acme."`
 }
 
-// withKeys calls do with a client of the KeyService.
-func (f authFlags) withKeys(ctx context.Context, do func(context.Context, authv1.KeyServiceClient) error) error {
-	return f.dial(ctx, "--auth-addr", f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
-		return do(ctx, authv1.NewKeyServiceClient(conn))
-	})
+// connect calls do with a connection to the auth service.
+func (f authFlags) connect(do func(*grpc.ClientConn) error) error {
+	return f.dial("--auth-addr", f.AuthAddr, do)
 }
 
-// withChecks calls do with a client of the CheckService.
-func (f authFlags) withChecks(ctx context.Context, do func(context.Context, authv1.CheckServiceClient) error) error {
-	return f.dial(ctx, "--auth-addr", f.AuthAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
-		return do(ctx, authv1.NewCheckServiceClient(conn))
-	})
+// connect calls do with a connection to the log service.
+func (f logsFlags) connect(do func(*grpc.ClientConn) error) error {
+	return f.dial("--logs-addr", f.LogsAddr, do)
 }
 
-// withLogs calls do with a client of the LogService.
-func (f logsFlags) withLogs(ctx context.Context, do func(context.Context, logsv1.LogServiceClient) error) error {
-	return f.dial(ctx, "--logs-addr", f.LogsAddr, func(ctx context.Context, conn *grpc.ClientConn) error {
-		return do(ctx, logsv1.NewLogServiceClient(conn))
-	})
-}
-
-// dial calls do with a connection to an address, which a flag names.
-func (f callFlags) dial(ctx context.Context, flag, addr string, do func(context.Context, *grpc.ClientConn) error) error {
-	transport, err := f.transport(flag, addr, f.insecureFlag, slog.Default())
+// dial calls do with a connection to addr, which was given by flag.
+func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error) error {
+	transport, err := f.TransportCredentials(flag, addr, f.InsecureFlag, slog.Default())
 	if err != nil {
 		return err
 	}
-	options, err := f.callerToken.options(addr)
+	options, err := f.dialOptions(addr)
 	if err != nil {
 		return err
 	}
@@ -68,49 +94,50 @@ func (f callFlags) dial(ctx context.Context, flag, addr string, do func(context.
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	if err := do(ctx, conn); err != nil {
-		return errors.Join(callError{addr: addr, plain: !f.secured(), cause: err}, conn.Close())
+	defer conn.Close()
+	if err := do(conn); err != nil {
+		return callError{addr: addr, plaintext: !f.Secured(), cause: err}
 	}
-	return conn.Close()
+	return nil
 }
 
-// callError is a call on a service that failed.
+// callError is a failed call.
 type callError struct {
 	addr string
-	// plain says that the call was not in TLS.
-	plain bool
-	cause error
+	// plaintext is set if the call was not made in TLS.
+	plaintext bool
+	cause     error
 }
 
-// Error says what the service answered, in words for a terminal.
+// Error returns the message of the service, or explains why there is none.
 func (e callError) Error() string {
 	st := status.Convert(e.cause)
 	switch code := st.Code(); {
 	case code == codes.Unauthenticated:
 		return st.Message() + " (" + tokenHint + ")"
-	case answered(st):
+	case fromService(st):
 		return st.Message()
 	case code == codes.Unknown:
 		return e.cause.Error()
 	case code == codes.Unavailable:
 		hint := "is `keytrail serve` running there?"
-		if e.plain {
-			hint += " If it speaks TLS, give --tls-ca or --tls."
+		if e.plaintext {
+			hint += " If it uses TLS, give --tls-ca or --tls."
 		}
 		return fmt.Sprintf("cannot reach the service at %s; %s (%s)", e.addr, hint, st.Message())
 	case code == codes.DeadlineExceeded:
-		return fmt.Sprintf("the service at %s did not answer in time", e.addr)
+		return fmt.Sprintf("the service at %s did not respond in time", e.addr)
 	}
 	return st.Message()
 }
 
-// answered reports whether the service itself made an error: those of gRPC have no google.rpc.ErrorInfo.
-func answered(st *status.Status) bool {
+// fromService reports whether an error comes from the service: those of gRPC have no google.rpc.ErrorInfo.
+func fromService(st *status.Status) bool {
 	return slices.ContainsFunc(st.Details(), func(detail any) bool {
 		_, ok := detail.(*errdetails.ErrorInfo)
 		return ok
 	})
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e callError) Unwrap() error { return e.cause }

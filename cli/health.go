@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// healthTime is how long a service may take to say how it is.
-const healthTime = 3 * time.Second
+// healthTimeout limits the request.
+const healthTimeout = 3 * time.Second
 
 type healthCommand struct {
-	OpsAddr string `default:"127.0.0.1:9100" help:"The --ops-addr of the service; where that is all addresses of the machine, its loopback address is asked."`
+	OpsAddr string `default:"127.0.0.1:9100" help:"The --ops-addr of the service. If that is an unspecified address, localhost is used."`
 }
 
-// Run prints what /readyz answers; the exit code is 0 where the service is ready.
+// Run prints the response of /readyz. The exit code is 0 if the service is ready.
 func (c *healthCommand) Run(ctx context.Context, to console) error {
-	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	addr, err := askable(c.OpsAddr)
+	addr, err := dialable(c.OpsAddr)
 	if err != nil {
 		return fmt.Errorf("--ops-addr: %w", err)
 	}
@@ -31,11 +31,11 @@ func (c *healthCommand) Run(ctx context.Context, to console) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("nobody answers: %w", err)
+		return fmt.Errorf("the service does not respond: %w", err)
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(to.out, io.LimitReader(resp.Body, 64<<10)); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the response: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("not ready: HTTP %d", resp.StatusCode)
@@ -43,8 +43,8 @@ func (c *healthCommand) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// askable is an address to ask a listener at.
-func askable(listen string) (string, error) {
+// dialable returns an address at which a listener can be reached.
+func dialable(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", err

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestHealthTellsWhetherAServiceIsReady(t *testing.T) {
+func TestHealthReportsReadiness(t *testing.T) {
 	code := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(code)
@@ -35,7 +35,7 @@ func TestHealthTellsWhetherAServiceIsReady(t *testing.T) {
 		t.Errorf("not ready: exit code %d, %q", exit, errs)
 	}
 	server.Close()
-	if exit, _, errs := ask("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "nobody answers") {
+	if exit, _, errs := ask("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "does not respond") {
 		t.Errorf("down: exit code %d, %q", exit, errs)
 	}
 	if exit, _, errs := ask("9100"); exit != exitFailed || !strings.Contains(errs, "--ops-addr") {

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
@@ -15,76 +17,81 @@ import (
 )
 
 type keysCommand struct {
-	Create       keysCreate       `cmd:"" help:"Create a key and show its secret, once."`
+	Create       keysCreate       `cmd:"" help:"Create a key and print its secret, once."`
 	List         keysList         `cmd:"" help:"List the keys of a workspace, newest first."`
-	Get          keysGet          `cmd:"" help:"Show one key."`
-	Update       keysUpdate       `cmd:"" help:"Change what can be changed of a key."`
+	Get          keysGet          `cmd:"" help:"Show a key."`
+	Update       keysUpdate       `cmd:"" help:"Change the settings of a key."`
 	AddAgents    keysAddAgents    `cmd:"" help:"Add agents to the allowlist of a key."`
 	RemoveAgents keysRemoveAgents `cmd:"" help:"Remove agents from the allowlist of a key."`
-	Disable      keysDisable      `cmd:"" help:"Disable a key: its calls are refused."`
+	Disable      keysDisable      `cmd:"" help:"Disable a key. Its calls are denied."`
 	Enable       keysEnable       `cmd:"" help:"Enable a disabled key."`
-	Rotate       keysRotate       `cmd:"" help:"Give a key a new secret and show it, once."`
-	Delete       keysDelete       `cmd:"" help:"Delete a key, for good."`
+	Rotate       keysRotate       `cmd:"" help:"Create a new secret for a key and print it, once."`
+	Delete       keysDelete       `cmd:"" help:"Delete a key permanently."`
 }
 
-// keyFlags are what every command on keys takes.
+// keyFlags are the flags of every command on keys.
 type keyFlags struct {
 	authFlags     `embed:""`
 	workspaceFlag `embed:""`
 	outputFlag    `embed:""`
 }
 
-// oneKey is what every command on one key takes.
+// oneKey are the flags of every command on one key.
 type oneKey struct {
 	keyFlags `embed:""`
-	ID       string `arg:"" help:"The id of the key."`
+	ID       string `arg:"" help:"ID of the key."`
+}
+
+// callKeys makes one call and prints the response: as JSON, or with print.
+func callKeys[Request any, Response proto.Message](ctx context.Context, to console, flags keyFlags,
+	method func(authv1.KeyServiceClient, context.Context, Request, ...grpc.CallOption) (Response, error), request Request,
+	print func(console, Response) error,
+) error {
+	return flags.connect(func(conn *grpc.ClientConn) error {
+		response, err := method(authv1.NewKeyServiceClient(conn), ctx, request)
+		if err != nil {
+			return err
+		}
+		return flags.print(to, response, func() error { return print(to, response) })
+	})
 }
 
 type keysCreate struct {
 	keyFlags    `embed:""`
-	Name        string            `env:"-" required:"" help:"A name for people."`
-	Scopes      []string          `env:"-" sep:"none" name:"scope" required:"" help:"An agent type that the key may call: agent, data_agent, voice_agent. Repeat it for more."`
-	AllAgents   bool              `env:"-" xor:"access" help:"Let the key call every agent of the workspace."`
-	AgentIDs    []string          `env:"-" sep:"none" name:"agent" xor:"access" help:"An agent that the key may call, by id. Repeat it for more."`
-	ExpiresIn   time.Duration     `env:"-" help:"How long the key lives, e.g. 2160h; without it, until it is deleted."`
-	Description string            `env:"-" help:"A note for people."`
-	ExternalID  string            `env:"-" name:"external-id" help:"The owner of the key in your own words, e.g. a customer's id."`
-	Metadata    map[string]string `env:"-" mapsep:"none" help:"What every allowed check returns: NAME=VALUE. Repeat it for more."`
-	RequestID   string            `env:"-" name:"request-id" help:"A UUID of your own: repeated within 24 hours it makes no second key."`
+	Name        string            `env:"-" required:"" help:"Display name."`
+	Scopes      []string          `env:"-" sep:"none" name:"scope" required:"" help:"Agent type that the key may call: agent, data_agent or voice_agent. Can be repeated."`
+	AllAgents   bool              `env:"-" xor:"access" help:"Allow calls of every agent of the workspace."`
+	AgentIDs    []string          `env:"-" sep:"none" name:"agent" xor:"access" help:"ID of an agent that the key may call. Can be repeated."`
+	ExpiresIn   time.Duration     `env:"-" help:"Lifetime of the key, e.g. 2160h (default: unlimited)."`
+	Description string            `env:"-" help:"Free-form note."`
+	ExternalID  string            `env:"-" name:"external-id" help:"Owner of the key in your system, e.g. a customer ID."`
+	Metadata    map[string]string `env:"-" mapsep:"none" help:"NAME=VALUE to return with every allowed check. Can be repeated."`
+	RequestID   string            `env:"-" name:"request-id" help:"UUID of the request. Repeating it within 24 hours creates no second key."`
 }
 
-// Run prints the secret to the standard output and all else to the standard error, so that a script can catch it.
+// Run prints the secret to standard output and everything else to standard error, so that a script can capture it.
 func (c *keysCreate) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		key := &authv1.Key{
-			Name: c.Name, Scopes: c.Scopes, AllAgents: c.AllAgents, AgentIds: c.AgentIDs,
-			Description: c.Description, ExternalId: c.ExternalID, Metadata: c.Metadata,
-		}
-		if c.ExpiresIn != 0 {
-			key.ExpireTime = timestamppb.New(time.Now().Add(c.ExpiresIn))
-		}
-		answer, err := keys.CreateKey(ctx, &authv1.CreateKeyRequest{WorkspaceId: c.Workspace, Key: key, RequestId: c.RequestID})
-		if err != nil {
-			return err
-		}
-		if c.json() {
-			return printJSON(to.out, answer)
-		}
-		return printSecret(to, answer.GetKey(), answer.GetSecret())
-	})
+	key := &authv1.Key{
+		Name: c.Name, Scopes: c.Scopes, AllAgents: c.AllAgents, AgentIds: c.AgentIDs,
+		Description: c.Description, ExternalId: c.ExternalID, Metadata: c.Metadata,
+	}
+	if c.ExpiresIn != 0 {
+		key.ExpireTime = timestamppb.New(time.Now().Add(c.ExpiresIn))
+	}
+	request := &authv1.CreateKeyRequest{WorkspaceId: c.Workspace, Key: key, RequestId: c.RequestID}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.CreateKey, request, printSecret)
 }
 
 type keysList struct {
 	keyFlags   `embed:""`
-	Query      string `env:"-" help:"Only keys whose name contains this text, or one of whose secrets ends with these 4 characters."`
+	Query      string `env:"-" help:"Only keys whose name contains this text, or with a secret that ends with these 4 characters."`
 	ExternalID string `env:"-" name:"external-id" help:"Only keys of this owner."`
-	State      string `env:"-" enum:",enabled,disabled,expired" default:"" help:"Only enabled, disabled or expired keys."`
+	State      string `env:"-" enum:",enabled,disabled,expired" default:"" help:"Only keys in this state: enabled, disabled or expired."`
 }
 
-// Run lists all pages.
 func (c *keysList) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		all := &authv1.ListKeysResponse{}
+	return c.connect(func(conn *grpc.ClientConn) error {
+		keys, all := authv1.NewKeyServiceClient(conn), &authv1.ListKeysResponse{}
 		request := &authv1.ListKeysRequest{WorkspaceId: c.Workspace, PageSize: 1000, Query: c.Query, ExternalId: c.ExternalID, State: c.State}
 		for more := true; more; more = request.PageToken != "" {
 			page, err := keys.ListKeys(ctx, request)
@@ -94,10 +101,7 @@ func (c *keysList) Run(ctx context.Context, to console) error {
 			all.Keys = append(all.Keys, page.GetKeys()...)
 			request.PageToken = page.GetNextPageToken()
 		}
-		if c.json() {
-			return printJSON(to.out, all)
-		}
-		return printKeys(to, all.GetKeys()...)
+		return c.print(to, all, func() error { return printKeys(to, all.GetKeys()...) })
 	})
 }
 
@@ -105,28 +109,25 @@ type keysGet struct {
 	oneKey `embed:""`
 }
 
-// Run shows one key.
 func (c *keysGet) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.GetKey(ctx, &authv1.GetKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID})
-		return c.printChanged(to, answer, err)
-	})
+	request := &authv1.GetKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.GetKey, request, printKey)
 }
 
 type keysUpdate struct {
 	oneKey      `embed:""`
-	Name        string            `env:"-" help:"A new name."`
-	Scopes      []string          `env:"-" sep:"none" name:"scope" help:"The agent types that the key may call, in place of those it has."`
-	AllAgents   bool              `env:"-" xor:"access" help:"Let the key call every agent of the workspace."`
-	AgentIDs    []string          `env:"-" sep:"none" name:"agent" xor:"access" help:"The agents that the key may call, in place of those it has."`
-	ExpiresIn   time.Duration     `env:"-" xor:"expiry" help:"How long the key lives from now on."`
-	NeverExpire bool              `env:"-" xor:"expiry" help:"Let the key live until it is deleted."`
-	Description *string           `env:"-" help:"A note for people, in place of the one it has."`
-	ExternalID  *string           `env:"-" name:"external-id" help:"The owner of the key, in place of the one it has."`
-	Metadata    map[string]string `env:"-" mapsep:"none" help:"What every allowed check returns, in place of what it has: NAME=VALUE. Repeat it for more."`
+	Name        string            `env:"-" help:"New display name."`
+	Scopes      []string          `env:"-" sep:"none" name:"scope" help:"Agent type that the key may call; replaces the current ones. Can be repeated."`
+	AllAgents   bool              `env:"-" xor:"access" help:"Allow calls of every agent of the workspace."`
+	AgentIDs    []string          `env:"-" sep:"none" name:"agent" xor:"access" help:"ID of an agent that the key may call; replaces the current ones. Can be repeated."`
+	ExpiresIn   time.Duration     `env:"-" xor:"expiry" help:"New lifetime of the key from now on."`
+	NeverExpire bool              `env:"-" xor:"expiry" help:"Remove the expiry of the key."`
+	Description *string           `env:"-" help:"New free-form note."`
+	ExternalID  *string           `env:"-" name:"external-id" help:"New owner of the key."`
+	Metadata    map[string]string `env:"-" mapsep:"none" help:"NAME=VALUE to return with every allowed check; replaces the current ones. Can be repeated."`
 }
 
-// Run changes what was given.
+// Run changes the fields whose flags were given.
 func (c *keysUpdate) Run(ctx context.Context, to console) error {
 	key, mask := &authv1.Key{}, &fieldmaskpb.FieldMask{}
 	set := func(given bool, field string, change func()) {
@@ -145,130 +146,98 @@ func (c *keysUpdate) Run(ctx context.Context, to console) error {
 	set(c.ExpiresIn != 0, "expire_time", func() { key.ExpireTime = timestamppb.New(time.Now().Add(c.ExpiresIn)) })
 	set(c.NeverExpire, "expire_time", func() {})
 	if len(mask.Paths) == 0 {
-		return fmt.Errorf("nothing to change: give at least one of --name, --description, --external-id, --metadata, --scope, --all-agents, --agent, --expires-in and --never-expire")
+		return errors.New("nothing to change: give at least one of --name, --description, --external-id, --metadata, --scope, --all-agents, --agent, --expires-in and --never-expire")
 	}
-	return c.update(ctx, to, key, mask)
+	return c.update(ctx, to, key, mask.GetPaths()...)
+}
+
+func (c *oneKey) update(ctx context.Context, to console, key *authv1.Key, fields ...string) error {
+	request := &authv1.UpdateKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID, Key: key, UpdateMask: &fieldmaskpb.FieldMask{Paths: fields}}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.UpdateKey, request, printKey)
 }
 
 type keysDisable struct {
 	oneKey `embed:""`
 }
 
-// Run disables the key.
 func (c *keysDisable) Run(ctx context.Context, to console) error {
-	return c.update(ctx, to, &authv1.Key{Disabled: true}, &fieldmaskpb.FieldMask{Paths: []string{"disabled"}})
+	return c.update(ctx, to, &authv1.Key{Disabled: true}, "disabled")
 }
 
 type keysEnable struct {
 	oneKey `embed:""`
 }
 
-// Run enables the key.
 func (c *keysEnable) Run(ctx context.Context, to console) error {
-	return c.update(ctx, to, &authv1.Key{}, &fieldmaskpb.FieldMask{Paths: []string{"disabled"}})
-}
-
-func (c *oneKey) update(ctx context.Context, to console, key *authv1.Key, mask *fieldmaskpb.FieldMask) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.UpdateKey(ctx, &authv1.UpdateKeyRequest{
-			WorkspaceId: c.Workspace, KeyId: c.ID, Key: key, UpdateMask: mask,
-		})
-		return c.printChanged(to, answer, err)
-	})
-}
-
-// printChanged prints the key of an answer.
-func (c *oneKey) printChanged(to console, answer interface {
-	proto.Message
-	GetKey() *authv1.Key
-}, err error) error {
-	if err != nil {
-		return err
-	}
-	if c.json() {
-		return printJSON(to.out, answer)
-	}
-	return printKeys(to, answer.GetKey())
+	return c.update(ctx, to, &authv1.Key{}, "disabled")
 }
 
 type keysAddAgents struct {
 	oneKey `embed:""`
-	Agents []string `arg:"" help:"The agents, by id."`
+	Agents []string `arg:"" help:"IDs of the agents."`
 }
 
-// Run adds the agents.
 func (c *keysAddAgents) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.AddKeyAgents(ctx, &authv1.AddKeyAgentsRequest{WorkspaceId: c.Workspace, KeyId: c.ID, AgentIds: c.Agents})
-		return c.printChanged(to, answer, err)
-	})
+	request := &authv1.AddKeyAgentsRequest{WorkspaceId: c.Workspace, KeyId: c.ID, AgentIds: c.Agents}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.AddKeyAgents, request, printKey)
 }
 
 type keysRemoveAgents struct {
 	oneKey `embed:""`
-	Agents []string `arg:"" help:"The agents, by id."`
+	Agents []string `arg:"" help:"IDs of the agents."`
 }
 
-// Run removes the agents.
 func (c *keysRemoveAgents) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.RemoveKeyAgents(ctx, &authv1.RemoveKeyAgentsRequest{WorkspaceId: c.Workspace, KeyId: c.ID, AgentIds: c.Agents})
-		return c.printChanged(to, answer, err)
-	})
+	request := &authv1.RemoveKeyAgentsRequest{WorkspaceId: c.Workspace, KeyId: c.ID, AgentIds: c.Agents}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.RemoveKeyAgents, request, printKey)
 }
 
 type keysRotate struct {
 	oneKey    `embed:""`
-	Grace     time.Duration `env:"-" default:"24h" help:"How long the earlier secrets live on; 0 = they end at once."`
-	RequestID string        `env:"-" name:"request-id" help:"A UUID of your own: repeated within 24 hours it makes no second secret."`
+	Grace     time.Duration `env:"-" default:"24h" help:"How long the current secrets stay valid; 0 = they end at once."`
+	RequestID string        `env:"-" name:"request-id" help:"UUID of the request. Repeating it within 24 hours creates no second secret."`
 }
 
-// Run prints the new secret as create does.
+// Run prints the new secret as keysCreate does.
 func (c *keysRotate) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.RotateKey(ctx, &authv1.RotateKeyRequest{
-			WorkspaceId: c.Workspace, KeyId: c.ID, GracePeriod: durationpb.New(c.Grace), RequestId: c.RequestID,
-		})
-		if err != nil {
-			return err
-		}
-		if c.json() {
-			return printJSON(to.out, answer)
-		}
-		return printSecret(to, answer.GetKey(), answer.GetSecret())
-	})
+	request := &authv1.RotateKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID, GracePeriod: durationpb.New(c.Grace), RequestId: c.RequestID}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.RotateKey, request, printSecret)
 }
 
 type keysDelete struct {
 	oneKey `embed:""`
 }
 
-// Run deletes the key.
 func (c *keysDelete) Run(ctx context.Context, to console) error {
-	return c.withKeys(ctx, func(ctx context.Context, keys authv1.KeyServiceClient) error {
-		answer, err := keys.DeleteKey(ctx, &authv1.DeleteKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID})
-		if err != nil {
-			return err
-		}
-		if c.json() {
-			return printJSON(to.out, answer)
-		}
-		_, err = fmt.Fprintf(to.err, "Deleted key %s. Its request logs stay.\n", c.ID)
+	request := &authv1.DeleteKeyRequest{WorkspaceId: c.Workspace, KeyId: c.ID}
+	return callKeys(ctx, to, c.keyFlags, authv1.KeyServiceClient.DeleteKey, request, func(to console, _ *authv1.DeleteKeyResponse) error {
+		_, err := fmt.Fprintf(to.err, "Deleted key %s. Its request logs remain.\n", c.ID)
 		return err
 	})
 }
 
-func printSecret(to console, key *authv1.Key, secret string) error {
-	fmt.Fprintf(to.err, "Key %q (%s) of workspace %s. Its secret is shown only now:\n", key.GetName(), key.GetId(), key.GetWorkspaceId())
-	_, err := fmt.Fprintln(to.out, secret)
+// secretResponse is a response with a new secret.
+type secretResponse interface {
+	GetKey() *authv1.Key
+	GetSecret() string
+}
+
+func printSecret[R secretResponse](to console, r R) error {
+	key := r.GetKey()
+	fmt.Fprintf(to.err, "Key %q (%s) of workspace %s. This is the only time its secret is shown:\n", key.GetName(), key.GetId(), key.GetWorkspaceId())
+	_, err := fmt.Fprintln(to.out, r.GetSecret())
 	return err
+}
+
+func printKey[R interface{ GetKey() *authv1.Key }](to console, r R) error {
+	return printKeys(to, r.GetKey())
 }
 
 func printKeys(to console, keys ...*authv1.Key) error {
 	t := newTable(to.out, "ID", "NAME", "EXTERNAL ID", "LAST4", "SCOPES", "AGENTS", "STATE", "EXPIRES", "CREATED")
 	for _, k := range keys {
 		t.row(k.GetId(), k.GetName(), orDash(k.GetExternalId()), k.GetLast4(), strings.Join(k.GetScopes(), ","), agents(k), state(k),
-			instant(k.GetExpireTime()), instant(k.GetCreateTime()))
+			formatTime(k.GetExpireTime()), formatTime(k.GetCreateTime()))
 	}
 	return t.flush()
 }

@@ -5,60 +5,61 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc"
+
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
 type logsCommand struct {
 	List  logsList  `cmd:"" help:"List request logs, newest first."`
-	Get   logsGet   `cmd:"" help:"Show one request log."`
-	Purge logsPurge `cmd:"" help:"Delete all request logs of a workspace, for good."`
+	Get   logsGet   `cmd:"" help:"Show a request log."`
+	Purge logsPurge `cmd:"" help:"Delete all request logs of a workspace permanently."`
 }
 
-// logsOf is what every command on request logs takes.
-type logsOf struct {
+// requestLogFlags are the flags of every command on request logs.
+type requestLogFlags struct {
 	logsFlags     `embed:""`
 	workspaceFlag `embed:""`
 	outputFlag    `embed:""`
 }
 
 type logsList struct {
-	logsOf      `embed:""`
-	StatusClass string `env:"-" enum:",2xx,4xx,5xx" default:"" help:"Only 2xx, 4xx or 5xx."`
-	KeyID       string `env:"-" name:"key" help:"Only calls with this key, by id."`
-	Endpoint    string `env:"-" help:"Only endpoints that hold this text, in either case."`
-	ErrorCode   string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
-	Since       string `env:"-" help:"Only calls since this time (RFC 3339), or since so long ago (e.g. 90m)."`
-	Until       string `env:"-" help:"Only calls before this time, or before so long ago."`
-	Limit       int    `env:"-" default:"50" help:"The most rows to list; 0 = all."`
+	requestLogFlags `embed:""`
+	StatusClass     string `env:"-" enum:",2xx,4xx,5xx" default:"" help:"Only calls with a status of this class: 2xx, 4xx or 5xx."`
+	KeyID           string `env:"-" name:"key" help:"Only calls with the key of this ID."`
+	Endpoint        string `env:"-" help:"Only endpoints that contain this text, ignoring case."`
+	ErrorCode       string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
+	Since           string `env:"-" help:"Only calls since this time: RFC 3339, or a duration before now, e.g. 90m."`
+	Until           string `env:"-" help:"Only calls before this time, in the same formats."`
+	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all."`
 }
 
-// Run walks pages until the limit is full or nothing is left to search.
+// Run reads pages until the limit is reached or nothing is left.
 func (c *logsList) Run(ctx context.Context, to console) error {
 	request, err := c.request(time.Now())
 	if err != nil {
 		return err
 	}
-	return c.withLogs(ctx, func(ctx context.Context, logs logsv1.LogServiceClient) error {
-		found, err := c.walk(ctx, logs, request)
+	return c.connect(func(conn *grpc.ClientConn) error {
+		found, err := c.collect(ctx, logsv1.NewLogServiceClient(conn), request)
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return printJSON(to.out, found)
-		}
-		if found.GetNextPageToken() != "" {
-			defer fmt.Fprintf(to.err, "There may be more; --limit 0 lists all.\n")
-		}
-		return printLogs(to, found.GetRequestLogs()...)
+		return c.print(to, found, func() error {
+			if found.GetNextPageToken() != "" {
+				defer fmt.Fprintln(to.err, "There may be more; --limit 0 lists all.")
+			}
+			return printLogs(to, found.GetRequestLogs()...)
+		})
 	})
 }
 
 func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error) {
-	start, err := parseWhen("--since", c.Since, now)
+	start, err := parseTime("--since", c.Since, now)
 	if err != nil {
 		return nil, err
 	}
-	end, err := parseWhen("--until", c.Until, now)
+	end, err := parseTime("--until", c.Until, now)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +72,8 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 	}, nil
 }
 
-// walk gathers the pages as one answer, with the token, the search and the retention of the last.
-func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
+// collect reads pages into one response, with the token, the search position and the retention of the last page.
+func (c *logsList) collect(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
 	all := &logsv1.ListRequestLogsResponse{}
 	for {
 		request.PageSize = 1000
@@ -94,64 +95,58 @@ func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, reque
 }
 
 type logsGet struct {
-	logsOf `embed:""`
-	ID     string `arg:"" help:"The id of the request log."`
+	requestLogFlags `embed:""`
+	ID              string `arg:"" help:"ID of the request log."`
 }
 
-// Run shows one row.
 func (c *logsGet) Run(ctx context.Context, to console) error {
-	return c.withLogs(ctx, func(ctx context.Context, logs logsv1.LogServiceClient) error {
-		answer, err := logs.GetRequestLog(ctx, &logsv1.GetRequestLogRequest{WorkspaceId: c.Workspace, RequestLogId: c.ID})
+	return c.connect(func(conn *grpc.ClientConn) error {
+		response, err := logsv1.NewLogServiceClient(conn).GetRequestLog(ctx, &logsv1.GetRequestLogRequest{WorkspaceId: c.Workspace, RequestLogId: c.ID})
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return printJSON(to.out, answer)
-		}
-		return printLogs(to, answer.GetRequestLog())
+		return c.print(to, response, func() error { return printLogs(to, response.GetRequestLog()) })
 	})
 }
 
 type logsPurge struct {
-	logsOf `embed:""`
-	Yes    bool `env:"-" required:"" help:"Say that you mean it: there is no way back."`
+	requestLogFlags `embed:""`
+	Yes             bool `env:"-" required:"" help:"Confirm. This cannot be undone."`
 }
 
-// Run deletes the workspace's rows.
 func (c *logsPurge) Run(ctx context.Context, to console) error {
-	return c.withLogs(ctx, func(ctx context.Context, logs logsv1.LogServiceClient) error {
-		answer, err := c.purge(ctx, logs, to)
+	return c.connect(func(conn *grpc.ClientConn) error {
+		response, err := c.purge(ctx, logsv1.NewLogServiceClient(conn), to)
 		if err != nil {
 			return err
 		}
-		if c.json() {
-			return printJSON(to.out, answer)
-		}
-		_, err = fmt.Fprintf(to.out, "Deleted %d request logs of workspace %s.\n", answer.GetPurgedCount(), c.Workspace)
-		return err
+		return c.print(to, response, func() error {
+			_, err := fmt.Fprintf(to.out, "Deleted %d request logs of workspace %s.\n", response.GetPurgedCount(), c.Workspace)
+			return err
+		})
 	})
 }
 
-// purge calls until everything is deleted, and returns the answers as one. It prints after each call how far it is.
+// purge calls until everything is deleted and returns the total. It prints the progress after each call.
 func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to console) (*logsv1.PurgeRequestLogsResponse, error) {
 	all := &logsv1.PurgeRequestLogsResponse{}
 	for {
-		answer, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace})
+		response, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace})
 		if err != nil {
 			return nil, err
 		}
-		all.PurgedCount += answer.GetPurgedCount()
-		if all.Complete = answer.GetComplete(); all.Complete {
+		all.PurgedCount += response.GetPurgedCount()
+		if all.Complete = response.GetComplete(); all.Complete {
 			return all, nil
 		}
-		fmt.Fprintf(to.err, "%d request logs are deleted so far.\n", all.GetPurgedCount())
+		fmt.Fprintf(to.err, "Deleted %d request logs so far.\n", all.GetPurgedCount())
 	}
 }
 
 func printLogs(to console, rows ...*logsv1.RequestLog) error {
 	t := newTable(to.out, "TIME", "KEY", "METHOD", "ENDPOINT", "STATUS", "LATENCY", "ID")
 	for _, r := range rows {
-		t.row(instant(r.GetTime()), keySnapshot(r), orDash(r.GetMethod()), orDash(r.GetEndpoint()), outcome(r), latency(r), r.GetId())
+		t.row(formatTime(r.GetTime()), keySnapshot(r), orDash(r.GetMethod()), orDash(r.GetEndpoint()), outcome(r), latency(r), r.GetId())
 	}
 	return t.flush()
 }
@@ -170,11 +165,11 @@ func outcome(r *logsv1.RequestLog) string {
 	case r.GetErrorCode() == "":
 		return fmt.Sprint(r.GetStatus())
 	}
-	return fmt.Sprintf("%d %s%s", r.GetStatus(), codeAndCause(r.GetErrorCode(), r.GetCause()), times(r))
+	return fmt.Sprintf("%d %s%s", r.GetStatus(), codeAndCause(r.GetErrorCode(), r.GetCause()), callCount(r))
 }
 
-// times says of how many calls a row is, where it is of several.
-func times(r *logsv1.RequestLog) string {
+// callCount returns the number of calls of a shared row.
+func callCount(r *logsv1.RequestLog) string {
 	if r.GetCallCount() <= 1 {
 		return ""
 	}

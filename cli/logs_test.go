@@ -13,33 +13,33 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// purgedInParts is a log service that needs several calls to purge a workspace, and is away after the last answer.
+// purgedInParts is a log service that needs several calls to purge a workspace, and is away after the last response.
 type purgedInParts struct {
 	logsv1.LogServiceClient
-	answers []*logsv1.PurgeRequestLogsResponse
+	responses []*logsv1.PurgeRequestLogsResponse
 }
 
 func (p *purgedInParts) PurgeRequestLogs(context.Context, *logsv1.PurgeRequestLogsRequest, ...grpc.CallOption) (*logsv1.PurgeRequestLogsResponse, error) {
-	if len(p.answers) == 0 {
+	if len(p.responses) == 0 {
 		return nil, status.Error(codes.Unavailable, "away")
 	}
-	answer := p.answers[0]
-	p.answers = p.answers[1:]
-	return answer, nil
+	response := p.responses[0]
+	p.responses = p.responses[1:]
+	return response, nil
 }
 
 func TestPurgeCallsAgainUntilItIsComplete(t *testing.T) {
 	var told bytes.Buffer
-	logs := &purgedInParts{answers: []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}, {PurgedCount: 0}, {PurgedCount: 5, Complete: true}}}
-	answer, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told})
-	if err != nil || answer.GetPurgedCount() != 12 || !answer.GetComplete() {
-		t.Errorf("the answer is %v, %v; want 12 and complete", answer, err)
+	logs := &purgedInParts{responses: []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}, {PurgedCount: 0}, {PurgedCount: 5, Complete: true}}}
+	response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told})
+	if err != nil || response.GetPurgedCount() != 12 || !response.GetComplete() {
+		t.Errorf("the response is %v, %v; want 12 and complete", response, err)
 	}
-	if strings.Count(told.String(), "7 request logs are deleted so far") != 2 {
+	if strings.Count(told.String(), "Deleted 7 request logs so far") != 2 {
 		t.Errorf("told %q, want each step", told.String())
 	}
-	logs.answers = []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}}
-	if answer, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told}); answer != nil || status.Code(err) != codes.Unavailable {
-		t.Errorf("the second call fails: %v, %v", answer, err)
+	logs.responses = []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}}
+	if response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told}); response != nil || status.Code(err) != codes.Unavailable {
+		t.Errorf("the second call fails: %v, %v", response, err)
 	}
 }

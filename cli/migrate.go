@@ -6,23 +6,24 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/cli/migrate"
 )
 
 type migrateCommand struct {
-	From         string        `env:"-" required:"" type:"path" help:"The data folder of a \"keytrail serve\" that is stopped. Its databases are only read."`
-	To           string        `env:"KEYTRAIL_DATABASE_URL" required:"" help:"The Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. In the environment no other process sees its password."`
-	Retention    time.Duration `default:"${retention}" help:"How old request logs may be to be moved; at least 1h."`
-	insecureFlag `embed:""`
-	logFlags     `embed:""`
+	From             string        `env:"-" required:"" type:"path" help:"Data folder of a stopped keytrail serve. Its databases are only read."`
+	To               string        `env:"KEYTRAIL_DATABASE_URL" required:"" help:"URL of the Postgres database, e.g. postgres://keytrail:password@db:5432/keytrail. Prefer the environment variable, because other users of the machine can see flags."`
+	Retention        time.Duration `default:"${retention}" help:"Maximum age of the request logs to copy; at least 1h."`
+	app.InsecureFlag `embed:""`
+	logFlags         `embed:""`
 }
 
-// Validate says which setting is wrong and why.
-func (c *migrateCommand) Validate() error { return validateRetention(c.Retention) }
+// Validate implements kong's validation.
+func (c *migrateCommand) Validate() error { return app.ValidateRetention(c.Retention) }
 
-// Run moves everything, and fails where the two sides are not equal in the end.
+// Run copies everything, and fails if source and target differ afterwards.
 func (c *migrateCommand) Run(ctx context.Context, to console) error {
-	if err := checkDatabase("--to", c.To, c.insecureFlag); err != nil {
+	if err := app.CheckDatabase("--to", c.To, c.InsecureFlag); err != nil {
 		return err
 	}
 	report, err := migrate.Run(ctx, migrate.Config{
@@ -30,7 +31,7 @@ func (c *migrateCommand) Run(ctx context.Context, to console) error {
 		Progress: func(text string) { fmt.Fprintln(to.err, text) },
 	})
 	if err != nil && ctx.Err() != nil {
-		return errors.New("broken off; the same command goes on with it")
+		return errors.New("interrupted; repeat the command to continue")
 	}
 	if err != nil {
 		return err
@@ -39,26 +40,26 @@ func (c *migrateCommand) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if !report.Equal() {
-		return errors.New("source and target differ: a row that is there already is not overwritten")
+		return errors.New("source and target differ: rows that the target already has are not overwritten")
 	}
 	return nil
 }
 
-// printReport prints what both sides hold.
+// printReport prints the comparison of source and target.
 func printReport(to console, report migrate.Report) error {
-	t := newTable(to.out, "WHAT", "WORKSPACE", "SOURCE", "TARGET", "SHA-256", "")
+	t := newTable(to.out, "WHAT", "WORKSPACE", "SOURCE", "TARGET", "")
 	for _, p := range report.Pairs {
-		digest, verdict := fmt.Sprintf("%.8x", p.From.Digest), "equal"
-		if !p.Equal() {
-			digest, verdict = fmt.Sprintf("%.8x/%.8x", p.From.Digest, p.To.Digest), "DIFFERENT"
+		verdict := "equal"
+		if !p.Equal {
+			verdict = "DIFFERENT"
 		}
-		t.row(p.What, p.WorkspaceID, fmt.Sprint(p.From.Count), fmt.Sprint(p.To.Count), digest, verdict)
+		t.row(p.What, p.WorkspaceID, fmt.Sprint(p.From), fmt.Sprint(p.To), verdict)
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	if report.Expired > 0 {
-		fmt.Fprintf(to.err, "%d request logs are older than the retention and were not moved.\n", report.Expired)
+		fmt.Fprintf(to.err, "%d request logs are older than the retention and were not copied.\n", report.Expired)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,14 +16,20 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// outputFlag chooses between tables for people and JSON for scripts.
+// outputFlag selects tables for people or JSON for scripts.
 type outputFlag struct {
-	Output string `short:"o" enum:"table,json" default:"table" help:"How to print the result: table or json."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"Output format: table or json."`
 }
 
-func (f outputFlag) json() bool { return f.Output == "json" }
+// print prints a message as JSON, or calls table.
+func (f outputFlag) print(to console, message proto.Message, table func() error) error {
+	if f.Output == "json" {
+		return printJSON(to.out, message)
+	}
+	return table()
+}
 
-// printJSON writes a message as REST writes it.
+// printJSON writes a message in the format of REST.
 func printJSON(w io.Writer, message proto.Message) error {
 	text, err := protojson.MarshalOptions{Multiline: true, EmitDefaultValues: true}.Marshal(message)
 	if err != nil {
@@ -32,7 +39,7 @@ func printJSON(w io.Writer, message proto.Message) error {
 	return err
 }
 
-// table is aligned columns under a header.
+// table aligns columns under a header.
 type table struct{ w *tabwriter.Writer }
 
 func newTable(w io.Writer, header ...string) table {
@@ -43,13 +50,13 @@ func newTable(w io.Writer, header ...string) table {
 
 func (t table) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = visible(cell)
+		cells[i] = escapeControl(cell)
 	}
 	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
 }
 
-// visible escapes what does not print, so that no row can steer the terminal or pass for another.
-func visible(text string) string {
+// escapeControl escapes unprintable characters, so that no value can control the terminal or imitate another row.
+func escapeControl(text string) string {
 	var shown strings.Builder
 	for _, r := range text {
 		if unicode.IsPrint(r) {
@@ -63,45 +70,36 @@ func visible(text string) string {
 
 func (t table) flush() error { return t.w.Flush() }
 
-// instant writes a time for people, in UTC; "-" where there is none.
-func instant(t *timestamppb.Timestamp) string {
+// formatTime returns a time in UTC; "-" if it is unset.
+func formatTime(t *timestamppb.Timestamp) string {
 	if t == nil {
 		return "-"
 	}
 	return t.AsTime().Format("2006-01-02 15:04:05.000Z")
 }
 
-// orDash writes "-" for nothing.
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
+func orDash(text string) string { return cmp.Or(text, "-") }
 
-// logFlags choose how a service logs.
+// logFlags configure the log of a service.
 type logFlags struct {
-	LogFormat string     `enum:"text,json" default:"text" help:"How to write logs: text or json."`
-	LogLevel  slog.Level `default:"info" help:"The least level to log: debug, info, warn or error."`
+	LogFormat string     `enum:"text,json" default:"text" help:"Log format: text or json."`
+	LogLevel  slog.Level `default:"info" help:"Minimum log level: debug, info, warn or error."`
 }
 
-// setLogger makes the logger of a process; what the libraries log goes the same way.
+// setLogger returns the logger of the process and makes it the default, which libraries use.
 func (f logFlags) setLogger(w io.Writer) *slog.Logger {
-	log := f.logger(w)
+	options := &slog.HandlerOptions{Level: f.LogLevel}
+	var handler slog.Handler = slog.NewTextHandler(w, options)
+	if f.LogFormat == "json" {
+		handler = slog.NewJSONHandler(w, options)
+	}
+	log := slog.New(handler)
 	slog.SetDefault(log)
 	return log
 }
 
-func (f logFlags) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: f.LogLevel}
-	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
-
-// parseWhen reads a time of the command line: RFC 3339, or how long ago, e.g. 90m; empty is unset.
-func parseWhen(flag, text string, now time.Time) (*timestamppb.Timestamp, error) {
+// parseTime parses RFC 3339, or a duration before now such as 90m. Empty text is no time.
+func parseTime(flag, text string, now time.Time) (*timestamppb.Timestamp, error) {
 	if text == "" {
 		return nil, nil
 	}

@@ -15,7 +15,7 @@ import (
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func TestWhenIsATimeOrSoLongAgo(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	for text, want := range map[string]time.Time{
 		"2026-01-31T15:04:05Z":          time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC),
 		"2026-01-31T15:04:05.123+01:00": time.Date(2026, 1, 31, 14, 4, 5, 123e6, time.UTC),
@@ -24,22 +24,22 @@ func TestWhenIsATimeOrSoLongAgo(t *testing.T) {
 		"1h30m":                         noon.Add(-90 * time.Minute),
 		"-5m":                           noon.Add(5 * time.Minute),
 	} {
-		got, err := parseWhen("--since", text, noon)
+		got, err := parseTime("--since", text, noon)
 		if err != nil || !got.AsTime().Equal(want) {
-			t.Errorf("parseWhen(%q) = %v, %v; want %v", text, got.AsTime(), err, want)
+			t.Errorf("parseTime(%q) = %v, %v; want %v", text, got.AsTime(), err, want)
 		}
 	}
-	if got, err := parseWhen("--since", "", noon); got != nil || err != nil {
+	if got, err := parseTime("--since", "", noon); got != nil || err != nil {
 		t.Errorf("no time is %v, %v", got, err)
 	}
 	for _, text := range []string{"noon", "90", "2026-01-31", "2026-01-31 15:04:05", "90m ", "yesterday"} {
-		if got, err := parseWhen("--until", text, noon); err == nil || !strings.HasPrefix(err.Error(), "--until: ") {
-			t.Errorf("parseWhen(%q) = %v, %v; want an error that names the flag", text, got, err)
+		if got, err := parseTime("--until", text, noon); err == nil || !strings.HasPrefix(err.Error(), "--until: ") {
+			t.Errorf("parseTime(%q) = %v, %v; want an error that names the flag", text, got, err)
 		}
 	}
 }
 
-func TestSearchOfTheCommandLine(t *testing.T) {
+func TestListRequest(t *testing.T) {
 	list := logsList{Since: "1h", Until: "2026-05-01T11:30:00Z", StatusClass: "4xx", KeyID: "k", Endpoint: "/%_", ErrorCode: "expired"}
 	list.Workspace = "acme"
 	got, err := list.request(noon)
@@ -94,10 +94,10 @@ func TestStateOfAKeyInATable(t *testing.T) {
 
 func TestSecretAloneGoesToTheStandardOutput(t *testing.T) {
 	var out, err bytes.Buffer
-	if e := printSecret(console{&out, &err}, &authv1.Key{Name: "n", Id: "i"}, "sk_secret"); e != nil || out.String() != "sk_secret\n" {
+	if e := printSecret(console{&out, &err}, &authv1.CreateKeyResponse{Key: &authv1.Key{Name: "n", Id: "i"}, Secret: "sk_secret"}); e != nil || out.String() != "sk_secret\n" {
 		t.Errorf("out %q, error %v", out.String(), e)
 	}
-	if strings.Contains(err.String(), "sk_secret") || !strings.Contains(err.String(), "only now") {
+	if strings.Contains(err.String(), "sk_secret") || !strings.Contains(err.String(), "the only time") {
 		t.Errorf("err %q", err.String())
 	}
 }

@@ -10,26 +10,27 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// maxTTL is the longest life of a token. One that has got out is good until it ends, or until its key is replaced.
+// maxTTL limits the lifetime of tokens, because a leaked token is valid until it expires or its key is replaced.
 const maxTTL = 366 * 24 * time.Hour
 
 type tokenCommand struct {
-	Create tokenCreate `cmd:"" help:"Make a token and print it."`
-	Keygen tokenKeygen `cmd:"" help:"Make a key that signs tokens."`
+	Create tokenCreate `cmd:"" help:"Create a token and print it."`
+	Keygen tokenKeygen `cmd:"" help:"Create a key that signs tokens."`
 }
 
 type tokenCreate struct {
-	SigningKey string        `type:"path" help:"PEM file with the private key to sign with; without it, the one in the data folder."`
-	DataDir    string        `default:"${data_dir}" type:"path" help:"The data folder of keytrail serve."`
-	Role       string        `env:"-" required:"" enum:"checker,ingester,viewer,admin" help:"What its bearer may do: checker (check and report calls), ingester (record request logs), viewer (read keys and logs) or admin (and change keys, purge)."`
-	Workspaces []string      `env:"-" sep:"none" short:"w" name:"workspace" required:"" help:"A workspace in which it holds; repeat it for more. '*' alone is all of them."`
-	TTL        time.Duration `env:"-" name:"ttl" default:"1h" help:"How long it lives, 1s to 8784h. It cannot be taken back before, except by replacing the key."`
+	SigningKey string        `type:"path" help:"PEM file with the private key to sign with (default: the key in --data-dir)."`
+	DataDir    string        `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve."`
+	Role       string        `env:"-" required:"" enum:"checker,ingester,viewer,admin" help:"Role: checker (check and report calls), ingester (record request logs), viewer (read keys and logs) or admin (viewer, and change keys and purge logs)."`
+	Workspaces []string      `env:"-" sep:"none" short:"w" name:"workspace" required:"" help:"Workspace in which the token is valid. Can be repeated. '*' alone = all workspaces."`
+	TTL        time.Duration `env:"-" name:"ttl" default:"1h" help:"Lifetime, 1s to 8784h. A token can be revoked only by replacing the key."`
 }
 
-// Validate says which setting is wrong and why.
+// Validate implements kong's validation.
 func (c *tokenCreate) Validate() error {
 	if c.TTL < time.Second || c.TTL > maxTTL {
 		return fmt.Errorf("--ttl: must be 1s to %v, got %v", maxTTL, c.TTL)
@@ -48,9 +49,9 @@ func (c *tokenCreate) Validate() error {
 	return nil
 }
 
-// Run prints the token, and nothing else, to the standard output.
+// Run prints the token and nothing else to standard output.
 func (c *tokenCreate) Run(to console) error {
-	signer, err := access.ReadSigner(cmp.Or(c.SigningKey, filepath.Join(c.DataDir, signingKeyFile)))
+	signer, err := access.ReadSigner(cmp.Or(c.SigningKey, filepath.Join(c.DataDir, app.SigningKeyFile)))
 	if err != nil {
 		return err
 	}
@@ -65,12 +66,12 @@ func (c *tokenCreate) Run(to console) error {
 }
 
 type tokenKeygen struct {
-	Out       string `env:"-" required:"" type:"path" help:"File for the private key, for its owner alone. It must not be there yet."`
-	PublicOut string `env:"-" type:"path" help:"File for the public key, likewise; without it, it is printed."`
-	IfMissing bool   `env:"-" help:"Leave files that are there as they are, instead of failing."`
+	Out       string `env:"-" required:"" type:"path" help:"File to write the private key to, readable by its owner only. Must not exist."`
+	PublicOut string `env:"-" type:"path" help:"File to write the public key to. Must not exist (default: print the key)."`
+	IfMissing bool   `env:"-" help:"Keep existing files instead of failing."`
 }
 
-// Run makes the files. A key that is there is never written over: its tokens would all be worth nothing.
+// Run creates the files. It never overwrites a key, because all its tokens would become invalid.
 func (c *tokenKeygen) Run(to console) error {
 	signer, err := c.signer(to)
 	if err != nil {
@@ -79,7 +80,7 @@ func (c *tokenKeygen) Run(to console) error {
 	if c.PublicOut != "" {
 		err := signer.SavePublic(c.PublicOut)
 		if c.IfMissing && errors.Is(err, fs.ErrExist) {
-			return c.expectPair(signer)
+			return c.checkPair(signer)
 		}
 		return err
 	}
@@ -91,20 +92,20 @@ func (c *tokenKeygen) Run(to console) error {
 	return err
 }
 
-// expectPair makes sure that a public file that is there takes the tokens of the private key: a service would refuse every
-// one of them otherwise.
-func (c *tokenKeygen) expectPair(signer *access.Signer) error {
-	taken, err := access.ReadPublicKeys(c.PublicOut)
+// checkPair checks that an existing public file contains the public key of signer. Otherwise a service would refuse all
+// tokens of signer.
+func (c *tokenKeygen) checkPair(signer *access.Signer) error {
+	accepted, err := access.ReadPublicKeys(c.PublicOut)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(taken, func(key ed25519.PublicKey) bool { return key.Equal(signer.Public()) }) {
-		return fmt.Errorf("%s is not of the private key in %s: remove it, and run the command again", c.PublicOut, c.Out)
+	if !slices.ContainsFunc(accepted, func(key ed25519.PublicKey) bool { return key.Equal(signer.Public()) }) {
+		return fmt.Errorf("%s does not contain the public key of %s: remove it and run the command again", c.PublicOut, c.Out)
 	}
 	return nil
 }
 
-// signer makes the private key, or reads the one that is there and may stay.
+// signer creates the private key, or reads the existing one with --if-missing.
 func (c *tokenKeygen) signer(to console) (*access.Signer, error) {
 	signer, err := access.NewSigner()
 	if err != nil {
@@ -117,6 +118,6 @@ func (c *tokenKeygen) signer(to console) (*access.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(to.err, "The private key is in %s. Services that take its tokens need the public one, in --token-keys.\n", c.Out)
+	fmt.Fprintf(to.err, "Wrote the private key to %s. Services that accept its tokens need the public key in --token-keys.\n", c.Out)
 	return signer, nil
 }

@@ -13,11 +13,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
+func TestTokenCreateAndKeygen(t *testing.T) {
 	server, dataDir := startServer(t)
 	key, public := filepath.Join(t.TempDir(), "key.pem"), filepath.Join(t.TempDir(), "key.pub")
 	if code, out, stderr := keytrail(t, "token", "keygen", "--out", key, "--public-out", public); code != 0 || out != "" || !strings.Contains(stderr, key) {
@@ -36,7 +37,7 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 	if err := os.Remove(public); err != nil {
 		t.Fatal(err)
 	}
-	// What was broken off is completed, and what is complete is left alone.
+	// An interrupted run is completed, and complete files are kept.
 	for range 2 {
 		code, _, stderr := keytrail(t, "token", "keygen", "--out", key, "--public-out", public, "--if-missing")
 		if again, err := os.ReadFile(key); code != 0 || err != nil || string(again) != string(private) {
@@ -80,7 +81,7 @@ func TestTokenAndKeyAreMadeOnTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestKeygenSaysWhereTwoFilesAreNoPair(t *testing.T) {
+func TestKeygenRefusesFilesThatAreNoPair(t *testing.T) {
 	dir := t.TempDir()
 	key, public := filepath.Join(dir, "key.pem"), filepath.Join(dir, "key.pub")
 	keygen := []string{"token", "keygen", "--out", key, "--public-out", public, "--if-missing"}
@@ -90,10 +91,10 @@ func TestKeygenSaysWhereTwoFilesAreNoPair(t *testing.T) {
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := keytrail(t, keygen...); code != 1 || !strings.Contains(stderr, "is not of the private key") {
+	if code, _, stderr := keytrail(t, keygen...); code != 1 || !strings.Contains(stderr, "does not contain the public key of") {
 		t.Errorf("keygen beside the public key of another: exit code %d, %q", code, stderr)
 	}
-	// A file of several keys is how one is replaced: the new one is in it.
+	// A file with several keys is used to rotate them.
 	_, other, _ := keytrail(t, "token", "keygen", "--out", filepath.Join(dir, "other.pem"))
 	if err := os.Remove(public); err != nil {
 		t.Fatal(err)
@@ -113,7 +114,7 @@ func TestKeygenSaysWhereTwoFilesAreNoPair(t *testing.T) {
 	}
 }
 
-func TestTokensThatCannotBeAreUsageErrors(t *testing.T) {
+func TestInvalidTokensAreUsageErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args   []string
 		code   int
@@ -137,14 +138,14 @@ func TestTokensThatCannotBeAreUsageErrors(t *testing.T) {
 	}
 }
 
-func TestServicesSayWhoseTokensTheyWant(t *testing.T) {
+func TestServicesRequireTokenFlags(t *testing.T) {
 	const url = "postgres://127.0.0.1:1/none"
 	for name, tt := range map[string]struct {
 		args   []string
 		stderr string
 	}{
-		"authsvc for nobody's tokens":  {[]string{"authsvc", "--database-url", url, "--signing-key", "k"}, "--token-keys, --oidc-issuers"},
-		"logsvc for nobody's tokens":   {[]string{"logsvc", "--database-url", url}, "--token-keys, --oidc-issuers"},
+		"authsvc without keys":         {[]string{"authsvc", "--database-url", url, "--signing-key", "k"}, "--token-keys, --oidc-issuers"},
+		"logsvc without keys":          {[]string{"logsvc", "--database-url", url}, "--token-keys, --oidc-issuers"},
 		"authsvc without a token":      {[]string{"authsvc", "--database-url", url, "--token-keys", "k"}, "--logs-token-file, --signing-key"},
 		"authsvc with both":            {[]string{"authsvc", "--database-url", url, "--token-keys", "k", "--signing-key", "k", "--logs-token-file", "t"}, "--logs-token-file"},
 		"an issuer in plaintext":       {[]string{"logsvc", "--database-url", url, "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
@@ -160,10 +161,10 @@ func TestServicesSayWhoseTokensTheyWant(t *testing.T) {
 	}
 }
 
-// TestLocalKeyIsForThisMachineOnly: what it signs would open everything here, and is not for others to see.
+// A token of the local key permits everything here and must not be sent to another machine.
 func TestLocalKeyIsForThisMachineOnly(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := access.EnsureSigner(filepath.Join(dir, signingKeyFile)); err != nil {
+	if _, err := access.EnsureSigner(filepath.Join(dir, app.SigningKeyFile)); err != nil {
 		t.Fatal(err)
 	}
 	for addr, local := range map[string]bool{
@@ -171,20 +172,20 @@ func TestLocalKeyIsForThisMachineOnly(t *testing.T) {
 		"keytrail.example.com:7001": false, "localhost.evil.com:7001": false, "localhost": false, "": false, "unix:///tmp/x": false,
 		"dns:///localhost:7001": false,
 	} {
-		options, err := callerToken{DataDir: dir}.options(addr)
+		options, err := tokenFlags{DataDir: dir}.dialOptions(addr)
 		if err != nil || (len(options) == 1) != local {
 			t.Errorf("%s: %d options, %v", addr, len(options), err)
 		}
-		if options, err := (callerToken{Token: "t", DataDir: dir}).options(addr); err != nil || len(options) != 1 {
+		if options, err := (tokenFlags{Token: "t", DataDir: dir}).dialOptions(addr); err != nil || len(options) != 1 {
 			t.Errorf("%s: a token that was given is not sent: %v", addr, err)
 		}
 	}
-	if options, err := (callerToken{DataDir: t.TempDir()}).options("127.0.0.1:7001"); err != nil || len(options) != 0 {
+	if options, err := (tokenFlags{DataDir: t.TempDir()}).dialOptions("127.0.0.1:7001"); err != nil || len(options) != 0 {
 		t.Errorf("without a key: %d options, %v", len(options), err)
 	}
 }
 
-func TestTokenOfTheEnvironmentIsSent(t *testing.T) {
+func TestTokenFromTheEnvironmentIsSent(t *testing.T) {
 	var sent []string
 	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
 		sent = metadata.ValueFromIncomingContext(ctx, "authorization")
@@ -207,9 +208,9 @@ func TestTokenOfTheEnvironmentIsSent(t *testing.T) {
 	}
 }
 
-func TestTokenIsShownToPeopleOnly(t *testing.T) {
+func TestTokenIsPrintedToTerminalsOnly(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := access.EnsureSigner(filepath.Join(dir, signingKeyFile)); err != nil {
+	if _, err := access.EnsureSigner(filepath.Join(dir, app.SigningKeyFile)); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -217,20 +218,20 @@ func TestTokenIsShownToPeopleOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := tellToken(file, dir, time.Now()); err != nil {
+	if err := printTokenHelp(file, dir, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	logged, err := os.ReadFile(file.Name())
 	if err != nil || strings.Contains(string(logged), "eyJ") || !strings.Contains(string(logged), "keytrail token create --data-dir "+dir) {
 		t.Errorf("wrote %q, %v", logged, err)
 	}
-	// What a terminal is like is known by its mode; this one swallows what it is shown.
+	// A terminal is a character device, like this one.
 	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	if !terminal(device) || terminal(file) || terminal(&bytes.Buffer{}) {
+	if !isTerminal(device) || isTerminal(file) || isTerminal(&bytes.Buffer{}) {
 		t.Error("a terminal is taken for none, or the reverse")
 	}
 }

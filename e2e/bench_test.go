@@ -9,19 +9,19 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
 // BenchmarkCheck is one allowed check after the other, over gRPC and TCP, through everything that a check passes.
 func BenchmarkCheck(b *testing.B) {
-	config := cli.ServeConfig{
+	config := app.ServeConfig{
 		DataDir: b.TempDir(), GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
 		Retention: retention, AgentTypes: []string{"agent"},
 	}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 1<<30, "allow"
-	server, err := cli.NewServer(b.Context(), config, quiet, time.Now)
+	server, err := app.NewServer(b.Context(), config, quiet, time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}

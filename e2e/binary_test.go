@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/keytrail/keytrail/internal/access"
 )
 
 // process is the built command, serving.
@@ -160,7 +162,7 @@ func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := startProcess(t, dir)
-	watch, err := grpc_health_v1.NewHealthClient(dial(t, p.auth)).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	watch, err := grpc_health_v1.NewHealthClient(dial(t, p.auth, p.callers())).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +170,7 @@ func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect(t, p.logs, "")
-	connect(t, p.rest, "POST /v1/check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+	connect(t, p.rest, "POST /v1/check HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+p.token(access.Checker, "acme")+"\r\nContent-Length: 100\r\n\r\n{")
 	code, answer, _ := p.command("check", "--api-key="+p.createKey(), "--endpoint=/last", "--auth-addr="+p.auth)
 	id := strings.TrimSpace(strings.TrimPrefix(answer, "allowed"))
 	if code != 0 || id == "" {
@@ -182,7 +184,7 @@ func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("the process took %v to end", took)
 	}
-	if !strings.Contains(p.printed.String(), "requests were cut off") {
+	if !strings.Contains(p.printed.String(), "requests in flight were cut off") {
 		t.Errorf("nobody is told of the client that stalled:\n%s", p.printed)
 	}
 	if status, answer := start(t, dir, time.Now).rest("GET", "/v1/workspaces/acme/request-logs/"+id, nil); status != http.StatusOK {

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
@@ -105,7 +105,7 @@ func namesTold(t *testing.T) map[string]bool {
 	s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{
 		transport: insecure.NewCredentials(),
 		client:    &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}}},
-		secure: func(_ *cli.LogsConfig, _ *cli.AuthConfig, gateway *cli.GatewayConfig) {
+		secure: func(_ *app.LogsConfig, _ *app.AuthConfig, gateway *app.GatewayConfig) {
 			gateway.TLSCert, gateway.TLSKey = cert, key
 		},
 	})

@@ -24,7 +24,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -261,8 +261,9 @@ func TestTheGatewayRepeatsACheckUnderOneID(t *testing.T) {
 	s, seed := start(t, t.TempDir(), time.Now), newSeed(t)
 	proxy := newDropper(t, s.server.AuthAddr(), seed)
 	proxy.left.Store(60)
-	config := cli.GatewayConfig{GatewayAddr: anyPort, AuthAddr: proxy.addr(), LogsAddr: s.server.LogsAddr(), OpsAddr: anyPort}
-	gateway, err := cli.NewGatewayServer(t.Context(), config, slog.New(slog.DiscardHandler))
+	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: proxy.addr(), LogsAddr: s.server.LogsAddr(), OpsAddr: anyPort}
+	config.TokenKeys = s.tokenKeys()
+	gateway, err := app.NewGatewayServer(t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
@@ -20,7 +20,7 @@ import (
 )
 
 // readiness asks /readyz of a process.
-func readiness(t *testing.T, server *cli.Server) (code int, checks map[string]string) {
+func readiness(t *testing.T, server *app.Server) (code int, checks map[string]string) {
 	t.Helper()
 	resp, err := http.Get("http://" + server.OpsAddr() + "/readyz")
 	if err != nil {
@@ -34,7 +34,7 @@ func readiness(t *testing.T, server *cli.Server) (code int, checks map[string]st
 }
 
 // awaitReadiness waits until /readyz of a process answers want, and answers its checks.
-func (s *system) awaitReadiness(server *cli.Server, want int) (checks map[string]string) {
+func (s *system) awaitReadiness(server *app.Server, want int) (checks map[string]string) {
 	s.t.Helper()
 	code := 0
 	s.await(func() bool {

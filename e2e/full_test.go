@@ -139,7 +139,7 @@ func (s *stand) refuses() {
 // expectTold expects the log to tell of what was refused since then, but no more than once a minute.
 func (s *stand) expectTold(since time.Time) {
 	s.t.Helper()
-	told, most := strings.Count(s.auth.printed.String(), "request logs not taken"), 1+int(time.Since(since)/time.Minute)
+	told, most := strings.Count(s.auth.printed.String(), "request logs not appended to the trail"), 1+int(time.Since(since)/time.Minute)
 	if told < 1 || told > most {
 		s.t.Errorf("the log tells %d times of what was refused, want 1 to %d:\n%s", told, most, &s.auth.printed)
 	}
@@ -161,15 +161,16 @@ func TestAFullTrailTakesNoReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A single report may fit into the space that was too small for the last check.
+	request := &authv1.ReportRequest{}
 	for _, c := range calls {
-		if c.kind.code == "" {
+		if c.kind.code == "" && len(request.Outcomes) < 10 {
 			c.outcome = c.checked.outcome(201, 1)
-			_, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{c.outcome}})
-			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "full") {
-				t.Errorf("a report to a full trail: %v, want UNAVAILABLE", err)
-			}
-			break
+			request.Outcomes = append(request.Outcomes, c.outcome)
 		}
+	}
+	if _, err := s.checks.Report(t.Context(), request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "full") {
+		t.Errorf("reports to a full trail: %v, want UNAVAILABLE", err)
 	}
 	s.expectReadiness(http.StatusOK)
 }

@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -50,9 +50,9 @@ const patience = time.Minute
 // system is a running Keytrail with clients on all its doors.
 type system struct {
 	t      *testing.T
-	server *cli.Server
+	server *app.Server
 	// parts are all processes of it.
-	parts  []*cli.Server
+	parts  []*app.Server
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
@@ -73,23 +73,23 @@ type system struct {
 func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	t.Helper()
 	logged := &bytes.Buffer{}
-	config := cli.ServeConfig{
+	config := app.ServeConfig{
 		DataDir: dataDir, GatewayAddr: "127.0.0.1:0", AuthAddr: "127.0.0.1:0", LogsAddr: "127.0.0.1:0",
 		OpsAddr: "127.0.0.1:0", Retention: 30 * 24 * time.Hour, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
 	}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
-	server, err := cli.NewServer(t.Context(), config, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
+	server, err := app.NewServer(t.Context(), config, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	s := &system{t: t, server: server, parts: []*cli.Server{server}, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
+	s := &system{t: t, server: server, parts: []*app.Server{server}, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
 	auth, logs := dial(t, server.AuthAddr(), s.callers()), dial(t, server.LogsAddr(), s.callers())
 	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	return s
 }
 
 // run runs a process until stop is called, or to the test's end.
-func run(t *testing.T, server *cli.Server) (stop func() error) {
+func run(t *testing.T, server *app.Server) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

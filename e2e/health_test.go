@@ -11,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 )
 
 // probe answers what a path of the ops port says.
-func probe(t *testing.T, part *cli.Server, path string) (code int, text string) {
+func probe(t *testing.T, part *app.Server, path string) (code int, text string) {
 	t.Helper()
 	resp, err := http.Get("http://" + part.OpsAddr() + path)
 	if err != nil {
@@ -45,7 +45,7 @@ func awaitHealth(t *testing.T, addr string, want grpc_health_v1.HealthCheckRespo
 }
 
 // expectReady expects /readyz to answer with a code and a text, now or soon, and /healthz to be well all the while.
-func expectReady(t *testing.T, part *cli.Server, want int, says string) {
+func expectReady(t *testing.T, part *app.Server, want int, says string) {
 	t.Helper()
 	code, text := 0, ""
 	await(t, patience, func() bool {
@@ -106,7 +106,7 @@ func TestLivenessDoesNotDependOnPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []struct {
-		server *cli.Server
+		server *app.Server
 		addr   string
 		says   string
 	}{{auth, auth.AuthAddr(), "last knew every key"}, {logs, logs.LogsAddr(), "the store cannot be read"}} {

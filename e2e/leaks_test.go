@@ -82,7 +82,7 @@ func splitLeaks(t *testing.T) *leakStand {
 			l.keyFile = s.auth.command[i+1]
 		}
 	}
-	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", l.rest, "--auth-addr", s.authAddr, "--logs-addr", logsAddr)
+	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", l.rest, "--auth-addr", s.authAddr, "--logs-addr", logsAddr, "--token-keys", l.keyFile)
 	l.daemons = []*daemon{s.logs, s.auth, gateway}
 	for _, d := range l.daemons {
 		for i := range d.command {

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keytrail/keytrail/cli"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -20,7 +23,7 @@ import (
 const mostSeries = 1000
 
 // seriesOf answers the names and labels of what a process tells, sorted.
-func seriesOf(t *testing.T, part *cli.Server) (series []string) {
+func seriesOf(t *testing.T, part *app.Server) (series []string) {
 	t.Helper()
 	resp, err := http.Get("http://" + part.OpsAddr() + "/metrics")
 	if err != nil {
@@ -132,15 +135,19 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	s.busy(visitorNamed("acme"))
 	logs, auth, gateway := s.parts[0].OpsAddr(), s.parts[1].OpsAddr(), s.parts[2].OpsAddr()
 	awaitShipped(t, auth)
-	// Who has no token is refused before the request is taken apart, and counted all the same.
-	if status, _ := s.restAs("", "POST", "/v1/check", object{"agentType": "agent"}); status != http.StatusUnauthorized {
-		t.Fatalf("without a token: HTTP %d", status)
+	// A call without a token is counted where it is refused.
+	if _, err := authv1.NewCheckServiceClient(dial(t, s.parts[1].AuthAddr())).Check(t.Context(), &authv1.CheckRequest{AgentType: "agent"}); status.Code(err) != codes.Unauthenticated {
+		t.Fatalf("without a token: %v", err)
+	}
+	if code, _ := s.restAs("", "POST", "/v1/check", object{"agentType": "agent"}); code != http.StatusUnauthorized {
+		t.Fatalf("without a token: HTTP %d", code)
 	}
 	for _, tt := range []struct {
 		ops, name string
 		want      float64
 	}{
 		{auth, `grpc_server_handled_total{grpc_code="Unauthenticated",grpc_method="Check",grpc_service="keytrail.auth.v1.CheckService",grpc_type="unary"}`, 1},
+		{gateway, `grpc_server_handled_total{grpc_code="Unauthenticated",grpc_method="Check",grpc_service="keytrail.auth.v1.CheckService",grpc_type="unary"}`, 1},
 		{auth, `keytrail_checks_total{result="allowed"}`, 2},
 		{auth, `keytrail_checks_total{result="scope_denied"}`, 1},
 		{auth, `keytrail_checks_total{result="missing_token"}`, 2},

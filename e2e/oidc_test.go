@@ -14,7 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
@@ -58,25 +58,31 @@ func TestTokensOfALoginAreTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := cli.ServeConfig{
+	config := app.ServeConfig{
 		DataDir: t.TempDir(), GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
 		Retention: retention, AgentTypes: []string{"agent"},
 	}
-	config.OIDCIssuers = []string{issuer}
+	config.OIDCIssuers, config.OIDCRoleClaim = []string{issuer}, "https://example.com/role"
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = time.Second, 64<<20, "allow"
-	server, err := cli.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
+	server, err := app.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
 	s := &system{t: t, server: must(t, server, err)}
 	for _, c := range []struct {
 		audience, workspace string
 		status              int
 	}{{"keytrail", "acme", 200}, {"keytrail", "globex", 403}, {"billing", "acme", 401}} {
 		token, err := jwt.Signed(signer).Claims(object{
-			"iss": issuer, "aud": c.audience, "exp": time.Now().Add(time.Minute).Unix(), "role": "viewer", "workspaces": []string{c.workspace},
+			"iss": issuer, "aud": c.audience, "exp": time.Now().Add(time.Minute).Unix(), "https://example.com/role": "viewer", "workspaces": []string{c.workspace},
 		}).Serialize()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, answer := s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil); status != c.status {
+		status, answer := s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil)
+		// The issuer's keys are fetched in the background.
+		for began := time.Now(); status == http.StatusServiceUnavailable && time.Since(began) < patience; {
+			<-time.After(10 * time.Millisecond)
+			status, answer = s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil)
+		}
+		if status != c.status {
 			t.Errorf("for %v: HTTP %d %v", c, status, answer)
 		}
 	}

@@ -109,7 +109,7 @@ func TestHealthAndReflectionAreThere(t *testing.T) {
 	expectReady(t, s.server, http.StatusOK, "ok")
 	for _, addr := range []string{s.server.AuthAddr(), s.server.LogsAddr()} {
 		awaitHealth(t, addr, grpc_health_v1.HealthCheckResponse_SERVING)
-		conn := dial(t, addr)
+		conn := dial(t, addr, s.callers())
 		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -46,7 +46,7 @@ func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 	t.Parallel()
 	s, gatewayAddr := limitedStand(t, "--trail-full=refuse"), stableAddr(t)
-	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", gatewayAddr, "--auth-addr", s.authAddr)
+	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", gatewayAddr, "--auth-addr", s.authAddr, "--token-keys", s.keyFile)
 	if err := gateway.up(); err != nil {
 		t.Fatal(err)
 	}

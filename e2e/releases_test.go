@@ -61,7 +61,7 @@ func newMixture(t *testing.T) *mixture {
 		s.connect(signer, logsAddrs[i])
 		m.rest[i] = stableAddr(t)
 		m.gateways[i] = newDaemonOf(t, commands[i], "gateway", stableAddr(t), "--gateway-addr", m.rest[i],
-			"--auth-addr", s.authAddr, "--logs-addr", logsAddrs[i])
+			"--auth-addr", s.authAddr, "--logs-addr", logsAddrs[i], "--token-keys", keyFile)
 		m.stands[i] = s
 	}
 	m.checks = authv1.NewCheckServiceClient(m.dialBoth(signer))

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -30,7 +30,7 @@ const (
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // must answers a server that could be opened, running.
-func must(t *testing.T, server *cli.Server, err error) *cli.Server {
+func must(t *testing.T, server *app.Server, err error) *app.Server {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ type replicaOptions struct {
 	// logsAddr is where it expects a log service.
 	logsAddr string
 	// secure puts the parts behind TLS, which clients then speak over transport and client.
-	secure    func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig)
+	secure    func(*app.LogsConfig, *app.AuthConfig, *app.GatewayConfig)
 	transport credentials.TransportCredentials
 	client    *http.Client
 }
@@ -59,7 +59,7 @@ func (o replicaOptions) withDefaults() replicaOptions {
 		o.now = time.Now
 	}
 	if o.secure == nil {
-		o.secure = func(*cli.LogsConfig, *cli.AuthConfig, *cli.GatewayConfig) {}
+		o.secure = func(*app.LogsConfig, *app.AuthConfig, *app.GatewayConfig) {}
 		o.transport, o.client = insecure.NewCredentials(), nil
 	}
 	o.maxStaleness, o.log = cmp.Or(o.maxStaleness, 30*time.Second), cmp.Or(o.log, quiet)
@@ -67,28 +67,28 @@ func (o replicaOptions) withDefaults() replicaOptions {
 }
 
 // logService runs a log service that takes tokens of one key.
-func logService(t *testing.T, url, addr, keyFile string) *cli.Server {
+func logService(t *testing.T, url, addr, keyFile string) *app.Server {
 	t.Helper()
-	return runLogs(t, cli.LogsConfig{}, url, addr, keyFile)
+	return runLogs(t, app.LogsConfig{}, url, addr, keyFile)
 }
 
 // runLogs is logService with a configuration.
-func runLogs(t *testing.T, config cli.LogsConfig, url, addr, keyFile string) *cli.Server {
+func runLogs(t *testing.T, config app.LogsConfig, url, addr, keyFile string) *app.Server {
 	t.Helper()
 	config.DatabaseURL, config.LogsAddr, config.OpsAddr = url, addr, anyPort
 	config.Retention, config.SearchBudget = retention, 250*time.Millisecond
 	config.TokenKeys = []string{keyFile}
-	server, err := cli.NewLogsServer(t.Context(), config, quiet, time.Now)
+	server, err := app.NewLogsServer(t.Context(), config, quiet, time.Now)
 	return must(t, server, err)
 }
 
 // replica runs one of each part as a process of its own. It answers the system and its auth service.
-func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *cli.Server) {
+func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *app.Server) {
 	t.Helper()
 	options = options.withDefaults()
-	var logs cli.LogsConfig
-	var auth cli.AuthConfig
-	var gateway cli.GatewayConfig
+	var logs app.LogsConfig
+	var auth app.AuthConfig
+	var gateway app.GatewayConfig
 	options.secure(&logs, &auth, &gateway)
 	signer, keyFile := newSigner(t)
 	logsServer := runLogs(t, logs, url, anyPort, keyFile)
@@ -101,12 +101,13 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 		auth.SigningKey, auth.LogsTokenFile = "", tokenFile(t, token(t, signer, access.Ingester, access.AllWorkspaces))
 	}
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
-	authServer, err := cli.NewAuthServer(t.Context(), auth, options.log, options.now)
+	authServer, err := app.NewAuthServer(t.Context(), auth, options.log, options.now)
 	authServer = must(t, authServer, err)
+	gateway.TokenKeys = []string{keyFile}
 	gateway.GatewayAddr, gateway.AuthAddr, gateway.LogsAddr, gateway.OpsAddr = anyPort, authServer.AuthAddr(), logsServer.LogsAddr(), anyPort
-	gatewayServer, err := cli.NewGatewayServer(t.Context(), gateway, quiet)
+	gatewayServer, err := app.NewGatewayServer(t.Context(), gateway, quiet)
 	gatewayServer = must(t, gatewayServer, err)
-	parts := []*cli.Server{logsServer, authServer, gatewayServer}
+	parts := []*app.Server{logsServer, authServer, gatewayServer}
 	s = &system{t: t, server: gatewayServer, parts: parts, client: options.client, signer: signer, keyFile: keyFile}
 	transport := grpc.WithTransportCredentials(options.transport)
 	conn := dial(t, authServer.AuthAddr(), transport, s.callers())

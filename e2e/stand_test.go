@@ -28,6 +28,7 @@ type stand struct {
 	authAddr   string
 	trailDir   string
 	signer     *access.Signer
+	keyFile    string // has the signer's key
 	checks     authv1.CheckServiceClient
 	keys       authv1.KeyServiceClient
 	list       logsv1.LogServiceClient
@@ -39,6 +40,7 @@ func splitStand(t *testing.T, flags ...string) *stand {
 	s := &stand{t: t, postgres: pgtest.Private(t), authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
 	database, logsAddr := s.postgres.URL("postgres"), stableAddr(t)
 	signer, keyFile := newSigner(t)
+	s.keyFile = keyFile
 	s.logs = newDaemon(t, "logsvc", stableAddr(t), "--database-url", database, "--logs-addr", logsAddr, "--token-keys", keyFile)
 	s.auth = newDaemon(t, "authsvc", stableAddr(t), append([]string{
 		"--database-url", database, "--auth-addr", s.authAddr, "--logs-addr", logsAddr, "--trail-dir", s.trailDir,
@@ -56,7 +58,8 @@ func embeddedStand(t *testing.T) *stand {
 	s.auth = newDaemon(t, "serve", stableAddr(t), "--data-dir", dir, "--gateway-addr", anyPort, "--auth-addr", s.authAddr, "--logs-addr", logsAddr)
 	s.logs = s.auth
 	signer, keyFile := newSigner(t)
-	if err := os.Rename(keyFile, filepath.Join(dir, "signing-key.pem")); err != nil {
+	s.keyFile = filepath.Join(dir, "signing-key.pem")
+	if err := os.Rename(keyFile, s.keyFile); err != nil {
 		t.Fatal(err)
 	}
 	s.connect(signer, logsAddr)
@@ -165,7 +168,7 @@ func walk(t *testing.T, list logsv1.LogServiceClient, request *logsv1.ListReques
 	return rows
 }
 
-// expectCleanTrail expects that nothing was set aside: no dead letters, no damage.
+// expectCleanTrail fails the test if the trail has dead letters or was damaged.
 func (s *stand) expectCleanTrail() {
 	s.t.Helper()
 	files, err := os.ReadDir(s.trailDir)
@@ -173,10 +176,13 @@ func (s *stand) expectCleanTrail() {
 		s.t.Fatal(err)
 	}
 	for _, file := range files {
-		if name := file.Name(); strings.HasPrefix(name, "dead-letters") || strings.HasSuffix(name, ".damaged") {
+		if name := file.Name(); strings.HasPrefix(name, "dead-letters") {
 			content, err := os.ReadFile(filepath.Join(s.trailDir, name))
 			s.t.Errorf("the trail has set aside %s: %.500q %v", name, content, err)
 		}
+	}
+	if printed := s.auth.printed.String(); strings.Contains(printed, "trail segment damaged") {
+		s.t.Errorf("the trail was damaged:\n%s", printed)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/gen"
 	"github.com/keytrail/keytrail/internal/access"
 )
@@ -177,8 +177,9 @@ func (s *statusTest) conflicts(gateway string, all map[string]operation) {
 
 // unreachable asks a gateway whose services are away: 503.
 func (s *statusTest) unreachable(all map[string]operation) {
-	config := cli.GatewayConfig{GatewayAddr: anyPort, AuthAddr: stableAddr(s.t), LogsAddr: stableAddr(s.t), OpsAddr: anyPort}
-	server, err := cli.NewGatewayServer(s.t.Context(), config, slog.New(slog.DiscardHandler))
+	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: stableAddr(s.t), LogsAddr: stableAddr(s.t), OpsAddr: anyPort}
+	config.TokenKeys = s.tokenKeys()
+	server, err := app.NewGatewayServer(s.t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		s.t.Fatal(err)
 	}

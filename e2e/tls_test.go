@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
-	"github.com/keytrail/keytrail/cli"
+	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
@@ -23,7 +23,7 @@ func TestThePartsSpeakMutualTLS(t *testing.T) {
 	s, auth := replica(t, pgtest.Database(t, nil), replicaOptions{
 		transport: credentials.NewTLS(ofAuthority),
 		client:    &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority.Pool()}, ForceAttemptHTTP2: true}},
-		secure: func(logs *cli.LogsConfig, auth *cli.AuthConfig, gateway *cli.GatewayConfig) {
+		secure: func(logs *app.LogsConfig, auth *app.AuthConfig, gateway *app.GatewayConfig) {
 			logs.TLSCert, logs.TLSKey, logs.TLSClientCA = cert, key, ca
 			auth.TLSCert, auth.TLSKey, auth.TLSClientCA = cert, key, ca
 			auth.TLSCA, auth.TLSClientCert, auth.TLSClientKey = ca, cert, key

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -70,6 +71,11 @@ func token(t *testing.T, signer *access.Signer, role access.Role, workspaces ...
 		t.Fatal(err)
 	}
 	return made
+}
+
+// tokenKeys returns the files with the keys of the system's tokens.
+func (s *system) tokenKeys() []string {
+	return []string{cmp.Or(s.keyFile, filepath.Join(s.dataDir, "signing-key.pem"))}
 }
 
 func (s *system) token(role access.Role, workspaces ...string) string {

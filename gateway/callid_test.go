@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
@@ -59,6 +61,17 @@ func connectTo(t *testing.T, services *bareServices) *grpc.ClientConn {
 	return conn
 }
 
+// newGatewayAt returns a gateway of a connection, whose requests have a token.
+func newGatewayAt(t *testing.T, conn *grpc.ClientConn) http.Handler {
+	t.Helper()
+	signer := accesstest.NewSigner(t)
+	handler, err := New(t.Context(), Config{
+		Auth: conn, Logs: conn, Verifier: accesstest.Verifier(t, signer), Log: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	return withToken(t, handler, signer)
+}
+
 // TestRepeatedCheckIsOneCall has a service that takes a check at the second attempt: both must have the same call id,
 // or the call would have two rows.
 func TestRepeatedCheckIsOneCall(t *testing.T) {
@@ -73,8 +86,7 @@ func TestRepeatedCheckIsOneCall(t *testing.T) {
 			}
 			return nil
 		}}
-		handler, err := New(t.Context(), Config{Auth: connectTo(t, services), Logs: connectTo(t, services), Log: slog.New(slog.DiscardHandler)})
-		must(t, err)
+		handler := newGatewayAt(t, connectTo(t, services))
 		if answer := send(handler, "POST", "/v1/check", tt.body); answer.Code != 200 {
 			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
 		}
@@ -108,8 +120,7 @@ func TestErrorsOfGRPCItselfGetAReason(t *testing.T) {
 		codes.Canceled:          {499, fault.CallCancelled},
 	} {
 		conn := connectTo(t, &bareServices{answer: func(int) error { return status.Error(code, "SELECT secret") }})
-		handler, err := New(t.Context(), Config{Auth: conn, Logs: conn, Log: slog.New(slog.DiscardHandler)})
-		must(t, err)
+		handler := newGatewayAt(t, conn)
 		answer := send(handler, "POST", "/v1/check", `{"agentType":"agent"}`)
 		expectError(t, answer, want.http, want.reason, "")
 		if text := answer.Body.String(); strings.Contains(text, "SELECT") {

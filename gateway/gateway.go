@@ -1,6 +1,6 @@
-// Package gateway is the REST side of both services on one HTTP port: JSON as protojson writes it, errors as
-// google.rpc.Status. It reaches the services through client connections, so that every request passes the
-// interceptors of their servers, with the token of the request: the gateway has none of its own.
+// Package gateway serves the REST API of both services on one HTTP port: JSON as protojson writes it, errors as
+// google.rpc.Status. It calls the services through client connections with the token of each request, so that every
+// request passes the checks of their servers.
 package gateway
 
 import (
@@ -10,64 +10,68 @@ import (
 	"net/http"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"github.com/rs/cors"
 	"google.golang.org/grpc"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/telemetry"
 )
 
-// Config says what the gateway is in front of.
+// Config configures the gateway.
 type Config struct {
 	// Auth and Logs are the connections to the two services.
 	Auth, Logs grpc.ClientConnInterface
-	// CORSOrigins are the web origins, e.g. https://console.example.com, whose pages may call; none = no page of
-	// another origin.
+	// Verifier verifies the tokens of requests before their bodies are read.
+	Verifier *access.Verifier
+	// Observe counts the requests that the gateway refuses as calls of their RPC; nil = they are not counted.
+	Observe grpc.UnaryServerInterceptor
+	// CORSOrigins are the web origins whose pages may call, e.g. https://console.example.com.
 	CORSOrigins []string
-	// Loopback says that the gateway listens to this machine alone: it then refuses requests for any other host.
+	// Loopback means that the gateway listens on a loopback address: it then refuses requests for other hosts.
 	Loopback bool
-	// Log is told where a service cannot be reached.
-	Log *slog.Logger
+	Log      *slog.Logger
 }
 
-// New makes the handler of the gateway.
+// New returns the handler of the gateway.
 func New(ctx context.Context, config Config) (http.Handler, error) {
-	readQueriesStrictly()
+	useStrictQueries()
 	routes, err := readRoutes()
 	if err != nil {
 		return nil, fmt.Errorf("read the REST routes: %w", err)
 	}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
-		// A verb means what it says: no X-HTTP-Method-Override, no form that is posted to a GET route. A web page
-		// of any origin could send both.
+		// No X-HTTP-Method-Override, and no form that is posted to a GET route: a web page of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
-		runtime.WithErrorHandler(answerError(config.Log)),
-		runtime.WithRoutingErrorHandler(routes.answerRouting),
-		runtime.WithMiddlewares(nameRoute, routes.refuseIgnored, pathInUTF8),
-		// The caller's Authorization goes on to the services, which the library does by itself, and nothing else: by
-		// default a header like Grpc-Metadata-Authorization would become a second one.
+		runtime.WithErrorHandler(errorHandler(config.Log)),
+		runtime.WithRoutingErrorHandler(routes.routingErrorHandler),
+		// In this order: only authenticated callers learn what is wrong with a request.
+		runtime.WithMiddlewares(nameRoute, routes.authenticate(config.Verifier, config.Observe), limitBody, routes.refuseIgnored, pathInUTF8),
+		// The library forwards Authorization by itself. Other headers must not become metadata: by default
+		// Grpc-Metadata-Authorization would become a second token.
 		runtime.WithIncomingHeaderMatcher(noHeader),
-		// Nor does gRPC metadata of the services become headers of answers.
 		runtime.WithOutgoingHeaderMatcher(noHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
 	)
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	knocker := &knocker{mux: mux, keys: authv1.NewKeyServiceClient(discreet{config.Auth, config.Log})}
-	handler, err := guard(withOpenAPI(boundBody(knocker.handler(mux))), config)
+	handler, err := refuseForeignOrigins(withOpenAPI(mux), config.CORSOrigins)
 	if err != nil {
 		return nil, err
 	}
-	return withHeaders(withCORS(handler, config.CORSOrigins), config.Loopback), nil
+	if config.Loopback {
+		handler = refuseForeignHosts(handler)
+	}
+	return withSecurityHeaders(withCORS(recoverPanics(handler, config.Log), config.CORSOrigins), config.Loopback), nil
 }
 
-// noHeader lets no header pass.
+// noHeader matches no header.
 func noHeader(string) (string, bool) { return "", false }
 
-// nameRoute tells the metrics which route a request has taken.
+// nameRoute names the route of a request for the metrics.
 func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
@@ -77,22 +81,9 @@ func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// withCORS lets the pages of the origins read answers. They send no cookies: there are none.
-func withCORS(next http.Handler, origins []string) http.Handler {
-	if len(origins) == 0 {
-		return next
-	}
-	return cors.New(cors.Options{
-		AllowedOrigins: origins,
-		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type"},
-		ExposedHeaders: []string{"Retry-After", "WWW-Authenticate"},
-		MaxAge:         600,
-	}).Handler(next)
-}
-
 func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
-	auth, logs := discreet{config.Auth, config.Log}, discreet{config.Logs, config.Log}
+	auth := connection{config.Auth, grpcserver.AuthMessageBytes, config.Log}
+	logs := connection{config.Logs, grpcserver.LogsMessageBytes, config.Log}
 	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)); err != nil {
 		return err
 	}

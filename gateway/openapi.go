@@ -1,23 +1,23 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/keytrail/keytrail/gen"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/telemetry"
 )
 
-// openAPIPath is where the description of the REST routes is. It is public: no token is needed.
+// openAPIPath is the path of the OpenAPI document. It needs no token.
 const openAPIPath = "/openapi.json"
 
-// withOpenAPI serves the OpenAPI document, and leaves every other path to next.
+// withOpenAPI serves the OpenAPI document, and next every other path.
 func withOpenAPI(next http.Handler) http.Handler {
-	tag := fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(gen.OpenAPI)))
+	tag := fmt.Sprintf(`"%x"`, sha256.Sum256(gen.OpenAPI))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != openAPIPath {
 			next.ServeHTTP(w, r)
@@ -29,30 +29,13 @@ func withOpenAPI(next http.Handler) http.Handler {
 			return
 		}
 		telemetry.SetRoute(r.Context(), r.Method+" "+openAPIPath)
-		header := w.Header()
-		// Caches may keep it, and ask every time whether it is still the same.
-		header.Set("Cache-Control", "no-cache")
-		header.Set("ETag", tag)
-		if hasTag(r.Header.Values("If-None-Match"), tag) {
-			w.WriteHeader(http.StatusNotModified)
-			return
+		// ServeContent would respond to these with errors in plain text.
+		for _, condition := range []string{"Range", "If-Match", "If-Unmodified-Since"} {
+			r.Header.Del(condition)
 		}
-		header.Set("Content-Type", "application/json")
-		header.Set("Content-Length", strconv.Itoa(len(gen.OpenAPI)))
-		if r.Method == http.MethodGet {
-			_, _ = w.Write(gen.OpenAPI) // the caller is gone: nobody to tell
-		}
+		w.Header().Set("Cache-Control", "no-cache") // caches may store it, but must revalidate it
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(gen.OpenAPI))
 	})
-}
-
-// hasTag reports whether If-None-Match lists a tag. http.ServeContent would also heed ranges and other conditions, whose
-// errors it answers in plain text.
-func hasTag(fields []string, tag string) bool {
-	for listed := range strings.SplitSeq(strings.Join(fields, ","), ",") {
-		listed = strings.TrimSpace(listed)
-		if listed == "*" || strings.TrimPrefix(listed, "W/") == tag {
-			return true
-		}
-	}
-	return false
 }

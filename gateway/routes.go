@@ -19,18 +19,20 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// route is what the contract says of one REST route.
+// route is one REST route of the contract.
 type route struct {
+	// rpc is the full name of its method.
+	rpc    string
 	method string
 	path   *regexp.Regexp
-	// query and body say whether fields are read from there. grpc-gateway ignores the one from which it reads none.
+	// query and body report whether fields are read from there. grpc-gateway ignores the other one.
 	query, body bool
 }
 
-// routes are those of the contract, each by its method and by its pattern as grpc-gateway writes it.
+// routes are the routes of the contract, by method and pattern as grpc-gateway writes them.
 type routes map[string]route
 
-// readRoutes reads the routes of both services.
+// readRoutes returns the routes of both services.
 func readRoutes() (routes, error) {
 	read := routes{}
 	for _, file := range []protoreflect.FileDescriptor{
@@ -63,13 +65,16 @@ func (rs routes) add(method protoreflect.MethodDescriptor) error {
 		verb, template := binding(rule)
 		pattern := pathField.ReplaceAllString(template, "{$1=*}")
 		if verb == "" || strings.Count(pattern, "{") != strings.Count(pattern, "=*}") || strings.Contains(pattern, "**") {
-			return fmt.Errorf("a route of a form that is not known: %v", rule)
+			return fmt.Errorf("unknown form of a route: %v", rule)
 		}
 		elsewhere := map[string]bool{rule.GetBody(): rule.GetBody() != ""}
 		for _, field := range pathField.FindAllStringSubmatch(template, -1) {
 			elsewhere[field[1]] = true
 		}
-		made := route{method: verb, path: matcher(template), body: rule.GetBody() != ""}
+		made := route{
+			rpc:    fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name()),
+			method: verb, path: matcher(template), body: rule.GetBody() != "",
+		}
 		for i := range method.Input().Fields().Len() {
 			name := string(method.Input().Fields().Get(i).Name())
 			made.query = made.query || rule.GetBody() != "*" && !elsewhere[name]
@@ -79,7 +84,7 @@ func (rs routes) add(method protoreflect.MethodDescriptor) error {
 	return nil
 }
 
-// binding returns the HTTP method and the path of a rule; empty if they are of a kind that is not known.
+// binding returns the HTTP method and the path of a rule; empty if it is of an unknown kind.
 func binding(rule *annotations.HttpRule) (method, template string) {
 	switch pattern := rule.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
@@ -96,7 +101,7 @@ func binding(rule *annotations.HttpRule) (method, template string) {
 	return "", ""
 }
 
-// matcher makes an expression for the paths of a template.
+// matcher returns an expression that matches the paths of a template.
 func matcher(template string) *regexp.Regexp {
 	literals := pathField.Split(template, -1)
 	for i, literal := range literals {
@@ -105,12 +110,17 @@ func matcher(template string) *regexp.Regexp {
 	return regexp.MustCompile("^" + strings.Join(literals, "[^/]*") + "$")
 }
 
-// refuseIgnored refuses requests with a query or a body that their route ignores: an etag in the body of a DELETE must not
-// delete whatever is there.
+// of returns the route of a request.
+func (rs routes) of(r *http.Request) route {
+	pattern, _ := runtime.HTTPPattern(r.Context())
+	return rs[r.Method+" "+pattern.String()]
+}
+
+// refuseIgnored refuses requests with a query or a body that their route ignores: a DELETE with an etag in its body must not
+// delete unconditionally.
 func (rs routes) refuseIgnored(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		pattern, _ := runtime.HTTPPattern(r.Context())
-		if err := rs[r.Method+" "+pattern.String()].takes(r); err != nil {
+		if err := rs.of(r).check(r); err != nil {
 			writeFault(w, r, err)
 			return
 		}
@@ -118,8 +128,8 @@ func (rs routes) refuseIgnored(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// takes says what of a request the route ignores; nil if nothing.
-func (t route) takes(r *http.Request) error {
+// check returns the fault of a request with something that the route ignores.
+func (t route) check(r *http.Request) error {
 	name, err := firstParameter(r.URL.RawQuery)
 	switch {
 	case !t.query && err != nil:
@@ -128,19 +138,19 @@ func (t route) takes(r *http.Request) error {
 		return fault.New(fault.RequestMalformed, "%s: unknown query parameter; the fields of this request are in its body", name)
 	case !t.query && name != "":
 		return fault.New(fault.RequestMalformed, "%s: unknown query parameter", name)
-	case !t.body && r.ContentLength != 0: // -1 = of a length that is not told
+	case !t.body && r.ContentLength != 0: // -1 = unknown length
 		return fault.New(fault.RequestMalformed, "%s has no body here: fields are in the path and the query", r.Method)
 	}
 	return nil
 }
 
-// firstParameter returns the name of a parameter of a query, the first in alphabetical order; empty if there is none.
+// firstParameter returns the alphabetically first name of a query parameter; empty if there is none.
 func firstParameter(query string) (string, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil || len(values) == 0 {
 		return "", err
 	}
-	// A parameter may have no name: its value stands for it.
+	// A parameter without a name is shown by its value.
 	name := slices.Min(slices.Collect(maps.Keys(values)))
 	if name == "" {
 		name = "=" + values.Get("")
@@ -148,7 +158,7 @@ func firstParameter(query string) (string, error) {
 	return strings.ToValidUTF8(name, "\uFFFD"), nil
 }
 
-// allowed returns the methods that a path has, as the header Allow lists them.
+// allowed returns the methods of a path for the Allow header.
 func (rs routes) allowed(path string) string {
 	methods := map[string]bool{}
 	for _, route := range rs {

@@ -20,10 +20,10 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// jsonOptions write fields with default values out, except those of messages and optional ones: no field is null.
+// jsonOptions write fields with default values, except unset messages and optional fields: no field is null.
 var jsonOptions = protojson.MarshalOptions{EmitDefaultValues: true}
 
-// marshaler refuses fields that it does not know: a misspelt expireTime must not make a key that lives for ever.
+// marshaler refuses unknown fields: a misspelt expireTime must not create a key that never expires.
 type marshaler struct{ runtime.JSONPb }
 
 func newMarshaler() *marshaler {
@@ -41,7 +41,7 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	})
 }
 
-// expectEnd refuses text after the value: two requests in one body are a mistake, and the second would be lost.
+// expectEnd refuses text after the value: a second request in the body would be lost.
 func expectEnd(text *json.Decoder) error {
 	_, err := text.Token()
 	switch {
@@ -58,11 +58,10 @@ func isSyntax(err error) bool {
 	return ok
 }
 
-// readQueriesStrictly makes every query be read by strictQuery. The library knows one parser a process, and no lock
-// for it: set again, it would race with the requests of another gateway.
-var readQueriesStrictly = sync.OnceFunc(func() { runtime.SetQueryParameterParser(&strictQuery{})(nil) })
+// useStrictQueries installs strictQuery once. The library has one query parser per process, without a lock.
+var useStrictQueries = sync.OnceFunc(func() { runtime.SetQueryParameterParser(&strictQuery{})(nil) })
 
-// strictQuery refuses query parameters that the request does not have: a misspelt filter must not select all.
+// strictQuery refuses unknown query parameters: a misspelt filter must not select everything.
 type strictQuery struct{ runtime.DefaultQueryParser }
 
 // Parse reads the query parameters into the request.
@@ -72,7 +71,7 @@ func (p *strictQuery) Parse(message proto.Message, values url.Values, filter *ut
 		if path == nil {
 			return fmt.Errorf("%s: unknown query parameter", strings.ToValidUTF8(name, "\uFFFD"))
 		}
-		// The library would ignore it.
+		// The library ignores such a parameter.
 		if filter.HasCommonPrefix(path) {
 			return fmt.Errorf("%s: not a query parameter; it is in the path or the body of this request", name)
 		}
@@ -98,8 +97,7 @@ func pathInUTF8(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// fieldPath returns the names of the fields, each a field of the one before, that a query parameter names with dots
-// between them; nil if it names none.
+// fieldPath returns the path of the field that a query parameter names, with dots between the names; nil if there is none.
 func fieldPath(message protoreflect.MessageDescriptor, name string) []string {
 	var path []string
 	for part := range strings.SplitSeq(name, ".") {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"slices"
@@ -14,11 +15,12 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
-// TestTokenOfTheRequestGoesOnAlone: what arrives at the service is the Authorization of the request, whatever else a
-// client sends.
-func TestTokenOfTheRequestGoesOnAlone(t *testing.T) {
+// TestOnlyTheTokenOfTheRequestIsForwarded sends other headers that could become a second token.
+func TestOnlyTheTokenOfTheRequestIsForwarded(t *testing.T) {
 	var arrived metadata.MD
 	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
 		arrived, _ = metadata.FromIncomingContext(ctx)
@@ -37,29 +39,32 @@ func TestTokenOfTheRequestGoesOnAlone(t *testing.T) {
 		server.Stop()
 		must(t, <-ended)
 	})
-	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn})
+	signer := accesstest.NewSigner(t)
+	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn, Verifier: accesstest.Verifier(t, signer), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
+	a := accesstest.Bearer(t, signer, access.Viewer, "acme")
 	for name, tt := range map[string]struct {
 		header [][2]string
-		want   []string
+		want   []string // nil: nothing arrives
 	}{
-		"one":                     {[][2]string{{"Authorization", "Bearer a"}}, []string{"Bearer a"}},
+		"one":                     {[][2]string{{"Authorization", a}}, []string{a}},
 		"none":                    {nil, nil},
-		"two":                     {[][2]string{{"Authorization", "Bearer a"}, {"Authorization", "Bearer b"}}, []string{"Bearer a", "Bearer b"}},
-		"gRPC metadata":           {[][2]string{{"Grpc-Metadata-Authorization", "Bearer b"}}, nil},
-		"gRPC metadata beside it": {[][2]string{{"Authorization", "Bearer a"}, {"grpc-metadata-authorization", "Bearer b"}}, []string{"Bearer a"}},
-		"the library's own name":  {[][2]string{{"Grpcgateway-Authorization", "Bearer b"}}, nil},
-		"a proxy's":               {[][2]string{{"Proxy-Authorization", "Bearer b"}, {"X-Authorization", "Bearer c"}}, nil},
-		"its binary form":         {[][2]string{{"Grpc-Metadata-Authorization-Bin", "QmVhcmVyIGI="}}, nil},
+		"two":                     {[][2]string{{"Authorization", a}, {"Authorization", a}}, nil},
+		"gRPC metadata":           {[][2]string{{"Grpc-Metadata-Authorization", a}}, nil},
+		"gRPC metadata beside it": {[][2]string{{"Authorization", a}, {"grpc-metadata-authorization", "Bearer b"}}, []string{a}},
+		"the library's own name":  {[][2]string{{"Authorization", a}, {"Grpcgateway-Authorization", "Bearer b"}}, []string{a}},
+		"a proxy's":               {[][2]string{{"Authorization", a}, {"Proxy-Authorization", "Bearer b"}, {"X-Authorization", "Bearer c"}}, []string{a}},
+		"its binary form":         {[][2]string{{"Authorization", a}, {"Grpc-Metadata-Authorization-Bin", "QmVhcmVyIGI="}}, []string{a}},
 		"not ASCII":               {[][2]string{{"Authorization", "Bearer ä"}}, nil},
 	} {
+		arrived = nil
 		request := httptest.NewRequest("GET", "/v1/workspaces/acme/keys", nil)
 		for _, h := range tt.header {
 			request.Header.Add(h[0], h[1])
 		}
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)
-		if got := arrived.Get("authorization"); answer.Code != 200 || !slices.Equal(got, tt.want) {
+		if got := arrived.Get("authorization"); (answer.Code == 200) != (tt.want != nil) || !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %d, arrived %q, want %q", name, answer.Code, got, tt.want)
 		}
 		for key := range arrived {

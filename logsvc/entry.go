@@ -1,5 +1,5 @@
-// Package logsvc is the domain of the log service: what a request log is, how long it is kept, how it is found
-// again, and the contract of the stores that keep it. It knows nothing of SQL or HTTP.
+// Package logsvc is the domain of the log service: what a request log is, how long it is kept, how it is searched, and the
+// contract of its stores.
 package logsvc
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// Entry is one request log: the row about one call, or about many that proved no key.
+// Entry is one request log: the row about one call, or a shared row about many calls that proved no key.
 type Entry struct {
 	// ID is a UUIDv7: its timestamp is the time of the call.
 	ID          uuid.UUID
@@ -34,22 +34,22 @@ type Entry struct {
 	ErrorCode string
 	// Cause tells apart the reasons that one code stands for; empty where there is one reason only.
 	Cause string
-	// Latency is kept to the microsecond. It is there only if Reported is set, and may then be 0.
+	// Latency has microsecond precision. It is set only if Reported is, and may then be 0.
 	Latency  time.Duration
 	Reported bool
 
 	// CallCount is how many calls the row stands for, 1 to math.MaxInt32. Above 1 only where they proved no key.
 	CallCount int
 
-	// FromReport says that the description (key snapshot, agent, method and endpoint) was made from a report alone, so
-	// that parts of it may be cut.
+	// FromReport is set if the description (key snapshot, agent, method and endpoint) was made from a report alone. Parts
+	// of it may then be cut.
 	FromReport bool
 }
 
-// Time is when the call was received, to the millisecond.
+// Time returns when the call was received, to the millisecond.
 func (e Entry) Time() time.Time { return uuid7.Time(e.ID) }
 
-// rank orders how much is known of the end of a call: in progress, denied by the check, reported. An entry in progress
+// rank orders how much is known about the end of a call: in progress, denied by the check, reported. An entry in progress
 // has the lowest rank even if it has a latency.
 func (e Entry) rank() int {
 	switch {
@@ -61,7 +61,7 @@ func (e Entry) rank() int {
 	return 2
 }
 
-// Merge returns what is known of a call from two entries of one workspace and id, of which first was recorded before
+// Merge returns what is known about a call from two entries of one workspace and id, of which first was recorded before
 // second:
 //
 //   - Status, ErrorCode, Cause and Latency go together, by rank: in progress (status 0) < denied by the check (a status,

@@ -14,7 +14,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// purgingStore deletes as many rows at a time as the test says, in the time that it says, then fails.
+// purgingStore is a store whose Purge returns the numbers of chunks, each after a delay, and then fails.
 type purgingStore struct {
 	logsvc.Store
 	newest uuid.UUID
@@ -47,14 +47,14 @@ func purging(chunks ...int64) *purgingStore {
 	return &purgingStore{newest: uuid7.New(noon.Add(-time.Hour)), chunks: chunks}
 }
 
-func TestPurgeGoesOnUntilNothingIsLeftOfWhatWasThere(t *testing.T) {
+func TestPurgeDeletesAllRowsThatExistAtItsStart(t *testing.T) {
 	store := purging(10, 10, 3, 0, 7)
 	purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme")
 	if err != nil || purged != 23 || !complete || store.calls != 4 {
 		t.Errorf("purged %d rows with %d chunks, complete %t, %v; want 23 with 4", purged, store.calls, complete, err)
 	}
 	if store.upTo != store.newest {
-		t.Errorf("purged up to %v, want the newest row %v: rows that keep arriving would be chased", store.upTo, store.newest)
+		t.Errorf("purged up to %v, want the newest row %v: it would not end while rows arrive", store.upTo, store.newest)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestPurgeOfAWorkspaceWithoutRowsIsComplete(t *testing.T) {
 	}
 }
 
-func TestPurgeWorksForABoundedTime(t *testing.T) {
+func TestPurgeIsLimitedInTime(t *testing.T) {
 	for name, tt := range map[string]struct{ deadline, each, want time.Duration }{
 		"no deadline":           {0, 300 * time.Millisecond, 20100 * time.Millisecond},
 		"a deadline far away":   {time.Minute, 300 * time.Millisecond, 20100 * time.Millisecond},
@@ -100,14 +100,14 @@ func TestPurgeWorksForABoundedTime(t *testing.T) {
 	}
 }
 
-func TestPurgeThatFailsTellsHowMuchIsDeleted(t *testing.T) {
+func TestFailedPurgeReturnsHowMuchIsDeleted(t *testing.T) {
 	purged, complete, err := logsvc.NewService(purging(10, 10), config(time.Now)).Purge(t.Context(), "acme")
 	if purged != 21 || complete || err == nil || !strings.Contains(err.Error(), "21 are deleted") {
 		t.Errorf("purged %d, complete %t, error %v; want 21, and an error that says so", purged, complete, err)
 	}
 }
 
-func TestPurgeErasesOneWorkspaceWhole(t *testing.T) {
+func TestPurgeDeletesAllOfOneWorkspace(t *testing.T) {
 	service, _ := newService(t)
 	other := entryAt(noon)
 	other.WorkspaceID = "globex"
@@ -115,7 +115,7 @@ func TestPurgeErasesOneWorkspaceWhole(t *testing.T) {
 	if purged, complete, err := service.Purge(t.Context(), "acme"); err != nil || purged != 3 || !complete {
 		t.Errorf("purged %d rows, complete %t, %v; want 3", purged, complete, err)
 	}
-	if got := list(t, service, logsvc.Search{}); len(got) != 0 {
+	if got := list(t, service); len(got) != 0 {
 		t.Errorf("acme still has %v", got)
 	}
 	if _, err := service.Get(t.Context(), "globex", other.ID); err != nil {

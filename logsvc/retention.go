@@ -1,6 +1,8 @@
 package logsvc
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,18 +18,90 @@ const (
 	maxAhead = 24 * time.Hour
 )
 
-// Window is what is kept and shown at one moment: the ids from From on.
-type Window struct {
-	// From is the lowest id that is young enough.
-	From uuid.UUID
-	// To is the lowest id that is too far in the future to be stored.
-	To uuid.UUID
-}
-
-// WindowAt is the window of a moment. A row is in it until the millisecond in which it is as old as the retention.
-func WindowAt(now time.Time, retention time.Duration) Window {
-	return Window{
+// WindowAt returns the ids that are stored and shown at one moment: from the lowest id that is young enough, to the lowest
+// that is too far in the future to be stored. A row is in the window until the millisecond in which it is as old as the
+// retention.
+func WindowAt(now time.Time, retention time.Duration) Range {
+	return Range{
 		From: uuid7.First(now.Add(-retention).Add(time.Millisecond)),
 		To:   uuid7.First(now.Add(maxAhead)),
+	}
+}
+
+func (s *Service) window() Range { return WindowAt(s.config.Now(), s.config.Retention) }
+
+const (
+	// purgeTime is how long one call of Purge works.
+	purgeTime = 20 * time.Second
+	// purgeMargin is how long before its caller's deadline Purge stops, so that the response still arrives.
+	purgeMargin = time.Second
+)
+
+// Purge deletes the entries that a workspace has now, chunk by chunk, for a bounded time, and returns how many it has
+// deleted, also with an error. Complete reports whether all of them are deleted; if not, another call continues. Each call
+// deletes one chunk at least.
+func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, complete bool, err error) {
+	until := time.Now().Add(purgeTime)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-purgeMargin).Before(until) {
+		until = deadline.Add(-purgeMargin)
+	}
+	newest, found, err := s.newest(ctx, workspaceID)
+	if err != nil || !found {
+		return 0, err == nil, err
+	}
+	for {
+		n, err := s.store.Purge(ctx, workspaceID, newest)
+		purged += n
+		switch {
+		case err != nil:
+			return purged, false, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", purged, err)
+		case n == 0:
+			return purged, true, nil
+		case !time.Now().Before(until):
+			return purged, false, nil
+		}
+	}
+}
+
+// newest returns the highest id of a workspace. A purge up to it ends, although rows keep arriving.
+func (s *Service) newest(ctx context.Context, workspaceID string) (id uuid.UUID, found bool, err error) {
+	page, err := s.store.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{To: uuid.Max}, Limit: 1})
+	if err != nil {
+		return uuid.Nil, false, fmt.Errorf("find the newest request log of a workspace: %w", err)
+	}
+	if len(page.Entries) == 0 {
+		return uuid.Nil, false, nil
+	}
+	return page.Entries[0].ID, true, nil
+}
+
+// Expire deletes what is older than the retention.
+func (s *Service) Expire(ctx context.Context) error {
+	if err := s.store.Expire(ctx, s.window().From); err != nil {
+		return fmt.Errorf("expire old request logs: %w", err)
+	}
+	return nil
+}
+
+const (
+	// expireInterval can be long: reads leave out every row that is too old.
+	expireInterval = 24 * time.Hour
+	// expireRetry is the delay after a failed attempt.
+	expireRetry = time.Minute
+)
+
+// ExpireDaily calls Expire at once and then every day until ctx is done. It passes errors to onError, and retries.
+func (s *Service) ExpireDaily(ctx context.Context, onError func(error)) {
+	for {
+		delay := expireInterval
+		if err := s.Expire(ctx); err != nil && ctx.Err() == nil {
+			onError(err)
+			delay = expireRetry
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
 	}
 }

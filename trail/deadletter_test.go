@@ -42,9 +42,9 @@ func (l letter) row(t *testing.T) *logsv1.RequestLog {
 }
 
 // letters reads the dead-letter file, whole.
-func (w *world) letters(t *testing.T) (letters []letter) {
+func (w *fixture) letters(t *testing.T) (letters []letter) {
 	t.Helper()
-	text, err := os.ReadFile(w.dead.path())
+	text, err := os.ReadFile(w.deadLetters.path())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -61,8 +61,8 @@ func (w *world) letters(t *testing.T) (letters []letter) {
 	return letters
 }
 
-// expectLetters holds the dead letters against ids and their reasons.
-func (w *world) expectLetters(t *testing.T, want map[string]string) {
+// expectLetters compares the dead letters with ids and reasons.
+func (w *fixture) expectLetters(t *testing.T, want map[string]string) {
 	t.Helper()
 	got, letters := map[string]string{}, w.letters(t)
 	for _, l := range letters {
@@ -79,7 +79,7 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 		rows[1].Endpoint, rows[1].KeyName, rows[1].ExternalID = `/a"<b>\é`, "line\nbreak", "tenant 7"
 		rows[1].Status, rows[1].ErrorCode, rows[1].Cause = 403, authsvc.AgentDenied, authsvc.NoAgent
 		rows[1].Reported, rows[1].Latency = true, 1500*time.Microsecond
-		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[1].ID, `endpoint: "<b>" is `+"not\nto be")})
+		w := start(t, t.TempDir(), &logService{respond: refuseRow(rows[1].ID, `endpoint: "<b>" is `+"not\nto be")})
 		w.run(t)
 		w.append(t, rows...)
 		pass(linger)
@@ -89,7 +89,7 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 		if len(letters) != 1 {
 			t.Fatalf("%d dead letters", len(letters))
 		}
-		want := recordOf(rows[1]).GetRequestLog()
+		want := newRecord(rows[1]).GetRequestLog()
 		want.Time = timestamppb.New(uuid7.Time(rows[1].ID))
 		if diff := cmp.Diff(want, letters[0].row(t), protocmp.Transform()); diff != "" {
 			t.Errorf("the row (-sent +set aside):\n%s", diff)
@@ -97,14 +97,14 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 		if l := letters[0]; l.Reason != `endpoint: "<b>" is `+"not\nto be" || !l.Time.Equal(refusedAt) {
 			t.Errorf("the letter is of %v: %q", l.Time, l.Reason)
 		}
-		info, err := os.Stat(w.dead.path())
+		info, err := os.Stat(w.deadLetters.path())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if info.Mode().Perm() != 0o600 {
 			t.Errorf("the file can be used like %v", info.Mode())
 		}
-		if lines, told := w.book.logged(buriedMessage, "rows"); lines != 1 || told != 1 {
+		if lines, told := w.book.logged(deadLetterMessage, "rows"); lines != 1 || told != 1 {
 			t.Errorf("%d lines tell of %d rows", lines, told)
 		}
 	})
@@ -112,7 +112,7 @@ func TestRefusedRowIsSetAsideWholeAndTheOthersAreStored(t *testing.T) {
 
 func TestLetterSaysThatItsRowIsFromAReport(t *testing.T) {
 	for _, fromReport := range []bool{false, true} {
-		record := recordOf(calls(1)[0])
+		record := newRecord(calls(1)[0])
 		record.FromReport = fromReport
 		line, err := deadLetter{record: record, reason: "old"}.line(time.Now())
 		if err != nil {
@@ -125,9 +125,9 @@ func TestLetterSaysThatItsRowIsFromAReport(t *testing.T) {
 	}
 }
 
-// TestRowWithATimeThatJSONCannotHoldIsSetAside has an id of the year 10889, which the log service refuses for good.
+// TestRowWithATimeThatJSONCannotHoldIsSetAside has an id of the year 10889, which the log service refuses permanently.
 func TestRowWithATimeThatJSONCannotHoldIsSetAside(t *testing.T) {
-	record := recordOf(calls(1)[0])
+	record := newRecord(calls(1)[0])
 	record.RequestLog.Id = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 	line, err := deadLetter{record: record, reason: "too_new", message: "more than a day in the future"}.line(time.Now())
 	if err != nil || !bytes.Contains(line, []byte(record.GetRequestLog().GetId())) {
@@ -136,8 +136,8 @@ func TestRowWithATimeThatJSONCannotHoldIsSetAside(t *testing.T) {
 }
 
 func TestRowThatIsNotUTF8IsAnErrorAndWritesNothing(t *testing.T) {
-	dead := &deadLetters{dir: t.TempDir(), grown: func(int64) {}}
-	good, bad := recordOf(calls(1)[0]), recordOf(calls(1)[0])
+	dead := &deadLetters{dir: t.TempDir(), resized: func(int64) {}}
+	good, bad := newRecord(calls(1)[0]), newRecord(calls(1)[0])
 	bad.RequestLog.Endpoint = "/\xff"
 	if err := dead.write(time.Now(), []deadLetter{{good, "too_old", "old"}, {bad, "too_old", "old"}}); err == nil {
 		t.Error("it is written")
@@ -150,16 +150,16 @@ func TestRowThatIsNotUTF8IsAnErrorAndWritesNothing(t *testing.T) {
 func TestDeadLettersMayBeMovedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(2)
-		service := &logService{answer: refuseRow(rows[0].ID, "first")}
+		service := &logService{respond: refuseRow(rows[0].ID, "first")}
 		w := start(t, t.TempDir(), service)
 		w.run(t)
 		w.append(t, rows[0])
 		pass(linger)
 		w.expectLetters(t, map[string]string{rows[0].ID.String(): "first"})
-		if err := os.Rename(w.dead.path(), w.dead.path()+".old"); err != nil {
+		if err := os.Rename(w.deadLetters.path(), w.deadLetters.path()+".old"); err != nil {
 			t.Fatal(err)
 		}
-		service.answer = refuseRow(rows[1].ID, "second")
+		service.respond = refuseRow(rows[1].ID, "second")
 		w.append(t, rows[1])
 		pass(linger)
 		w.expectLetters(t, map[string]string{rows[1].ID.String(): "second"})
@@ -168,12 +168,12 @@ func TestDeadLettersMayBeMovedAway(t *testing.T) {
 
 // TestDeadLetterBeginsItsOwnLine finds what a crash of the machine left.
 func TestDeadLetterBeginsItsOwnLine(t *testing.T) {
-	dead := &deadLetters{dir: t.TempDir(), grown: func(int64) {}}
+	dead := &deadLetters{dir: t.TempDir(), resized: func(int64) {}}
 	if err := os.WriteFile(dead.path(), []byte(`{"half`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := dead.write(time.Now(), []deadLetter{{recordOf(calls(1)[0]), "too_old", "old"}}); err != nil {
+		if err := dead.write(time.Now(), []deadLetter{{newRecord(calls(1)[0]), "too_old", "old"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,24 +190,24 @@ func TestDeadLetterBeginsItsOwnLine(t *testing.T) {
 func TestNothingIsReleasedWhileDeadLettersCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(3)
-		w := start(t, t.TempDir(), &logService{answer: refuseRow(rows[1].ID, "old")})
-		if err := os.Mkdir(w.dead.path(), 0o700); err != nil {
+		w := start(t, t.TempDir(), &logService{respond: refuseRow(rows[1].ID, "old")})
+		if err := os.Mkdir(w.deadLetters.path(), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		w.run(t)
 		w.append(t, rows...)
 		pass(time.Minute)
 		w.expectMetrics(t, map[string]float64{"shipped_rows_total": 0, "dead_lettered_rows_total": 0, "oldest_record_age_seconds": 60})
-		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 1 {
+		if lines, _ := w.book.logged(retryMessage, "bytes"); lines != 1 {
 			t.Errorf("in a minute the log has %d lines of it", lines)
 		}
 		if rows, _, _ := w.left(t).state(); rows != 3 {
 			t.Errorf("a kill would leave %d rows, want all 3", rows)
 		}
-		if err := os.Remove(w.dead.path()); err != nil {
+		if err := os.Remove(w.deadLetters.path()); err != nil {
 			t.Fatal(err)
 		}
-		pass(longestWait)
+		pass(maxBackoff)
 		w.expectLetters(t, map[string]string{rows[1].ID.String(): "old"})
 		w.expectMetrics(t, map[string]float64{"shipped_rows_total": 2, "dead_lettered_rows_total": 1, "waiting_bytes": 0})
 	})

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// diskBytes is how large the disk of a folder is; where nobody can tell, very large.
+// diskBytes returns the size of the file system of a directory, or a very large number if it is unknown.
 func diskBytes(dir string) int64 {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {

@@ -4,5 +4,5 @@ package trail
 
 import "math"
 
-// diskBytes is how large the disk of a folder is: nobody can tell here.
+// diskBytes returns a very large number: the size of the file system is not known on this platform.
 func diskBytes(string) int64 { return math.MaxInt64 }

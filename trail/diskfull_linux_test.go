@@ -13,8 +13,8 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/disktest"
 )
 
-// onDisk moves a world's trail to a folder on a disk of its own.
-func (w *world) onDisk(t *testing.T, disk string, limit int64) {
+// onDisk moves the trail to a file system of its own.
+func (w *fixture) onDisk(t *testing.T, disk string, limit int64) {
 	t.Helper()
 	client := w.client
 	w.close(t)
@@ -22,7 +22,7 @@ func (w *world) onDisk(t *testing.T, disk string, limit int64) {
 	w.open(t, Config{MaxBytes: limit, Fsync: time.Second, Client: client})
 }
 
-func (w *world) reserved(t *testing.T) int64 {
+func (w *fixture) reserved(t *testing.T) int64 {
 	t.Helper()
 	info, err := os.Stat(filepath.Join(w.dir, reserveFile))
 	if err != nil {
@@ -31,8 +31,8 @@ func (w *world) reserved(t *testing.T) int64 {
 	return info.Size()
 }
 
-// TestFullDiskHasRoomForDeadLetters has rows of every batch refused on a disk that the trail has filled and fills again
-// with every byte that becomes free.
+// TestFullDiskHasRoomForDeadLetters has rows of every batch refused on a full disk, on which new records take all space that
+// becomes free.
 func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 	disk, ok := disktest.Mount(t, "6m")
 	if !ok {
@@ -53,7 +53,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 		for i := 0; i < len(poison); i += batchRows / 10 {
 			ids[poison[i].ID.String()], letters[poison[i].ID.String()] = true, "poison"
 		}
-		service.answer = func(_ context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, _ error) {
+		service.respond = func(_ context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, _ error) {
 			// Longer than the trail waits before it looks for room again.
 			<-time.After(linger / 2)
 			mu.Lock()
@@ -79,7 +79,7 @@ func TestFullDiskHasRoomForDeadLetters(t *testing.T) {
 	})
 }
 
-// TestADiskFullOfStoredRowsHasRoomAgain has the disk end while no row waits: all that fills it is stored.
+// TestADiskFullOfStoredRowsHasRoomAgain fills the disk with rows that are stored and released.
 func TestADiskFullOfStoredRowsHasRoomAgain(t *testing.T) {
 	disk, ok := disktest.Mount(t, "6m")
 	if !ok {

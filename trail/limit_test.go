@@ -14,8 +14,8 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// fill appends rows until the trail takes no more, and answers how many it took. One row is then refused.
-func (w *world) fill(t *testing.T) (taken int) {
+// fill appends rows until the trail is full, and returns how many it took. One row is rejected at the end.
+func (w *fixture) fill(t *testing.T) (taken int) {
 	t.Helper()
 	for {
 		err := w.Append(t.Context(), wide(100)...)
@@ -36,7 +36,7 @@ func (w *world) fill(t *testing.T) (taken int) {
 	}
 }
 
-// reasonOf is the reason of a fault; zero if err is none.
+// reasonOf returns the reason of a fault, or zero.
 func reasonOf(err error) fault.Reason {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return f.Reason
@@ -44,7 +44,7 @@ func reasonOf(err error) fault.Reason {
 	return fault.Reason{}
 }
 
-// wide are rows of some 1,500 bytes.
+// wide returns entries of about 1,500 bytes.
 func wide(count int) []authsvc.Entry {
 	rows := calls(count)
 	for i := range rows {
@@ -53,8 +53,8 @@ func wide(count int) []authsvc.Entry {
 	return rows
 }
 
-// limited is a world with the least limit.
-func limited(t *testing.T, service *logService) *world {
+// limited returns a fixture with MaxBytes = MinBytes.
+func limited(t *testing.T, service *logService) *fixture {
 	t.Helper()
 	w := start(t, t.TempDir(), service)
 	client := w.client
@@ -63,7 +63,7 @@ func limited(t *testing.T, service *logService) *world {
 	return w
 }
 
-const refusedMessage = "request logs not taken onto the trail"
+const rejectedMessage = "request logs not appended to the trail"
 
 func TestFullTrailRefusesAndHasRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestFullTrailRefusesAndHasRoomAgain(t *testing.T) {
 		if !w.Full() || w.Writable() != nil {
 			t.Errorf("a trail that refuses rows: Full is %v, Writable %v", w.Full(), w.Writable())
 		}
-		if waiting := w.journal.Waiting(); waiting > MinBytes || waiting < MinBytes-200 {
+		if waiting := w.wal.BacklogBytes(); waiting > MinBytes || waiting < MinBytes-200 {
 			t.Errorf("%d bytes wait within a limit of %d", waiting, MinBytes)
 		}
 		w.expectMetrics(t, map[string]float64{"appended_records_total": float64(taken), "refused_records_total": 101})
@@ -110,43 +110,26 @@ func TestRowsOfAnAppendAreTakenAllOrNone(t *testing.T) {
 	})
 }
 
-func TestRefusedRowsAreToldAtOnceAndOnceAMinute(t *testing.T) {
+func TestRejectedRowsAreCountedAndLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := limited(t, &logService{})
 		w.fill(t)
-		refuse := func(count, want int) {
+		reject := func(count, wantLines, wantRows int) {
 			t.Helper()
 			if err := w.Append(t.Context(), make([]authsvc.Entry, count)...); reasonOf(err) != fault.TrailFull {
-				t.Errorf("a full trail answers %v", err)
+				t.Errorf("a full trail returns %v", err)
 			}
-			if _, rows := w.book.logged(refusedMessage, "rows"); rows != want {
-				t.Errorf("the log tells of %d rows, want %d", rows, want)
+			if lines, _ := w.book.logged(rejectedMessage, "rows"); lines != wantLines {
+				t.Errorf("%d log lines, want %d", lines, wantLines)
 			}
+			w.expectMetrics(t, map[string]float64{"refused_records_total": float64(wantRows)})
 		}
-		refuse(4, 100) // of the 101 that filling it had refused
-		pass(tellEvery - time.Second)
-		refuse(5, 100)
+		reject(4, 1, 105) // filling it had 101 rejected
+		pass(logInterval - time.Second)
+		reject(5, 1, 110)
 		pass(time.Second)
-		refuse(3, 113)
-		refuse(2, 113)
-		w.expectMetrics(t, map[string]float64{"refused_records_total": 115})
-
-		// There is room again, nobody is refused any more, and the log is told of the last ones all the same.
-		stop := w.run(t)
-		pass(tellEvery)
-		w.append(t, calls(1)...)
-		pass(linger)
-		refuseNone := func(when string, want int) {
-			t.Helper()
-			if _, rows := w.book.logged(refusedMessage, "rows"); rows != want {
-				t.Errorf("%s the log tells of %d rows, want %d", when, rows, want)
-			}
-		}
-		refuseNone("a minute later", 115)
-		w.fill(t)
-		refuseNone("full again", 115)
-		stop()
-		refuseNone("at the end", 216)
+		reject(3, 2, 113)
+		reject(2, 2, 115)
 	})
 }
 
@@ -158,7 +141,7 @@ func TestAppendWhoseCallerIsGoneIsCounted(t *testing.T) {
 		w.open(t, Config{MaxBytes: MinBytes, Client: client})
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		// It may win against the disk: then it is an ordinary Append.
+		// The sync may complete before ctx is checked: then it is an ordinary Append.
 		if err := w.Append(gone, calls(1)...); err != nil && fault.KindOf(err) == fault.Unavailable {
 			t.Errorf("a row that is on the trail is said to have no room: %v", err)
 		}
@@ -176,11 +159,11 @@ func TestAppendWhoseCallerIsGoneIsCounted(t *testing.T) {
 func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		row := calls(1)[0]
-		w := limited(t, &logService{answer: refuseRow(row.ID, "old")})
+		w := limited(t, &logService{respond: refuseRow(row.ID, "old")})
 		client := w.client
 		w.close(t)
 		path := filepath.Join(w.dir, deadLetterFile)
-		// Almost as many as make it full: one more does, a record does not.
+		// One more dead letter makes the trail full, one more record does not.
 		almost := make([]byte, MinBytes-64<<10-150)
 		almost[len(almost)-1] = '\n'
 		if err := os.WriteFile(path, almost, 0o600); err != nil {
@@ -199,12 +182,12 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 		for range 2 {
 			for w.Append(t.Context(), calls(1)...) == nil {
 			}
-			pass(tellEvery)
+			pass(logInterval)
 		}
 		if err := w.Append(t.Context(), wide(100)...); reasonOf(err) != fault.TrailFull || !strings.Contains(err.Error(), "refused for good") || strings.Contains(err.Error(), w.dir) {
-			t.Errorf("a trail full of dead letters answers %v", err)
+			t.Errorf("a trail full of dead letters returns %v", err)
 		}
-		if text := w.book.text(refusedMessage); !strings.Contains(text, path) {
+		if text := w.book.text(rejectedMessage); !strings.Contains(text, path) {
 			t.Errorf("the log does not say what fills the trail: %s", text)
 		}
 		info, err := os.Stat(path)
@@ -217,7 +200,7 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 		if err := os.Rename(path, path+".old"); err != nil {
 			t.Fatal(err)
 		}
-		// The one that is refused sees that there is room.
+		// The rejected append measures the file.
 		if err := w.Append(t.Context(), calls(1)...); err == nil {
 			t.Error("somebody has looked before")
 		}
@@ -263,7 +246,7 @@ func TestEmptyTrailTakesTheLargestReport(t *testing.T) {
 			}
 			w.append(t, rows...)
 			pass(linger)
-			if waiting := w.journal.Waiting(); waiting != 0 {
+			if waiting := w.wal.BacklogBytes(); waiting != 0 {
 				t.Errorf("%d bytes wait", waiting)
 			}
 		}

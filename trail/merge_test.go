@@ -12,7 +12,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// checkRecord is a check's record of one call, in progress, whose texts name the check.
+// checkRecord returns the record of a check, in progress, whose texts contain name.
 func checkRecord(name string) *logsv1.RequestLogRecord {
 	return &logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{
 		Id: "01890a5d-ac96-774b-bcce-b302099a8057", WorkspaceId: "acme", KeyId: "key of " + name, KeyName: "name of " + name,
@@ -28,7 +28,7 @@ func denied(name string) *logsv1.RequestLogRecord {
 	return record
 }
 
-// reported is the report of a denied call; that of an allowed one has neither code nor cause, and merges alike.
+// reported returns the record of a report of a denied call. Allowed ones have no code and cause, and merge alike.
 func reported(name string) *logsv1.RequestLogRecord {
 	record := denied(name)
 	record.FromReport = true

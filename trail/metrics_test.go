@@ -17,8 +17,8 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// metricsNow are all metrics of the trail by name, without keytrail_trail_; of a histogram, the count.
-func (w *world) metricsNow(t *testing.T) map[string]float64 {
+// metricsNow returns all metrics of the trail by name, without keytrail_trail_; of a histogram, the count.
+func (w *fixture) metricsNow(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := w.registry.Gather()
 	if err != nil {
@@ -33,7 +33,7 @@ func (w *world) metricsNow(t *testing.T) map[string]float64 {
 	return values
 }
 
-func (w *world) expectMetrics(t *testing.T, want map[string]float64) {
+func (w *fixture) expectMetrics(t *testing.T, want map[string]float64) {
 	t.Helper()
 	got := w.metricsNow(t)
 	for name, value := range want {
@@ -43,12 +43,12 @@ func (w *world) expectMetrics(t *testing.T, want map[string]float64) {
 	}
 }
 
-// TestMetricsTellAHistory sends a batch that fails twice, has a row refused by itself, and one that spoils all others.
-func TestMetricsTellAHistory(t *testing.T) {
+// TestMetricsCountAHistory sends a batch that fails twice, of which one row is refused then.
+func TestMetricsCountAHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(10)
 		away := failing(2, status.Error(codes.Unavailable, "away"))
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if _, err := away(ctx, batch); err != nil {
 				return nil, err
 			}
@@ -62,7 +62,7 @@ func TestMetricsTellAHistory(t *testing.T) {
 		stop := w.run(t)
 		w.append(t, rows...)
 		w.append(t, finished(rows[0]), finished(rows[1]))
-		bytes := float64(w.journal.Waiting())
+		bytes := float64(w.wal.BacklogBytes())
 		pass(linger / 2)
 		w.expectMetrics(t, map[string]float64{
 			"appended_records_total": 12, "folded_records_total": 0, "shipped_rows_total": 0, "waiting_bytes": bytes,
@@ -74,11 +74,11 @@ func TestMetricsTellAHistory(t *testing.T) {
 		if bytes < 12*60 {
 			t.Errorf("12 records wait on %v bytes", bytes)
 		}
-		pass(linger/2 + firstRetry/4) // the first attempt has failed
+		pass(linger/2 + minBackoff/4) // the first attempt has failed
 		w.expectMetrics(t, map[string]float64{
 			"folded_records_total": 0, "shipped_rows_total": 0, "waiting_bytes": bytes, "oldest_record_age_seconds": 1.025,
 		})
-		pass(3 * firstRetry)
+		pass(3 * minBackoff)
 		shipped := map[string]float64{
 			"appended_records_total": 12, "refused_records_total": 0, "folded_records_total": 2, "shipped_rows_total": 9,
 			"dead_lettered_rows_total": 1, "damaged_bytes_total": 0, "waiting_bytes": 0, "oldest_record_age_seconds": 0,
@@ -96,7 +96,7 @@ func TestNothingIsCountedTwiceAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(batchRows + 10)
 		away := failing(1, status.Error(codes.Unavailable, "away"))
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if len(batch) < batchRows {
 				return away(ctx, batch)
 			}
@@ -114,8 +114,8 @@ func TestNothingIsCountedTwiceAtShutdown(t *testing.T) {
 	})
 }
 
-// TestAgeIsZeroWhereNoneWaits has a second record come within the linger of the first: its arrival is told when it is
-// shipped already.
+// TestAgeIsZeroWhereNoneWaits has a second record come within the linger of the first: it arrives when the
+// window is already being read.
 func TestAgeIsZeroWhereNoneWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, t.TempDir(), &logService{})
@@ -129,8 +129,8 @@ func TestAgeIsZeroWhereNoneWaits(t *testing.T) {
 	})
 }
 
-// TestAgeIsToldWhileNothingCanBeRead has a folder stand in the place of the second segment.
-func TestAgeIsToldWhileNothingCanBeRead(t *testing.T) {
+// TestAgeIsReportedWhileNothingCanBeRead replaces the second segment by a directory.
+func TestAgeIsReportedWhileNothingCanBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := limited(t, &logService{})
 		w.append(t, wide(500)...)

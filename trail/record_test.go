@@ -13,22 +13,11 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/uuid7"
-	"github.com/keytrail/keytrail/internal/wire"
 	"github.com/keytrail/keytrail/trail/wal"
 )
 
-// recordOf is the record that appendRecord must write of an entry.
-func recordOf(e authsvc.Entry) *logsv1.RequestLogRecord {
-	row := &logsv1.RequestLog{
-		Id: e.ID.String(), WorkspaceId: e.WorkspaceID, KeyId: wire.ID(e.KeyID), KeyName: e.KeyName, KeyLast4: e.KeyLast4,
-		ExternalId: e.ExternalID, AgentType: e.AgentType, AgentId: e.AgentID, Method: e.Method, Endpoint: e.Endpoint,
-		Status: int32(e.Status), ErrorCode: string(e.ErrorCode), Cause: string(e.Cause), CallCount: int32(e.CallCount),
-	}
-	if e.Reported {
-		row.LatencyMs = proto.Float64(wire.Latency(e.Latency))
-	}
-	return &logsv1.RequestLogRecord{RequestLog: row, FromReport: e.FromReport}
-}
+// newRecord returns the record that is written for an entry.
+func newRecord(e authsvc.Entry) *logsv1.RequestLogRecord { return new(encoder).convert(&e) }
 
 func fullEntry() authsvc.Entry {
 	return authsvc.Entry{
@@ -38,33 +27,58 @@ func fullEntry() authsvc.Entry {
 	}
 }
 
-func TestRecordIsTheRecordOfTheContract(t *testing.T) {
+func TestRecordHoldsTheEntry(t *testing.T) {
+	enc := &encoder{} // the same for all: nothing may remain of the entry before
 	full := fullEntry()
-	long, instant, lateReport := full, full, full
+	want := &logsv1.RequestLogRecord{FromReport: true, RequestLog: &logsv1.RequestLog{
+		Id: full.ID.String(), WorkspaceId: "acme", KeyId: full.KeyID.String(), KeyName: "ключ", KeyLast4: "a1B2", ExternalId: "tenant 7",
+		AgentType: "agent", AgentId: "support", Method: "POST", Endpoint: "/v1/%FF", Status: 599, ErrorCode: "agent_denied",
+		Cause: string(authsvc.NoAgent), LatencyMs: proto.Float64(12345.678), CallCount: 1 << 30,
+	}}
+	long, instant, notReported := full, full, full
 	long.Endpoint = strings.Repeat("e", wal.MaxRecord-1000)
 	instant.Latency = 0
-	lateReport.Reported = false // the latency of an entry that was not reported means nothing
-	for name, entry := range map[string]authsvc.Entry{
-		"full": full, "long": long, "empty": {}, "in progress": {ID: full.ID, WorkspaceID: "acme", CallCount: 1},
-		"reported with no latency at all": instant, "not reported": lateReport,
+	notReported.Reported = false // the latency of an entry that was not reported means nothing
+	change := func(f func(row *logsv1.RequestLog)) *logsv1.RequestLogRecord {
+		changed := proto.CloneOf(want)
+		f(changed.GetRequestLog())
+		return changed
+	}
+	for name, tt := range map[string]struct {
+		entry authsvc.Entry
+		want  *logsv1.RequestLogRecord
+	}{
+		"full":  {full, want},
+		"long":  {long, change(func(row *logsv1.RequestLog) { row.Endpoint = long.Endpoint })},
+		"empty": {authsvc.Entry{}, &logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{Id: uuid.Nil.String()}}},
+		"in progress": {
+			authsvc.Entry{ID: full.ID, WorkspaceID: "acme", CallCount: 1},
+			&logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{Id: full.ID.String(), WorkspaceId: "acme", CallCount: 1}},
+		},
+		"reported with no latency at all": {instant, change(func(row *logsv1.RequestLog) { row.LatencyMs = proto.Float64(0) })},
+		"not reported":                    {notReported, change(func(row *logsv1.RequestLog) { row.LatencyMs = nil })},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want, got := recordOf(entry), &logsv1.RequestLogRecord{}
-			written := appendRecord([]byte("before"), &entry)
-			if err := proto.Unmarshal(written[len("before"):], got); err != nil {
+			got := make([]*logsv1.RequestLogRecord, 2)
+			records, err := enc.encode([]authsvc.Entry{full, tt.entry})
+			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+			for i, record := range records {
+				if got[i], err = parseRecord(record); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff([]*logsv1.RequestLogRecord{want, tt.want}, got, protocmp.Transform()); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-// TestEveryFieldOfTheContractIsCompared fails when the contract has a field that the full entry lacks: it must be written
-// too.
+// TestEveryFieldOfTheContractIsCompared fails when the contract has a field that newRecord does not fill.
 func TestEveryFieldOfTheContractIsCompared(t *testing.T) {
-	record := recordOf(fullEntry())
+	record := newRecord(fullEntry())
 	for _, m := range []proto.Message{record, record.GetRequestLog()} {
 		fields := m.ProtoReflect().Descriptor().Fields()
 		for i := range fields.Len() {

@@ -41,20 +41,20 @@ func TestRowsOutliveARestart(t *testing.T) {
 
 func TestTrailMayBeRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		service := &logService{answer: hang}
+		service := &logService{respond: hang}
 		w := start(t, t.TempDir(), service)
 		stop := w.run(t)
 		w.append(t, calls(7)...)
 		pass(linger)
 		stop()
-		service.answer = nil
+		service.respond = nil
 		w.run(t)
 		pass(linger)
 		w.expect(t, "run again", 7, 7)
 	})
 }
 
-const leftMessage = "request logs wait on the trail for the next start"
+const leftMessage = "request logs not shipped before shutdown; they stay on the trail for the next start"
 
 func TestShutdownShipsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,18 +76,18 @@ func TestShutdownShipsWhatWaits(t *testing.T) {
 
 func TestShutdownShipsThroughAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: failing(3, status.Error(codes.Unavailable, "away"))})
+		w := start(t, t.TempDir(), &logService{respond: failing(3, status.Error(codes.Unavailable, "away"))})
 		w.append(t, calls(2*batchRows+7)...)
 		w.run(t)()
 		w.expect(t, "at the end", 2*batchRows+7, batchRows, batchRows, 7)
 	})
 }
 
-// TestShutdownDoesNotWaitForALongRetry has the service come back while the shipper is in the middle of its longest wait.
+// TestShutdownDoesNotWaitForALongRetry has the service available again during the longest backoff.
 func TestShutdownDoesNotWaitForALongRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
-		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if !back.Load() {
 				return nil, status.Error(codes.Unavailable, "away")
 			}
@@ -104,7 +104,7 @@ func TestShutdownDoesNotWaitForALongRetry(t *testing.T) {
 		began := time.Now()
 		stop()
 		w.expect(t, "at the end", 20, 20)
-		if took := time.Since(began); took > firstRetry {
+		if took := time.Since(began); took > minBackoff {
 			t.Errorf("the drain took %v", took)
 		}
 	})
@@ -112,8 +112,8 @@ func TestShutdownDoesNotWaitForALongRetry(t *testing.T) {
 
 func TestShutdownLetsWhatIsUnderWayArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
-			pause(ctx.Done(), linger)
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+			sleep(ctx, linger)
 			return nil, ctx.Err()
 		}})
 		stop := w.run(t)
@@ -136,14 +136,14 @@ func TestShutdownGivesUpInTimeAndLeavesTheRows(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					dir := t.TempDir()
-					w := start(t, dir, &logService{answer: answer})
+					w := start(t, dir, &logService{respond: answer})
 					stop := w.run(t)
 					w.append(t, calls(count)...)
-					pass(2 * linger) // the shipper is in the middle of its retries
-					began, waiting := time.Now(), int(w.journal.Waiting())
+					pass(2 * linger) // the shipper is retrying
+					began, waiting := time.Now(), int(w.wal.BacklogBytes())
 					stop()
-					if took := time.Since(began); took > drainTime {
-						t.Errorf("giving up took %v, want %v", took, drainTime)
+					if took := time.Since(began); took > drainTimeout {
+						t.Errorf("giving up took %v, want %v", took, drainTimeout)
 					}
 					if lines, bytes := w.book.logged(leftMessage, "bytes"); lines != 1 || bytes != waiting {
 						t.Errorf("%d lines tell of %d bytes that wait, want one of %d", lines, bytes, waiting)

@@ -15,7 +15,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// refuseRow refuses one row, by itself.
+// refuseRow refuses one row by id.
 func refuseRow(id uuid.UUID, reason string) func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 	return func(_ context.Context, batch []*logsv1.RequestLogRecord) (refused []*logsv1.RefusedRequestLog, _ error) {
 		if i := indexOf(batch, id); i >= 0 {
@@ -35,10 +35,10 @@ func TestBatchThatFailsIsSentUntilItIsStored(t *testing.T) {
 		codes.Unauthenticated, codes.PermissionDenied, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := start(t, t.TempDir(), &logService{answer: failing(20, status.Error(code, "away"))})
+			w := start(t, t.TempDir(), &logService{respond: failing(20, status.Error(code, "away"))})
 			w.run(t)
 			w.append(t, calls(5)...)
-			pass(20 * longestWait)
+			pass(20 * maxBackoff)
 			w.expect(t, code.String(), 5, 5)
 			if _, _, calls := w.service.state(); len(calls) != 21 {
 				t.Errorf("%v: it took %d calls, want 20 that fail and one that does not", code, len(calls))
@@ -52,22 +52,22 @@ func TestBatchThatFailsIsSentUntilItIsStored(t *testing.T) {
 
 func TestRetriesStayWithinTheLongestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: failing(16, status.Error(codes.Unavailable, "away"))})
+		w := start(t, t.TempDir(), &logService{respond: failing(16, status.Error(codes.Unavailable, "away"))})
 		w.run(t)
 		w.append(t, calls(1)...)
-		pass(16 * longestWait)
+		pass(16 * maxBackoff)
 		w.expect(t, "with the service back", 1, 1)
 		_, _, at := w.service.state()
-		gaps, wait := map[time.Duration]bool{}, firstRetry
+		gaps, wait := map[time.Duration]bool{}, minBackoff
 		for i := range len(at) - 1 {
 			gap := at[i+1].Sub(at[i])
 			if gap < wait/2 || gap > wait {
 				t.Errorf("retry %d came after %v, want %v to %v", i+1, gap, wait/2, wait)
 			}
-			if wait == longestWait {
+			if wait == maxBackoff {
 				gaps[gap] = true
 			}
-			wait = min(2*wait, longestWait)
+			wait = min(2*wait, maxBackoff)
 		}
 		if len(gaps) < 5 {
 			t.Errorf("the longest waits are %v: nothing is left to chance", gaps)
@@ -75,35 +75,29 @@ func TestRetriesStayWithinTheLongestWait(t *testing.T) {
 	})
 }
 
-const delayMessage = "request logs wait on the trail; trying again"
+const retryMessage = "request logs wait on the trail; retrying"
 
-func TestFailuresAreToldAtOnceAndOnceAMinute(t *testing.T) {
+func TestFailuresAreLoggedAtOnceAndOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: failing(-1, status.Error(codes.Unavailable, "away"))})
-		stop := w.run(t)
+		w := start(t, t.TempDir(), &logService{respond: failing(-1, status.Error(codes.Unavailable, "away"))})
+		w.run(t)
 		w.append(t, calls(4)...)
-		pass(linger + 3*tellEvery + tellEvery/2)
-		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 4 {
+		pass(linger + 3*logInterval + logInterval/2)
+		if lines, _ := w.book.logged(retryMessage, "bytes"); lines != 4 {
 			t.Errorf("in three and a half minutes the log has %d lines, want 4", lines)
-		}
-		stop()
-		_, _, calls := w.service.state()
-		// The attempt that the end of the drain cuts off is no failure.
-		if _, failures := w.book.logged(delayMessage, "failures"); failures < len(calls)-1 || failures > len(calls) {
-			t.Errorf("at the end the log tells of %d failures of %d", failures, len(calls))
 		}
 	})
 }
 
-func TestDelaysThatAreOverAreNotToldAtTheEnd(t *testing.T) {
+func TestDelaysThatAreOverAreNotLoggedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: failing(5, status.Error(codes.Unavailable, "away"))})
+		w := start(t, t.TempDir(), &logService{respond: failing(5, status.Error(codes.Unavailable, "away"))})
 		stop := w.run(t)
 		w.append(t, calls(1)...)
-		pass(linger + 5*longestWait)
+		pass(linger + 5*maxBackoff)
 		w.expect(t, "with the service back", 1, 1)
 		stop()
-		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 1 {
+		if lines, _ := w.book.logged(retryMessage, "bytes"); lines != 1 {
 			t.Errorf("the log has %d lines of what waits, want the one of the first failure", lines)
 		}
 	})
@@ -112,7 +106,7 @@ func TestDelaysThatAreOverAreNotToldAtTheEnd(t *testing.T) {
 func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var called atomic.Int32
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, _ []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if called.Add(1) == 1 {
 				<-ctx.Done()
 			}
@@ -120,9 +114,9 @@ func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 		}})
 		w.run(t)
 		w.append(t, calls(3)...)
-		pass(linger + sendTime - time.Millisecond)
+		pass(linger + sendTimeout - time.Millisecond)
 		w.expect(t, "while it hangs", 0)
-		pass(firstRetry + time.Millisecond)
+		pass(minBackoff + time.Millisecond)
 		w.expect(t, "asked again", 3, 3)
 	})
 }
@@ -130,7 +124,7 @@ func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 func TestPoisonRowsAreFoundByHalves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(batchRows)
-		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			for _, i := range []int{17, 600} {
 				if indexOf(batch, rows[i].ID) >= 0 {
 					return nil, status.Errorf(codes.InvalidArgument, "endpoint: must not be number %d", i)
@@ -147,20 +141,20 @@ func TestPoisonRowsAreFoundByHalves(t *testing.T) {
 		w.expectLetters(t, map[string]string{
 			rows[17].ID.String(): "endpoint: must not be number 17", rows[600].ID.String(): "endpoint: must not be number 600",
 		})
-		if waiting := w.journal.Waiting(); waiting != 0 {
+		if waiting := w.wal.BacklogBytes(); waiting != 0 {
 			t.Errorf("%d bytes wait", waiting)
 		}
-		if lines, _ := w.book.logged(delayMessage, "failures"); lines != 0 {
-			t.Error("rows that are refused for good are said to wait")
+		if lines, _ := w.book.logged(retryMessage, "bytes"); lines != 0 {
+			t.Error("rows that are refused permanently are logged as waiting")
 		}
 	})
 }
 
-const buriedMessage = "request logs refused for good are set aside"
+const deadLetterMessage = "request logs refused permanently by the log service; written to the dead-letter file"
 
 func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: failing(-1, status.Error(codes.InvalidArgument, "no"))})
+		w := start(t, t.TempDir(), &logService{respond: failing(-1, status.Error(codes.InvalidArgument, "no"))})
 		stop := w.run(t)
 		const count = 8 * 64
 		w.append(t, calls(count)...)
@@ -169,11 +163,11 @@ func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
 		if letters := w.letters(t); len(letters) != count {
 			t.Errorf("%d of %d rows are set aside", len(letters), count)
 		}
-		if _, most := w.service.underWay(); most > inFlight {
-			t.Errorf("%d batches were under way at once", most)
+		if _, most := w.service.inFlight(); most > maxInFlight {
+			t.Errorf("%d batches were in flight at once", most)
 		}
-		if lines, rows := w.book.logged(buriedMessage, "rows"); lines != 2 || rows != count {
-			t.Errorf("%d lines tell of %d rows, want one at once and one at the end, of %d", lines, rows, count)
+		if lines, _ := w.book.logged(deadLetterMessage, "rows"); lines != 1 {
+			t.Errorf("%d rows are logged on %d lines, want 1 in a minute", count, lines)
 		}
 		w.expectMetrics(t, map[string]float64{"dead_lettered_rows_total": count, "shipped_rows_total": 0, "waiting_bytes": 0})
 	})
@@ -181,7 +175,7 @@ func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
 
 func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, t.TempDir(), &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if len(batch) > 300 {
 				return nil, status.Error(codes.ResourceExhausted, "too long")
 			}
@@ -197,30 +191,30 @@ func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 	})
 }
 
-// TestOverloadIsNotAnsweredWithAStorm has a service that cannot take anything for a while, and says so with the code
-// that also means that a batch is too long.
-func TestOverloadIsNotAnsweredWithAStorm(t *testing.T) {
+// TestOverloadCausesNoStormOfRetries has a service that is overloaded for a while, and reports it with the code that also means
+// that a batch is too long.
+func TestOverloadCausesNoStormOfRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		w := start(t, t.TempDir(), &logService{answer: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(context.Context, []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			if time.Since(began) < time.Minute {
 				return nil, status.Error(codes.ResourceExhausted, "overloaded")
 			}
 			return nil, nil
 		}})
 		w.run(t)
-		w.append(t, calls(inFlight*batchRows)...)
+		w.append(t, calls(maxInFlight*batchRows)...)
 		pass(time.Minute - time.Millisecond)
 		_, _, calls := w.service.state()
-		if _, most := w.service.underWay(); len(calls) > 60*inFlight || most > inFlight {
+		if _, most := w.service.inFlight(); len(calls) > 60*maxInFlight || most > maxInFlight {
 			t.Errorf("in a minute it was called %d times, %d at once", len(calls), most)
 		}
-		if calls[inFlight].Sub(calls[0]) < firstRetry/2 {
+		if calls[maxInFlight].Sub(calls[0]) < minBackoff/2 {
 			t.Error("it says that it is overloaded, and is called again at once")
 		}
-		pass(longestWait)
-		if rows, batches, _ := w.service.state(); rows != inFlight*batchRows || len(batches) > 12*inFlight {
-			t.Errorf("once it is back, %d rows of %d arrive, in %d batches", rows, inFlight*batchRows, len(batches))
+		pass(maxBackoff)
+		if rows, batches, _ := w.service.state(); rows != maxInFlight*batchRows || len(batches) > 12*maxInFlight {
+			t.Errorf("once it is back, %d rows of %d arrive, in %d batches", rows, maxInFlight*batchRows, len(batches))
 		}
 		if letters := w.letters(t); len(letters) != 0 {
 			t.Errorf("%d rows are set aside", len(letters))
@@ -228,9 +222,8 @@ func TestOverloadIsNotAnsweredWithAStorm(t *testing.T) {
 	})
 }
 
-// TestAnswerThatNamesNoRowLosesNone has a service that refuses a row and stores none of its batch's half, but tells
-// which row it is in ways that make no sense.
-func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
+// TestResponseThatIdentifiesNoRowLosesNone has a service that refuses a row under a wrong index or id.
+func TestResponseThatIdentifiesNoRowLosesNone(t *testing.T) {
 	for name, garble := range map[string]func(r *logsv1.RefusedRequestLog){
 		"an index behind the end": func(r *logsv1.RefusedRequestLog) { r.Index = 4000 },
 		"a negative index":        func(r *logsv1.RefusedRequestLog) { r.Index = -1 },
@@ -240,7 +233,7 @@ func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rows := calls(10)
-				w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+				w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 					refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
 					for _, r := range refused {
 						garble(r)
@@ -264,7 +257,7 @@ func TestAnswerThatNamesNoRowLosesNone(t *testing.T) {
 func TestRowThatIsRefusedTwiceIsSetAsideOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(10)
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			refused, err := refuseRow(rows[3].ID, "too old")(ctx, batch)
 			return append(refused, refused...), err
 		}})

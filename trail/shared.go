@@ -11,18 +11,24 @@ import (
 	"github.com/keytrail/keytrail/trail/wal"
 )
 
-// maxReplicas is how many trails one folder can hold.
-const maxReplicas = 100
+const (
+	// maxReplicas is how many trails a shared directory can hold.
+	maxReplicas = 100
+	// adoptInterval is how often a replica looks for trails that other replicas have abandoned.
+	adoptInterval = 10 * time.Second
+	// adoptTimeout is how long it keeps an abandoned trail that does not become empty.
+	adoptTimeout = 2 * time.Minute
+)
 
-// OpenShared opens one of the trails in a folder that several processes of one machine share: config.Dir/0, 1 and so on.
-// It takes one that no process has, before all others one on which rows wait: so a replica goes on with what another one
-// has left behind, whichever of them it was.
+// OpenShared opens one of the trails in a directory that several processes of one machine share: config.Dir/0, 1 and so
+// on. It takes one that no process has open, and prefers one with a backlog, so that a replica ships what an earlier
+// replica left.
 func OpenShared(config Config) (*Trail, error) {
-	dirs, _, err := shared(config.Dir)
+	backlogged, empty, err := listTrails(config.Dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range dirs {
+	for _, dir := range append(backlogged, empty...) {
 		own := config
 		own.Dir = dir
 		t, err := Open(own)
@@ -30,75 +36,66 @@ func OpenShared(config Config) (*Trail, error) {
 			continue
 		}
 		if err == nil {
-			t.folder = config
+			t.shared = config
 		}
 		return t, err
 	}
 	return nil, fmt.Errorf("all of the %d trails in the folder are in use", maxReplicas)
 }
 
-const (
-	// inheritEvery is how often a replica looks for what others have left.
-	inheritEvery = 10 * time.Second
-	// inheritTime is how long it keeps a trail that does not become empty. A slow log service needs some of it for every
-	// window, and the reader a minute to give up what the disk cannot read.
-	inheritTime = 2 * time.Minute
-)
-
-// inherit ships, until ctx ends, what replicas that are gone have left on their trails in the shared folder.
-func (t *Trail) inherit(ctx context.Context) {
-	for t.folder.Dir != "" && ctx.Err() == nil {
-		pause(ctx.Done(), inheritEvery)
-		dirs, waiting, err := shared(t.folder.Dir)
+// adoptAbandoned ships, until ctx ends, what replicas that have ended left on their trails in the shared directory.
+func (t *Trail) adoptAbandoned(ctx context.Context) {
+	for t.shared.Dir != "" && ctx.Err() == nil {
+		sleep(ctx, adoptInterval)
+		backlogged, _, err := listTrails(t.shared.Dir)
 		if err != nil {
-			t.delays.add(1, err)
+			t.retrying(err)
 			continue
 		}
-		for _, dir := range dirs[:waiting] {
+		for _, dir := range backlogged {
 			if ctx.Err() != nil {
 				return
 			}
-			if err := t.inheritFrom(ctx, dir); err != nil && !errors.Is(err, wal.ErrInUse) {
-				t.delays.add(1, err)
+			if err := t.adopt(ctx, dir); err != nil && !errors.Is(err, wal.ErrInUse) {
+				t.retrying(err)
 			}
 		}
 	}
 }
 
-// inheritFrom takes a trail that no process has, ships it, and lets it go: at the latest after inheritTime, or a drain's
-// time after ctx has ended. What is left then is there the next time.
-func (t *Trail) inheritFrom(ctx context.Context, dir string) error {
-	config := t.folder
+// adopt opens a trail that no process has open, ships its rows and closes it, within adoptTimeout, or drainTimeout after
+// ctx has ended. Rows that remain are shipped the next time.
+func (t *Trail) adopt(ctx context.Context, dir string) error {
+	config := t.shared
 	config.Dir = dir
-	left, err := open(config, t.metrics.inherit())
+	abandoned, err := open(config, t.metrics)
 	if err != nil {
 		return err
 	}
-	t.log.Info("request logs that another replica has left are shipped", "trail", dir)
-	longer, cancel := outlive(ctx, drainTime)
+	t.log.Info("shipping request logs of a trail that another replica left", "trail", dir)
+	graceful, cancel := withGracePeriod(ctx, drainTimeout)
 	defer cancel()
-	sending, end := context.WithTimeout(longer, inheritTime)
-	defer end()
-	// Nobody puts rows onto it, so it is drained from the beginning.
-	ending := make(chan struct{})
-	close(ending)
-	return errors.Join(left.newShipper(ending).drain(sending), left.Close())
+	sending, cancelSending := context.WithTimeout(graceful, adoptTimeout)
+	defer cancelSending()
+	// Nothing is appended to it, so there is nothing to wait for.
+	draining := make(chan struct{})
+	close(draining)
+	return errors.Join(abandoned.newShipper(draining).drain(sending), abandoned.Close())
 }
 
-// shared lists the trails that a folder may hold: first those on which something waits, and how many these are.
-func shared(dir string) (dirs []string, waiting int, err error) {
-	var free []string
+// listTrails returns the directories of the trails in a shared directory, separated by whether they have a backlog.
+func listTrails(dir string) (backlogged, empty []string, err error) {
 	for i := range maxReplicas {
-		one := filepath.Join(dir, strconv.Itoa(i))
-		left, err := wal.Left(one)
+		trail := filepath.Join(dir, strconv.Itoa(i))
+		found, err := wal.HasBacklog(trail)
 		if err != nil {
-			return nil, 0, fmt.Errorf("look for trails: %w", err)
+			return nil, nil, fmt.Errorf("look for trails: %w", err)
 		}
-		if left {
-			dirs = append(dirs, one)
+		if found {
+			backlogged = append(backlogged, trail)
 		} else {
-			free = append(free, one)
+			empty = append(empty, trail)
 		}
 	}
-	return append(dirs, free...), len(dirs), nil
+	return backlogged, empty, nil
 }

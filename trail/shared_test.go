@@ -29,7 +29,7 @@ func openShared(t *testing.T, dir string) *Trail {
 
 func expectTrail(t *testing.T, trail *Trail, want string) {
 	t.Helper()
-	if got := filepath.Base(trail.dead.dir); got != want {
+	if got := filepath.Base(trail.deadLetters.dir); got != want {
 		t.Errorf("it has the trail %s, want %s", got, want)
 	}
 }
@@ -47,14 +47,14 @@ func TestReplicasThatShareAFolderHaveATrailEach(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Whoever comes first goes on with the rows that were left.
-	heir, other := openShared(t, dir), openShared(t, dir)
-	expectTrail(t, heir, "1")
+	// The first one takes the trail with a backlog.
+	next, other := openShared(t, dir), openShared(t, dir)
+	expectTrail(t, next, "1")
 	expectTrail(t, other, "0")
-	if heir.journal.Waiting() == 0 {
+	if next.wal.BacklogBytes() == 0 {
 		t.Error("the rows are gone")
 	}
-	for _, trail := range []*Trail{heir, other} {
+	for _, trail := range []*Trail{next, other} {
 		if err := trail.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -69,19 +69,19 @@ func TestATrailWhoseRowsAreStoredGivesWayToOneWithRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reader := stored.journal.NewReader()
+	reader := stored.wal.NewReader()
 	for range 3 {
 		if _, ok, err := reader.Next(); err != nil || !ok {
 			t.Fatalf("the next row: %v, %v", ok, err)
 		}
 	}
-	if err := errors.Join(stored.journal.Release(reader.Position()), reader.Close(), stored.Close(), left.Close()); err != nil {
+	if err := errors.Join(stored.wal.Release(reader.Position()), reader.Close(), stored.Close(), left.Close()); err != nil {
 		t.Fatal(err)
 	}
-	// A replica alone must not go by the rows of another one.
-	heir := openShared(t, dir)
-	expectTrail(t, heir, "1")
-	if err := heir.Close(); err != nil {
+	// A single replica must ship the rows of another one.
+	next := openShared(t, dir)
+	expectTrail(t, next, "1")
+	if err := next.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -109,14 +109,14 @@ func TestWhatAReplicaLeftIsShippedByAnother(t *testing.T) {
 		if err := gone.Append(t.Context(), calls(3)...); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * inheritEvery)
+		pass(2 * adoptInterval)
 		if rows, _, _ := service.state(); rows != 0 {
 			t.Errorf("%d rows of a trail that is in use are shipped by another replica", rows)
 		}
 		if err := gone.Close(); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * inheritEvery)
+		pass(2 * adoptInterval)
 		if rows, _, _ := service.state(); rows != 3 {
 			t.Errorf("%d rows are shipped, want 3", rows)
 		}
@@ -127,7 +127,7 @@ func TestWhatAReplicaLeftIsShippedByAnother(t *testing.T) {
 	})
 }
 
-// abandon makes trails with rows in a shared folder, whose replicas are gone.
+// abandon creates trails with rows in a shared directory and closes them.
 func abandon(t *testing.T, dir string, trails, rows int) {
 	t.Helper()
 	gone := make([]*Trail, trails)
@@ -144,8 +144,8 @@ func abandon(t *testing.T, dir string, trails, rows int) {
 	}
 }
 
-// startHeir is start with a trail in a shared folder, in which others are left with rows.
-func startHeir(t *testing.T, service *logService, trails, rows int) *world {
+// startAdopter is start with a trail in a shared directory with abandoned trails.
+func startAdopter(t *testing.T, service *logService, trails, rows int) *fixture {
 	t.Helper()
 	w := start(t, t.TempDir(), service)
 	config := Config{
@@ -162,49 +162,49 @@ func startHeir(t *testing.T, service *logService, trails, rows int) *world {
 	return w
 }
 
-func TestWhatIsInheritedIsShippedSlowlyToo(t *testing.T) {
+func TestAdoptedRowsAreShippedToASlowService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := startHeir(t, &logService{answer: slow(2 * drainTime)}, 1, 3)
+		w := startAdopter(t, &logService{respond: slow(2 * drainTimeout)}, 1, 3)
 		w.run(t)
-		pass(inheritEvery + 3*drainTime)
+		pass(adoptInterval + 3*drainTimeout)
 		w.expect(t, "from the trail that was left", 3, 3)
 	})
 }
 
-func TestWhatIsInheritedIsShippedAtTheEndToo(t *testing.T) {
+func TestAdoptedRowsAreShippedAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := startHeir(t, &logService{answer: slow(2 * linger)}, 1, 3)
+		w := startAdopter(t, &logService{respond: slow(2 * linger)}, 1, 3)
 		stop := w.run(t)
-		pass(inheritEvery + linger)
-		w.expect(t, "while they are under way", 0)
+		pass(adoptInterval + linger)
+		w.expect(t, "while they are in flight", 0)
 		stop()
 		w.expect(t, "after the end", 3, 3)
 	})
 }
 
-func TestWhatIsInheritedIsCounted(t *testing.T) {
+func TestAdoptedRowsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := startHeir(t, &logService{answer: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := startAdopter(t, &logService{respond: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			return []*logsv1.RefusedRequestLog{{Index: 0, RequestLogId: batch[0].GetRequestLog().GetId(), Reason: "too old"}}, nil
 		}}, 2, 3)
 		w.run(t)
-		pass(2 * inheritEvery)
+		pass(2 * adoptInterval)
 		w.expectMetrics(t, map[string]float64{
 			"shipped_rows_total": 4, "dead_lettered_rows_total": 2, "waiting_bytes": 0, "oldest_record_age_seconds": 0,
 		})
 	})
 }
 
-func TestTheEndDoesNotWaitForEachTrailThatIsLeft(t *testing.T) {
-	for name, at := range map[string]time.Duration{"before it inherits": linger, "while it does": inheritEvery + linger} {
+func TestShutdownDoesNotWaitForEachAbandonedTrail(t *testing.T) {
+	for name, at := range map[string]time.Duration{"before it adopts one": linger, "while it does": adoptInterval + linger} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := startHeir(t, &logService{answer: failing(-1, status.Error(codes.Unavailable, "away"))}, 5, 3)
+				w := startAdopter(t, &logService{respond: failing(-1, status.Error(codes.Unavailable, "away"))}, 5, 3)
 				stop := w.run(t)
 				pass(at)
 				began := time.Now()
 				stop()
-				if took := time.Since(began); took > drainTime {
+				if took := time.Since(began); took > drainTimeout {
 					t.Errorf("the end took %v", took)
 				}
 			})

@@ -52,7 +52,7 @@ func TestRowsOfOneCallMayComeInAnyOrder(t *testing.T) {
 	})
 }
 
-func TestRecordsOfOneCallFoldFarApart(t *testing.T) {
+func TestRecordsOfOneCallMergeFarApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, t.TempDir(), &logService{})
 		w.run(t)
@@ -89,8 +89,8 @@ func TestBacklogIsShippedWithoutLingering(t *testing.T) {
 	})
 }
 
-// TestWindowIsReleasedWhenAllOfItIsAcknowledged answers the batches out of order, and looks each time at what a process
-// would find that is killed then.
+// TestWindowIsReleasedWhenAllOfItIsAcknowledged acknowledges the batches out of order, and checks each time what a kill would
+// leave.
 func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(6 * batchRows)
@@ -98,7 +98,7 @@ func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 		for i := 0; i < len(rows); i += batchRows {
 			gates[rows[i].ID.String()] = make(chan struct{})
 		}
-		w := start(t, t.TempDir(), &logService{answer: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
+		w := start(t, t.TempDir(), &logService{respond: func(ctx context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
 			select {
 			case <-gates[batch[0].GetRequestLog().GetId()]:
 			case <-ctx.Done():
@@ -108,8 +108,8 @@ func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 		w.run(t)
 		w.append(t, rows...)
 		pass(linger)
-		if now, most := w.service.underWay(); now != inFlight || most != inFlight {
-			t.Errorf("%d batches are under way, up to %d were, want %d", now, most, inFlight)
+		if now, most := w.service.inFlight(); now != maxInFlight || most != maxInFlight {
+			t.Errorf("%d batches are in flight, up to %d were, want %d", now, most, maxInFlight)
 		}
 		for done, i := range []int{3, 2, 1, 5, 4} {
 			close(gates[rows[i*batchRows].ID.String()])
@@ -126,16 +126,16 @@ func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
 		if left, _, _ := w.left(t).state(); left != 0 {
 			t.Errorf("with all batches answered, a kill would leave %d rows", left)
 		}
-		if _, most := w.service.underWay(); most != inFlight {
-			t.Errorf("up to %d batches were under way, want %d", most, inFlight)
+		if _, most := w.service.inFlight(); most != maxInFlight {
+			t.Errorf("up to %d batches were in flight, want %d", most, maxInFlight)
 		}
 	})
 }
 
-// longest is the longest record by the bounds that the contract gives every field, but for so many bytes of the endpoint.
+// longest returns the longest record that the contract allows, with an endpoint shorter by less bytes.
 func longest(less int) *logsv1.RequestLogRecord {
 	id := uuid7.New(time.Now())
-	return recordOf(authsvc.Entry{
+	return newRecord(authsvc.Entry{
 		ID: id, WorkspaceID: strings.Repeat("w", 63), KeyID: id, KeyName: strings.Repeat("🙂", 100), KeyLast4: "abcd",
 		ExternalID: strings.Repeat("x", 255), AgentType: strings.Repeat("t", 63), AgentID: strings.Repeat("🙂", 255),
 		Method: strings.Repeat("M", 32), Endpoint: strings.Repeat("e", 2048-less), Status: 599,
@@ -145,7 +145,7 @@ func longest(less int) *logsv1.RequestLogRecord {
 }
 
 func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
-	short := recordOf(calls(1)[0])
+	short := newRecord(calls(1)[0])
 	type batchCase struct {
 		record      *logsv1.RequestLogRecord
 		count, want int
@@ -174,8 +174,8 @@ func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
 	}
 }
 
-// TestLingerIsWholeAfterABusyOne has a second record come within the linger of a first: its arrival, told when it is
-// shipped already, must not begin the linger of the next one.
+// TestLingerIsWholeAfterABusyOne has a second record come within the linger of a first: its arrival must not
+// begin the linger of the next window.
 func TestLingerIsWholeAfterABusyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, t.TempDir(), &logService{})

@@ -1,17 +1,20 @@
-// Package trail carries rows from the auth service to the log service. What is appended is on the local disk before
-// Append answers, and stays there until the log service has stored it: a journal (package journal) and its shipper.
+// Package trail is the durable queue between the auth service and the log service. Append writes request logs to a
+// write-ahead log on local disk (package wal). Run ships them to the log service and releases them once they are stored.
 package trail
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/keytrail/keytrail/authsvc"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -19,45 +22,51 @@ import (
 	"github.com/keytrail/keytrail/trail/wal"
 )
 
-// Config is what a trail is opened with.
+// Config configures a trail.
 type Config struct {
-	// Dir is its folder, made if it is missing. One process can have it open.
+	// Dir is the directory of the trail. It is created if it does not exist. One process at a time can open it.
 	Dir string
-	// MaxBytes is how large the rows that wait and the dead letters may become on disk together, at least MinBytes. On top
-	// of it comes a reserve of a sixteenth, or of a sixteenth of the disk, at most 4 MiB: room for dead letters on a disk
-	// that is full.
+	// MaxBytes limits the size on disk of the records and the dead letters together, at least MinBytes. The reserve for
+	// dead letters comes on top: a sixteenth of MaxBytes or of the disk, at most 4 MiB.
 	MaxBytes int64
-	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for it.
+	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for the sync.
 	Fsync time.Duration
 	// Client is the log service.
 	Client logsv1.LogServiceClient
 	Log    *slog.Logger
-	// Metrics is where the trail's metrics are registered.
+	// Metrics is where the trail registers its metrics.
 	Metrics prometheus.Registerer
 }
 
-// MinBytes is the least Config.MaxBytes: an empty trail takes every Append that one message of gRPC, of 4 MiB, can ask for.
+// MinBytes is the minimum of Config.MaxBytes. An empty trail has space for the rows of any gRPC message of 4 MiB.
 const MinBytes = 8 << 20
 
-// Trail is an authsvc.Trail. Run ships what is appended.
+// logInterval is the minimum time between two log lines about the same kind of error. Metrics count every occurrence.
+const logInterval = time.Minute
+
+// ErrNotEmpty is returned by LockEmpty when the trail has request logs that are not shipped.
+var ErrNotEmpty = errors.New("request logs wait on the trail")
+
+// Trail implements authsvc.Trail. It is safe for concurrent use, except for Run and Close.
 //
-// Durability: rows survive the end of the process in any way from the moment Append has answered, and a crash of the
-// machine from Config.Fsync later. They are shipped at least once, and may be shipped again: where an answer is lost, and
-// after a process that ended before all of its rows were stored.
+// Durability: once Append has returned, rows survive the end of the process, however it ends, and Config.Fsync later also a
+// crash of the machine. They are shipped at least once. They are shipped again if a response is lost, or if the process
+// ends before it has released them.
 type Trail struct {
-	journal *wal.Journal
-	client  logsv1.LogServiceClient
-	dead    deadLetters
-	metrics *metrics
-	log     *slog.Logger
-	// folder is what OpenShared was called with, and zero otherwise.
-	folder Config
-	// These keep the log to one line a minute each: of rows that were not taken, of attempts to ship that failed, of
-	// rows set aside, and of records that are none.
-	refusals, delays, burials, strays occasional
+	wal         *wal.WAL
+	client      logsv1.LogServiceClient
+	deadLetters deadLetters
+	metrics     *metrics
+	log         *slog.Logger
+	// shared is the Config of OpenShared, and zero otherwise.
+	shared Config
+	// oldest is when the oldest record that is not shipped was appended, Unix time in ns; 0 = there is none.
+	oldest atomic.Int64
+
+	logRejected, logRetry, logDeadLetter, logMalformed rate.Sometimes
 }
 
-// Open opens a trail with what an earlier process left on it.
+// Open opens a trail, with the rows that an earlier process left on it.
 func Open(config Config) (*Trail, error) {
 	if config.MaxBytes < MinBytes {
 		return nil, fmt.Errorf("the trail's limit must be at least %d bytes, got %d", MinBytes, config.MaxBytes)
@@ -66,7 +75,7 @@ func Open(config Config) (*Trail, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.metrics.register(config.Metrics, config.MaxBytes, t.journal.Waiting, t.dead.bytes); err != nil {
+	if err := t.register(config.Metrics, config.MaxBytes); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -74,87 +83,117 @@ func Open(config Config) (*Trail, error) {
 
 // open opens a trail that counts in metrics, and registers nothing.
 func open(config Config, metrics *metrics) (*Trail, error) {
-	t := &Trail{client: config.Client, metrics: metrics, log: config.Log, dead: deadLetters{dir: config.Dir}}
-	t.refusals.tell, t.delays.tell, t.burials.tell, t.strays.tell = t.tellRefused, t.tellDelayed, t.tellBuried, t.tellStray
+	t := &Trail{
+		client: config.Client, metrics: metrics, log: config.Log,
+		logRejected: rate.Sometimes{Interval: logInterval}, logRetry: rate.Sometimes{Interval: logInterval},
+		logDeadLetter: rate.Sometimes{Interval: logInterval}, logMalformed: rate.Sometimes{Interval: logInterval},
+	}
 	var err error
-	t.journal, err = wal.Open(wal.Options{
+	t.wal, err = wal.Open(wal.Options{
 		Dir: config.Dir, MaxBytes: config.MaxBytes, Fsync: config.Fsync, Log: config.Log,
-		Damaged: func(bytes int64) { t.metrics.damaged.Add(float64(bytes)) },
-		Synced:  func(took time.Duration) { t.metrics.fsync.Observe(took.Seconds()) },
+		Damaged: func(bytes int64) { metrics.damaged.Add(float64(bytes)) },
+		Synced:  func(took time.Duration) { metrics.fsync.Observe(took.Seconds()) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the trail: %w", err)
 	}
-	t.dead.grown = t.journal.Beside
-	t.dead.reserve = reserve{path: filepath.Join(config.Dir, reserveFile), want: min(largestReserve, config.MaxBytes/16, diskBytes(config.Dir)/16)}
-	t.dead.refill()
-	t.dead.measure()
+	t.deadLetters = deadLetters{
+		dir: config.Dir, resized: t.wal.SetExternalBytes,
+		reserve: reserve{
+			path: filepath.Join(config.Dir, reserveFile),
+			want: min(maxReserveBytes, config.MaxBytes/16, diskBytes(config.Dir)/16),
+		},
+	}
+	t.deadLetters.refillReserve()
+	t.deadLetters.measure()
 	return t, nil
 }
 
-// Append puts rows onto the trail, all or none. Where they find no room, or the disk does not take them, it counts
-// them, tells the log and answers fault.TrailFull or fault.TrailFailed. Where it was the sync that failed, or ctx ended before it, they may
-// be on the trail all the same, and are shipped if they are.
-func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
-	records := make([][]byte, len(rows))
-	for i := range rows {
-		records[i] = appendRecord(make([]byte, 0, usualRecord), &rows[i])
+// LockEmpty opens a trail exclusively if it is empty, so that no other process can append to it until the returned Closer
+// is closed. It returns ErrNotEmpty if rows wait on the trail, and wal.ErrInUse if a process has it open.
+func LockEmpty(dir string, log *slog.Logger) (io.Closer, error) {
+	w, err := wal.Open(wal.Options{
+		Dir: dir, MaxBytes: MinBytes, Fsync: time.Second, Log: log, Damaged: func(int64) {}, Synced: func(time.Duration) {},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the trail: %w", err)
 	}
-	err := t.journal.Append(ctx, records...)
+	// The size of the backlog is not enough: it includes the torn end of a segment, which holds no row.
+	reader := w.NewReader()
+	_, found, err := reader.Next()
+	if err == nil && found {
+		err = ErrNotEmpty
+	}
+	if err := errors.Join(err, reader.Close()); err != nil {
+		return nil, errors.Join(fmt.Errorf("look for rows on the trail: %w", err), w.Close())
+	}
+	return w, nil
+}
+
+// Append appends rows, all or none. If they do not fit or the disk fails, it returns fault.TrailFull or fault.TrailFailed,
+// and counts and logs them. After a failed sync, or when ctx ended before the sync, rows may be on the trail nevertheless and
+// are shipped then.
+func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
+	enc := encoders.Get().(*encoder)
+	defer enc.free()
+	records, err := enc.encode(rows)
+	if err != nil {
+		return t.reject(len(rows), fmt.Errorf("encode a request log: %w", err))
+	}
+	err = t.wal.Append(ctx, records...)
 	switch {
 	case err == nil:
 		t.metrics.appended.Add(float64(len(rows)))
 		return nil
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		// They are written, only not synced yet, and will be shipped.
+		// The rows are written and will be shipped; only the wait for the sync has ended.
 		t.metrics.appended.Add(float64(len(rows)))
 		return fmt.Errorf("append %d rows: %w", len(rows), err)
 	}
-	t.metrics.refused.Add(float64(len(rows)))
-	return t.refuse(len(rows), err)
+	return t.reject(len(rows), err)
 }
 
-// refuse tells the log of rows that were not taken, and answers what the caller may know of the reason.
-func (t *Trail) refuse(rows int, err error) error {
-	reason, answer := fault.TrailFailed, "the trail of request logs cannot be written; try again later"
-	if noRoom(err) {
-		reason, answer = fault.TrailFull, "the trail of request logs is full; try again later"
-		// Rows that wait will go by themselves, these will not.
-		if bytes := t.dead.bytes(); bytes > t.journal.Waiting() {
-			answer = "the trail of request logs is full of rows that were refused for good; try again once they have been moved away"
-			err = fmt.Errorf("%w: %d bytes of it are in %s, which is to be moved away", err, bytes, t.dead.path())
+// reject counts and logs rows that were not appended, and returns the error for the caller.
+func (t *Trail) reject(rows int, err error) error {
+	t.metrics.rejected.Add(float64(rows))
+	reason, message := fault.TrailFailed, "the trail of request logs cannot be written; try again later"
+	if isFull(err) {
+		reason, message = fault.TrailFull, "the trail of request logs is full; try again later"
+		// Records are shipped eventually, but dead letters stay until an operator moves them away.
+		if bytes := t.deadLetters.bytes(); bytes > t.wal.BacklogBytes() {
+			message = "the trail of request logs is full of rows that were refused for good; try again once they have been moved away"
+			err = fmt.Errorf("%w: %d bytes of it are in %s, which is to be moved away", err, bytes, t.deadLetters.path())
 		}
 	}
-	t.refusals.add(rows, err)
-	return fault.New(reason, "%s", answer)
+	t.logRejected.Do(func() { t.log.Error("request logs not appended to the trail", "rows", rows, "error", err) })
+	return fault.New(reason, "%s", message)
 }
 
-// noRoom tells an error of the limit, or of a disk or quota that is full: both are what becomes of a trail whose rows
-// nobody fetches.
-func noRoom(err error) bool {
+// isFull reports whether an error means that the limit is reached or that the disk or quota is full.
+func isFull(err error) bool {
 	return errors.Is(err, wal.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// Full tells whether the trail has reached its limit, or the end of its disk.
+// Full reports whether the trail has reached its limit or the disk is full.
 func (t *Trail) Full() bool {
-	if !noRoom(t.journal.Err()) {
+	if !isFull(t.wal.Err()) {
 		return false
 	}
-	t.dead.measure()
-	return noRoom(t.journal.Err())
+	t.deadLetters.measure()
+	return isFull(t.wal.Err())
 }
 
-// Writable tells why the disk takes no rows; nil = it does, or would if there were room.
+// Writable returns the error of a disk that fails, or nil. A full trail is not an error.
 func (t *Trail) Writable() error {
-	if err := t.journal.Err(); err != nil && !noRoom(err) {
+	if err := t.wal.Err(); err != nil && !isFull(err) {
 		return err
 	}
 	return nil
 }
 
-// Close syncs what was appended and lets go of the folder. Neither Run nor an Append may be under way.
+// Close syncs what was appended and unlocks the directory. Run and Append must have returned.
 func (t *Trail) Close() error {
-	if err := t.journal.Close(); err != nil {
+	if err := t.wal.Close(); err != nil {
 		return fmt.Errorf("close the trail: %w", err)
 	}
 	return nil

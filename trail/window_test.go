@@ -25,9 +25,9 @@ func TestRowsOfOneIDInTwoWorkspacesStayTwo(t *testing.T) {
 		w := start(t, t.TempDir(), &logService{})
 		w.run(t)
 		ours := calls(1)[0]
-		theirs := finished(ours)
-		theirs.WorkspaceID = "globex"
-		w.append(t, ours, theirs)
+		tnexts := finished(ours)
+		tnexts.WorkspaceID = "globex"
+		w.append(t, ours, tnexts)
 		pass(linger)
 		w.expect(t, "of two workspaces", 2, 2)
 		if status := w.service.status(ours.ID); status != 0 {
@@ -46,7 +46,7 @@ func TestReportAndCheckMakeOneRow(t *testing.T) {
 				check := calls(1)[0]
 				check.Status, check.ErrorCode, check.Cause, check.CallCount = 403, authsvc.AgentDenied, authsvc.NoAgent, 1
 				report := check
-				report.Endpoint = "/v1" // a report token has room for so much
+				report.Endpoint = "/v1" // a report token may cut it
 				report.Status, report.Reported, report.Latency, report.FromReport = 404, true, 12*time.Millisecond, true
 				want := check
 				want.Status, want.Reported, want.Latency = report.Status, true, report.Latency
@@ -58,7 +58,7 @@ func TestReportAndCheckMakeOneRow(t *testing.T) {
 				pass(apart)
 				w.append(t, appended[1])
 				pass(2 * linger)
-				if diff := cmp.Diff(recordOf(want), w.service.row(check.ID), protocmp.Transform()); diff != "" {
+				if diff := cmp.Diff(newRecord(want), w.service.row(check.ID), protocmp.Transform()); diff != "" {
 					t.Errorf("report first: %v, apart: %v (-want +got):\n%s", reportFirst, apart, diff)
 				}
 			})
@@ -66,13 +66,13 @@ func TestReportAndCheckMakeOneRow(t *testing.T) {
 	}
 }
 
-// TestWhatALaterReleaseSaysIsPassedOn has codes that this release does not know, and fields.
-func TestWhatALaterReleaseSaysIsPassedOn(t *testing.T) {
+// TestUnknownFieldsAndCodesArePreserved has codes and fields that this release does not know.
+func TestUnknownFieldsAndCodesArePreserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		word := strings.Repeat("z_9", 21)
 		check := calls(1)[0]
 		check.Status, check.ErrorCode, check.Cause, check.AgentType = 451, authsvc.ErrorCode(word), authsvc.Cause(word), word
-		want := recordOf(check)
+		want := newRecord(check)
 		for _, m := range []proto.Message{want, want.GetRequestLog()} {
 			unknown := protowire.AppendTag(nil, 1000, protowire.BytesType)
 			m.ProtoReflect().SetUnknown(protowire.AppendString(unknown, "of a later release"))
@@ -93,13 +93,13 @@ func TestWhatALaterReleaseSaysIsPassedOn(t *testing.T) {
 		if diff := cmp.Diff(want, w.service.row(check.ID), protocmp.Transform()); diff != "" {
 			t.Errorf("read and merged (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(recordOf(written), w.service.row(written.ID), protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(newRecord(written), w.service.row(written.ID), protocmp.Transform()); diff != "" {
 			t.Errorf("written (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// leave puts records into the trail's folder, as another program might.
+// leave writes records to a trail.
 func leave(t *testing.T, dir string, records ...[]byte) {
 	t.Helper()
 	j, err := wal.Open(wal.Options{
@@ -117,38 +117,41 @@ func leave(t *testing.T, dir string, records ...[]byte) {
 	}
 }
 
-const strayMessage = "records of the trail are no request logs and are passed over"
+const malformedMessage = "record on the trail is not a request log; skipped"
 
-func TestRecordThatIsNoRowIsPassedOverAndTold(t *testing.T) {
+func TestMalformedRecordIsSkippedAndLogged(t *testing.T) {
 	for name, good := range map[string][]authsvc.Entry{"among rows": calls(3), "alone": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir, stray, rowless := t.TempDir(), []byte{0xff, 0xff, 0xff}, []byte{0x10, 0x01}
 				records := [][]byte{stray, stray}
 				for _, row := range good {
-					records = append(records, appendRecord(nil, &row))
+					record, err := proto.Marshal(newRecord(row))
+					if err != nil {
+						t.Fatal(err)
+					}
+					records = append(records, record)
 				}
 				leave(t, dir, append(records, rowless)...)
 				w := start(t, dir, &logService{})
-				stop := w.run(t)
+				w.run(t)
 				pass(linger)
 				if rows, _, _ := w.service.state(); rows != len(good) {
 					t.Errorf("%d rows have arrived, want %d", rows, len(good))
 				}
-				if waiting := w.journal.Waiting(); waiting != 0 {
+				if waiting := w.wal.BacklogBytes(); waiting != 0 {
 					t.Errorf("%d bytes wait", waiting)
 				}
 				w.expectMetrics(t, map[string]float64{"damaged_bytes_total": 8, "folded_records_total": 0})
-				stop()
-				if lines, records := w.book.logged(strayMessage, "records"); lines != 2 || records != 3 {
-					t.Errorf("%d lines tell of %d records, want one at once and one at the end, of 3", lines, records)
+				if lines, _ := w.book.logged(malformedMessage, "bytes"); lines != 1 {
+					t.Errorf("3 malformed records are logged on %d lines, want 1 in a minute", lines)
 				}
 			})
 		})
 	}
 }
 
-// TestSegmentWithoutAnyRecordDoesNotWaitForever leaves what a crash in the very first write leaves.
+// TestSegmentWithoutAnyRecordDoesNotWaitForever has the torn end of a crash in the first write.
 func TestSegmentWithoutAnyRecordDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -159,8 +162,8 @@ func TestSegmentWithoutAnyRecordDoesNotWaitForever(t *testing.T) {
 		w := start(t, dir, &logService{})
 		w.run(t)
 		pass(linger)
-		if waiting := w.journal.Waiting(); waiting != 0 {
-			t.Errorf("%d bytes wait that nobody can ship", waiting)
+		if waiting := w.wal.BacklogBytes(); waiting != 0 {
+			t.Errorf("%d bytes of no record wait", waiting)
 		}
 		if _, err := os.Stat(segment); err == nil {
 			t.Error("the segment is still there")

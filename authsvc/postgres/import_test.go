@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// changesOf are so many keys, with gaps between their revisions as deleted ones leave them.
+// changesOf returns n new keys, with gaps between their revisions like those of deleted keys.
 func changesOf(count int) []authsvc.Change {
 	changes := make([]authsvc.Change, count)
 	for i := range changes {
@@ -51,7 +51,7 @@ func TestImportMakesTheStoreAnotherOne(t *testing.T) {
 	got, err := store.TokenKey(t.Context())
 	must(t, err)
 	equal(t, got, tokenKey)
-	// What comes next is news to a follower of what was imported.
+	// A follower of the imported keys sees the next change.
 	key := newKey("acme")
 	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 	last := want[len(want)-1].Revision

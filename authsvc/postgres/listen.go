@@ -7,22 +7,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// channel is where a change of keys is announced. Channels belong to a database, so the schema is in its name.
+// channel is notified of changes to keys. Channels belong to a database, so the name contains the schema.
 const channel = schema + "_keys"
 
-// Reconnecting backs off, so that a database that is coming up is not kept busy with connections: from minBackoff,
-// doubled with each failure in a row, to maxBackoff.
+// Reconnecting backs off so as not to load a database that is starting: from minBackoff, doubled with each failure, to
+// maxBackoff.
 const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 5 * time.Second
 )
 
-// Wake is told, while Listen runs, that keys may have changed: after every change on any replica, and after every
-// new connection, because nobody knows what happened before it. It is for one reader; several wakes may be one.
+// Wake returns a channel that receives, while Listen runs, whenever keys may have changed: after every change by any
+// replica, and after every new connection, because notifications before it are lost. It is for one reader. Several changes
+// may be one wake.
 func (s *Store) Wake() <-chan struct{} { return s.wake }
 
-// Listen fills Wake until ctx ends, on a connection of its own. When it loses that, failed is told and it connects
-// again. Followers must poll as well: a wake is quick, not certain.
+// Listen feeds Wake until ctx ends, on a connection of its own. When the connection is lost, Listen calls failed and
+// reconnects. Readers must poll as well, because notifications can be lost.
 func (s *Store) Listen(ctx context.Context, failed func(error)) {
 	backoff := minBackoff
 	for ctx.Err() == nil {
@@ -42,7 +43,7 @@ func (s *Store) Listen(ctx context.Context, failed func(error)) {
 	}
 }
 
-// listen does so on one connection, until that is lost or ctx ends.
+// listen listens on one connection until that is lost or ctx ends.
 func (s *Store) listen(ctx context.Context) (connected bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -55,7 +56,7 @@ func (s *Store) listen(ctx context.Context) (connected bool, err error) {
 	for {
 		select {
 		case s.wake <- struct{}{}:
-		default: // one is waiting already
+		default: // a wake is pending
 		}
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return true, wrap(ctx, "listen", err)

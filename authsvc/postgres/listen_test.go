@@ -42,7 +42,7 @@ func TestListenConnectsAgain(t *testing.T) {
 		if err := <-failures; fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("the loss of the connection is told as %v", err)
 		}
-		// What happened meanwhile is unknown, so the new connection itself is a reason to look.
+		// Notifications were lost meanwhile, so a new connection wakes the reader.
 		expectWake(t, store, "the new connection")
 		must(t, store.Create(t.Context(), newKey("acme"), authsvc.Request{}))
 		expectWake(t, store, "a change after that")
@@ -65,7 +65,7 @@ func TestListenEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// listen runs Listen until the test ends, or until what it answers is called: that waits for its end.
+// listen runs Listen until the test ends or the returned function is called, which waits for its end.
 func listen(t *testing.T, store *postgres.Store, failed func(error)) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func expectWake(t *testing.T, store *postgres.Store, why string) {
 	}
 }
 
-// await waits until something holds.
+// await waits until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -1,5 +1,5 @@
-// Package postgres keeps the keys in Postgres: the store of an auth service with any number of replicas. Its tables
-// are in a schema of their own, so that it can share a database with the log service.
+// Package postgres stores keys in Postgres, for an auth service with any number of replicas. Its tables have a schema of
+// their own, so that it can share a database with the log service.
 package postgres
 
 import (
@@ -19,11 +19,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// schema holds the tables.
 const schema = "keytrail_auth"
 
-// Store is an authsvc.Store on one Postgres database, which it may share with other replicas. Its errors are
-// faults of the kind Unavailable while the database is away.
+// Store is an authsvc.Store in a Postgres database, which replicas may share. While the database is unreachable its errors
+// are faults of the kind Unavailable.
 type Store struct {
 	pool *pgxpool.Pool
 	wake chan struct{}
@@ -31,8 +30,8 @@ type Store struct {
 
 var _ authsvc.Store = (*Store)(nil)
 
-// Open opens the store in the database at url and brings its schema up to date; any number of replicas may do so
-// at once. The url's pool_max_conns limits the connections; Listen takes one more.
+// Open opens the store in the database at url and migrates its schema. Replicas may do so concurrently. pool_max_conns in
+// the url limits the connections; Listen uses one more.
 func Open(ctx context.Context, url string) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -45,16 +44,16 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return &Store{pool: pool, wake: make(chan struct{}, 1)}, nil
 }
 
-// Connections tells how the connections are used.
+// Connections returns statistics of the connection pool.
 func (s *Store) Connections() *pgxpool.Stat { return s.pool.Stat() }
 
-// Close closes the connections, when those in use have come back. Listen must have ended.
+// Close waits for the connections in use and closes all. Listen must have returned.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
 }
 
-// TokenKey implements authsvc.Store. The insert that changes nothing returns the key that is there.
+// TokenKey implements authsvc.Store. If there is a key, the insert changes nothing and returns it.
 func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -66,13 +65,13 @@ func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
-// write runs do in a transaction. An error of do comes back as it is.
+// write runs do in a transaction and returns errors of do unchanged.
 func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return wrap(ctx, "begin", err)
 	}
-	// After a commit this does nothing. It must not wait for a caller who has gone.
+	// After a commit this does nothing. It must work even if ctx has ended.
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	if err := do(tx); err != nil {
 		return err
@@ -83,7 +82,7 @@ func (s *Store) write(ctx context.Context, do func(pgx.Tx) error) error {
 	return nil
 }
 
-// wrap says what failed. The caller learns whether to try again.
-func wrap(ctx context.Context, doing string, err error) error {
-	return fmt.Errorf("%s: %w", doing, pgdb.Unavailable(ctx, err))
+// wrap says what failed, and marks errors that a retry may avoid.
+func wrap(ctx context.Context, action string, err error) error {
+	return fmt.Errorf("%s: %w", action, pgdb.Unavailable(ctx, err))
 }

@@ -23,7 +23,7 @@ func TestStore(t *testing.T) {
 	storetest.Test(t, func(t *testing.T) authsvc.Store { return openReplicas(t, database(t)) })
 }
 
-// replicas spread the calls of one test over two stores on one database.
+// replicas distributes the calls of a test over two stores in one database.
 type replicas struct {
 	stores [2]*postgres.Store
 	calls  atomic.Uint32
@@ -101,7 +101,8 @@ func TestTombstoneHoldsNothingPersonal(t *testing.T) {
 	equal(t, row, `["", "", "", "", "", [], false, [], false, null, null, null, 0]`)
 }
 
-// TestEveryUniqueKeyCarriesTheWorkspace: the tables can be distributed by it. The two that hold one row are small.
+// TestEveryUniqueKeyCarriesTheWorkspace checks that the tables can be distributed by workspace. The two tables with one
+// row are exceptions.
 func TestEveryUniqueKeyCarriesTheWorkspace(t *testing.T) {
 	t.Parallel()
 	rows, err := connect(t, database(t)).Query(t.Context(), `SELECT indexdef FROM pg_indexes WHERE schemaname = 'keytrail_auth'
@@ -114,7 +115,7 @@ func TestEveryUniqueKeyCarriesTheWorkspace(t *testing.T) {
 	}
 }
 
-// database is one with the store's schema, for this test alone.
+// database returns the url of a new database with the store's schema.
 func database(t *testing.T) string {
 	t.Helper()
 	return pgtest.Database(t, func(ctx context.Context, url string) error {
@@ -152,7 +153,7 @@ func newKey(workspaceID string) authsvc.Key {
 	}
 }
 
-// anyKey is the check of a deletion that does not care.
+// anyKey is a check for Delete that accepts every key.
 func anyKey(*authsvc.Key) error { return nil }
 
 func must(t *testing.T, err error) {

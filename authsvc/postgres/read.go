@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -13,8 +16,8 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 )
 
-// The queries answer a row for each secret of a key, in the columns of a reader. A tombstone and a key without
-// secrets have one row with nothing in those.
+// The queries return a row for each secret of a key, with the columns that a reader expects. A tombstone has one row, whose
+// columns of the secret are NULL.
 const (
 	columnsOfKeys = `SELECT id, keys.workspace_id, keys.revision, deleted, name, scopes, all_agents, agent_ids,
 			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata,
@@ -24,7 +27,7 @@ const (
 	oneKey = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted)` +
 		withSecrets + `ORDER BY position`
 
-	// Filters are NULL where they select everything. The state is that of $7.
+	// A filter that is NULL selects all. $7 is the time of the state.
 	onePage = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
 			AND ($4::text IS NULL OR strpos(name_lower, $4) > 0 OR EXISTS (SELECT FROM secrets s
 				WHERE s.workspace_id = $1 AND s.key_id = keys.id AND lower(s.last4) = $4))
@@ -33,16 +36,17 @@ const (
 			ORDER BY id DESC LIMIT $3)` +
 		withSecrets + `ORDER BY id DESC, position`
 
-	// A follower that knows nothing needs no tombstones. Both tables are read in the order of their indexes on the
-	// revision, from $1 on: for a million keys that is a merge without a sort, half of the work of a hash join with
-	// one, and for a few keys it is cheap whatever the planner believes about the tables.
+	// Since revision 0 this omits tombstones. It reads both tables in the order of their indexes on the revision: for a
+	// million keys that is a merge join without a sort, half the work of a hash join with one, and for a few keys it is
+	// cheap whatever the planner's statistics are.
 	changed = columnsOfKeys + `FROM (SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0))` +
 		withSecrets + `AND secrets.revision = keys.revision AND secrets.revision > $1
 		ORDER BY keys.revision, position`
 )
 
-// querier is where a read runs: the pool, or a transaction.
+// querier is the pool or a transaction.
 type querier interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
 }
 
@@ -75,21 +79,22 @@ func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key
 	return keys, nil
 }
 
-// filter is NULL where it selects everything.
 func filter(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
-// Changes implements authsvc.Store. Followers poll far more often than something changes, so the counter is asked
-// first. Then one statement reads one snapshot, beside any writer. It is planned anew each time, for the number of
-// keys that it is about.
+// Changes implements authsvc.Store. It reads the counter first, because most polls find no change. Then one statement reads
+// one snapshot and does not block writers. It is planned anew each time, because the number of keys varies widely.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	var newest authsvc.Revision
-	if err := s.pool.QueryRow(ctx, `SELECT value FROM revision`).Scan(&newest); err != nil {
-		return wrap(ctx, "newest revision", err)
-	}
-	if newest <= since {
-		return nil
+	if newest, err := newestRevision(ctx, s.pool); err != nil || newest <= since {
+		return err
 	}
 	return stream(ctx, s.pool, changed, apply, pgx.QueryExecModeCacheDescribe, since)
+}
+
+func newestRevision(ctx context.Context, q querier) (newest authsvc.Revision, err error) {
+	if err := q.QueryRow(ctx, `SELECT value FROM revision`).Scan(&newest); err != nil {
+		return 0, wrap(ctx, "newest revision", err)
+	}
+	return newest, nil
 }
 
 func collect(ctx context.Context, q querier, query string, args ...any) ([]authsvc.Key, error) {
@@ -101,19 +106,32 @@ func collect(ctx context.Context, q querier, query string, args ...any) ([]auths
 	return keys, err
 }
 
-// stream gives each key to apply, with its secrets, as it comes from the database. An error of apply comes back as
-// it is.
+// stream calls apply with each key as it comes from the database. It returns errors of apply unchanged.
 func stream(ctx context.Context, q querier, query string, apply func(authsvc.Change) error, args ...any) error {
 	rows, err := q.Query(ctx, query, args...)
 	if err != nil {
 		return wrap(ctx, "read keys", err)
 	}
 	defer rows.Close()
-	return fold(ctx, rows, apply)
+	r := newReader(rows)
+	return authsvc.MergeRows(func(yield func(authsvc.Change, error) bool) {
+		for rows.Next() {
+			row, err := r.read()
+			if err != nil {
+				err = wrap(ctx, "read key", err)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(authsvc.Change{}, wrap(ctx, "read keys", err))
+		}
+	}, apply)
 }
 
-// lock holds a key against other changes until the transaction ends, or answers ErrNotFound. It reads nothing: who
-// had to wait for the row would see the key's new fields beside its old secrets, and must ask again.
+// lock locks a key until the transaction ends. The caller must read the key afterwards: a statement that had to wait for
+// the lock would see the new fields of the key with its old secrets.
 func lock(ctx context.Context, tx pgx.Tx, workspaceID string, id uuid.UUID) error {
 	err := tx.QueryRow(ctx, `SELECT FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted FOR UPDATE`,
 		workspaceID, id).Scan()
@@ -124,4 +142,84 @@ func lock(ctx context.Context, tx pgx.Tx, workspaceID string, id uuid.UUID) erro
 		return wrap(ctx, fmt.Sprintf("lock key %s", id), err)
 	}
 	return nil
+}
+
+// reader scans rows: each is a key with one of its secrets, or a tombstone. Its fields are those of the current row. It
+// scans a million rows when a replica starts, so it reuses its buffers and parses equal lists once.
+type reader struct {
+	rows                        pgx.Rows
+	targets                     []any
+	lists                       map[string][]string // by their encoding
+	id                          pgtype.UUID
+	revision                    authsvc.Revision
+	deleted                     bool
+	key                         authsvc.Key
+	expire, create, update      pgtype.Timestamptz
+	metadata                    pgtype.DriverBytes // valid until the next row
+	digest                      pgtype.DriverBytes // valid until the next row
+	last4                       pgtype.Text
+	secretCreate, secretExpires pgtype.Timestamptz
+}
+
+// Indexes of the columns that are lists.
+const (
+	scopesColumn   = 5
+	agentIDsColumn = 7
+)
+
+func newReader(rows pgx.Rows) *reader {
+	r := &reader{rows: rows, lists: map[string][]string{}}
+	r.targets = []any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
+		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.key.Description, &r.key.ExternalID, &r.metadata, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
+	return r
+}
+
+// read returns the current row.
+func (r *reader) read() (authsvc.Change, error) {
+	if err := r.rows.Scan(r.targets...); err != nil {
+		return authsvc.Change{}, err
+	}
+	key := r.key
+	key.ID = r.id.Bytes
+	if r.deleted {
+		return authsvc.Change{Revision: r.revision, Deleted: true, Key: authsvc.Key{ID: key.ID}}, nil
+	}
+	var scopesErr, agentsErr, metadataErr error
+	key.Scopes, scopesErr = r.list(scopesColumn)
+	key.AgentIDs, agentsErr = r.list(agentIDsColumn)
+	if len(r.metadata) > 0 {
+		metadataErr = json.Unmarshal(r.metadata, &key.Metadata)
+	}
+	key.ExpireTime, key.CreateTime, key.UpdateTime = timeOf(r.expire), timeOf(r.create), timeOf(r.update)
+	if r.digest != nil {
+		key.Secrets = []authsvc.Secret{{
+			Digest: authsvc.Digest(r.digest), Last4: r.last4.String, CreateTime: timeOf(r.secretCreate), ExpireTime: timeOf(r.secretExpires),
+		}}
+	}
+	return authsvc.Change{Revision: r.revision, Key: key}, errors.Join(scopesErr, agentsErr, metadataErr)
+}
+
+// list returns a copy of a list; nil if it is empty.
+func (r *reader) list(column int) ([]string, error) {
+	raw := r.rows.RawValues()[column]
+	list, known := r.lists[string(raw)]
+	if !known {
+		field := r.rows.FieldDescriptions()[column]
+		if err := r.rows.Conn().TypeMap().Scan(field.DataTypeOID, field.Format, raw, &list); err != nil {
+			return nil, fmt.Errorf("%s: %w", field.Name, err)
+		}
+		r.lists[string(raw)] = list
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return slices.Clone(list), nil
+}
+
+// timeOf returns the zero time for NULL.
+func timeOf(column pgtype.Timestamptz) time.Time {
+	if !column.Valid {
+		return time.Time{}
+	}
+	return column.Time.UTC()
 }

@@ -37,10 +37,10 @@ func TestPostgresRestartsUnderLoad(t *testing.T) {
 			t.Errorf("the acknowledged key %s is there %d times", id, stored[id])
 		}
 	}
-	await(t, "the keyring follows again", func() bool { return follower.Staleness() < time.Second })
+	await(t, "the keyring follows again", func() bool { return follower.Stats().Staleness < time.Second })
 }
 
-// follow runs a keyring with its wakes on the first replica, as the service does, until the test ends.
+// follow runs a keyring on the first replica until the test ends, like the service.
 func follow(t *testing.T, both *replicas) *authsvc.Keyring {
 	t.Helper()
 	store := both.stores[0]
@@ -61,7 +61,7 @@ func expectUnavailable(t *testing.T, who string) func(error) {
 	}
 }
 
-// writers create keys until they are stopped, whatever happens to the database.
+// writers create keys until they are stopped, and ignore errors of the database.
 type writers struct {
 	running sync.WaitGroup
 	stopped atomic.Bool
@@ -103,7 +103,7 @@ func (w *writers) awaitMore(t *testing.T) {
 	await(t, "50 more keys", func() bool { return w.acknowledged() > before+50 })
 }
 
-// end stops the writers and answers which keys were acknowledged.
+// end stops the writers and returns the keys that were acknowledged.
 func (w *writers) end() []uuid.UUID {
 	w.stopped.Store(true)
 	w.running.Wait()

@@ -2,16 +2,20 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/keytrail/keytrail/authsvc"
 )
 
-// Locks are taken in one order, so that no two writers wait for each other: the key's row, then the counter. Who
-// holds the counter waits for nothing more: the ids of requests are written under it.
+// To avoid deadlocks, writers lock the key's row first and the revision counter second. The IDs of requests are written
+// under the lock of the counter.
 
 // Create implements authsvc.Store.
 func (s *Store) Create(ctx context.Context, key authsvc.Key, request authsvc.Request) error {
@@ -65,7 +69,7 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, re
 	return stored, nil
 }
 
-// Delete implements authsvc.Store: it leaves a tombstone.
+// Delete implements authsvc.Store. It leaves a tombstone.
 func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID, check func(*authsvc.Key) error) error {
 	return s.write(ctx, func(tx pgx.Tx) error {
 		if err := lock(ctx, tx, workspaceID, id); err != nil {
@@ -83,14 +87,14 @@ func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID, ch
 			return err
 		}
 		var b pgx.Batch
-		bury(&b, revision, workspaceID, id)
+		tombstone(&b, revision, workspaceID, id)
 		deleteSecrets(&b, workspaceID, id)
 		return send(ctx, tx, &b, id)
 	})
 }
 
-// claim takes note of a request, or fails where it was carried out before. The caller holds the counter, so nobody else
-// claims one meanwhile.
+// claim records the ID of a request, or fails if it was used before. The caller holds the lock of the revision counter, so
+// no other transaction claims one meanwhile.
 func claim(ctx context.Context, tx pgx.Tx, workspaceID string, keyID uuid.UUID, request authsvc.Request) error {
 	if request.ID == uuid.Nil {
 		return nil
@@ -98,27 +102,26 @@ func claim(ctx context.Context, tx pgx.Tx, workspaceID string, keyID uuid.UUID, 
 	_, err := tx.Exec(ctx, `DELETE FROM key_requests WHERE workspace_id = $1 AND create_time <= $2`,
 		workspaceID, request.Time.Add(-authsvc.RequestLife))
 	if err != nil {
-		return wrap(ctx, "forget old requests", err)
+		return wrap(ctx, "delete old requests", err)
 	}
 	tag, err := tx.Exec(ctx, `INSERT INTO key_requests (workspace_id, request_id, key_id, create_time) VALUES ($1, $2, $3, $4)
 		ON CONFLICT DO NOTHING`, workspaceID, request.ID, keyID, request.Time)
 	if err != nil {
-		return wrap(ctx, "take note of a request", err)
+		return wrap(ctx, "insert a request", err)
 	}
 	if tag.RowsAffected() == 1 {
 		return nil
 	}
-	var used uuid.UUID
+	var usedFor uuid.UUID
 	err = tx.QueryRow(ctx, `SELECT key_id FROM key_requests WHERE workspace_id = $1 AND request_id = $2`,
-		workspaceID, request.ID).Scan(&used)
+		workspaceID, request.ID).Scan(&usedFor)
 	if err != nil {
-		return wrap(ctx, "find what a request was for", err)
+		return wrap(ctx, "find a request", err)
 	}
-	return authsvc.RequestUsed(used)
+	return authsvc.RequestUsed(usedFor)
 }
 
-// nextRevision takes the next revision and keeps everyone else from taking one until the transaction ends; one
-// that fails gives it back.
+// nextRevision takes the next revision. It locks the counter until the transaction ends; a rollback returns the revision.
 func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
 	if err := tx.QueryRow(ctx, `UPDATE revision SET value = value + 1 RETURNING value`).Scan(&revision); err != nil {
@@ -127,7 +130,7 @@ func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
 	return revision, nil
 }
 
-// replace stores the new state of a key that is there and locked.
+// replace stores the new state of an existing key, which the caller has locked.
 func replace(ctx context.Context, tx pgx.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	var b pgx.Batch
 	updateKey(&b, revision, key)
@@ -136,12 +139,74 @@ func replace(ctx context.Context, tx pgx.Tx, revision authsvc.Revision, key auth
 	return send(ctx, tx, &b, key.ID)
 }
 
-// send runs the statements of a change in one round trip, because the counter is held meanwhile, and wakes the
-// followers of every replica when it is committed.
+// send runs the statements of a change in one round trip, because the counter is locked meanwhile, and notifies every
+// replica at the commit.
 func send(ctx context.Context, tx pgx.Tx, b *pgx.Batch, id uuid.UUID) error {
 	b.Queue(`SELECT pg_notify($1, '')`, channel)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return wrap(ctx, fmt.Sprintf("write key %s", id), err)
 	}
 	return nil
+}
+
+func insertKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
+	b.Queue(`INSERT INTO keys (workspace_id, id, revision, name, scopes, all_agents, agent_ids, disabled,
+			expire_time, create_time, update_time, name_lower, description, external_id, metadata)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, columns(revision, key)...)
+}
+
+func updateKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
+	b.Queue(`UPDATE keys SET revision = $3, name = $4, scopes = $5, all_agents = $6, agent_ids = $7, disabled = $8,
+			expire_time = $9, create_time = $10, update_time = $11, name_lower = $12, description = $13, external_id = $14,
+			metadata = $15
+		WHERE workspace_id = $1 AND id = $2`, columns(revision, key)...)
+}
+
+// tombstone replaces an existing key by a tombstone.
+func tombstone(b *pgx.Batch, revision authsvc.Revision, workspaceID string, id uuid.UUID) {
+	b.Queue(`UPDATE keys SET revision = $3, deleted = true, name = '', scopes = '{}', all_agents = false,
+			agent_ids = '{}', disabled = false, expire_time = NULL, create_time = NULL, update_time = NULL, name_lower = '',
+			description = '', external_id = '', metadata = ''
+		WHERE workspace_id = $1 AND id = $2`, workspaceID, id, revision)
+}
+
+func deleteSecrets(b *pgx.Batch, workspaceID string, id uuid.UUID) {
+	b.Queue(`DELETE FROM secrets WHERE workspace_id = $1 AND key_id = $2`, workspaceID, id)
+}
+
+func insertSecrets(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
+	for position, secret := range key.Secrets {
+		b.Queue(`INSERT INTO secrets (workspace_id, key_id, revision, position, digest, last4, create_time, expire_time)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, key.WorkspaceID, key.ID, revision, position, secret.Digest[:],
+			secret.Last4, timeColumn(secret.CreateTime), timeColumn(secret.ExpireTime))
+	}
+}
+
+// columns returns the values of a key's row, in the order of insertKey and updateKey.
+func columns(revision authsvc.Revision, key authsvc.Key) []any {
+	if key.AllAgents {
+		key.AgentIDs = nil
+	}
+	return []any{
+		key.WorkspaceID, key.ID, revision, key.Name, listColumn(key.Scopes), key.AllAgents, listColumn(key.AgentIDs), key.Disabled,
+		timeColumn(key.ExpireTime), timeColumn(key.CreateTime), timeColumn(key.UpdateTime),
+		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata),
+	}
+}
+
+// metadataColumn returns a JSON object; empty for no metadata.
+func metadataColumn(metadata map[string]string) string {
+	if len(metadata) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(metadata) // cannot fail
+	return string(text)
+}
+
+// listColumn returns a list that is not nil, because nil would be NULL.
+func listColumn(list []string) []string { return append([]string{}, list...) }
+
+// timeColumn returns a time with the precision of keys; NULL for the zero time.
+func timeColumn(t time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: t.Truncate(time.Millisecond), Valid: !t.IsZero()}
 }

@@ -3,15 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/authsvc"
 )
 
-// querier is where a read runs: the read side, or a transaction on the write side.
+// querier is the read pool, or a transaction of the writer.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -33,7 +35,7 @@ func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (auth
 	return keys[0], nil
 }
 
-// page selects the rows of a query. Filters are NULL where they select everything.
+// page selects the keys of a query. A filter that is NULL selects all.
 const page = `SELECT * FROM keys WHERE workspace_id = ?1 AND id < ?2 AND deleted = 0
 	AND (?4 IS NULL OR instr(name_lower, ?4) > 0 OR EXISTS (SELECT 1 FROM secrets s
 		WHERE s.workspace_id = ?1 AND s.key_id = keys.id AND lower(s.last4) = ?4))
@@ -54,11 +56,10 @@ func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key
 	return keys, nil
 }
 
-// filter is NULL where it selects everything.
 func filter(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
 
-// Changes implements authsvc.Store. One statement reads one snapshot, beside any writer. A follower that knows
-// nothing needs no tombstones.
+// Changes implements authsvc.Store. One statement reads one snapshot and does not block writers. Since revision 0 it omits
+// tombstones.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
 	return stream(ctx, s.db.Read, `SELECT * FROM keys WHERE revision > ?1 AND (deleted = 0 OR ?1 > 0)`,
 		"revision, position", apply, since)
@@ -73,8 +74,7 @@ func collect(ctx context.Context, q querier, selection, order string, args ...an
 	return keys, err
 }
 
-// stream gives each selected key to apply, with its secrets, as it comes from the database. An error of apply
-// comes back as it is.
+// stream calls apply with each selected key as it comes from the database. It returns errors of apply unchanged.
 func stream(ctx context.Context, q querier, selection, order string, apply func(authsvc.Change) error, args ...any) error {
 	rows, err := q.QueryContext(ctx, `SELECT id, keys.workspace_id, revision, deleted, name, scopes, all_agents, agent_ids,
 			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata,
@@ -86,5 +86,65 @@ func stream(ctx context.Context, q querier, selection, order string, apply func(
 		return fmt.Errorf("read keys: %w", err)
 	}
 	defer rows.Close()
-	return fold(rows, apply)
+	return authsvc.MergeRows(func(yield func(authsvc.Change, error) bool) {
+		for rows.Next() {
+			if !yield(scan(rows)) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(authsvc.Change{}, fmt.Errorf("read keys: %w", err))
+		}
+	}, apply)
+}
+
+// scan reads one row: a key with one of its secrets, or a tombstone.
+func scan(rows *sql.Rows) (authsvc.Change, error) {
+	var (
+		c      authsvc.Change
+		key    = &c.Key
+		secret authsvc.Secret
+		digest []byte
+		last4  sql.NullString
+	)
+	err := rows.Scan(&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, fromJSON{&key.Scopes}, &key.AllAgents,
+		fromJSON{&key.AgentIDs}, &key.Disabled, fromMillis{&key.ExpireTime}, fromMillis{&key.CreateTime}, fromMillis{&key.UpdateTime},
+		&key.Description, &key.ExternalID, fromJSON{&key.Metadata},
+		&digest, &last4, fromMillis{&secret.CreateTime}, fromMillis{&secret.ExpireTime})
+	if err != nil {
+		return c, fmt.Errorf("read key: %w", err)
+	}
+	if c.Deleted {
+		c.Key = authsvc.Key{ID: key.ID}
+	}
+	if digest != nil {
+		secret.Digest, secret.Last4 = authsvc.Digest(digest), last4.String
+		key.Secrets = []authsvc.Secret{secret}
+	}
+	return c, nil
+}
+
+// fromJSON scans what listColumn and metadataColumn return. Empty lists and metadata are nil.
+type fromJSON struct{ to any }
+
+// Scan implements sql.Scanner.
+func (j fromJSON) Scan(value any) error {
+	text, ok := value.(string)
+	if ok && (text == "" || text == "[]") {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), j.to)
+}
+
+// fromMillis scans what timeColumn returns.
+type fromMillis struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (m fromMillis) Scan(value any) error {
+	var millis sql.NullInt64
+	err := millis.Scan(value)
+	if millis.Valid {
+		*m.to = time.UnixMilli(millis.Int64).UTC()
+	}
+	return err
 }

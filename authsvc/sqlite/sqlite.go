@@ -1,4 +1,4 @@
-// Package sqlite keeps the keys in an embedded SQLite database: the store of an auth service with one replica.
+// Package sqlite stores keys in an embedded SQLite database, for an auth service with one replica.
 package sqlite
 
 import (
@@ -17,8 +17,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Store is an authsvc.Store on one SQLite file. Its writes run one after the other, so the order of revisions is
-// the order of commits.
+// Store is an authsvc.Store in one SQLite file. It has one writer, so the order of revisions is the order of commits.
 type Store struct{ db *sqlitedb.DB }
 
 var _ authsvc.Store = (*Store)(nil)
@@ -28,8 +27,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, sqlitedb.Open)
 }
 
-// OpenReadOnly opens the store at path, which must be there and of this release, to read what it holds and change
-// nothing.
+// OpenReadOnly opens the store at path for reading. It must exist with the schema of this release.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, sqlitedb.OpenReadOnly)
 }
@@ -62,8 +60,8 @@ func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
-// makeTokenKey makes the key where nobody else does so at the same time: the insert that changes nothing returns
-// that one's.
+// makeTokenKey generates the key. If another process has done so meanwhile, the insert changes nothing and returns that
+// key.
 func (s *Store) makeTokenKey(ctx context.Context) ([]byte, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -81,13 +79,13 @@ func (s *Store) makeTokenKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
-// write runs do in a transaction on the one writer. An error of do comes back as it is.
+// write runs do in a transaction of the writer and returns errors of do unchanged.
 func (s *Store) write(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.db.Write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	// A panic in do must not keep the only writer; after a commit this does nothing.
+	// This releases the only writer, even after a panic in do. After a commit it does nothing.
 	defer tx.Rollback()
 	if err := do(tx); err != nil {
 		return err

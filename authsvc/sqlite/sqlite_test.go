@@ -30,7 +30,7 @@ func TestReopenedStoreHoldsEverything(t *testing.T) {
 	must(t, store.Delete(t.Context(), "acme", deleted.ID, anyKey))
 	tokenKey, err := store.TokenKey(t.Context())
 	must(t, err)
-	// Beside the first, which still has it open: what counts is the file, not what Close might write to it.
+	// The first store is still open: the effects must be durable before Close.
 	again := open(t, path)
 
 	want := []authsvc.Change{{Revision: 1, Key: kept}, {Revision: 3, Key: authsvc.Key{ID: deleted.ID}, Deleted: true}}
@@ -105,7 +105,7 @@ func newKey(workspaceID string) authsvc.Key {
 	}
 }
 
-// anyKey is the check of a deletion that does not care.
+// anyKey is a check for Delete that accepts every key.
 func anyKey(*authsvc.Key) error { return nil }
 
 func must(t *testing.T, err error) {

@@ -3,8 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -56,7 +59,7 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, re
 	return stored, nil
 }
 
-// Delete implements authsvc.Store: it leaves a tombstone.
+// Delete implements authsvc.Store. It leaves a tombstone.
 func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID, check func(*authsvc.Key) error) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		key, err := get(ctx, tx, workspaceID, id)
@@ -70,41 +73,38 @@ func (s *Store) Delete(ctx context.Context, workspaceID string, id uuid.UUID, ch
 		if err != nil {
 			return err
 		}
-		if err := bury(ctx, tx, revision, workspaceID, id); err != nil {
+		if err := tombstone(ctx, tx, revision, workspaceID, id); err != nil {
 			return err
 		}
 		return deleteSecrets(ctx, tx, workspaceID, id)
 	})
 }
 
-// claim takes note of a request, or fails where it was carried out before.
+// claim records the ID of a request, or fails if it was used before.
 func claim(ctx context.Context, tx *sql.Tx, workspaceID string, keyID uuid.UUID, request authsvc.Request) error {
 	if request.ID == uuid.Nil {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM key_requests WHERE workspace_id = ? AND create_time <= ?`,
+	err := exec(ctx, tx, "delete old requests", `DELETE FROM key_requests WHERE workspace_id = ? AND create_time <= ?`,
 		workspaceID, request.Time.Add(-authsvc.RequestLife).UnixMilli())
 	if err != nil {
-		return fmt.Errorf("forget old requests: %w", err)
+		return err
 	}
-	var used uuid.UUID
+	var usedFor uuid.UUID
 	err = tx.QueryRowContext(ctx, `SELECT key_id FROM key_requests WHERE workspace_id = ? AND request_id = ?`,
-		workspaceID, request.ID[:]).Scan(&used)
+		workspaceID, request.ID[:]).Scan(&usedFor)
 	if err == nil {
-		return authsvc.RequestUsed(used)
+		return authsvc.RequestUsed(usedFor)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("look a request up: %w", err)
+		return fmt.Errorf("find a request: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO key_requests (workspace_id, request_id, key_id, create_time) VALUES (?, ?, ?, ?)`,
+	return exec(ctx, tx, "insert a request",
+		`INSERT INTO key_requests (workspace_id, request_id, key_id, create_time) VALUES (?, ?, ?, ?)`,
 		workspaceID, request.ID[:], keyID[:], request.Time.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("take note of a request: %w", err)
-	}
-	return nil
 }
 
-// nextRevision takes the next revision; a transaction that fails gives it back.
+// nextRevision takes the next revision; a rollback returns it.
 func nextRevision(ctx context.Context, tx *sql.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
 	err := tx.QueryRowContext(ctx, `UPDATE revision SET value = value + 1 RETURNING value`).Scan(&revision)
@@ -114,7 +114,7 @@ func nextRevision(ctx context.Context, tx *sql.Tx) (authsvc.Revision, error) {
 	return revision, nil
 }
 
-// replace stores the new state of a key that is there.
+// replace stores the new state of an existing key.
 func replace(ctx context.Context, tx *sql.Tx, key authsvc.Key) error {
 	revision, err := nextRevision(ctx, tx)
 	if err != nil {
@@ -127,4 +127,87 @@ func replace(ctx context.Context, tx *sql.Tx, key authsvc.Key) error {
 		return err
 	}
 	return insertSecrets(ctx, tx, key)
+}
+
+func insertKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
+	return exec(ctx, tx, "insert a key", `INSERT INTO keys
+		(revision, name, scopes, all_agents, agent_ids, disabled, expire_time, create_time, update_time,
+		 name_lower, description, external_id, metadata, workspace_id, id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns(revision, key)...)
+}
+
+func updateKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
+	return exec(ctx, tx, "update a key", `UPDATE keys
+		SET revision = ?, name = ?, scopes = ?, all_agents = ?, agent_ids = ?, disabled = ?,
+		    expire_time = ?, create_time = ?, update_time = ?, name_lower = ?, description = ?, external_id = ?, metadata = ?
+		WHERE workspace_id = ? AND id = ?`, columns(revision, key)...)
+}
+
+// tombstone replaces an existing key by a tombstone.
+func tombstone(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, workspaceID string, id uuid.UUID) error {
+	return exec(ctx, tx, "delete a key", `UPDATE keys
+		SET revision = ?, deleted = 1, name = '', scopes = '[]', all_agents = 0, agent_ids = '[]', disabled = 0,
+		    expire_time = NULL, create_time = NULL, update_time = NULL,
+		    name_lower = '', description = '', external_id = '', metadata = ''
+		WHERE workspace_id = ? AND id = ?`, revision, workspaceID, id[:])
+}
+
+func insertSecrets(ctx context.Context, tx *sql.Tx, key authsvc.Key) error {
+	for position, secret := range key.Secrets {
+		err := exec(ctx, tx, "insert a secret", `INSERT INTO secrets
+			(workspace_id, key_id, position, digest, last4, create_time, expire_time) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			key.WorkspaceID, key.ID[:], position, secret.Digest[:], secret.Last4,
+			timeColumn(secret.CreateTime), timeColumn(secret.ExpireTime))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteSecrets(ctx context.Context, tx *sql.Tx, workspaceID string, id uuid.UUID) error {
+	return exec(ctx, tx, "delete the secrets of a key", `DELETE FROM secrets WHERE workspace_id = ? AND key_id = ?`, workspaceID, id[:])
+}
+
+func exec(ctx context.Context, tx *sql.Tx, action, query string, args ...any) error {
+	if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+		return fmt.Errorf("%s: %w", action, err)
+	}
+	return nil
+}
+
+// columns returns the values of a key's row, in the order of insertKey and updateKey.
+func columns(revision authsvc.Revision, key authsvc.Key) []any {
+	if key.AllAgents {
+		key.AgentIDs = nil
+	}
+	return []any{
+		revision, key.Name, listColumn(key.Scopes), key.AllAgents, listColumn(key.AgentIDs), key.Disabled,
+		timeColumn(key.ExpireTime), timeColumn(key.CreateTime), timeColumn(key.UpdateTime),
+		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata),
+		key.WorkspaceID, key.ID[:],
+	}
+}
+
+// listColumn returns a JSON array.
+func listColumn(list []string) string {
+	if len(list) == 0 {
+		return "[]"
+	}
+	text, _ := json.Marshal(list) // cannot fail
+	return string(text)
+}
+
+// metadataColumn returns a JSON object; empty for no metadata.
+func metadataColumn(metadata map[string]string) string {
+	if len(metadata) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(metadata) // cannot fail
+	return string(text)
+}
+
+// timeColumn returns Unix milliseconds; NULL for the zero time.
+func timeColumn(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
 }

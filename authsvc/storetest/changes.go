@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,34 +14,34 @@ import (
 )
 
 var changes = []statement{
-	{"Changes calls apply with the newest state of every key changed after the revision since", func(t *testing.T, store authsvc.Store) {
+	{"Changes calls apply with the newest state of every key that was changed after the revision since", func(t *testing.T, store authsvc.Store) {
 		keys := createdMany(t, store, home, 4)
 		since := newest(t, store)
 		keys[2] = renamed(t, store, keys[2], "renamed")
 		keys[0] = rotated(t, store, keys[0])
 		foreign := created(t, store, other)
-		equal(t, "the changes", changedKeys(changesSince(t, store, since)), []authsvc.Key{keys[2], keys[0], foreign})
+		expectEqual(t, "the changes", changedKeys(changesSince(t, store, since)), []authsvc.Key{keys[2], keys[0], foreign})
 	}},
 	{"Changes calls apply by ascending revision", func(t *testing.T, store authsvc.Store) {
 		keys := createdMany(t, store, home, 5)
 		for _, i := range []int{3, 1, 4} {
 			keys[i] = renamed(t, store, keys[i], "renamed")
 		}
-		ascending(t, 0, changesSince(t, store, 0))
+		expectAscending(t, 0, changesSince(t, store, 0))
 	}},
 	{"Changes calls apply with each key once", func(t *testing.T, store authsvc.Store) {
 		key := created(t, store, home)
 		since := newest(t, store)
 		renamed(t, store, key, "first")
 		key = rotated(t, store, renamed(t, store, key, "second"))
-		equal(t, "the newest state", onlyChange(t, store, since), authsvc.Change{Revision: since + 3, Key: key})
+		expectEqual(t, "the newest state", onlyChange(t, store, since), authsvc.Change{Revision: since + 3, Key: key})
 	}},
 	{"since the newest revision there is no change", func(t *testing.T, store authsvc.Store) {
 		createdMany(t, store, home, 2)
-		quiet(t, store, newest(t, store))
-		quiet(t, store, newest(t, store)+1000)
+		expectNoChange(t, store, newest(t, store))
+		expectNoChange(t, store, newest(t, store)+1000)
 	}},
-	{"since revision 0 that is every key there is", func(t *testing.T, store authsvc.Store) {
+	{"since revision 0 these are all keys", func(t *testing.T, store authsvc.Store) {
 		keys := append(createdMany(t, store, home, 3), createdMany(t, store, other, 3)...)
 		must(t, store.Delete(t.Context(), home, keys[0].ID, anyKey))
 		var live []authsvc.Change
@@ -48,16 +50,16 @@ var changes = []statement{
 				live = append(live, c)
 			}
 		}
-		equal(t, "the keys there are", changedKeys(live), keys[1:])
+		expectEqual(t, "the keys", changedKeys(live), keys[1:])
 	}},
-	{"of a deleted key only the ID is set", func(t *testing.T, store authsvc.Store) {
+	{"if a key was deleted, only the ID is set", func(t *testing.T, store authsvc.Store) {
 		key := rotated(t, store, created(t, store, home))
 		since := newest(t, store)
 		must(t, store.Delete(t.Context(), home, key.ID, anyKey))
-		equal(t, "the deletion", onlyChange(t, store, since),
+		expectEqual(t, "the deletion", onlyChange(t, store, since),
 			authsvc.Change{Revision: since + 1, Key: authsvc.Key{ID: key.ID}, Deleted: true})
 	}},
-	{"a key that came and went after since is at most a deletion", func(t *testing.T, store authsvc.Store) {
+	{"a key that was created and deleted after since is at most a deletion", func(t *testing.T, store authsvc.Store) {
 		created(t, store, home)
 		since := newest(t, store)
 		key := created(t, store, home)
@@ -68,20 +70,19 @@ var changes = []statement{
 			}
 		}
 	}},
-	{"an error of apply ends it and is answered", func(t *testing.T, store authsvc.Store) {
+	{"if apply returns an error, Changes stops and returns that error", func(t *testing.T, store authsvc.Store) {
 		createdMany(t, store, home, 3)
 		errApply, calls := errors.New("apply refused"), 0
 		err := store.Changes(t.Context(), 0, func(authsvc.Change) error {
 			calls++
 			return errApply
 		})
-		wantError(t, "Changes", err, errApply)
-		equal(t, "calls of apply", calls, 1)
+		expectError(t, "Changes", err, errApply)
+		expectEqual(t, "calls of apply", calls, 1)
 	}},
-	{"a slow apply keeps nobody from writing", slowApply},
+	{"a slow apply does not block writers", slowApply},
 }
 
-// changedKeys are the keys of changes, in their order.
 func changedKeys(changes []authsvc.Change) []authsvc.Key {
 	keys := make([]authsvc.Key, len(changes))
 	for i, c := range changes {
@@ -90,8 +91,8 @@ func changedKeys(changes []authsvc.Change) []authsvc.Key {
 	return keys
 }
 
-// ascending checks that changes are by ascending revision, all after since, each key once.
-func ascending(t *testing.T, since authsvc.Revision, changes []authsvc.Change) {
+// expectAscending checks that changes have ascending revisions after since, and each key once.
+func expectAscending(t *testing.T, since authsvc.Revision, changes []authsvc.Change) {
 	t.Helper()
 	seen := map[uuid.UUID]bool{}
 	for _, c := range changes {
@@ -107,7 +108,7 @@ func ascending(t *testing.T, since authsvc.Revision, changes []authsvc.Change) {
 
 func slowApply(t *testing.T, store authsvc.Store) {
 	keys := createdMany(t, store, home, 3)
-	// The writes happen while Changes is under way: a store that makes them wait for it never gets further.
+	// A store that blocks writers during Changes would deadlock here.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var applied []authsvc.Key
@@ -119,5 +120,100 @@ func slowApply(t *testing.T, store authsvc.Store) {
 		applied = append(applied, c.Key)
 		return nil
 	}))
-	equal(t, "the first change", applied[0], keys[0])
+	expectEqual(t, "the first change", applied[0], keys[0])
+}
+
+var follow = []statement{
+	{"a reader that has seen revision n has seen every change up to n", followWriters},
+	{"revisions number the changes across all workspaces", func(t *testing.T, store authsvc.Store) {
+		createdMany(t, store, home, 2)
+		createdMany(t, store, other, 2)
+		for i, c := range changesSince(t, store, 0) {
+			expectEqual(t, "the revision", c.Revision, authsvc.Revision(i+1))
+		}
+	}},
+}
+
+// A follower polls for changes after the highest revision that it has seen, like the keyring.
+type follower struct {
+	seen authsvc.Revision
+	keys map[uuid.UUID]authsvc.Key
+}
+
+func (f *follower) poll(t *testing.T, store authsvc.Store) {
+	if err := store.Changes(t.Context(), f.seen, f.apply); err != nil {
+		t.Error(err)
+	}
+}
+
+func (f *follower) apply(c authsvc.Change) error {
+	if c.Revision <= f.seen {
+		return fmt.Errorf("revision %d after revision %d", c.Revision, f.seen)
+	}
+	f.seen = c.Revision
+	if c.Deleted {
+		delete(f.keys, c.Key.ID)
+	} else {
+		f.keys[c.Key.ID] = c.Key
+	}
+	return nil
+}
+
+// followWriters gives every writer a follower that polls after each write, while the other writers are running. A follower
+// would never see a revision that is committed after a higher one.
+func followWriters(t *testing.T, store authsvc.Store) {
+	var followers [4]follower
+	var all sync.WaitGroup
+	for i := range followers {
+		f := &followers[i]
+		f.keys = map[uuid.UUID]authsvc.Key{}
+		all.Go(func() { writeMuch(t, store, []string{home, other}[i%2], func() { f.poll(t, store) }) })
+	}
+	all.Wait()
+	want := allKeys(t, store)
+	for i := range followers {
+		followers[i].poll(t, store)
+		expectEqual(t, fmt.Sprint("the keys of follower ", i), followers[i].keys, want)
+	}
+}
+
+// keysPerWriter is how many keys writeMuch creates.
+const keysPerWriter = 12
+
+// writeMuch creates keys, updates a third of them and deletes another third. It calls written after each write.
+func writeMuch(t *testing.T, store authsvc.Store, workspaceID string, written func()) {
+	for i := range keysPerWriter {
+		key := newKey(workspaceID)
+		writes := []func() error{func() error { return store.Create(t.Context(), key, authsvc.Request{}) }}
+		switch i % 3 {
+		case 1:
+			writes = append(writes, func() error {
+				_, err := store.Update(t.Context(), workspaceID, key.ID, authsvc.Request{}, rename(fmt.Sprint("renamed ", i)))
+				return err
+			})
+		case 2:
+			writes = append(writes, func() error { return store.Delete(t.Context(), workspaceID, key.ID, anyKey) })
+		}
+		for _, write := range writes {
+			if err := write(); err != nil {
+				t.Error(err)
+				return
+			}
+			written()
+		}
+	}
+}
+
+// allKeys returns the keys of both workspaces.
+func allKeys(t *testing.T, store authsvc.Store) map[uuid.UUID]authsvc.Key {
+	t.Helper()
+	all := map[uuid.UUID]authsvc.Key{}
+	for _, workspaceID := range []string{home, other} {
+		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: workspaceID, Before: uuid.Nil, Limit: 1000})
+		must(t, err)
+		for _, key := range keys {
+			all[key.ID] = key
+		}
+	}
+	return all
 }

@@ -1,104 +1,325 @@
-// Package migrate moves what `keytrail serve` keeps in its data folder to Postgres: the request logs, then the keys
-// with the key of report tokens. It knows both services' stores and nothing of the command line.
+// Package migrate copies the data of `keytrail serve` to Postgres: the request logs, then the keys with the key of report
+// tokens.
 //
-// It may be broken off at any moment and run again: request logs that are there are passed over, a page at a time,
-// and the keys arrive in one transaction, all or none. They come last, so that a move that was broken off has put no
-// key in force anywhere, and the source may live on until the next attempt.
+// A run may be interrupted at any time and repeated. Request logs that are already at the target are skipped. The keys are
+// copied last and in one transaction, so that an interrupted run puts no key in force, and the source can stay in use
+// until the next one.
 package migrate
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/keytrail/keytrail/authsvc"
+	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
+	authsqlite "github.com/keytrail/keytrail/authsvc/sqlite"
+	"github.com/keytrail/keytrail/logsvc"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
+	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
+	"github.com/keytrail/keytrail/trail"
 )
 
-// Config says what is moved where.
+// Config configures a run.
 type Config struct {
-	// DataDir is the folder of a `keytrail serve` that does not run. Its databases are not changed.
+	// DataDir is the data folder of a `keytrail serve` that is stopped. Its databases are only read.
 	DataDir string
-	// DatabaseURL is the Postgres of both services.
+	// DatabaseURL is the Postgres database of both services.
 	DatabaseURL string
-	// Retention is how old request logs may be to be moved.
+	// Retention is the maximum age of the request logs to copy.
 	Retention time.Duration
 	Now       func() time.Time
-	// Progress is told, in words, how far the move has come.
+	// Progress receives messages for the user.
 	Progress func(text string)
-	// Log is told of damage that is found on the trail.
-	Log *slog.Logger
+	Log      *slog.Logger
 }
 
-// Report is what became of a move.
+// Report is the result of a run.
 type Report struct {
-	// Pairs compare the two sides: the keys of each workspace, then the request logs of each.
+	// Pairs compare source and target: the keys of each workspace, then the request logs of each.
 	Pairs []Pair
-	// Expired is how many request logs were not moved because they are older than the retention.
+	// Expired is the number of request logs that were not copied because they are older than the retention.
 	Expired int64
 }
 
-// Equal tells whether the two sides hold the same.
+// Equal reports whether source and target hold the same.
 func (r Report) Equal() bool {
-	for _, p := range r.Pairs {
-		if !p.Equal() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.Pairs, func(p Pair) bool { return !p.Equal })
 }
 
-// mover moves from one side to the other.
-type mover struct {
-	config Config
-	from   *source
-	to     *target
+// Pair compares the rows of a workspace.
+type Pair struct {
+	What        string // Keys or RequestLogs
+	WorkspaceID string
+	// From and To are the number of rows at the source and at the target.
+	From, To int64
+	// Equal reports whether all fields of all rows are equal.
+	Equal bool
 }
 
-// Run moves everything and compares the two sides. It fails before it has written anything where rows wait on the trail,
-// where a process has it open, and where the target has keys that are not the source's. Its memory does not grow with
-// the number of rows, but with that of workspaces.
+// The values of Pair.What.
+const (
+	Keys        = "keys"
+	RequestLogs = "request logs"
+)
+
+type migration struct {
+	Config
+	fromKeys *authsqlite.Store
+	fromLogs *logsqlite.Store
+	toKeys   *authpostgres.Store
+	toLogs   *logspostgres.Store
+	// resources are closed in reverse order.
+	resources []io.Closer
+}
+
+// Run copies everything and compares source and target. It fails before it has written anything if rows wait on the trail,
+// if another process uses the trail, or if the target holds other keys than the source.
 func Run(ctx context.Context, config Config) (report Report, err error) {
-	m := &mover{config: config}
-	if m.from, err = openSource(ctx, config.DataDir, config.Log); err != nil {
+	m := &migration{Config: config}
+	defer func() {
+		for _, resource := range slices.Backward(m.resources) {
+			err = errors.Join(err, resource.Close())
+		}
+	}()
+	if err := m.open(ctx); err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, m.from.close()) }()
-	if m.to, err = openTarget(ctx, config.DatabaseURL, config.Now); err != nil {
-		return Report{}, err
-	}
-	defer func() { err = errors.Join(err, m.to.close()) }()
-	return m.run(ctx)
-}
-
-func (m *mover) run(ctx context.Context) (Report, error) {
-	keysMoved, err := m.keysMoved(ctx)
+	copied, err := m.keysCopied(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	expired, err := m.moveLogs(ctx)
-	if err != nil {
-		return Report{}, err
+	if report.Expired, err = m.copyLogs(ctx); err != nil {
+		return Report{}, fmt.Errorf("copy the request logs: %w", err)
 	}
-	if !keysMoved {
-		if err := m.moveKeys(ctx); err != nil {
-			return Report{}, err
+	if !copied {
+		if err := m.copyKeys(ctx); err != nil {
+			return Report{}, fmt.Errorf("copy the keys: %w", err)
 		}
 	}
-	pairs, err := m.compare(ctx)
-	return Report{Pairs: pairs, Expired: expired}, err
-}
-
-// compare reads both sides once more, from beginning to end.
-func (m *mover) compare(ctx context.Context) ([]Pair, error) {
 	keys, err := m.compareKeys(ctx)
 	if err != nil {
-		return nil, err
+		return Report{}, fmt.Errorf("compare the keys: %w", err)
 	}
-	p := m.newProgress("compared "+RequestLogs+" of both sides", 0)
-	logs, err := m.compareLogs(ctx, p)
+	logs, err := m.compareLogs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("compare the request logs: %w", err)
+		return Report{}, fmt.Errorf("compare the request logs: %w", err)
 	}
-	p.end()
-	return append(keys, logs...), nil
+	report.Pairs = append(keys, logs...)
+	return report, nil
+}
+
+func (m *migration) open(ctx context.Context) (err error) {
+	keysFile, logsFile := filepath.Join(m.DataDir, "auth.db"), filepath.Join(m.DataDir, "logs.db")
+	// Locking the trail creates its folder, which must not happen in a wrong folder.
+	for _, file := range []string{keysFile, logsFile} {
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s does not exist: is %s the data folder of a `keytrail serve`?", file, m.DataDir)
+		}
+	}
+	// While the trail is locked, `keytrail serve` cannot start.
+	lock, err := trail.LockEmpty(filepath.Join(m.DataDir, "trail"), m.Log)
+	if errors.Is(err, trail.ErrNotEmpty) {
+		return fmt.Errorf("%w: start `keytrail serve --data-dir %s` once more to store them, and stop it when it is ready", err, m.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; `keytrail serve` must not run during the migration", err)
+	}
+	m.resources = append(m.resources, lock)
+	if m.fromKeys, err = authsqlite.OpenReadOnly(ctx, keysFile); err != nil {
+		return fmt.Errorf("open the source: %w", err)
+	}
+	m.resources = append(m.resources, m.fromKeys)
+	if m.fromLogs, err = logsqlite.OpenReadOnly(ctx, logsFile); err != nil {
+		return fmt.Errorf("open the source: %w", err)
+	}
+	m.resources = append(m.resources, m.fromLogs)
+	if m.toKeys, err = authpostgres.Open(ctx, m.DatabaseURL); err != nil {
+		return fmt.Errorf("open the target: %w", err)
+	}
+	m.resources = append(m.resources, m.toKeys)
+	if m.toLogs, err = logspostgres.Open(ctx, m.DatabaseURL, m.Now); err != nil {
+		return fmt.Errorf("open the target: %w", err)
+	}
+	m.resources = append(m.resources, m.toLogs)
+	return nil
+}
+
+// keysCopied reports whether the target already has the keys and the token key of the source. If it has others, they are
+// not replaced: one of them may have been revoked at the source since, and report tokens need the key they were made with.
+func (m *migration) keysCopied(ctx context.Context) (bool, error) {
+	if unused, err := m.toKeys.Unused(ctx); err != nil || unused {
+		return false, err
+	}
+	pairs, err := m.compareKeys(ctx)
+	from, fromErr := m.fromKeys.TokenKey(ctx)
+	to, toErr := m.toKeys.TokenKey(ctx)
+	if err := errors.Join(err, fromErr, toErr); err != nil {
+		return false, err
+	}
+	if !(Report{Pairs: pairs}).Equal() || !bytes.Equal(from, to) {
+		return false, errors.New("the target has held keys that are not those of the source: nothing was copied. " +
+			"If they are of an earlier attempt or of a trial, remove them (DROP SCHEMA keytrail_auth CASCADE) and repeat the command")
+	}
+	return true, nil
+}
+
+// copyKeys copies all keys and the token key. Deleted keys are not copied, because no replica knows them at the target.
+func (m *migration) copyKeys(ctx context.Context) error {
+	tokenKey, err := m.fromKeys.TokenKey(ctx)
+	if err != nil {
+		return err
+	}
+	return m.toKeys.Import(ctx, tokenKey, func(apply func(authsvc.Change) error) error {
+		return m.fromKeys.Changes(ctx, 0, apply)
+	})
+}
+
+func (m *migration) compareKeys(ctx context.Context) (pairs []Pair, err error) {
+	from, fromErr := sumKeys(ctx, m.fromKeys)
+	to, toErr := sumKeys(ctx, m.toKeys)
+	both := maps.Clone(from)
+	maps.Copy(both, to)
+	for _, id := range slices.Sorted(maps.Keys(both)) {
+		pairs = append(pairs, Pair{What: Keys, WorkspaceID: id, From: from[id].count, To: to[id].count, Equal: from[id] == to[id]})
+	}
+	return pairs, errors.Join(fromErr, toErr)
+}
+
+// keySum is the number of keys of a workspace and a digest of all their fields.
+type keySum struct {
+	count  int64
+	digest [sha256.Size]byte
+}
+
+// sumKeys sums the keys of each workspace in the order of their revisions.
+func sumKeys(ctx context.Context, store authsvc.Store) (map[string]keySum, error) {
+	sums := map[string]keySum{}
+	err := store.Changes(ctx, 0, func(c authsvc.Change) error {
+		text, err := json.Marshal(c)
+		sum := sums[c.Key.WorkspaceID]
+		sums[c.Key.WorkspaceID] = keySum{sum.count + 1, sha256.Sum256(append(sum.digest[:], text...))}
+		return err
+	})
+	return sums, err
+}
+
+const (
+	// pageRows is the number of request logs that are read and stored at once.
+	pageRows = 2000
+	// concurrency is the number of pages that are stored at once, so that the target's disk is not waited for each time.
+	concurrency = 4
+)
+
+// copyLogs copies the request logs that have not expired, and returns the number of those that have.
+func (m *migration) copyLogs(ctx context.Context) (expired int64, err error) {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(concurrency)
+	err = m.eachPage(groupCtx, "copied request logs", func(page []logsvc.Entry, ids logsvc.Range) error {
+		group.Go(func() error {
+			// Reading is much cheaper than storing what is stored already.
+			stored, err := m.stored(groupCtx, page, ids)
+			if err != nil || slices.Equal(stored, page) {
+				return err
+			}
+			return m.toLogs.Record(groupCtx, page)
+		})
+		return nil
+	})
+	// An error of the target cancels groupCtx, and so is the cause of an error of the source.
+	if err := cmp.Or(group.Wait(), err); err != nil {
+		return 0, err
+	}
+	old := logsvc.Range{To: m.unexpired().From}
+	err = m.eachWorkspace(ctx, func(workspaceID string) error {
+		rows, err := m.fromLogs.Count(ctx, workspaceID, old)
+		expired += rows
+		return err
+	})
+	return expired, err
+}
+
+// compareLogs reads the request logs of source and target. Rows of the target that are newer than those of the source are
+// not compared, because they come from elsewhere.
+func (m *migration) compareLogs(ctx context.Context) (pairs []Pair, err error) {
+	err = m.eachPage(ctx, "compared request logs", func(page []logsvc.Entry, ids logsvc.Range) error {
+		if id := page[0].WorkspaceID; len(pairs) == 0 || pairs[len(pairs)-1].WorkspaceID != id {
+			pairs = append(pairs, Pair{What: RequestLogs, WorkspaceID: id, Equal: true})
+		}
+		stored, err := m.stored(ctx, page, ids)
+		pair := &pairs[len(pairs)-1]
+		pair.From += int64(len(page))
+		pair.To += int64(len(stored))
+		pair.Equal = pair.Equal && slices.Equal(stored, page)
+		return err
+	})
+	return pairs, err
+}
+
+// stored returns the rows of the target in the range of a page of the source. It stops at twice the size of a page, which
+// is enough to see that they differ.
+func (m *migration) stored(ctx context.Context, page []logsvc.Entry, ids logsvc.Range) ([]logsvc.Entry, error) {
+	return m.toLogs.Dump(ctx, page[0].WorkspaceID, ids, 2*pageRows)
+}
+
+// eachPage calls do with pages of the unexpired request logs of the source, by workspace and ascending ID. The ranges of the
+// pages of a workspace leave no gap.
+func (m *migration) eachPage(ctx context.Context, what string, do func(page []logsvc.Entry, ids logsvc.Range) error) error {
+	total, start, sometimes := 0, time.Now(), rate.Sometimes{Interval: 2 * time.Second}
+	return m.eachWorkspace(ctx, func(workspaceID string) error {
+		for ids := m.unexpired(); ; ids.From = ids.To {
+			ids.To = uuid.Max
+			page, err := m.fromLogs.Dump(ctx, workspaceID, ids, pageRows)
+			if err != nil || len(page) == 0 {
+				return err
+			}
+			ids.To = next(page[len(page)-1].ID)
+			if err := do(page, ids); err != nil {
+				return err
+			}
+			total += len(page)
+			sometimes.Do(func() { m.Progress(fmt.Sprintf("%s: %d, %.0f s", what, total, time.Since(start).Seconds())) })
+		}
+	})
+}
+
+func (m *migration) eachWorkspace(ctx context.Context, do func(workspaceID string) error) error {
+	for workspaceID := ""; ; {
+		var err error
+		if workspaceID, err = m.fromLogs.NextWorkspace(ctx, workspaceID); err != nil || workspaceID == "" {
+			return err
+		}
+		if err := do(workspaceID); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *migration) unexpired() logsvc.Range {
+	return logsvc.Range{From: logsvc.WindowAt(m.Now(), m.Retention).From, To: uuid.Max}
+}
+
+// next returns the lowest ID that is greater than id.
+func next(id uuid.UUID) uuid.UUID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			break
+		}
+	}
+	return id
 }

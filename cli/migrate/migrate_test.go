@@ -19,11 +19,11 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-func TestEverythingArrivesAndTheSourceStaysAsItIs(t *testing.T) {
+func TestRunCopiesEverythingAndLeavesTheSourceUnchanged(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3)
-	before := w.databases()
-	report := w.run()
+	f := newFixture(t, 3)
+	before := f.databases()
+	report := f.run()
 	if !report.Equal() || len(report.Pairs) != 6 || report.Expired != 3*expired {
 		t.Errorf("report %+v", report)
 	}
@@ -32,42 +32,42 @@ func TestEverythingArrivesAndTheSourceStaysAsItIs(t *testing.T) {
 		if p.What == migrate.RequestLogs {
 			want = perWorkspace
 		}
-		if p.From.Count != want || p.To.Count != want {
-			t.Errorf("%s of %s: %d and %d, want %d", p.What, p.WorkspaceID, p.From.Count, p.To.Count, want)
+		if p.From != want || p.To != want {
+			t.Errorf("%s of %s: %d and %d, want %d", p.What, p.WorkspaceID, p.From, p.To, want)
 		}
 	}
-	w.expectAll()
-	if w.databases() != before {
+	f.expectAll()
+	if f.databases() != before {
 		t.Error("the source has changed")
 	}
-	if again := w.run(); !again.Equal() {
-		t.Errorf("once more: %+v", again)
+	if again := f.run(); !again.Equal() {
+		t.Errorf("repeated: %+v", again)
 	}
-	w.expectAll()
+	f.expectAll()
 }
 
-// databases is what is in the files of the source.
-func (w *world) databases() (content [2]string) {
-	w.Helper()
+// databases returns the contents of the source files.
+func (f *fixture) databases() (content [2]string) {
+	f.Helper()
 	for i, name := range []string{"auth.db", "logs.db"} {
-		text, err := os.ReadFile(filepath.Join(w.dir, name))
-		w.must(err)
+		text, err := os.ReadFile(filepath.Join(f.dir, name))
+		f.must(err)
 		content[i] = string(text)
 	}
 	return content
 }
 
-func TestItGoesOnAfterItWasBrokenOffAnywhere(t *testing.T) {
+func TestInterruptedRunCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	const seed = 20
 	random := rand.New(rand.NewPCG(seed, seed))
-	w := newWorld(t, 12)
+	f := newFixture(t, 12)
 	cut, finished := 0, 0
 	for finished < 3 {
-		// The clock is asked at every page, by several goroutines.
-		asked, at := atomic.Int64{}, 1+random.Int64N(60)
+		// The clock is read at every page, by several goroutines.
+		asked, at := atomic.Int64{}, 1+random.Int64N(40)
 		ctx, cancel := context.WithCancel(t.Context())
-		config := w.config()
+		config := f.config()
 		config.Now = func() time.Time {
 			if asked.Add(1) == at {
 				cancel()
@@ -79,147 +79,147 @@ func TestItGoesOnAfterItWasBrokenOffAnywhere(t *testing.T) {
 		switch {
 		case err == nil && report.Equal():
 			finished++
-			w.expectAll()
+			f.expectAll()
 		case errors.Is(err, context.Canceled):
 			cut++
-			w.expectNoOrAllKeys()
+			f.expectNoOrAllKeys()
 		default:
 			t.Fatalf("cut at %d: %+v, %v", at, report, err)
 		}
 	}
 	if cut < 3 {
-		t.Errorf("it was broken off %d times only", cut)
+		t.Errorf("it was interrupted only %d times", cut)
 	}
 }
 
-func (w *world) expectNoOrAllKeys() {
-	w.Helper()
+func (f *fixture) expectNoOrAllKeys() {
+	f.Helper()
 	var ids int
-	w.must(w.targetKeys().Changes(w.Context(), 0, func(authsvc.Change) error {
+	f.must(f.targetKeys().Changes(f.Context(), 0, func(authsvc.Change) error {
 		ids++
 		return nil
 	}))
-	if ids != 0 && ids != len(w.keys) {
-		w.Errorf("%d of %d keys are there", ids, len(w.keys))
+	if ids != 0 && ids != len(f.keys) {
+		f.Errorf("%d of %d keys are there", ids, len(f.keys))
 	}
 }
 
-func TestATargetWithOtherKeysIsRefusedBeforeAnythingIsMoved(t *testing.T) {
-	for name, prepare := range map[string]func(w *world){
-		"a key of another workspace": func(w *world) {
-			w.must(w.targetKeys().Create(w.Context(), newKey("globex", time.Now().UTC()), authsvc.Request{}))
+func TestTargetWithOtherKeysIsRefused(t *testing.T) {
+	for name, prepare := range map[string]func(f *fixture){
+		"a key of another workspace": func(f *fixture) {
+			f.must(f.targetKeys().Create(f.Context(), newKey("globex", time.Now().UTC()), authsvc.Request{}))
 		},
-		"a key that was deleted": func(w *world) {
+		"a key that was deleted": func(f *fixture) {
 			key := newKey("globex", time.Now().UTC())
-			w.must(w.targetKeys().Create(w.Context(), key, authsvc.Request{}))
-			w.must(w.targetKeys().Delete(w.Context(), key.WorkspaceID, key.ID, func(*authsvc.Key) error { return nil }))
+			f.must(f.targetKeys().Create(f.Context(), key, authsvc.Request{}))
+			f.must(f.targetKeys().Delete(f.Context(), key.WorkspaceID, key.ID, func(*authsvc.Key) error { return nil }))
 		},
-		"a key of ours that has changed": func(w *world) {
-			w.importKeys(w.tokenKey)
-			_, err := w.targetKeys().Update(w.Context(), w.keys[0].WorkspaceID, w.keys[0].ID, authsvc.Request{}, func(key *authsvc.Key) error {
+		"a changed key of the source": func(f *fixture) {
+			f.importKeys(f.tokenKey)
+			_, err := f.targetKeys().Update(f.Context(), f.keys[0].WorkspaceID, f.keys[0].ID, authsvc.Request{}, func(key *authsvc.Key) error {
 				key.Disabled = !key.Disabled
 				return nil
 			})
-			w.must(err)
+			f.must(err)
 		},
-		"another token key": func(w *world) { w.importKeys(make([]byte, 32)) },
+		"another token key": func(f *fixture) { f.importKeys(make([]byte, 32)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 1)
-			prepare(w)
-			if _, err := migrate.Run(t.Context(), w.config()); err == nil || !strings.Contains(err.Error(), "not those of the source") {
+			f := newFixture(t, 1)
+			prepare(f)
+			if _, err := migrate.Run(t.Context(), f.config()); err == nil || !strings.Contains(err.Error(), "not those of the source") {
 				t.Errorf("error %v", err)
 			}
-			w.expectRows(0)
+			f.expectRows(0)
 		})
 	}
 }
 
-// importKeys gives the target the source's keys and a token key.
-func (w *world) importKeys(tokenKey []byte) {
-	w.Helper()
-	source := w.sourceKeys()
-	w.must(w.targetKeys().Import(w.Context(), tokenKey, func(apply func(authsvc.Change) error) error {
-		return source.Changes(w.Context(), 0, apply)
+// importKeys imports the keys of the source into the target, with a token key.
+func (f *fixture) importKeys(tokenKey []byte) {
+	f.Helper()
+	source := f.sourceKeys()
+	f.must(f.targetKeys().Import(f.Context(), tokenKey, func(apply func(authsvc.Change) error) error {
+		return source.Changes(f.Context(), 0, apply)
 	}))
-	w.must(source.Close())
+	f.must(source.Close())
 }
 
-// expectRows expects so many request logs at the target.
-func (w *world) expectRows(want int) {
-	w.Helper()
+// expectRows expects a number of request logs at the target.
+func (f *fixture) expectRows(want int) {
+	f.Helper()
 	var got int
-	conn := w.connect()
-	w.must(conn.QueryRow(w.Context(), `SELECT count(*) FROM keytrail_logs.request_logs`).Scan(&got))
+	conn := f.connect()
+	f.must(conn.QueryRow(f.Context(), `SELECT count(*) FROM keytrail_logs.request_logs`).Scan(&got))
 	if got != want {
-		w.Errorf("%d request logs at the target, want %d", got, want)
+		f.Errorf("%d request logs at the target, want %d", got, want)
 	}
 }
 
-func (w *world) connect() *pgx.Conn {
-	w.Helper()
-	conn, err := pgx.Connect(w.Context(), w.url)
-	w.must(err)
-	w.Cleanup(func() { w.must(conn.Close(context.Background())) })
+func (f *fixture) connect() *pgx.Conn {
+	f.Helper()
+	conn, err := pgx.Connect(f.Context(), f.url)
+	f.must(err)
+	f.Cleanup(func() { f.must(conn.Close(context.Background())) })
 	return conn
 }
 
-func TestADifferenceIsFound(t *testing.T) {
+func TestDifferenceIsReported(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a status":       `UPDATE keytrail_logs.request_logs SET status = 500 WHERE status = 200`,
 		"an endpoint":    `UPDATE keytrail_logs.request_logs SET endpoint = endpoint || '/'`,
 		"a call count":   `UPDATE keytrail_logs.request_logs SET call_count = 58 WHERE call_count = 57`,
 		"a name of keys": `UPDATE keytrail_logs.request_log_keys SET key_name = 'x'`,
-		"a row too many": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, latency_us, key_ref, call_count, hour,
+		"an additional row": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, latency_us, key_ref, call_count, hour,
 			status, from_report, workspace_id, agent_type, agent_id, method, error_code, cause, endpoint
 			FROM keytrail_logs.request_logs WHERE right(id::text, 1) <> '0' ORDER BY id LIMIT 1`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 1)
-			w.run()
-			_, err := w.connect().Exec(t.Context(), statement)
-			w.must(err)
-			report := w.run()
+			f := newFixture(t, 1)
+			f.run()
+			_, err := f.connect().Exec(t.Context(), statement)
+			f.must(err)
+			report := f.run()
 			for _, p := range report.Pairs {
-				if p.Equal() != (p.What == migrate.Keys) {
-					t.Errorf("%s: equal is %t", p.What, p.Equal())
+				if p.Equal != (p.What == migrate.Keys) {
+					t.Errorf("%s: equal is %t", p.What, p.Equal)
 				}
 			}
 			if report.Equal() {
-				t.Error("the report says that all is well")
+				t.Error("the report says equal")
 			}
 		})
 	}
 }
 
-func TestRowsOfOthersAtTheTargetStayAndAreNotCompared(t *testing.T) {
+func TestOtherRowsOfTheTargetAreKeptAndNotCompared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
-	others := []logsvc.Entry{newEntry("globex", time.Now(), 2, w.keys[0]), newEntry("ws-00", time.Now().Add(time.Minute), 2, w.keys[0])}
-	w.must(w.targetLogs().Record(t.Context(), others))
-	if report := w.run(); !report.Equal() {
+	f := newFixture(t, 1)
+	others := []logsvc.Entry{newEntry("globex", time.Now(), 2, f.keys[0]), newEntry("ws-00", time.Now().Add(time.Minute), 2, f.keys[0])}
+	f.must(f.targetLogs().Record(t.Context(), others))
+	if report := f.run(); !report.Equal() {
 		t.Errorf("report %+v", report)
 	}
-	w.expectRows(perWorkspace + len(others))
+	f.expectRows(perWorkspace + len(others))
 }
 
-// TestRowsThatHaveEndedSinceTheFirstAttemptAreMovedAgain: between two attempts the source may go on living.
-func TestRowsThatHaveEndedSinceTheFirstAttemptAreMovedAgain(t *testing.T) {
+// Between two runs the source may be used.
+func TestRowsThatChangedSinceTheFirstRunAreCopiedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
-	w.must(w.targetLogs().Record(t.Context(), w.logs["ws-00"]))
-	source, ended := w.sourceLogs(), &w.logs["ws-00"][0]
+	f := newFixture(t, 1)
+	f.must(f.targetLogs().Record(t.Context(), f.logs["ws-00"]))
+	source, ended := f.sourceLogs(), &f.logs["ws-00"][0]
 	if ended.Status != 0 {
 		t.Fatal("the first row is not in progress")
 	}
 	ended.Status, ended.Latency, ended.Reported = 204, time.Second, true
-	w.must(source.Record(t.Context(), []logsvc.Entry{*ended, {ID: uuid7.New(time.Now()), WorkspaceID: "new", Status: 200, CallCount: 1}}))
-	w.must(source.Close())
-	if report := w.run(); !report.Equal() {
+	f.must(source.Record(t.Context(), []logsvc.Entry{*ended, {ID: uuid7.New(time.Now()), WorkspaceID: "new", Status: 200, CallCount: 1}}))
+	f.must(source.Close())
+	if report := f.run(); !report.Equal() {
 		t.Errorf("report %+v", report)
 	}
-	w.expectAll()
-	w.expectRows(perWorkspace + 1)
+	f.expectAll()
+	f.expectRows(perWorkspace + 1)
 }

@@ -1,7 +1,7 @@
 package access
 
 import (
-	"regexp"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -13,68 +13,54 @@ import (
 const (
 	// Audience is the `aud` of every token.
 	Audience = "keytrail"
-	// LocalIssuer is the `iss` of the tokens that Keytrail's own keys sign.
+	// LocalIssuer is the `iss` of the tokens that are signed with Keytrail's own keys.
 	LocalIssuer = "keytrail"
-	// AllWorkspaces is the only entry of `workspaces` in a token that holds for all of them.
-	AllWorkspaces = "*"
-	// leeway is by how many seconds the clock of whoever made a token may be ahead, where the token says from when on
-	// it holds (`nbf`) or when it was made (`iat`). There is none at its end: a token is worth nothing from `exp` on.
+	// leeway is how many seconds the issuer's clock may be ahead, for `nbf` and `iat`. `exp` has none.
 	leeway = 60
 )
 
-// workspacePattern is the contract's form of a workspace. The reserved `_unattributed` is not of it: no token names it.
-var workspacePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+// ClaimNames are the names of the claims that hold the role and the workspaces. Issuers may use others than Keytrail.
+type ClaimNames struct{ Role, Workspaces string }
 
-// ValidWorkspace tells whether a token may name this workspace.
-func ValidWorkspace(id string) bool { return workspacePattern.MatchString(id) }
+// DefaultClaimNames are the names in Keytrail's own tokens.
+var DefaultClaimNames = ClaimNames{Role: "role", Workspaces: "workspaces"}
 
-// claims are what a token says.
-type claims struct {
-	jwt.Claims
-	Role       string   `json:"role"`
-	Workspaces []string `json:"workspaces"`
-}
-
-// Identity is who calls, as a verified token says it.
-type Identity struct {
-	Role Role
-	// all is true of a token of all workspaces; workspaces are those of any other.
-	all        bool
-	workspaces []string
-	// expires is when the token ends, in seconds since 1970.
-	expires int64
-}
-
-// Holds reports whether the token holds for a workspace. One for all workspaces holds for every string; any other token
-// never holds for the empty workspace, nor for the reserved `_unattributed`.
-func (i *Identity) Holds(workspace string) bool {
-	return i.all || workspace != "" && slices.Contains(i.workspaces, workspace)
-}
-
-// Expires is when the token ends.
-func (i *Identity) Expires() time.Time { return time.Unix(i.expires, 0) }
-
-// identity holds the claims of a token whose signature was verified against everything that Keytrail asks of them.
-func (c *claims) identity(now time.Time) (*Identity, error) {
-	if !c.Audience.Contains(Audience) {
+// identity checks the claims of a token whose signature was verified.
+func (n ClaimNames) identity(standard *jwt.Claims, claims map[string]json.RawMessage, now time.Time) (*Identity, error) {
+	if !standard.Audience.Contains(Audience) {
 		return nil, refuse("the token is not for Keytrail: its `aud` must be %q", Audience)
 	}
-	if err := c.inTime(now.Unix()); err != nil {
+	if err := checkTimes(standard, now.Unix()); err != nil {
 		return nil, err
 	}
-	role := Role(c.Role)
-	if !role.Valid() {
-		return nil, refuse("the token has no role that is known here: its `role` must be one of %q", Roles)
+	var role Role
+	var workspaces []string
+	for name, into := range map[string]any{n.Role: &role, n.Workspaces: &workspaces} {
+		if text, ok := claims[name]; ok && json.Unmarshal(text, into) != nil {
+			return nil, errMalformed
+		}
 	}
-	all := slices.Equal(c.Workspaces, []string{AllWorkspaces})
-	if len(c.Workspaces) == 0 || !all && slices.ContainsFunc(c.Workspaces, func(id string) bool { return !ValidWorkspace(id) }) {
-		return nil, refuse("the token holds for no workspace: its `workspaces` must be a list of ids, or [%q]", AllWorkspaces)
+	identity, err := newIdentity(n, role, workspaces)
+	if err != nil {
+		return nil, err
 	}
-	return &Identity{Role: role, all: all, workspaces: c.Workspaces, expires: int64(*c.Expiry)}, nil
+	identity.expires = int64(*standard.Expiry)
+	return identity, nil
 }
 
-// inTime holds the times of the claims against now, in seconds since 1970.
-func (c *claims) inTime(now int64) error {
+func newIdentity(names ClaimNames, role Role, workspaces []string) (*Identity, error) {
+	if !role.Valid() {
+		return nil, refuse("the token has no role that is known here: its `%s` must be one of %q", names.Role, Roles)
+	}
+	all := slices.Equal(workspaces, []string{AllWorkspaces})
+	if len(workspaces) == 0 || !all && slices.ContainsFunc(workspaces, func(id string) bool { return !ValidWorkspace(id) }) {
+		return nil, refuse("the token holds for no workspace: its `%s` must be a list of ids, or [%q]", names.Workspaces, AllWorkspaces)
+	}
+	return &Identity{Role: role, all: all, workspaces: workspaces}, nil
+}
+
+// checkTimes compares the times of the claims with now, in seconds since 1970.
+func checkTimes(c *jwt.Claims, now int64) error {
 	switch {
 	case c.Expiry == nil:
 		return refuse("the token has no expiry: it must have an `exp`")
@@ -88,9 +74,13 @@ func (c *claims) inTime(now int64) error {
 	return nil
 }
 
-var errExpired = refuse("the token has expired")
+var (
+	errExpired    = refuse("the token has expired")
+	errUnknownKey = refuse("the token is signed with a key (`kid`) that is not accepted here")
+	errMalformed  = refuse("malformed token: it must be a signed JWT of an accepted algorithm, e.g. EdDSA")
+)
 
-// refuse says what is wrong with a token, without a word of it.
+// refuse returns a fault about a token. The text must not contain any part of the token.
 func refuse(format string, args ...any) error {
 	return fault.New(fault.TokenInvalid, format, args...)
 }

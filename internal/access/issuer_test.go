@@ -1,9 +1,12 @@
 package access
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,98 +92,148 @@ func (l *login) token(t *testing.T, signer *Signer, kid string) string {
 	}))
 }
 
+// refresh fetches the keys of all issuers once, as Run does.
+func (f *fixture) refresh(t *testing.T) {
+	t.Helper()
+	for _, issuer := range f.verifier.issuers {
+		issuer.refresh(t.Context())
+	}
+}
+
+// expectUnavailable expects that a token cannot be verified at the moment.
+func (f *fixture) expectUnavailable(t *testing.T, token string) {
+	t.Helper()
+	_, err := f.verifier.Verify(token)
+	if e, _ := errors.AsType[*fault.Error](err); e == nil || e.Reason != fault.IssuerUnreachable {
+		t.Errorf("refused with %v, want ISSUER_UNREACHABLE", err)
+	}
+}
+
 func TestTokensOfAnIssuerAreVerifiedWithItsKeys(t *testing.T) {
 	l := newLogin(t)
-	w := newWorld(t, l.URL)
-	if l.timesAsked() != 0 {
-		t.Error("the issuer was asked before it was needed")
-	}
+	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.publish(key, "k1")
+	f.expectUnavailable(t, l.token(t, key, "k1"))
+	f.refresh(t)
 	for range 3 {
-		w.expectAccepted(t, l.token(t, key, "k1"))
+		f.expectAccepted(t, l.token(t, key, "k1"))
 	}
 	if l.timesAsked() != 1 {
 		t.Errorf("the issuer was asked %d times", l.timesAsked())
 	}
-	w.expectRefused(t, l.token(t, newSigner(t), "k1"), "signature")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
-	w.expectRefused(t, sign(t, jose.EdDSA, w.signer.key(), thumbprint(w.signer.Public()), said(func(c object) { c["iss"] = l.URL })), "`kid`")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
-	w.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
-	w.expectRefused(t, sign(t, jose.HS256, []byte(key.Public()), "k1", said(func(c object) { c["iss"] = l.URL })), "")
+	f.expectRefused(t, l.token(t, newSigner(t), "k1"), "signature")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
+	f.expectRefused(t, sign(t, jose.EdDSA, f.signer.key(), thumbprint(f.signer.Public()), said(func(c object) { c["iss"] = l.URL })), "`kid`")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
+	f.expectRefused(t, sign(t, jose.HS256, []byte(key.Public()), "k1", said(func(c object) { c["iss"] = l.URL })), "")
 }
 
-func TestIssuerReplacesItsKey(t *testing.T) {
+func TestIssuerMayUseOtherClaimNames(t *testing.T) {
 	l := newLogin(t)
-	w := newWorld(t, l.URL)
+	f := newFixture(t, l.URL)
+	f.verifier.claims = ClaimNames{Role: "https://example.com/role", Workspaces: "tenants"}
+	key := newSigner(t)
+	l.publish(key, "k1")
+	f.refresh(t)
+	token := func(change func(object)) string {
+		return sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) {
+			c["iss"], c["role"], c["workspaces"] = l.URL, "viewer", []string{"*"}
+			c["https://example.com/role"], c["tenants"] = "checker", []string{"globex"}
+			change(c)
+		}))
+	}
+	if who := f.expectAccepted(t, token(func(object) {})); who.Role != Checker || !who.Holds("globex") || who.Holds("acme") {
+		t.Errorf("called by %v", who)
+	}
+	f.expectRefused(t, token(func(c object) { delete(c, "tenants") }), "`tenants`")
+	f.expectRefused(t, token(func(c object) { delete(c, "https://example.com/role") }), "`https://example.com/role`")
+	if who := f.expectAccepted(t, f.token(t, Viewer, "acme")); who.Role != Viewer {
+		t.Errorf("with a token of Keytrail: called by %v", who)
+	}
+}
+
+func TestUnknownKeyRequestsAFetch(t *testing.T) {
+	l := newLogin(t)
+	f := newFixture(t, l.URL)
+	issuer := f.verifier.issuers[l.URL]
 	old, next := newSigner(t), newSigner(t)
 	l.publish(old, "old")
-	w.expectAccepted(t, l.token(t, old, "old"))
+	f.refresh(t)
+	f.expectAccepted(t, l.token(t, old, "old"))
 	l.set(func() { l.keys = nil })
 	l.publish(next, "next")
-	// However many tokens of unknown keys come, the issuer is asked once in a while only.
+	// The keys are new: the token is wrong.
 	for range 100 {
-		w.expectRefused(t, l.token(t, next, "next"), "`kid`")
+		f.expectRefused(t, l.token(t, next, "next"), "`kid`")
 	}
-	if l.timesAsked() != 1 {
-		t.Errorf("the issuer was asked %d times", l.timesAsked())
+	if len(issuer.wake) != 0 {
+		t.Error("a fetch was requested right after the last one")
 	}
-	w.pass(askEvery)
-	w.expectAccepted(t, l.token(t, next, "next"))
-	// The old one is not good any more, once what is remembered of it has run out.
-	w.pass(maxCacheTime * time.Second)
-	w.expectRefused(t, l.token(t, old, "old"), "`kid`")
+	f.pass(minRefreshInterval)
+	for range 100 {
+		f.expectUnavailable(t, l.token(t, next, "next"))
+	}
+	if len(issuer.wake) != 1 {
+		t.Error("no fetch was requested")
+	}
+	f.refresh(t)
+	f.expectAccepted(t, l.token(t, next, "next"))
+	// The old key becomes invalid when the cached token has run out.
+	f.pass(maxCacheTime * time.Second)
+	f.refresh(t)
+	f.expectRefused(t, l.token(t, old, "old"), "`kid`")
 }
 
-func TestIssuerThatIsAwayIsNoReasonToRefuseForGood(t *testing.T) {
+func TestIssuerThatIsAway(t *testing.T) {
 	l := newLogin(t)
-	w := newWorld(t, l.URL)
+	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.publish(key, "k1")
 	l.set(func() { l.down = true })
-	for range 3 {
-		if _, err := w.verifier.Verify(t.Context(), l.token(t, key, "k1")); fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("an issuer that never answered: %v, want UNAVAILABLE", err)
-		}
+	f.refresh(t)
+	f.expectUnavailable(t, l.token(t, key, "k1"))
+	if len(f.verifier.issuers[l.URL].wake) != 0 {
+		t.Error("a fetch was requested right after the last one")
 	}
-	w.expectAccepted(t, w.token(t, Viewer, "acme")) // the others are not concerned
+	f.expectAccepted(t, f.token(t, Viewer, "acme")) // others do not depend on it
 	l.set(func() { l.down = false })
-	w.pass(askEvery)
-	w.expectAccepted(t, l.token(t, key, "k1"))
-	// Its keys go on being used while it is away, and it is asked now and then.
+	f.refresh(t)
+	f.expectAccepted(t, l.token(t, key, "k1"))
+	// The known keys remain in use while it is away.
 	l.set(func() { l.down = true })
 	for range 5 {
-		w.pass(keysFor)
-		w.expectAccepted(t, l.token(t, key, "k1"))
+		f.pass(maxCacheTime * time.Second)
+		f.refresh(t)
+		f.expectAccepted(t, l.token(t, key, "k1"))
 	}
-	if l.timesAsked() != 1 {
-		t.Errorf("an answer was taken %d times from an issuer that is down", l.timesAsked())
-	}
+	f.expectUnavailable(t, l.token(t, key, "k2"))
 }
 
 func TestIssuerMustBeWhoItIs(t *testing.T) {
 	for name, change := range map[string]func(*login){
-		"another name":       func(l *login) { l.about = object{"issuer": "https://login.example.com"} },
-		"no name":            func(l *login) { l.about = object{"issuer": ""} },
-		"keys in plaintext":  func(l *login) { l.about = object{"jwks_uri": "http://keys.example.com/"} },
-		"keys in a file":     func(l *login) { l.about = object{"jwks_uri": "file:///etc/passwd"} },
-		"keys that moved":    func(l *login) { l.about = object{"jwks_uri": l.URL + "/moved"} },
-		"no keys":            func(l *login) { l.about = object{"jwks_uri": l.URL + "/none"} },
-		"an answer too long": func(l *login) { l.about = object{"more": strings.Repeat("x", maxAnswer)} },
+		"another name":        func(l *login) { l.about = object{"issuer": "https://login.example.com"} },
+		"no name":             func(l *login) { l.about = object{"issuer": ""} },
+		"keys in plaintext":   func(l *login) { l.about = object{"jwks_uri": "http://keys.example.com/"} },
+		"keys in a file":      func(l *login) { l.about = object{"jwks_uri": "file:///etc/passwd"} },
+		"keys that moved":     func(l *login) { l.about = object{"jwks_uri": l.URL + "/moved"} },
+		"no keys":             func(l *login) { l.about = object{"jwks_uri": l.URL + "/none"} },
+		"a response too long": func(l *login) { l.about = object{"more": strings.Repeat("x", maxResponse)} },
 	} {
-		l := newLogin(t)
-		w := newWorld(t, l.URL)
-		key := newSigner(t)
-		l.publish(key, "k1")
-		change(l)
-		if _, err := w.verifier.Verify(t.Context(), l.token(t, key, "k1")); fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("%s: %v, want UNAVAILABLE", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			l := newLogin(t)
+			f := newFixture(t, l.URL)
+			key := newSigner(t)
+			l.publish(key, "k1")
+			change(l)
+			f.refresh(t)
+			f.expectUnavailable(t, l.token(t, key, "k1"))
+		})
 	}
 }
 
-func TestIssuerElsewhereDoesNotSendUsToOurOwnServices(t *testing.T) {
+func TestRemoteIssuerMustNotNameLocalKeys(t *testing.T) {
 	for _, tt := range []struct {
 		issuer, keys string
 		safe         bool
@@ -220,62 +273,64 @@ func TestKeysThatDoNotSignAreNotUsed(t *testing.T) {
 			text, err = tt.key.MarshalJSON()
 			must(t, err)
 		}
-		if got := usable([]json.RawMessage{text}); (len(got) == 1) != tt.use {
+		if got := signingKeys([]json.RawMessage{text}); (len(got) == 1) != tt.use {
 			t.Errorf("%s: used %v", name, got)
 		}
 	}
-	if got := usable([]json.RawMessage{[]byte(`7`), nil}); len(got) != 0 {
+	if got := signingKeys([]json.RawMessage{[]byte(`7`), nil}); len(got) != 0 {
 		t.Errorf("what is no key is used: %v", got)
 	}
 }
 
 func TestAlgorithmOfAKeyIsTheOnlyOne(t *testing.T) {
 	l := newLogin(t)
-	w := newWorld(t, l.URL)
+	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.set(func() { l.keys = []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "RS256"}} })
-	w.expectRefused(t, l.token(t, key, "k1"), "`kid`")
+	f.refresh(t)
+	f.expectRefused(t, l.token(t, key, "k1"), "`kid`")
 }
 
-func TestManyCallersAskAnIssuerOnce(t *testing.T) {
-	l := newLogin(t)
-	w := newWorld(t, l.URL)
-	key := newSigner(t)
-	l.publish(key, "k1")
-	token := l.token(t, key, "k1")
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if _, err := w.verifier.Verify(t.Context(), token); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if l.timesAsked() != 1 {
-		t.Errorf("the issuer was asked %d times", l.timesAsked())
-	}
+// silentIssuer accepts requests and never responds.
+type silentIssuer struct {
+	mu       sync.Mutex
+	requests []time.Time
 }
-
-// silence is an issuer that takes a request and never answers.
-type silence struct{}
 
 // RoundTrip implements http.RoundTripper.
-func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *silentIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.requests = append(s.requests, time.Now())
+	s.mu.Unlock()
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
 
-func TestIssuerThatNeverAnswersHoldsNobodyUpForLong(t *testing.T) {
+func TestKeysAreFetchedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const url = "https://login.example.com"
-		w := newWorld(t, url)
-		w.verifier.issuers[url].client = &http.Client{Transport: silence{}}
-		began := time.Now()
-		_, err := w.verifier.Verify(t.Context(), sign(t, jose.EdDSA, w.signer.key(), "k", said(func(c object) { c["iss"] = url })))
-		if took := time.Since(began); fault.KindOf(err) != fault.Unavailable || took != askTime {
-			t.Errorf("answered %v after %v", err, took)
+		f, silent, began := newFixture(t, url), &silentIssuer{}, time.Now()
+		f.verifier.issuers[url].client = &http.Client{Transport: silent}
+		f.verifier.issuers[url].now, f.verifier.now = time.Now, time.Now
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.verifier.Run(ctx) }()
+		token := sign(t, jose.EdDSA, f.signer.key(), "k", said(func(c object) { c["iss"] = url }))
+		synctest.Wait()
+		f.expectUnavailable(t, token) // while the first fetch waits for the issuer
+		<-time.After(minRefreshInterval)
+		f.expectUnavailable(t, token) // and requests the second fetch
+		<-time.After(refreshInterval)
+		synctest.Wait()
+		var at []time.Duration
+		for _, request := range silent.requests {
+			at = append(at, request.Sub(began))
 		}
+		if !slices.Equal(at, []time.Duration{0, minRefreshInterval, refreshInterval}) {
+			t.Errorf("the issuer was asked after %v", at)
+		}
+		cancel()
+		must(t, <-ended)
 	})
 }
 

@@ -8,9 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/keytrail/keytrail/internal/durable"
 )
 
 const (
@@ -18,15 +22,14 @@ const (
 	publicBlock  = "PUBLIC KEY"  // PKIX
 )
 
-// thumbprint names a public key (RFC 7638): it is the `kid` of the tokens that the key signs.
+// thumbprint returns the `kid` of the tokens that a key signs (RFC 7638).
 func thumbprint(key ed25519.PublicKey) string {
-	// An Ed25519 key always has one.
+	// This cannot fail for an Ed25519 key.
 	sum, _ := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
 	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
-// ReadPublicKeys reads the Ed25519 keys of PEM files: any number in each, public or private; of a private one the
-// public half is taken.
+// ReadPublicKeys reads the Ed25519 keys of PEM files: any number in each. Of a private key it returns the public half.
 func ReadPublicKeys(files ...string) ([]ed25519.PublicKey, error) {
 	var keys []ed25519.PublicKey
 	for _, file := range files {
@@ -80,7 +83,7 @@ func publicKeyOf(block *pem.Block) (ed25519.PublicKey, error) {
 	return key, nil
 }
 
-// parsePrivateKey tells nothing of what it cannot read: it may be a part of the key.
+// parsePrivateKey hides the cause of an error, which may contain a part of the key.
 func parsePrivateKey(block *pem.Block) (ed25519.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -91,4 +94,28 @@ func parsePrivateKey(block *pem.Block) (ed25519.PrivateKey, error) {
 		return nil, errors.New("holds a private key that is not of Ed25519")
 	}
 	return key, nil
+}
+
+// writeNew durably writes a file that must not exist (fs.ErrExist). A reader or a crash sees the whole file or none. It may
+// leave a second name of the file, which begins with a dot.
+func writeNew(path string, content []byte, mode os.FileMode) (err error) {
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	file, err := os.CreateTemp(dir, "."+name+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	// Unlike a rename, a link never replaces an existing file.
+	err = os.Link(file.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	}
+	if err != nil {
+		return err
+	}
+	return durable.SyncDir(dir)
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Signer makes tokens with a key of Keytrail's own. It may be used concurrently. Its key is in closures: whatever else
-// holds it is printed by fmt where a signer is in an unexported field.
+// Signer makes tokens with one of Keytrail's own keys. It is safe for concurrent use. Its key is in closures, because fmt
+// would print it anywhere else if a signer is in an unexported field.
 type Signer struct {
 	key    func() ed25519.PrivateKey
 	signer func() jose.Signer
 }
 
-// NewSigner makes a signer with a new key, which is nowhere but in memory until Save.
+// NewSigner returns a signer with a new key, which is only in memory until Save.
 func NewSigner() (*Signer, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -48,7 +48,7 @@ func ReadSigner(file string) (*Signer, error) {
 	return signerOf(key)
 }
 
-// EnsureSigner reads the signing key of a PEM file, and makes both where there is no such file.
+// EnsureSigner reads the signing key of a PEM file. If there is no such file, it makes a key and saves it.
 func EnsureSigner(file string) (*Signer, error) {
 	signer, err := ReadSigner(file)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -79,10 +79,10 @@ func signerOf(key ed25519.PrivateKey) (*Signer, error) {
 	}, nil
 }
 
-// Public is the key by which the tokens are verified.
+// Public returns the key that verifies the tokens.
 func (s *Signer) Public() ed25519.PublicKey { return s.key().Public().(ed25519.PublicKey) }
 
-// Save writes the private key to a file for its owner alone (0600). It never writes over one: fs.ErrExist.
+// Save writes the private key to a new file with the mode 0600. If the file exists, the error is fs.ErrExist.
 func (s *Signer) Save(file string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(s.key())
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Signer) Save(file string) error {
 	return nil
 }
 
-// SavePublic writes the public key to a file for everybody to read (0644). It never writes over one: fs.ErrExist.
+// SavePublic writes the public key to a new file with the mode 0644. If the file exists, the error is fs.ErrExist.
 func (s *Signer) SavePublic(file string) error {
 	text, err := s.PublicPEM()
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Signer) SavePublic(file string) error {
 	return nil
 }
 
-// PublicPEM is the public key as a PEM file has it.
+// PublicPEM returns the public key as PEM.
 func (s *Signer) PublicPEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(s.Public())
 	if err != nil {
@@ -115,30 +115,34 @@ func (s *Signer) PublicPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: der}), nil
 }
 
-// Grant is what a token is to say.
+// Grant is the content of a token.
 type Grant struct {
 	Role Role
 	// Workspaces are ids, or AllWorkspaces alone.
 	Workspaces []string
-	// From is when it is made, and from when on it holds; TTL is for how long. Both count in whole seconds.
+	// From is when it is made and becomes valid, TTL for how long. Both count in whole seconds.
 	From time.Time
 	TTL  time.Duration
 }
 
-// Token makes a token. Whoever has it may do what it says until it expires.
+// Token returns a signed token. Its bearer may do what it grants until it expires.
 func (s *Signer) Token(grant Grant) (string, error) {
-	said := claims{
-		Claims: jwt.Claims{
-			Issuer: LocalIssuer, Audience: jwt.Audience{Audience},
-			IssuedAt: jwt.NewNumericDate(grant.From), Expiry: jwt.NewNumericDate(grant.From.Add(grant.TTL)),
-		},
-		Role: string(grant.Role), Workspaces: grant.Workspaces,
+	standard := jwt.Claims{
+		Issuer: LocalIssuer, Audience: jwt.Audience{Audience},
+		IssuedAt: jwt.NewNumericDate(grant.From), Expiry: jwt.NewNumericDate(grant.From.Add(grant.TTL)),
 	}
-	// A token that no verifier would take must not be made.
-	if _, err := said.identity(grant.From); err != nil {
+	own := struct {
+		Role       Role     `json:"role"`
+		Workspaces []string `json:"workspaces"`
+	}{grant.Role, grant.Workspaces}
+	// A token that no verifier accepts must not be made.
+	if err := checkTimes(&standard, grant.From.Unix()); err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
-	token, err := jwt.Signed(s.signer()).Claims(said).Serialize()
+	if _, err := newIdentity(DefaultClaimNames, grant.Role, grant.Workspaces); err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	token, err := jwt.Signed(s.signer()).Claims(standard).Claims(own).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}

@@ -3,48 +3,77 @@ package access
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// maxToken is the most bytes of a token; what is longer is refused unread.
-const maxToken = 8 << 10
+const (
+	// maxToken is the most bytes of a token; longer ones are refused unread.
+	maxToken = 8 << 10
+	// maxCached is the most verified tokens that are cached.
+	maxCached = 10_000
+	// maxCacheTime is after how many seconds a cached token is verified again, so that one whose key was withdrawn
+	// becomes invalid.
+	maxCacheTime = 300
+)
 
-// algorithms are those that a token may be signed with: all have a public and a private key. With none of them can
-// what is public make a signature, and `none` is not among them.
+// algorithms are the accepted signature algorithms. All are asymmetric: no public key can make a signature. `none` is
+// not one of them.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.EdDSA, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
 }
 
-// Config says whose tokens are good.
+// Config configures a Verifier.
 type Config struct {
-	// Keys are the public keys of Keytrail's own tokens. Several at once let one be replaced.
+	// Keys are the public keys of Keytrail's own tokens. Several allow one to be replaced.
 	Keys []ed25519.PublicKey
-	// Issuers are the URLs of OIDC issuers; see ValidIssuer.
+	// Issuers are the URLs of OIDC issuers; see ValidIssuer. Run fetches their keys.
 	Issuers []string
-	// Now is the clock.
-	Now func() time.Time
-	// Log is told where an issuer cannot be reached, and nothing of any token.
-	Log *slog.Logger
+	// Claims are the names of the claims in the tokens of OIDC issuers; the zero value is DefaultClaimNames.
+	Claims ClaimNames
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
-// Verifier verifies tokens. It may be used concurrently.
+// Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
 	keys    map[string]ed25519.PublicKey // by thumbprint
 	issuers map[string]*issuer           // by URL
-	seen    *cache
-	now     func() time.Time
+	claims  ClaimNames
+	// cache has the tokens that were verified, by SHA-256. Invalid tokens are not cached, and cannot evict others.
+	cache *lru.Cache[digest, cached]
+	now   func() time.Time
 }
 
-// NewVerifier makes a verifier. It reaches no issuer before a token of that issuer comes.
+type digest = [sha256.Size]byte
+
+type cached struct {
+	identity *Identity
+	until    int64 // seconds since 1970
+}
+
+// NewVerifier returns a verifier. It knows the keys of OIDC issuers once Run has fetched them.
 func NewVerifier(config Config) (*Verifier, error) {
+	cache, err := lru.New[digest, cached](maxCached)
+	if err != nil {
+		return nil, err
+	}
 	v := &Verifier{
-		keys: map[string]ed25519.PublicKey{}, issuers: map[string]*issuer{}, seen: newCache(), now: config.Now,
+		keys: map[string]ed25519.PublicKey{}, issuers: map[string]*issuer{}, claims: config.Claims, cache: cache, now: config.Now,
+	}
+	if v.claims == (ClaimNames{}) {
+		v.claims = DefaultClaimNames
 	}
 	for _, key := range config.Keys {
 		v.keys[thumbprint(key)] = key
@@ -58,76 +87,104 @@ func NewVerifier(config Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify answers who a token's bearer is. A token that was verified before costs a look-up. The faults are
-// Unauthenticated, and Unavailable where the token's issuer cannot be asked for its keys.
-func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
+// Run fetches the keys of the OIDC issuers until ctx ends: at once, every minute, and when a token has an unknown key.
+func (v *Verifier) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, issuer := range v.issuers {
+		running.Go(func() { issuer.run(ctx) })
+	}
+	running.Wait()
+	<-ctx.Done()
+	return nil
+}
+
+const scheme = "bearer "
+
+// VerifyHeader verifies the token in the values of a call's Authorization header, as Verify does.
+func (v *Verifier) VerifyHeader(values []string) (*Identity, error) {
+	switch {
+	case len(values) == 0:
+		return nil, fault.New(fault.TokenMissing, "no token: send the header `authorization: Bearer TOKEN`; `keytrail token create` makes one")
+	case len(values) > 1:
+		return nil, refuse("more than one `authorization` header")
+	}
+	value := values[0]
+	if len(value) <= len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return nil, refuse("the `authorization` header must be `Bearer TOKEN`")
+	}
+	return v.Verify(value[len(scheme):])
+}
+
+// Verify returns the identity in a token. It never waits: a token that was verified before costs a look-up, any other
+// one the verification of its signature. The faults are Unauthenticated, and Unavailable if the keys of the token's
+// issuer are not known yet.
+func (v *Verifier) Verify(token string) (*Identity, error) {
 	if len(token) > maxToken {
 		return nil, refuse("the token is longer than %d bytes", maxToken)
 	}
 	now := v.now()
-	digest := digestOf(token)
-	if identity, ok := v.seen.get(digest, now.Unix()); ok {
-		if identity.expires <= now.Unix() {
+	key := digestOf(token)
+	if found, ok := v.cache.Get(key); ok && now.Unix() < found.until {
+		if found.identity.expires <= now.Unix() {
 			return nil, errExpired
 		}
-		return identity, nil
+		return found.identity, nil
 	}
-	said, err := v.read(ctx, token)
+	identity, err := v.verify(token, now)
 	if err != nil {
 		return nil, err
 	}
-	identity, err := said.identity(now)
-	if err != nil {
-		return nil, err
-	}
-	v.seen.put(digest, identity, now.Unix())
+	v.cache.Add(key, cached{identity, now.Unix() + maxCacheTime})
 	return identity, nil
 }
 
-// read answers the claims of a token whose signature is right.
-func (v *Verifier) read(ctx context.Context, token string) (*claims, error) {
-	malformed := refuse("malformed token: it must be a signed JWT of an accepted algorithm, e.g. EdDSA")
+// digestOf returns the SHA-256 of a token. The buffer avoids an allocation for tokens of the usual length.
+func digestOf(token string) digest {
+	var buffer [768]byte
+	return sha256.Sum256(append(buffer[:0], token...))
+}
+
+func (v *Verifier) verify(token string, now time.Time) (*Identity, error) {
 	parsed, err := jwt.ParseSigned(token, algorithms)
 	if err != nil || strings.Count(token, ".") != 2 {
-		return nil, malformed
+		return nil, errMalformed
 	}
-	var said claims
-	if err := parsed.UnsafeClaimsWithoutVerification(&said); err != nil {
-		return nil, malformed
+	var unverified jwt.Claims
+	if err := parsed.UnsafeClaimsWithoutVerification(&unverified); err != nil {
+		return nil, errMalformed
 	}
-	key, err := v.key(ctx, said.Issuer, parsed.Headers[0])
+	key, names, err := v.key(unverified.Issuer, parsed.Headers[0])
 	if err != nil {
 		return nil, err
 	}
-	var proved claims
-	if err := parsed.Claims(key, &proved); err != nil || proved.Issuer != said.Issuer {
+	var standard jwt.Claims
+	var claims map[string]json.RawMessage
+	if err := parsed.Claims(key, &standard, &claims); err != nil || standard.Issuer != unverified.Issuer {
 		return nil, refuse("the token's signature is wrong")
 	}
-	return &proved, nil
+	return names.identity(&standard, claims, now)
 }
 
-// key finds the key that a token of an issuer must be signed with. Which one that is depends on the issuer alone:
-// what a header says of its algorithm never chooses how it is verified.
-func (v *Verifier) key(ctx context.Context, from string, header jose.Header) (any, error) {
+// key returns the key that a token of an issuer must be signed with, and the names of its claims. The key depends on the
+// issuer and on `kid` only: the algorithm in the header never chooses how the token is verified.
+func (v *Verifier) key(from string, header jose.Header) (any, ClaimNames, error) {
 	if from == LocalIssuer {
 		key, ok := v.keys[header.KeyID]
 		if !ok || header.Algorithm != string(jose.EdDSA) {
-			return nil, errUnknownKey
+			return nil, ClaimNames{}, errUnknownKey
 		}
-		return key, nil
+		return key, DefaultClaimNames, nil
 	}
 	issuer, ok := v.issuers[from]
 	if !ok {
-		return nil, refuse("the token is of an issuer (`iss`) that is not accepted here")
+		return nil, ClaimNames{}, refuse("the token is of an issuer (`iss`) that is not accepted here")
 	}
-	key, err := issuer.key(ctx, header.KeyID)
+	key, err := issuer.key(header.KeyID)
 	if err != nil {
-		return nil, err
+		return nil, ClaimNames{}, err
 	}
 	if key.Algorithm != "" && key.Algorithm != header.Algorithm {
-		return nil, errUnknownKey
+		return nil, ClaimNames{}, errUnknownKey
 	}
-	return key.Key, nil
+	return key.Key, v.claims, nil
 }
-
-var errUnknownKey = refuse("the token is signed with a key (`kid`) that is not accepted here")

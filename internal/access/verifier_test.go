@@ -14,10 +14,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-func TestTokenSaysWhoCalls(t *testing.T) {
-	w := newWorld(t)
-	some := w.expectAccepted(t, w.token(t, Viewer, "acme", "globex"))
-	all := w.expectAccepted(t, w.token(t, Admin, AllWorkspaces))
+func TestIdentityOfAToken(t *testing.T) {
+	f := newFixture(t)
+	some := f.expectAccepted(t, f.token(t, Viewer, "acme", "globex"))
+	all := f.expectAccepted(t, f.token(t, Admin, AllWorkspaces))
 	if some.Role != Viewer || all.Role != Admin || !some.Expires().Equal(noon.Add(time.Hour)) {
 		t.Errorf("the tokens say %v and %v", some, all)
 	}
@@ -61,31 +61,31 @@ func TestTokenOfBadClaimsIsRefused(t *testing.T) {
 		"a workspace of bad UTF-8":    {func(c object) { c["workspaces"] = []string{"acme\xff"} }, "`workspaces`"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.expectRefused(t, w.sign(t, said(tt.change)), tt.says)
+			f := newFixture(t)
+			f.expectRefused(t, f.sign(t, said(tt.change)), tt.says)
 		})
 	}
 }
 
 func TestTimesHaveALeewayOfAMinuteButNotTheEnd(t *testing.T) {
-	w := newWorld(t)
-	w.expectAccepted(t, w.sign(t, said(func(c object) { c["nbf"], c["iat"] = noon.Unix()+60, noon.Unix()+60 })))
-	w.expectAccepted(t, w.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 1 })))
-	w.expectAccepted(t, w.sign(t, said(func(c object) { c["aud"] = []string{"billing", "keytrail"} })))
+	f := newFixture(t)
+	f.expectAccepted(t, f.sign(t, said(func(c object) { c["nbf"], c["iat"] = noon.Unix()+60, noon.Unix()+60 })))
+	f.expectAccepted(t, f.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 1 })))
+	f.expectAccepted(t, f.sign(t, said(func(c object) { c["aud"] = []string{"billing", "keytrail"} })))
 }
 
 // TestSignatureIsOfAKnownKey goes through the ways to pass off a token as signed.
 func TestSignatureIsOfAKnownKey(t *testing.T) {
-	w := newWorld(t)
-	public, kid, good := w.signer.Public(), thumbprint(w.signer.Public()), said(func(object) {})
-	pem, err := w.signer.PublicPEM()
+	f := newFixture(t)
+	public, kid, good := f.signer.Public(), thumbprint(f.signer.Public()), said(func(object) {})
+	pem, err := f.signer.PublicPEM()
 	must(t, err)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	other := newSigner(t)
-	genuine := w.sign(t, good)
+	genuine := f.sign(t, good)
 	head, rest, _ := strings.Cut(genuine, ".")
 	body, signature, _ := strings.Cut(rest, ".")
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
@@ -93,7 +93,7 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 	broadened := encode(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"role":"admin","workspaces":["*"]}`)
 	embedded, err := (&jose.JSONWebKey{Key: other.Public()}).MarshalJSON()
 	must(t, err)
-	signed, err := w.signer.signer().Sign([]byte(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"workspaces":["acme"],"role":"viewer","role":"admin"}`))
+	signed, err := f.signer.signer().Sign([]byte(`{"iss":"keytrail","aud":"keytrail","exp":9999999999,"workspaces":["acme"],"role":"viewer","role":"admin"}`))
 	must(t, err)
 	twice, err := signed.CompactSerialize()
 	must(t, err)
@@ -105,7 +105,7 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 		"ES256 under its name":              sign(t, jose.ES256, ecKey, kid, good),
 		"another key":                       sign(t, jose.EdDSA, other.key(), thumbprint(other.Public()), good),
 		"another key under its name":        sign(t, jose.EdDSA, other.key(), kid, good),
-		"no name of a key":                  sign(t, jose.EdDSA, w.signer.key(), "", good),
+		"no name of a key":                  sign(t, jose.EdDSA, f.signer.key(), "", good),
 		"none, without a signature":         none + "." + body + ".",
 		"none, with the signature":          none + "." + body + "." + signature,
 		"None":                              encode(`{"alg":"None"}`) + "." + body + ".",
@@ -127,13 +127,13 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 		"a megabyte around a genuine token": genuine + strings.Repeat("A", 1<<20),
 		"a secret of a key":                 "sk_0123456789",
 	} {
-		t.Run(name, func(t *testing.T) { w.expectRefused(t, token, "") })
+		t.Run(name, func(t *testing.T) { f.expectRefused(t, token, "") })
 	}
-	w.expectAccepted(t, genuine)
+	f.expectAccepted(t, genuine)
 }
 
 func TestSeveralKeysLetOneBeReplaced(t *testing.T) {
-	old, next := newWorld(t), newWorld(t)
+	old, next := newFixture(t), newFixture(t)
 	old.verifier.keys[thumbprint(next.signer.Public())] = next.signer.Public()
 	old.expectAccepted(t, old.token(t, Viewer, "acme"))
 	old.expectAccepted(t, next.token(t, Viewer, "acme"))
@@ -141,58 +141,43 @@ func TestSeveralKeysLetOneBeReplaced(t *testing.T) {
 }
 
 func TestTokenThatExpiresWhileItIsRememberedIsRefused(t *testing.T) {
-	w := newWorld(t)
-	token := w.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 10 }))
-	w.expectAccepted(t, token)
-	w.pass(9 * time.Second)
-	w.expectAccepted(t, token)
-	w.pass(time.Second)
-	w.expectRefused(t, token, "expired")
+	f := newFixture(t)
+	token := f.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 10 }))
+	f.expectAccepted(t, token)
+	f.pass(9 * time.Second)
+	f.expectAccepted(t, token)
+	f.pass(time.Second)
+	f.expectRefused(t, token, "expired")
 }
 
 func TestTokenIsVerifiedAgainAfterAWhile(t *testing.T) {
-	w := newWorld(t)
-	token := w.token(t, Viewer, "acme")
-	w.expectAccepted(t, token)
-	clear(w.verifier.keys) // as though the key had been withdrawn
-	w.pass((maxCacheTime - 1) * time.Second)
-	w.expectAccepted(t, token)
-	w.pass(time.Second)
-	w.expectRefused(t, token, "`kid`")
+	f := newFixture(t)
+	token := f.token(t, Viewer, "acme")
+	f.expectAccepted(t, token)
+	clear(f.verifier.keys) // as though the key had been withdrawn
+	f.pass((maxCacheTime - 1) * time.Second)
+	f.expectAccepted(t, token)
+	f.pass(time.Second)
+	f.expectRefused(t, token, "`kid`")
 }
 
-func TestMemoryOfTokensIsBounded(t *testing.T) {
-	c := newCache()
-	lasting, brief := &Identity{expires: noon.Unix() + 3600}, &Identity{expires: noon.Unix() + 1}
-	name := func(i int) digest { return digestOf(fmt.Sprint(i)) }
-	for i := range maxCached {
-		identity := lasting
-		if i%2 == 0 {
-			identity = brief
-		}
-		c.put(name(i), identity, noon.Unix())
-	}
-	// What has expired goes first, and all of it.
-	c.put(name(maxCached), lasting, noon.Unix()+2)
-	if len(c.known) != maxCached/2+1 {
-		t.Errorf("%d tokens are remembered, want those that hold", len(c.known))
-	}
+func TestCacheOfTokensIsBounded(t *testing.T) {
+	f := newFixture(t)
+	token := f.token(t, Viewer, "acme")
 	for i := range 2 * maxCached {
-		c.put(name(maxCached+i), lasting, noon.Unix()+2)
+		f.verifier.cache.Add(digestOf(fmt.Sprint(i)), cached{})
 	}
-	if n := len(c.known); n > maxCached || n < maxCached/2 {
-		t.Errorf("%d tokens are remembered, want about %d", n, maxCached)
-	}
-	if _, ok := c.get(name(3*maxCached-1), noon.Unix()+2); !ok {
-		t.Error("the last one is not among them")
+	f.expectAccepted(t, token)
+	if n := f.verifier.cache.Len(); n != maxCached || !f.verifier.cache.Contains(digestOf(token)) {
+		t.Errorf("%d tokens are cached, want %d with the last one", n, maxCached)
 	}
 }
 
 func TestRefusedTokensAreNotRemembered(t *testing.T) {
-	w := newWorld(t)
-	w.expectRefused(t, w.sign(t, said(func(c object) { c["aud"] = "billing" })), "")
-	w.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key(), thumbprint(w.signer.Public()), said(func(object) {})), "")
-	if n := len(w.verifier.seen.known); n != 0 {
-		t.Errorf("%d tokens are remembered", n)
+	f := newFixture(t)
+	f.expectRefused(t, f.sign(t, said(func(c object) { c["aud"] = "billing" })), "")
+	f.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key(), thumbprint(f.signer.Public()), said(func(object) {})), "")
+	if n := f.verifier.cache.Len(); n != 0 {
+		t.Errorf("%d tokens are cached", n)
 	}
 }

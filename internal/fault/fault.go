@@ -1,47 +1,48 @@
-// Package fault is the vocabulary of errors that callers may see. A fault says what kind of mistake it is, gives programs
-// a stable reason and people a message, and names the field of bad input. It knows nothing of gRPC or HTTP: the one table
-// that maps kinds to codes is in internal/serve. Every other error is internal: its text is logged, never shown.
+// Package fault defines the errors that callers may see. A fault has a kind, a stable reason for programs, a message for
+// people and, for invalid input, the name of the field. It knows nothing of gRPC or HTTP: one table elsewhere maps kinds to
+// codes. Any other error is internal: its text is logged and never returned to the caller.
 package fault
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
-// Kind says what the caller can do about a fault.
+// Kind classifies faults by what the caller can do about them.
 type Kind int
 
 const (
-	// Internal is every error that is not a fault: nothing that the caller could mend.
+	// Internal is every error that is not a fault. The caller can do nothing about it.
 	Internal Kind = iota
 	// Invalid input: the request can never succeed as it is.
 	Invalid
-	// NotFound: the named thing does not exist, or not for this caller.
+	// NotFound: the resource does not exist, or not for this caller.
 	NotFound
 	// AlreadyExists: the request was carried out before.
 	AlreadyExists
-	// Precondition: the request is right, the state of the thing is not.
+	// Precondition: the state of the resource does not permit the request.
 	Precondition
-	// Aborted: somebody else has changed the thing meanwhile.
+	// Aborted: the resource was changed concurrently.
 	Aborted
-	// Unauthenticated: nothing proves who calls.
+	// Unauthenticated: the caller has no valid token.
 	Unauthenticated
-	// Forbidden: the caller may not do this.
+	// Forbidden: the token does not permit the request.
 	Forbidden
-	// Exhausted: the caller has asked for too much.
+	// Exhausted: the request exceeds a limit.
 	Exhausted
-	// Late: the request, or what it asks for, was not done in time.
+	// Late: the request came too late, or was not finished in time.
 	Late
-	// Cancelled: the caller does not want it any more.
+	// Cancelled: the caller has cancelled the request.
 	Cancelled
-	// Unimplemented: there is no such method.
+	// Unimplemented: the method does not exist.
 	Unimplemented
-	// Unavailable: try again later; nothing is known to have happened. The one exception is ChangeNotInForce: the change
-	// is stored, and is not to be repeated.
+	// Unavailable: try again later; nothing was changed. The exception is ChangeNotInForce: the change is stored and must not
+	// be repeated.
 	Unavailable
 )
 
-// Reason is the stable name of a mistake, which programs may compare: the reason of google.rpc.ErrorInfo.
+// Reason is a stable name that programs can compare: the reason of google.rpc.ErrorInfo.
 type Reason struct {
 	name string
 	kind Kind
@@ -53,12 +54,11 @@ func (r Reason) String() string { return r.name }
 // Kind returns the kind of every fault with this reason.
 func (r Reason) Kind() Kind { return r.kind }
 
-// The reasons. docs/errors.md says what each means, and which metadata it has.
+// The reasons. docs/errors.md documents each of them and its metadata.
 var (
 	FieldInvalid        = add("FIELD_INVALID", Invalid)
 	CallIDClock         = add("CALL_ID_CLOCK", Invalid)
 	RequestMalformed    = add("REQUEST_MALFORMED", Invalid)
-	RequestTooComplex   = add("REQUEST_TOO_COMPLEX", Invalid)
 	KeyNotFound         = add("KEY_NOT_FOUND", NotFound)
 	RequestLogNotFound  = add("REQUEST_LOG_NOT_FOUND", NotFound)
 	RouteNotFound       = add("ROUTE_NOT_FOUND", NotFound)
@@ -74,7 +74,6 @@ var (
 	MethodForbidden     = add("METHOD_FORBIDDEN", Forbidden)
 	OriginForbidden     = add("ORIGIN_FORBIDDEN", Forbidden)
 	BodyTooLarge        = add("BODY_TOO_LARGE", Exhausted)
-	ReflectionBusy      = add("REFLECTION_BUSY", Exhausted)
 	RequestLate         = add("REQUEST_LATE", Late)
 	DeadlineExceeded    = add("DEADLINE_EXCEEDED", Late)
 	CallCancelled       = add("CALL_CANCELLED", Cancelled)
@@ -97,21 +96,20 @@ func add(name string, kind Kind) Reason {
 	return r
 }
 
-// Reasons returns all of them.
-func Reasons() []Reason { return append([]Reason(nil), reasons...) }
+// Reasons returns all reasons.
+func Reasons() []Reason { return slices.Clone(reasons) }
 
-// Error is a fault. Its texts are for the caller: they hold no secret.
+// Error is a fault. Its texts are returned to the caller and contain no secret.
 type Error struct {
 	Reason Reason
-	// Field names the request field that is wrong, as the contract spells it; only of Invalid.
-	Field string
-	// Message is what is wrong, in words.
+	// Field is the invalid request field as in the contract; only set if the kind is Invalid.
+	Field   string
 	Message string
-	// Metadata is what a program may want to know, e.g. the id of a key.
+	// Metadata is for programs, e.g. the ID of a key.
 	Metadata map[string]string
 }
 
-// Error returns the text that the caller sees: "field: message", or the message alone.
+// Error returns "field: message", or the message alone.
 func (e *Error) Error() string {
 	if e.Field == "" {
 		return e.Message
@@ -119,17 +117,17 @@ func (e *Error) Error() string {
 	return e.Field + ": " + e.Message
 }
 
-// InvalidField makes a fault of one request field.
+// InvalidField returns a fault about a request field.
 func InvalidField(field, format string, args ...any) error {
 	return &Error{Reason: FieldInvalid, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// New makes any other fault.
+// New returns any other fault.
 func New(reason Reason, format string, args ...any) error {
 	return &Error{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of the fault that err is or wraps; Internal if it is none.
+// KindOf returns the kind of the fault that err is or wraps, or Internal.
 func KindOf(err error) Kind {
 	if f, ok := errors.AsType[*Error](err); ok {
 		return f.Reason.kind

@@ -1,17 +1,16 @@
-// Package hidden keeps texts that nobody may see out of logs, errors and dumps, whatever holds them.
+// Package hidden keeps secret texts out of logs, errors and dumps.
 package hidden
 
 import "fmt"
 
-// Text is a text that shows itself to Reveal alone. It is a closure because nothing else is safe from reflection: fmt
-// calls no method of an unexported field, nor of anything under %p, and prints what is there, which of a function is
-// an address. The zero value is the empty text. Values cannot be compared.
+// Text is a text that only Reveal returns. It is a closure because fmt prints the unexported fields of a value without
+// calling their methods; of a function it prints the address. The zero value is the empty text. Values cannot be compared.
 type Text struct{ reveal func() string }
 
-// Hide makes a text.
+// Hide returns a hidden text.
 func Hide(text string) Text { return Text{reveal: func() string { return text }} }
 
-// Reveal gives the text.
+// Reveal returns the text.
 func (t Text) Reveal() string {
 	if t.reveal == nil {
 		return ""
@@ -19,8 +18,8 @@ func (t Text) Reveal() string {
 	return t.reveal()
 }
 
-// String shows that there is something, and nothing of it.
+// String returns a placeholder.
 func (t Text) String() string { return "…" }
 
-// Format does so under every verb.
+// Format prints the placeholder for every verb.
 func (t Text) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.String()) }

@@ -1,6 +1,6 @@
-// Package pagetoken makes the opaque tokens by which a list goes on (AIP-158). A token holds where the next page
-// begins and a digest of the query it belongs to, so that it cannot be used with another one by mistake. It grants
-// nothing: whoever sends it must be allowed the query itself.
+// Package pagetoken encodes the opaque tokens of paginated lists (AIP-158). A token holds where the next page begins and a
+// digest of its query, so that it cannot be used with another one by mistake. It grants nothing: the caller must be
+// authorized for the query itself.
 package pagetoken
 
 import (
@@ -19,7 +19,7 @@ const (
 	length       = 1 + digestLength + 16
 )
 
-// Encode makes the token that continues the query below the id cursor. The parts of the query are all that selects
+// Encode returns the token that continues the query below the id cursor. The parts of the query are everything that selects
 // its rows, in a fixed order.
 func Encode(cursor uuid.UUID, query ...string) string {
 	token := make([]byte, 0, length)
@@ -29,8 +29,8 @@ func Encode(cursor uuid.UUID, query ...string) string {
 	return base64.RawURLEncoding.EncodeToString(token)
 }
 
-// Decode gives the cursor of a token that Encode made for the same query; anything else is an Invalid fault of the
-// field page_token.
+// Decode returns the cursor of a token that Encode has returned for the same query. For anything else it returns an Invalid
+// fault of the field page_token.
 func Decode(token string, query ...string) (uuid.UUID, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) != length || raw[0] != version {

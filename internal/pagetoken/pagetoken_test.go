@@ -8,7 +8,7 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func TestTokenGoesOnWithItsOwnQueryOnly(t *testing.T) {
+func TestTokenIsValidForItsQueryOnly(t *testing.T) {
 	cursor := uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
 	token := Encode(cursor, "acme", "4xx", "")
 	if got, err := Decode(token, "acme", "4xx", ""); err != nil || got != cursor {

@@ -8,7 +8,7 @@ import (
 // tcpUserTimeout is TCP_USER_TIMEOUT of tcp(7), in milliseconds; package syscall does not have it.
 const tcpUserTimeout = 0x12
 
-// limitUnacknowledged bounds how long sent data may stay unacknowledged.
+// limitUnacknowledged limits how long sent data may stay unacknowledged.
 func limitUnacknowledged(network, _ string, conn syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

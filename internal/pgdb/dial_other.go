@@ -4,5 +4,5 @@ package pgdb
 
 import "syscall"
 
-// limitUnacknowledged leaves it to the system how long sent data may stay unacknowledged.
+// limitUnacknowledged keeps the system's limit on how long sent data may stay unacknowledged.
 func limitUnacknowledged(string, string, syscall.RawConn) error { return nil }

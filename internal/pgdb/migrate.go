@@ -16,20 +16,20 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Eight replicas that start together on an empty database are all up after 1 to 3 s: the lock is asked for once in
-// a second, the least that goose allows. A statement that waited for it in the server would hold a snapshot, which
-// CREATE INDEX CONCURRENTLY in another's migration waits for: a deadlock.
+// The lock is polled once a second, the shortest interval that goose allows: eight replicas that start together on an empty
+// database are all up after 1 to 3 s. A statement that waits in the server would hold a snapshot, which CREATE INDEX
+// CONCURRENTLY in the migration of another replica waits for: a deadlock.
 const (
-	lockEverySeconds = 1
-	lockAttempts     = 600
+	lockPollSeconds = 1
+	lockAttempts    = 600
 )
 
-// migrate makes the schema and applies what is missing of the migrations, each in a transaction of its own, under
-// a lock of the session that migrates: it goes with the session, in whatever way that ends.
+// migrate creates the schema and applies the missing migrations, each in a transaction of its own, under a session lock,
+// which is released however the session ends.
 func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrations fs.FS) error {
 	db := stdlib.OpenDB(*forMigrations(config))
 	defer db.Close()
-	if err := makeSchema(ctx, db, schema); err != nil {
+	if err := createSchema(ctx, db, schema); err != nil {
 		return fmt.Errorf("schema %s: %w", schema, err)
 	}
 	provider, err := newProvider(db, schema, migrations)
@@ -37,14 +37,14 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrati
 		return fmt.Errorf("migrations of %s: %w", schema, err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate %s (where the lock is not acquired, another replica is at it): %w", schema, err)
+		return fmt.Errorf("migrate %s (if the lock was not acquired, another replica is migrating): %w", schema, err)
 	}
 	return nil
 }
 
-// newProvider makes the migrator of one schema, with a lock and a table of versions of its own.
+// newProvider returns the migrator of one schema, which has its own lock and version table.
 func newProvider(db *sql.DB, schema string, migrations fs.FS) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockEverySeconds, lockAttempts),
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockPollSeconds, lockAttempts),
 		lock.WithLockID(int64(crc32.ChecksumIEEE([]byte("keytrail "+schema)))))
 	if err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func newProvider(db *sql.DB, schema string, migrations fs.FS) (*goose.Provider, 
 		goose.WithSessionLocker(locker), goose.WithTableName(schema+".goose_db_version"))
 }
 
-// forMigrations lets a statement run for as long as it takes, but not wait for ever for a lock: whoever queues
-// behind a migration that waits is kept from the table too.
+// forMigrations removes the limit on the duration of statements, and limits how long they wait for a lock: sessions that
+// queue behind a waiting migration are blocked too.
 func forMigrations(config *pgx.ConnConfig) *pgx.ConnConfig {
 	config = config.Copy()
 	config.RuntimeParams = maps.Clone(config.RuntimeParams)
@@ -63,24 +63,18 @@ func forMigrations(config *pgx.ConnConfig) *pgx.ConnConfig {
 	return config
 }
 
-// makeSchema makes the schema where it is missing. It asks first, because a role that may not make schemas can
-// still use one that is there.
-func makeSchema(ctx context.Context, db *sql.DB, schema string) error {
-	var there bool
-	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&there)
-	if err != nil || there {
+// createSchema creates the schema if it is missing. It looks first, because a role without the right to create schemas can
+// use an existing one.
+func createSchema(ctx context.Context, db *sql.DB, schema string) error {
+	var exists bool
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&exists)
+	if err != nil || exists {
 		return err
 	}
 	_, err = db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize())
-	// IF NOT EXISTS does not see a schema whose making has not been committed yet: the loser of two gets this error.
-	if is(err, "23505") {
+	// IF NOT EXISTS does not see a schema that another session has not committed yet: that is a unique_violation.
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "23505" {
 		return nil
 	}
 	return err
-}
-
-// is tells whether err is the server's error of this code.
-func is(err error, code string) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == code
 }

@@ -1,5 +1,5 @@
-// Package pgdb opens the Postgres databases of both services: a pool whose connections live in the service's own
-// schema, with migrations applied, whatever number of replicas starts at once.
+// Package pgdb opens the Postgres databases of both services: it returns a pool whose connections use the service's own schema,
+// with all migrations applied. Any number of replicas may start at once.
 package pgdb
 
 import (
@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,13 +18,13 @@ import (
 )
 
 // Open opens the database at url for a service that keeps its tables in schema, and applies the service's
-// migrations. The schema is made where it is missing, so that both services can share a database or have one each;
+// migrations. It creates the schema if it is missing, so that both services can share a database or have one each;
 // extensions are found in the schema public.
 //
-// What the url says wins over the defaults made here: pool_max_conns (10), connect_timeout (5 s), statement_timeout
-// (5 min, a net: callers bring contexts), idle_in_transaction_session_timeout (30 s: a replica that hangs must not
-// keep its locks), application_name, and jit (off: it takes longer to compile what services ask than to run it).
-// No error holds the url or its password.
+// The url overrides these defaults: pool_max_conns (10), connect_timeout (5 s), statement_timeout (5 min, a safety net:
+// callers pass contexts), idle_in_transaction_session_timeout (30 s, so that a replica that hangs does not keep its locks),
+// application_name, and jit (off: compiling takes longer than running the statements of the services).
+// No error contains the url or its password.
 func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, error) {
 	config, err := parse(url, schema)
 	if err != nil {
@@ -37,7 +40,7 @@ func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.P
 	return pool, nil
 }
 
-// errURL hides what the parser says: a password with a stray "/" or "%" is quoted there as a port or an escape.
+// errURL replaces the parser's error, which would quote a password with a stray "/" or "%" as a port or an escape.
 var errURL = errors.New("the database URL cannot be read; it is postgres://user:password@host:port/database?sslmode=…, " +
 	"with special characters of the password percent-encoded (the details stay hidden: they could hold the password)")
 
@@ -46,7 +49,7 @@ const (
 	defaultConnectTimeout = 5 * time.Second
 )
 
-// parse makes the pool's configuration.
+// parse returns the pool's configuration.
 func parse(url, schema string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -72,4 +75,41 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 	}
 	conn.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize() + ", public"
 	return config, nil
+}
+
+// silence is how long a connection may stay without any packet from the server before it counts as lost. Without a limit a
+// query to a machine that vanished, or through a firewall that dropped the connection, would wait for a quarter of an hour.
+const silence = 30 * time.Second
+
+// dialer returns a dialer of connections that detect the loss of the server: while they are idle, as a listener is, by
+// keep-alive probes, and while they wait for a result by the limit on unacknowledged data.
+func dialer() *net.Dialer {
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3},
+		Control:         limitUnacknowledged,
+	}
+}
+
+// PlaintextHost returns the first host of a URL that a connection to could cross a network in plaintext; empty if there is
+// none. The driver's default, sslmode=prefer, is one: an attacker on the path can say that the server has no TLS.
+func PlaintextHost(url string) (host string, err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return "", errURL
+	}
+	if config.TLSConfig == nil && !isLocal(config.Host) {
+		return config.Host, nil
+	}
+	for _, next := range config.Fallbacks {
+		if next.TLSConfig == nil && !isLocal(next.Host) {
+			return next.Host, nil
+		}
+	}
+	return "", nil
+}
+
+// isLocal reports whether a host is a folder of sockets or on the loopback interface.
+func isLocal(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return filepath.IsAbs(host) || host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }

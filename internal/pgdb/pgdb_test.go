@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// migrations are three: the second waits for whoever holds the advisory lock 1, between two changes.
+// migrations has three migrations: the second waits for the advisory lock 1 between two changes.
 var migrations = fstest.MapFS{
 	"00001_one.sql": file("CREATE TABLE one (n int);"),
 	"00002_two.sql": file("CREATE TABLE two (n int); INSERT INTO one VALUES (2);\n" +
@@ -47,7 +47,7 @@ func TestEightReplicasMigrateAtOnce(t *testing.T) {
 	}
 }
 
-// migrated opens the database as one of many replicas.
+// migrated opens the database as one of many replicas and expects the result of all migrations.
 func migrated(t *testing.T, url string) {
 	pool, err := pgdb.Open(t.Context(), url, "replicas", migrations)
 	if err != nil {
@@ -95,7 +95,7 @@ func TestInterruptedMigrationRunsAgain(t *testing.T) {
 	expect(t, pool, `SELECT (SELECT string_agg(n::text, ',') FROM one) || ' ' || string_agg(n::text, ',' ORDER BY n) FROM two`, "2 2,3")
 }
 
-func TestReplicaWithoutTheRightToMakeSchemasUsesTheOneThatIsThere(t *testing.T) {
+func TestReplicaWithoutTheRightToCreateSchemasUsesAnExistingOne(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, nil)
 	open(t, url, "mine")
@@ -110,15 +110,15 @@ func TestReplicaWithoutTheRightToMakeSchemasUsesTheOneThatIsThere(t *testing.T) 
 func TestServicesShareADatabase(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, nil)
-	mine, theirs := open(t, url, "mine"), open(t, url, "theirs")
+	mine, other := open(t, url, "mine"), open(t, url, "other")
 	_, err := mine.Exec(t.Context(), `DELETE FROM two`)
 	must(t, err)
-	expect(t, theirs, `SELECT count(*)::text FROM two`, "2")
+	expect(t, other, `SELECT count(*)::text FROM two`, "2")
 	expect(t, mine, `SELECT count(*)::text FROM two`, "0")
 	expect(t, mine, `SHOW search_path`, `"mine", public`)
 }
 
-func TestURLWinsOverTheDefaults(t *testing.T) {
+func TestURLOverridesTheDefaults(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, nil)
 	pool := open(t, url, "mine")
@@ -134,7 +134,7 @@ func TestURLWinsOverTheDefaults(t *testing.T) {
 	}
 }
 
-func TestThePasswordMayComeFromTheEnvironment(t *testing.T) {
+func TestPasswordFromTheEnvironment(t *testing.T) {
 	// Characters that mean something else in a URL.
 	t.Setenv("PGPASSWORD", "p@ss/w#rd%")
 	pool := open(t, pgtest.Database(t, nil), "mine")
@@ -146,7 +146,7 @@ func TestThePasswordMayComeFromTheEnvironment(t *testing.T) {
 // password is in every URL of the next test.
 const password = "hunter2/%zz"
 
-func TestNoErrorHoldsThePassword(t *testing.T) {
+func TestNoErrorContainsThePassword(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, closed.Close())
@@ -168,7 +168,7 @@ func TestNoErrorHoldsThePassword(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatIsAwayIsUnavailable(t *testing.T) {
+func TestLostDatabaseIsUnavailable(t *testing.T) {
 	_, err := pgdb.Open(t.Context(), "postgres://keytrail@127.0.0.1:1/keytrail", "mine", migrations)
 	if kind := fault.KindOf(pgdb.Unavailable(t.Context(), err)); kind != fault.Unavailable {
 		t.Errorf("a refused connection is of kind %v: %v", kind, err)
@@ -188,6 +188,36 @@ func TestDatabaseThatIsAwayIsUnavailable(t *testing.T) {
 	}
 }
 
+func TestPlaintextHostFindsConnectionsOverANetwork(t *testing.T) {
+	for _, name := range []string{"PGHOST", "PGSSLMODE", "PGSERVICE", "PGSERVICEFILE"} {
+		t.Setenv(name, "")
+	}
+	for url, host := range map[string]string{
+		"postgres://keytrail@db:5432/keytrail":                                      "db",
+		"postgres://keytrail@db:5432/keytrail?sslmode=prefer":                       "db",
+		"postgres://keytrail@db:5432/keytrail?sslmode=allow":                        "db",
+		"postgres://keytrail@db:5432/keytrail?sslmode=disable":                      "db",
+		"postgres://keytrail@db:5432/keytrail?sslmode=require":                      "",
+		"postgres://keytrail@db:5432/keytrail?sslmode=verify-full":                  "",
+		"postgres://keytrail@127.0.0.1:5432,db:5432/keytrail":                       "db",
+		"postgres://keytrail@127.0.0.1/keytrail":                                    "",
+		"postgres://keytrail@localhost/keytrail?sslmode=disable":                    "",
+		"postgres://keytrail@[::1]/keytrail":                                        "",
+		"postgres:///keytrail?host=/run/postgresql&sslmode=disable":                 "",
+		"host=10.0.0.5 user=keytrail":                                               "10.0.0.5",
+		"postgres://keytrail@localhost.example.com/keytrail?sslmode=disable":        "localhost.example.com",
+		"postgres://keytrail@127.0.0.1/keytrail?host=192.0.2.1&sslmode=disable":     "192.0.2.1",
+		"postgres://keytrail@db:5432/keytrail?sslmode=require&host=/run/postgresql": "",
+	} {
+		if got, err := pgdb.PlaintextHost(url); err != nil || got != host {
+			t.Errorf("%s: %q, %v; want %q", url, got, err, host)
+		}
+	}
+	if _, err := pgdb.PlaintextHost("postgres://keytrail:hunter2@db:port/keytrail"); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error of a bad URL is %q", err)
+	}
+}
+
 func open(t *testing.T, url, schema string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := pgdb.Open(t.Context(), url, schema, migrations)
@@ -204,7 +234,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-// await waits until the query answers true.
+// await waits until the query returns true.
 func await(t *testing.T, conn *pgx.Conn, query string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// BenchmarkInterceptor is what the metrics of an RPC add to it.
+// BenchmarkInterceptor measures the metrics of an RPC.
 func BenchmarkInterceptor(b *testing.B) {
 	p, err := New("test", "v1")
 	if err != nil {

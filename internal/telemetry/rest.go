@@ -12,10 +12,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/keytrail/keytrail/internal/httpstatus"
+	"github.com/keytrail/keytrail/internal/httpserver"
 )
 
-// restMetrics count requests by route, which is a method with a pattern and never a path, and by class of status.
+// restMetrics count requests by route (a method and a pattern, never a path) and by class of status.
 type restMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -24,45 +24,43 @@ type restMetrics struct {
 func newRESTMetrics() *restMetrics {
 	return &restMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "http_requests_total",
-			Help: "Requests of REST by route and class of status."}, []string{"route", "class"}),
+			Help: "REST requests by route and class of status."}, []string{"route", "class"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "http_request_seconds",
-			Help: "How long requests of REST took, by route.", Buckets: latencies}, []string{"route"}),
+			Help: "Duration of REST requests by route.", Buckets: latencyBuckets}, []string{"route"}),
 	}
 }
 
-// noRoute is the route of requests that none takes, or that were refused before.
+// noRoute is the route of requests that match none, or were refused before they were routed.
 const noRoute = "none"
 
-// route is where the handler of a request says which route took it.
-type route struct{ name string }
-
+// routeKey is the key of a *string with the route in the context of a request.
 type routeKey struct{}
 
-// SetRoute says which route takes the request of ctx. The name must be one of a few: a pattern, not a path.
-func SetRoute(ctx context.Context, name string) {
-	if r, ok := ctx.Value(routeKey{}).(*route); ok {
-		r.name = name
+// SetRoute sets the route of the request of ctx: a method and a pattern, not a path.
+func SetRoute(ctx context.Context, route string) {
+	if r, ok := ctx.Value(routeKey{}).(*string); ok {
+		*r = route
 	}
 }
 
-// REST counts the requests that next serves, and makes each a span of the trace that its client sends.
+// REST counts and traces the requests that next serves. promhttp and otelhttp do not do the same: promhttp has no label for
+// the class of a status, and otelhttp records paths, which contain workspaces and key IDs.
 func (p *Process) REST(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began, took := time.Now(), &route{noRoute}
-		answer := &httpstatus.Writer{ResponseWriter: w}
-		ctx, end := p.tracing.request(context.WithValue(r.Context(), routeKey{}, took), r)
-		// Deferred: a panic goes on to whoever answers it.
+		start, route := time.Now(), noRoute
+		response := &httpserver.StatusRecorder{ResponseWriter: w}
+		ctx, end := p.tracing.request(context.WithValue(r.Context(), routeKey{}, &route), r)
+		// Deferred, to count requests that panic, too.
 		defer func() {
-			class := classOf(answer.Status())
-			p.rest.requests.WithLabelValues(took.name, class).Inc()
-			p.rest.seconds.WithLabelValues(took.name).Observe(time.Since(began).Seconds())
-			end(took.name, answer.Status())
+			p.rest.requests.WithLabelValues(route, classOf(response.Status())).Inc()
+			p.rest.seconds.WithLabelValues(route).Observe(time.Since(start).Seconds())
+			end(route, response.Status())
 		}()
-		next.ServeHTTP(answer, r.WithContext(ctx))
+		next.ServeHTTP(response, r.WithContext(ctx))
 	})
 }
 
-// classOf is 2xx, 3xx, 4xx or 5xx. A handler that has not answered has broken.
+// classOf returns 2xx, 3xx, 4xx or 5xx. A handler that wrote no response has panicked.
 func classOf(status int) string {
 	if status < 200 || status > 599 {
 		return "5xx"
@@ -70,12 +68,12 @@ func classOf(status int) string {
 	return strconv.Itoa(status/100) + "xx"
 }
 
-// request begins the span of a request. Its path, which names workspaces and keys, is not in it: the route is.
+// request starts the span of a request.
 func (t *tracing) request(ctx context.Context, r *http.Request) (spanned context.Context, end func(route string, status int)) {
 	if t == nil {
 		return ctx, func(string, int) {}
 	}
-	ctx = w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, "REST", trace.WithSpanKind(trace.SpanKindServer))
 	return ctx, func(route string, status int) {
 		span.SetName(route)

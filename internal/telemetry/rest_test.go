@@ -23,8 +23,8 @@ func newProcess(t *testing.T) *Process {
 	return p
 }
 
-// told is what /metrics says of a metric.
-func (p *Process) told(name string) (lines string) {
+// scrape returns the lines of a metric at /metrics.
+func (p *Process) scrape(name string) (lines string) {
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	for line := range strings.Lines(answer.Body.String()) {
@@ -65,15 +65,15 @@ keytrail_http_requests_total{class="4xx",route="GET /known/{id}"} 1
 keytrail_http_requests_total{class="4xx",route="none"} 1
 keytrail_http_requests_total{class="5xx",route="GET /known/{id}"} 1
 `
-	if got := p.told("keytrail_http_requests_total"); got != want {
-		t.Errorf("told:\n%swant:\n%s", got, want)
+	if got := p.scrape("keytrail_http_requests_total"); got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
 }
 
-func TestTwoMetricsOfOneNameAreAMistake(t *testing.T) {
+func TestDuplicateMetricIsAnError(t *testing.T) {
 	p := newProcess(t)
 	gauge := func() float64 { return 1 }
 	if err := p.Register(Gauge("one", "One.", nil, gauge), Gauge("one", "One.", nil, gauge)); err == nil {
-		t.Error("both are registered")
+		t.Error("both were registered")
 	}
 }

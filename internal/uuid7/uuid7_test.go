@@ -89,6 +89,6 @@ func TestOnlyVersion7IsValid(t *testing.T) {
 	// From the examples of RFC 9562, appendix A.6: 2022-02-22T19:22:22Z.
 	example := uuid.MustParse("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
 	if want := time.Date(2022, 2, 22, 19, 22, 22, 0, time.UTC); !Valid(example) || !Time(example).Equal(want) {
-		t.Errorf("the RFC's example is of %v, want %v", Time(example), want)
+		t.Errorf("the RFC's example has the time %v, want %v", Time(example), want)
 	}
 }

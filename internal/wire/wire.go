@@ -1,4 +1,4 @@
-// Package wire is how the contract writes what both services know: ids, times and latencies.
+// Package wire converts ids, times and latencies between Go types and their form in the contract.
 package wire
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// ParseID reads a UUID; empty is the zero id. The nil UUID is refused: it is the zero value of many languages, and a client
-// that sends it by mistake must not be taken to have sent none.
+// ParseID parses a UUID; empty is the zero id. The nil UUID is refused: it is the zero value of many languages, and sending it
+// by mistake must not mean the same as sending none.
 func ParseID(field, text string) (uuid.UUID, error) {
 	if text == "" {
 		return uuid.Nil, nil
@@ -24,7 +24,7 @@ func ParseID(field, text string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// ID writes a UUID in its 36-character form; the zero id is empty.
+// ID returns a UUID in its 36-character form; the zero id is empty.
 func ID(id uuid.UUID) string {
 	if id == uuid.Nil {
 		return ""
@@ -32,19 +32,19 @@ func ID(id uuid.UUID) string {
 	return id.String()
 }
 
-// ParseTime reads a time in UTC; unset is the zero time.
+// ParseTime returns a time in UTC; nil is the zero time.
 func ParseTime(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	if t == nil {
 		return time.Time{}, nil
 	}
-	// The first millisecond of year 1 is Go's zero time: it would pass for unset.
+	// The first millisecond of year 1 is Go's zero time, which means unset.
 	if err := t.CheckValid(); err != nil || t.AsTime().Truncate(time.Millisecond).IsZero() {
 		return time.Time{}, fault.InvalidField(field, "must be a time between years 1 and 9999")
 	}
 	return t.AsTime(), nil
 }
 
-// Time writes a time; the zero time is unset.
+// Time returns a timestamp; the zero time is nil.
 func Time(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -52,10 +52,10 @@ func Time(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// ParseLatency reads milliseconds, rounded to the microsecond.
+// ParseLatency returns the duration of milliseconds, rounded to the microsecond.
 func ParseLatency(ms float64) time.Duration {
 	return time.Duration(math.Round(ms*1000)) * time.Microsecond
 }
 
-// Latency writes milliseconds, to the microsecond.
+// Latency returns a duration in milliseconds, truncated to the microsecond.
 func Latency(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -30,7 +30,7 @@ func TestLatencyIsKeptToTheMicrosecond(t *testing.T) {
 	for range 10000 {
 		want := time.Duration(random.Int64N(24*3600*1e6)) * time.Microsecond
 		if got := ParseLatency(Latency(want)); got != want {
-			t.Fatalf("%v becomes %v on its way through the contract", want, got)
+			t.Fatalf("%v becomes %v in the contract", want, got)
 		}
 	}
 }
@@ -45,18 +45,18 @@ func TestTimeIsUnsetOrAnInstant(t *testing.T) {
 	}
 	first := time.Time{}.Add(time.Millisecond)
 	if got, err := ParseTime("f", timestamppb.New(first)); err != nil || !got.Equal(first) {
-		t.Errorf("the first time there is becomes %v, %v", got, err)
+		t.Errorf("the first valid time becomes %v, %v", got, err)
 	}
 }
 
-func TestTimesThatCannotBeKeptNameTheField(t *testing.T) {
+func TestInvalidTimesNameTheField(t *testing.T) {
 	for name, at := range map[string]*timestamppb.Timestamp{
-		"year 0":                        {Seconds: -62135596801},
-		"year 10000":                    {Seconds: 253402300800},
-		"negative nanoseconds":          {Nanos: -1},
-		"a whole second of nanoseconds": {Nanos: 1e9},
-		"the zero time, which would pass as unset": timestamppb.New(time.Time{}),
-		"the rest of its millisecond":              timestamppb.New(time.Time{}.Add(999_999)),
+		"year 0":                           {Seconds: -62135596801},
+		"year 10000":                       {Seconds: 253402300800},
+		"negative nanoseconds":             {Nanos: -1},
+		"a whole second of nanoseconds":    {Nanos: 1e9},
+		"the zero time, which means unset": timestamppb.New(time.Time{}),
+		"the rest of its millisecond":      timestamppb.New(time.Time{}.Add(999_999)),
 	} {
 		_, err := ParseTime("expire_time", at)
 		if fault.KindOf(err) != fault.Invalid || err.Error()[:13] != "expire_time: " {
@@ -78,7 +78,7 @@ func TestIDIsEmptyOrAUUID(t *testing.T) {
 	}
 }
 
-func TestNilUUIDIsNoWayToSendNone(t *testing.T) {
+func TestNilUUIDIsRefused(t *testing.T) {
 	for text, good := range map[string]bool{
 		"": true, "01890a5d-ac96-774b-bcce-b302099a8057": true, "00000000-0000-0000-0000-000000000000": false, "1": false,
 	} {

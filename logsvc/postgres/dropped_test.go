@@ -13,35 +13,25 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// turnstile lets batches with new keys through one at a time: they wait where they store the keys, which is after their
-// days were made and before their rows are stored.
-type turnstile struct {
+// keyTableLock lets batches with new keys pass one at a time. They wait for the table of key snapshots, which is after their
+// partitions were created and before their rows are stored.
+type keyTableLock struct {
 	*testing.T
 	url   string
 	admin *pgx.Conn
-	held  pgx.Tx
+	tx    pgx.Tx // holds the lock
 }
 
-func newTurnstile(t *testing.T, url string) *turnstile {
-	s := &turnstile{T: t, url: url}
-	s.admin = s.connect()
-	s.held = <-s.hold()
+func newKeyTableLock(t *testing.T, url string) *keyTableLock {
+	s := &keyTableLock{T: t, url: url}
+	s.admin = connect(t, url)
+	s.tx = <-s.acquire()
 	return s
 }
 
-func (s *turnstile) connect() *pgx.Conn {
-	s.Helper()
-	conn, err := pgx.Connect(s.Context(), s.url)
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.Cleanup(func() { conn.Close(context.WithoutCancel(s.Context())) })
-	return conn
-}
-
-// hold takes its place among those who wait for the keys, and answers once it has them.
-func (s *turnstile) hold() <-chan pgx.Tx {
-	conn, held := s.connect(), make(chan pgx.Tx, 1)
+// acquire queues for the lock, and sends a transaction once it holds it.
+func (s *keyTableLock) acquire() <-chan pgx.Tx {
+	conn, acquired := connect(s.T, s.url), make(chan pgx.Tx, 1)
 	go func() {
 		tx, err := conn.Begin(s.Context())
 		if err == nil {
@@ -50,13 +40,13 @@ func (s *turnstile) hold() <-chan pgx.Tx {
 		if err != nil {
 			s.Error(err)
 		}
-		held <- tx
+		acquired <- tx
 	}()
-	return held
+	return acquired
 }
 
-// awaitWaiting waits until so many wait for the keys.
-func (s *turnstile) awaitWaiting(want int) {
+// awaitWaiters waits until so many sessions wait for the lock.
+func (s *keyTableLock) awaitWaiters(want int) {
 	s.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -71,68 +61,58 @@ func (s *turnstile) awaitWaiting(want int) {
 			return
 		}
 	}
-	s.Fatalf("never do %d wait for the keys", want)
+	s.Fatalf("%d sessions never waited for the lock", want)
 }
 
-// turn lets one pass, to the next time that it stores keys.
-func (s *turnstile) turn() {
+// passOne lets one batch pass, until it stores key snapshots again.
+func (s *keyTableLock) passOne() {
 	s.Helper()
-	next := s.hold()
-	s.awaitWaiting(2)
-	s.open()
-	s.held = <-next
-	s.awaitWaiting(1)
+	next := s.acquire()
+	s.awaitWaiters(2)
+	s.release()
+	s.tx = <-next
+	s.awaitWaiters(1)
 }
 
-func (s *turnstile) open() {
+func (s *keyTableLock) release() {
 	s.Helper()
-	if err := s.held.Rollback(s.Context()); err != nil {
-		s.Fatal(err)
-	}
+	must(s.T, s.tx.Rollback(s.Context()))
 }
 
-func (s *turnstile) there(table string) (there bool) {
+func (s *keyTableLock) exists(table string) (exists bool) {
 	s.Helper()
-	if err := s.admin.QueryRow(s.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there); err != nil {
-		s.Fatal(err)
-	}
-	return there
+	must(s.T, s.admin.QueryRow(s.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists))
+	return exists
 }
 
-// TestADayThatIsDroppedTwiceWhileABatchIsStored drops the day of a batch before its first attempt and during its second.
-func TestADayThatIsDroppedTwiceWhileABatchIsStored(t *testing.T) {
+// TestDayDroppedTwiceWhileABatchIsStored drops the day of a batch before its first attempt and during its second.
+func TestDayDroppedTwiceWhileABatchIsStored(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	here, there := open(t, url+"&pool_max_conns=1", time.Now), open(t, url, time.Now)
+	store, other := open(t, url+"&pool_max_conns=1", time.Now), open(t, url, time.Now)
 	at := time.Now().Add(-5 * day)
-	expire := func(ctx context.Context) error { return there.Expire(ctx, uuid7.First(time.Now().Add(-3*day))) }
-	if err := here.Record(t.Context(), rows("acme", at, 3)); err != nil {
-		t.Fatal(err)
-	}
-	if err := expire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	expire := func(ctx context.Context) error { return other.Expire(ctx, uuid7.First(time.Now().Add(-3*day))) }
+	must(t, store.Record(t.Context(), rows("acme", at, 3)))
+	must(t, expire(t.Context()))
 	batch := rows("acme", at, 3)
 	for i := range batch {
 		batch[i].KeyName = "new"
 	}
-	s, recorded := newTurnstile(t, url), make(chan error, 1)
-	go func() { recorded <- here.Record(t.Context(), batch) }()
-	s.awaitWaiting(1)
-	for table := "keytrail_logs.request_logs_" + at.UTC().Format("20060102"); !s.there(table); {
-		s.turn()
+	s, recorded := newKeyTableLock(t, url), make(chan error, 1)
+	go func() { recorded <- store.Record(t.Context(), batch) }()
+	s.awaitWaiters(1)
+	for table := "keytrail_logs.request_logs_" + at.UTC().Format("20060102"); !s.exists(table); {
+		s.passOne()
 	}
-	// It must not have the day, and would have it at once if it could.
-	hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+	// The second attempt holds the layout lock: without it the drop would succeed at once.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := expire(hurried); err == nil {
+	if err := expire(ctx); err == nil {
 		t.Error("the day was dropped")
 	}
-	s.open()
-	if err := <-recorded; err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(newestFirst(batch), all(t, here, "acme", logsvc.Filter{})); diff != "" {
+	s.release()
+	must(t, <-recorded)
+	if diff := cmp.Diff(newestFirst(batch), all(t, store, "acme", logsvc.Filter{})); diff != "" {
 		t.Errorf("stored (-sent +found):\n%s", diff)
 	}
 }

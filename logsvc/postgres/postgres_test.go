@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
@@ -13,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// migrate makes the template that every test's database is cloned from.
+// migrate prepares the template that every test's database is cloned from.
 func migrate(ctx context.Context, url string) error {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {
@@ -25,14 +27,8 @@ func migrate(ctx context.Context, url string) error {
 func open(t *testing.T, url string, now func() time.Time) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
 	return store
 }
 
@@ -40,4 +36,19 @@ func TestStore(t *testing.T) {
 	storetest.Test(t, func(t *testing.T) logsvc.Store {
 		return open(t, pgtest.Database(t, migrate), time.Now)
 	})
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

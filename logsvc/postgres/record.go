@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// outranks is the order of logsvc.Merge: whether the new row knows more of the end of the call than the stored one.
+	// outranks is the order of logsvc.Merge: whether the new row knows more about the end of the call than the stored one.
 	outranks = `(excluded.status <> 0 AND (t.status = 0 OR excluded.latency_us IS NOT NULL AND t.latency_us IS NULL))`
-	// describes is whether the new row describes the call better: it is of a check, and the stored one is not.
+	// describes is whether the new row describes the call better: it was made by a check, and the stored one was not.
 	describes = `(t.from_report AND NOT excluded.from_report)`
 )
 
@@ -54,12 +54,12 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	folded := fold(entries)
-	err := s.record(ctx, folded)
+	merged := mergeBatch(entries)
+	err := s.record(ctx, merged)
 	if noPartition(err) {
-		// Another replica, or an earlier call, has dropped a day that was known here or has just been made.
-		s.days.forget()
-		err = s.recordLocked(ctx, folded)
+		// Another replica, or an earlier call, has dropped a partition that is cached here or has just been created.
+		s.knownDays.Clear()
+		err = s.recordLocked(ctx, merged)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
@@ -68,38 +68,42 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 }
 
 func (s *Store) record(ctx context.Context, entries []*logsvc.Entry) error {
-	for _, d := range s.days.missing(entries) {
-		if err := s.make(ctx, d); err != nil {
+	for _, d := range daysOf(entries) {
+		if _, known := s.knownDays.Load(d); known {
+			continue
+		}
+		if err := s.createPartition(ctx, d); err != nil {
 			return err
 		}
 	}
 	return s.insert(ctx, s.pool, entries)
 }
 
-// recordLocked makes the days and stores the entries under the layout lock: nobody can drop a day in between.
+// recordLocked creates the partitions and stores the entries under the layout lock, so that no partition can be dropped in
+// between.
 func (s *Store) recordLocked(ctx context.Context, entries []*logsvc.Entry) error {
 	return s.withLock(ctx, layoutLock, func(conn *pgxpool.Conn) error {
 		for _, d := range daysOf(entries) {
 			if err := attach(ctx, conn, d); err != nil {
-				return fmt.Errorf("make the partition %s: %w", d.table(), err)
+				return fmt.Errorf("create the partition %s: %w", d.table(), err)
 			}
 		}
 		return s.insert(ctx, conn, entries)
 	})
 }
 
-// insert stores entries whose days are there.
+// insert stores entries whose partitions exist.
 func (s *Store) insert(ctx context.Context, db sender, entries []*logsvc.Entry) error {
 	today := dayOf(s.now())
-	refs, fresh := s.snapshots.resolve(entries, today)
+	refs, unstored := s.snapshots.resolve(entries, today)
 	// The statements of a batch are one transaction.
 	batch := &pgx.Batch{}
-	queueSnapshots(batch, fresh, today)
+	queueSnapshots(batch, unstored, today)
 	batch.Queue(upsert, columnsOf(entries, refs)...)
 	if err := db.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	s.snapshots.stored(fresh, today)
+	s.snapshots.add(unstored, today)
 	return nil
 }
 
@@ -108,10 +112,7 @@ type sender interface {
 	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
 }
 
-// noPartition tells that the day of a row has no partition.
-func noPartition(err error) bool { return isCode(err, "23514") } // check_violation
-
-// columnsOf turns entries into one array a column, in the order of upsert.
+// columnsOf returns one array per column, in the order of upsert.
 func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
 	type entry = *logsvc.Entry
 	return []any{
@@ -134,7 +135,7 @@ func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
 	}
 }
 
-// column gathers one value of each row.
+// column returns one value of each row.
 func column[Row, Value any](rows []Row, value func(Row) Value) pgtype.FlatArray[Value] {
 	values := make(pgtype.FlatArray[Value], len(rows))
 	for i := range rows {
@@ -145,12 +146,12 @@ func column[Row, Value any](rows []Row, value func(Row) Value) pgtype.FlatArray[
 
 func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// hourOf is the hour of the UTC day of an id.
+// hourOf returns the hour of the UTC day of an id.
 func hourOf(id uuid.UUID) int16 { return int16(uuid7.Time(id).Hour()) }
 
-// fold sorts the batch by (workspace, id), the order in which every replica takes its locks, and merges the entries of
-// one id: one statement cannot touch a row twice.
-func fold(entries []logsvc.Entry) []*logsvc.Entry {
+// mergeBatch sorts the batch by (workspace, id), the order in which every replica takes its locks, and merges the entries of
+// one id: one statement cannot update a row twice.
+func mergeBatch(entries []logsvc.Entry) []*logsvc.Entry {
 	sorted := make([]*logsvc.Entry, len(entries))
 	for i := range entries {
 		sorted[i] = &entries[i]
@@ -158,14 +159,14 @@ func fold(entries []logsvc.Entry) []*logsvc.Entry {
 	slices.SortStableFunc(sorted, func(a, b *logsvc.Entry) int {
 		return cmp.Or(strings.Compare(a.WorkspaceID, b.WorkspaceID), bytes.Compare(a.ID[:], b.ID[:]))
 	})
-	folded := sorted[:0]
+	merged := sorted[:0]
 	for _, e := range sorted {
-		last := len(folded) - 1
-		if last < 0 || folded[last].ID != e.ID || folded[last].WorkspaceID != e.WorkspaceID {
-			folded = append(folded, e)
+		last := len(merged) - 1
+		if last < 0 || merged[last].ID != e.ID || merged[last].WorkspaceID != e.WorkspaceID {
+			merged = append(merged, e)
 			continue
 		}
-		folded[last] = new(logsvc.Merge(*folded[last], *e))
+		merged[last] = new(logsvc.Merge(*merged[last], *e))
 	}
-	return folded
+	return merged
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
@@ -25,7 +24,7 @@ import (
 
 const day = 24 * time.Hour
 
-// rows makes finished entries of one workspace, one a millisecond from a time on.
+// rows returns reported entries of one workspace, one per millisecond.
 func rows(workspace string, from time.Time, n int) []logsvc.Entry {
 	entries := make([]logsvc.Entry, n)
 	for i := range entries {
@@ -38,30 +37,28 @@ func rows(workspace string, from time.Time, n int) []logsvc.Entry {
 	return entries
 }
 
-// all walks a workspace to its end.
+// all lists all pages of a workspace.
 func all(t *testing.T, store logsvc.Store, workspace string, filter logsvc.Filter) []logsvc.Entry {
 	t.Helper()
 	var found []logsvc.Entry
 	to := uuid.Max
 	for to != uuid.Nil {
 		page, err := store.List(t.Context(), logsvc.Query{WorkspaceID: workspace, Filter: filter, Range: logsvc.Range{To: to}, Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		found = append(found, page.Entries...)
 		to = page.SearchedTo
 	}
 	return found
 }
 
-// newestFirst is the order of a list.
+// newestFirst returns the entries in the order of a list.
 func newestFirst(entries []logsvc.Entry) []logsvc.Entry {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b logsvc.Entry) int { return slices.Compare(b.ID[:], a.ID[:]) })
 	return sorted
 }
 
-func TestABatchSentTwiceInTwoReplicasAndReorderedIsStoredOnce(t *testing.T) {
+func TestBatchRepeatedAndReorderedOnTwoReplicasIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
 	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now)}
@@ -77,15 +74,13 @@ func TestABatchSentTwiceInTwoReplicasAndReorderedIsStoredOnce(t *testing.T) {
 		random.Shuffle(len(send), func(a, b int) { send[a], send[b] = send[b], send[a] })
 		group.Go(func() error { return replicas[i/2%2].Record(ctx, send) })
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, group.Wait())
 	if diff := cmp.Diff(newestFirst(batch), all(t, replicas[0], "acme", logsvc.Filter{})); diff != "" {
 		t.Errorf("stored (-sent +found):\n%s", diff)
 	}
 }
 
-func TestTwoReplicasMakeAndDropTheSameDaysAtOnce(t *testing.T) {
+func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
 	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now), open(t, url, time.Now)}
@@ -108,12 +103,10 @@ func TestTwoReplicasMakeAndDropTheSameDaysAtOnce(t *testing.T) {
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, group.Wait())
 	kept := all(t, replicas[0], "acme", logsvc.Filter{})
 	if oldest := kept[len(kept)-1].Time(); oldest.Before(now.Add(-3 * day)) {
-		t.Errorf("a row of %v is still there", oldest)
+		t.Errorf("a row of %v still exists", oldest)
 	}
 	young := 0
 	for _, e := range kept {
@@ -126,7 +119,7 @@ func TestTwoReplicasMakeAndDropTheSameDaysAtOnce(t *testing.T) {
 	}
 }
 
-func TestReplicasIndexMakeAndDropAtOnce(t *testing.T) {
+func TestReplicasIndexCreateAndDropConcurrently(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
 	group, ctx := errgroup.WithContext(t.Context())
@@ -142,8 +135,8 @@ func TestReplicasIndexMakeAndDropAtOnce(t *testing.T) {
 				if err := store.Record(ctx, rows("acme", at, 500)); err != nil {
 					return fmt.Errorf("record: %w", err)
 				}
-				if err := store.Upkeep(ctx); err != nil {
-					return fmt.Errorf("upkeep: %w", err)
+				if err := store.Maintain(ctx); err != nil {
+					return fmt.Errorf("maintain: %w", err)
 				}
 				if err := store.Expire(ctx, uuid7.First(time.Now().Add(-3*day))); err != nil {
 					return fmt.Errorf("expire: %w", err)
@@ -152,50 +145,37 @@ func TestReplicasIndexMakeAndDropAtOnce(t *testing.T) {
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, group.Wait())
 	store := open(t, url, time.Now)
 	if found := all(t, store, "acme", logsvc.Filter{Endpoint: "item00007"}); len(found) != 4*3 {
 		t.Errorf("found %d rows, want %d", len(found), 4*3)
 	}
 }
 
-func TestADropThatWasBrokenOffIsFinished(t *testing.T) {
+func TestInterruptedDropIsFinished(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
 	store := open(t, url, time.Now)
 	at := time.Now().Add(-5 * day)
-	if err := store.Record(t.Context(), rows("acme", at, 3)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, store.Record(t.Context(), rows("acme", at, 3)))
 	// As if the process had been killed between the two steps of a drop.
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
+	conn := connect(t, url)
 	table := "keytrail_logs.request_logs_" + at.UTC().Format("20060102")
-	if _, err := conn.Exec(t.Context(), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+table); err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Expire(t.Context(), uuid7.First(time.Now().Add(-10*day))); err != nil {
-		t.Fatal(err)
-	}
-	var there bool
-	if err := conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there); err != nil || there {
-		t.Errorf("the table is still there: %v %v", there, err)
+	_, err := conn.Exec(t.Context(), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+table)
+	must(t, err)
+	must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-10*day))))
+	var exists bool
+	if err := conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists); err != nil || exists {
+		t.Errorf("the table still exists: %v %v", exists, err)
 	}
 	again := rows("acme", at, 3)
-	if err := store.Record(t.Context(), again); err != nil {
-		t.Fatal(err)
-	}
+	must(t, store.Record(t.Context(), again))
 	if diff := cmp.Diff(newestFirst(again), all(t, store, "acme", logsvc.Filter{})); diff != "" {
 		t.Errorf("rows of the day (-sent +found):\n%s", diff)
 	}
 }
 
-func TestAReplicaWhoseClockIsAheadOrBehindStoresItsRows(t *testing.T) {
+func TestReplicaWithAClockAheadOrBehindStoresItsRows(t *testing.T) {
 	t.Parallel()
 	store := open(t, pgtest.Database(t, migrate), time.Now)
 	for name, at := range map[string]time.Time{
@@ -214,7 +194,7 @@ func TestAReplicaWhoseClockIsAheadOrBehindStoresItsRows(t *testing.T) {
 
 func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
 	t.Parallel()
-	// Noon, so that the day has hours that are over and hours that are not.
+	// Noon, so that some hours of the day are over and some are not.
 	noon := time.Now().UTC().Truncate(day).Add(12*time.Hour + 30*time.Minute)
 	var ahead atomic.Int64
 	store := open(t, pgtest.Database(t, migrate), func() time.Time { return noon.Add(time.Duration(ahead.Load())) })
@@ -227,9 +207,7 @@ func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
 	record := func(entries []logsvc.Entry) {
 		t.Helper()
 		for chunk := range slices.Chunk(entries, 3000) {
-			if err := store.Record(t.Context(), chunk); err != nil {
-				t.Fatal(err)
-			}
+			must(t, store.Record(t.Context(), chunk))
 		}
 	}
 	find := func(when string) {
@@ -245,9 +223,7 @@ func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
 	find("before the first index")
 	for hour := range 3 {
 		ahead.Store(int64(hour) * int64(time.Hour))
-		if err := store.Upkeep(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, store.Maintain(t.Context()))
 		find(fmt.Sprintf("%d hours later", hour))
 		late := rows("acme", noon.Add(-6*time.Hour), 1)
 		late[0].Endpoint = fmt.Sprintf("/late/needle%%1_/%d", hour)
@@ -257,7 +233,7 @@ func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
 	}
 }
 
-func TestPostgresRestartedUnderLoadLosesAndDoublesNothing(t *testing.T) {
+func TestPostgresRestartUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	url := server.URL("postgres")
@@ -304,9 +280,7 @@ func TestPostgresRestartedUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	}
 	grown()
 	for _, mode := range []pgserver.Mode{pgserver.Immediate, pgserver.Fast} {
-		if err := server.Restart(t.Context(), mode); err != nil {
-			t.Fatal(err)
-		}
+		must(t, server.Restart(t.Context(), mode))
 		grown()
 	}
 	stop()
@@ -317,17 +291,15 @@ func TestPostgresRestartedUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	}
 	for _, e := range acknowledged {
 		if found[e.ID] != 1 {
-			t.Fatalf("row %v was acknowledged and is there %d times", e.ID, found[e.ID])
+			t.Fatalf("row %v was acknowledged and is stored %d times", e.ID, found[e.ID])
 		}
 	}
 }
 
-func TestAPurgeThatIsCutOffGoesOn(t *testing.T) {
+func TestInterruptedPurgeContinues(t *testing.T) {
 	t.Parallel()
 	store := open(t, pgtest.Database(t, migrate), time.Now)
-	if err := store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)))
 	cut, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := store.Purge(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {

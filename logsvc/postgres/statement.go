@@ -15,14 +15,13 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// statement is SQL that grows with its arguments. Its text depends on the kind of search alone, so that every
-// connection plans it once.
+// statement is SQL with its arguments. Its text depends only on the kind of search, so that every connection plans it once.
 type statement struct {
 	sql  string
 	args []any
 }
 
-// arg adds an argument and answers its place holder.
+// arg adds an argument and returns its placeholder.
 func (st *statement) arg(value any) string {
 	st.args = append(st.args, value)
 	return fmt.Sprintf("$%d", len(st.args))
@@ -34,7 +33,7 @@ const (
 	keyColumns = `k.key_id, coalesce(k.key_name, ''), coalesce(k.key_last4, ''), coalesce(k.external_id, '')`
 )
 
-// withKeys completes the rows of inner by their snapshots, newest first.
+// withKeys joins the rows of inner with their key snapshots, newest first.
 func (st *statement) withKeys(workspace, inner string) *statement {
 	st.sql = `SELECT ` + columns + `, ` + keyColumns + `
 		FROM (` + inner + `) t
@@ -44,55 +43,55 @@ func (st *statement) withKeys(workspace, inner string) *statement {
 }
 
 // walk selects the newest matches of a segment along the primary key.
-func (on *search) walk(seg segment, limit int) *statement {
+func (s *search) walk(seg segment, limit int) *statement {
 	st := &statement{}
-	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
-	return st.withKeys(workspace, on.from(st, seg, workspace)+on.matching(st)+newest(most))
+	workspace, most := st.arg(s.query.WorkspaceID), st.arg(limit)
+	return st.withKeys(workspace, s.from(st, seg, workspace)+s.matching(st)+newest(most))
 }
 
-// direct selects the newest matches of a segment along the index of what the filter is about: error codes along the
-// denied calls, keys and status classes along indexes of their own, all calls along the primary key.
-func (on *search) direct(seg segment, limit int) *statement {
+// direct selects the newest matches of a segment by the index of the filter: the index of denied calls for error codes,
+// those of keys and status classes, and the primary key for all calls.
+func (s *search) direct(seg segment, limit int) *statement {
 	st := &statement{}
-	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
-	from := on.from(st, seg, workspace)
+	workspace, most := st.arg(s.query.WorkspaceID), st.arg(limit)
+	from := s.from(st, seg, workspace)
 	switch {
-	case on.query.Filter.ErrorCode != "":
+	case s.query.Filter.ErrorCode != "":
 		// The literal lets the planner see that the partial index has all of them.
-		return st.withKeys(workspace, from+" AND t.error_code <> ''"+on.matching(st)+newest(most))
-	case on.refs != nil:
-		return on.perKey(st, seg, workspace, from, most)
+		return st.withKeys(workspace, from+" AND t.error_code <> ''"+s.matching(st)+newest(most))
+	case s.refs != nil:
+		return s.perKey(st, seg, workspace, from, most)
 	}
-	return st.withKeys(workspace, from+on.ofClass(st)+newest(most))
+	return st.withKeys(workspace, from+s.ofClass(st)+newest(most))
 }
 
-func (on *search) from(st *statement, seg segment, workspace string) string {
-	return "SELECT " + columns + " FROM " + seg.table() + " t WHERE t.workspace_id = " + workspace + on.within(st, seg)
+func (s *search) from(st *statement, seg segment, workspace string) string {
+	return "SELECT " + columns + " FROM " + seg.table() + " t WHERE t.workspace_id = " + workspace + s.within(st, seg)
 }
 
-// perKey asks for each snapshot of the key by itself and merges the answers.
-func (on *search) perKey(st *statement, seg segment, workspace, from, most string) *statement {
-	from += " AND t.key_ref = r.ref" + on.ofClass(st)
-	if on.query.Filter.StatusClass >= 4 {
+// perKey queries each snapshot of the key by itself and merges the results.
+func (s *search) perKey(st *statement, seg segment, workspace, from, most string) *statement {
+	from += " AND t.key_ref = r.ref" + s.ofClass(st)
+	if s.query.Filter.StatusClass >= 4 {
 		from += newest(most)
 	} else {
 		from += " AND t.hour <= " + st.arg(lastHour(seg)) + " ORDER BY t.hour DESC, t.id DESC LIMIT " + most
 	}
-	return st.withKeys(workspace, `SELECT t.* FROM unnest(`+st.arg(on.refs)+`::bigint[]) r(ref)
+	return st.withKeys(workspace, `SELECT t.* FROM unnest(`+st.arg(s.refs)+`::bigint[]) r(ref)
 		CROSS JOIN LATERAL (`+from+`) t`+newest(most))
 }
 
 // byTrigrams selects the newest matches of an indexed segment by its trigram index. MATERIALIZED keeps the planner
 // from walking another index instead.
-func (on *search) byTrigrams(seg segment, limit int) *statement {
+func (s *search) byTrigrams(seg segment, limit int) *statement {
 	st := &statement{}
-	workspace, most := st.arg(on.query.WorkspaceID), st.arg(limit)
+	workspace, most := st.arg(s.query.WorkspaceID), st.arg(limit)
 	st.withKeys(workspace, "SELECT "+columns+" FROM candidates t WHERE t.workspace_id = "+workspace+
-		on.within(st, seg)+on.matching(st)+newest(most))
+		s.within(st, seg)+s.matching(st)+newest(most))
 	// The bound belongs to the condition of the index itself, so it has to be a literal.
 	st.sql = `WITH candidates AS MATERIALIZED (
 			SELECT t.workspace_id, ` + columns + ` FROM ` + seg.table() + ` t
-			WHERE t.endpoint ILIKE ` + st.arg(like(telling(on.query.Filter.Endpoint))) + `
+			WHERE t.endpoint ILIKE ` + st.arg(like(selectivePart(s.query.Filter.Endpoint))) + `
 			AND t.id < '` + bound(seg.indexedTo).String() + `'
 		) ` + st.sql
 	return st
@@ -100,18 +99,18 @@ func (on *search) byTrigrams(seg segment, limit int) *statement {
 
 func newest(most string) string { return " ORDER BY t.id DESC LIMIT " + most }
 
-func (on *search) within(st *statement, seg segment) string {
+func (s *search) within(st *statement, seg segment) string {
 	return " AND t.id >= " + st.arg(pgUUID(seg.ids.From)) + " AND t.id < " + st.arg(pgUUID(seg.ids.To))
 }
 
 // matching is the whole filter.
-func (on *search) matching(st *statement) (where string) {
-	filter := on.query.Filter
+func (s *search) matching(st *statement) (where string) {
+	filter := s.query.Filter
 	if filter.StatusClass != 0 {
 		where += " AND t.status / 100 = " + st.arg(filter.StatusClass)
 	}
-	if on.refs != nil {
-		where += " AND t.key_ref = ANY(" + st.arg(on.refs) + "::bigint[])"
+	if s.refs != nil {
+		where += " AND t.key_ref = ANY(" + st.arg(s.refs) + "::bigint[])"
 	}
 	if filter.ErrorCode != "" {
 		where += " AND t.error_code = " + st.arg(filter.ErrorCode)
@@ -122,9 +121,9 @@ func (on *search) matching(st *statement) (where string) {
 	return where
 }
 
-// ofClass is the status class, said so that the planner sees which partial index has all of it.
-func (on *search) ofClass(st *statement) string {
-	class := on.query.Filter.StatusClass
+// ofClass selects the status class, in a form in which the planner recognises the partial index that covers it.
+func (s *search) ofClass(st *statement) string {
+	class := s.query.Filter.StatusClass
 	if class == 0 {
 		return ""
 	}
@@ -135,7 +134,7 @@ func (on *search) ofClass(st *statement) string {
 	return where
 }
 
-// lastHour is the hour of the newest ids of a segment.
+// lastHour returns the hour of the newest ids of a segment.
 func lastHour(seg segment) int16 {
 	if to := uuid7.Time(seg.ids.To); to.Before(seg.end()) {
 		return int16(to.Hour())
@@ -143,7 +142,7 @@ func lastHour(seg segment) int16 {
 	return 23
 }
 
-// scanEntry reads the rows of withKeys.
+// scanEntry scans the rows of withKeys.
 func scanEntry(workspaceID string) pgx.RowToFunc[logsvc.Entry] {
 	return func(row pgx.CollectableRow) (logsvc.Entry, error) {
 		e := logsvc.Entry{WorkspaceID: workspaceID}
@@ -158,26 +157,26 @@ func scanEntry(workspaceID string) pgx.RowToFunc[logsvc.Entry] {
 	}
 }
 
-// like is the pattern of a literal substring.
+// like returns the LIKE pattern of a literal substring.
 func like(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
 }
 
-// indexable text has three ASCII letters or digits in a row: what the trigram index surely knows. Without them it would
-// be read as a whole.
+// indexable text has three ASCII letters or digits in a row, which make a trigram. Without one the whole index would be
+// read.
 var indexable = regexp.MustCompile(`[A-Za-z0-9]{3}`)
 
-// mostTelling is how long a part of a text the trigram index is asked for: each further trigram costs a list of
-// rows to read, and a few tell most.
-const mostTelling = 6
+// selectiveLength is how long a part of a text is looked up in the trigram index. Each further trigram costs a list of
+// rows to read, and a few exclude most rows.
+const selectiveLength = 6
 
-// telling is the part of a text that fewest endpoints are likely to have: that with the most digits, which ids are
-// made of, then letters; the last of equals.
-func telling(text string) string {
+// selectivePart returns the part of a text that the fewest endpoints are likely to contain: the one with the most digits,
+// which ids are made of, then letters; the last of equals.
+func selectivePart(text string) string {
 	best, at := -1, 0
-	for i := 0; i+mostTelling <= len(text); i++ {
+	for i := 0; i+selectiveLength <= len(text); i++ {
 		worth := 0
-		for _, c := range []byte(text[i : i+mostTelling]) {
+		for _, c := range []byte(text[i : i+selectiveLength]) {
 			switch {
 			case '0' <= c && c <= '9':
 				worth += 3
@@ -189,10 +188,10 @@ func telling(text string) string {
 			best, at = worth, i
 		}
 	}
-	if best < 0 || !utf8.ValidString(text[at:at+mostTelling]) {
+	if best < 0 || !utf8.ValidString(text[at:at+selectiveLength]) {
 		return text
 	}
-	return text[at : at+mostTelling]
+	return text[at : at+selectiveLength]
 }
 
 func lowerASCII(text string) string {

@@ -12,18 +12,18 @@ import (
 )
 
 // The endpoints of a day are indexed by trigrams hour by hour: each index covers the day from its start to a full
-// hour, and takes the place of the one before. While rows come in fast they meet no such index, which costs more
-// than all others together; a search walks at most the hour or so that has none yet.
+// hour, and replaces the one before. New rows are not in such an index, which would cost more than all others together; a
+// search scans at most the hour or so that has none yet.
 
-// endpointIndex is the name of the trigram index over the day's first hours, up to 24.
+// endpointIndex returns the name of the trigram index over the day's first hours, up to 24.
 func (d day) endpointIndex(hours int) string {
 	return fmt.Sprintf("%s_endpoint_%02d", d.table(), hours)
 }
 
-// endpointIndexName splits endpointIndex: the table and the hours.
+// endpointIndexName matches the result of endpointIndex: the table and the hours.
 const endpointIndexName = `^(request_logs_\d{8})_endpoint_(\d\d)$`
 
-// trigramIndex is one such index; an attempt that was broken off leaves one that is not valid.
+// trigramIndex is one such index; an interrupted attempt leaves one that is not valid.
 type trigramIndex struct {
 	name  string
 	day   day
@@ -31,7 +31,7 @@ type trigramIndex struct {
 	valid bool
 }
 
-// trigramIndexes reads all of them.
+// trigramIndexes returns all of them.
 func trigramIndexes(ctx context.Context, db querier) ([]trigramIndex, error) {
 	rows, err := db.Query(ctx, `
 		SELECT x.relname, name[1], name[2], n.indisvalid
@@ -60,29 +60,29 @@ func trigramIndexes(ctx context.Context, db querier) ([]trigramIndex, error) {
 	return all, err
 }
 
-// trustIndexes is how long a search may rely on what was read of the trigram indexes. Where one has been replaced
-// meanwhile the new one serves as well, for it covers more.
-const trustIndexes = time.Minute
+// indexCacheTTL is how long a search may rely on the cached list of trigram indexes. An index that has been replaced
+// meanwhile is no problem: the new one covers more.
+const indexCacheTTL = time.Minute
 
-// knownIndexes remembers up to when each day is indexed.
+// knownIndexes caches the time up to which each day is indexed.
 type knownIndexes struct {
 	mu   sync.Mutex
 	read time.Time
 	to   map[day]time.Time
 }
 
-// forget makes the next search read them again.
+// forget clears the cache.
 func (k *knownIndexes) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.read = time.Time{}
 }
 
-// ends answers up to when each day is indexed.
+// ends returns the time up to which each day is indexed.
 func (k *knownIndexes) ends(ctx context.Context, db querier) (map[day]time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if time.Since(k.read) < trustIndexes {
+	if time.Since(k.read) < indexCacheTTL {
 		return k.to, nil
 	}
 	indexes, err := trigramIndexes(ctx, db)
@@ -101,27 +101,27 @@ func (k *knownIndexes) ends(ctx context.Context, db querier) (map[day]time.Time,
 
 func (x trigramIndex) end() time.Time { return x.day.start().Add(time.Duration(x.hours) * time.Hour) }
 
-// index does what is missing of the day's indexes up to a moment. A day that is over is repacked first: many workspaces
-// at once fill its primary key badly, and it shrinks by two fifths. The trigram index up to the day's end comes last,
-// and so says that all is done; what is left of attempts that were broken off is dropped.
+// index creates what is missing of the day's trigram index up to a moment. A day that is over is repacked first: many
+// workspaces at once fill its primary key badly, and it shrinks by two fifths. The trigram index up to the day's end comes
+// last and so marks the day as done. Remains of interrupted attempts are dropped.
 func index(ctx context.Context, conn *pgxpool.Conn, d day, to time.Time) error {
 	all, err := trigramIndexes(ctx, conn)
 	if err != nil {
 		return err
 	}
-	name, there := d.endpointIndex(int(to.Sub(d.start())/time.Hour)), false
+	name, exists := d.endpointIndex(int(to.Sub(d.start())/time.Hour)), false
 	var statements []string
 	for _, x := range all {
 		switch {
 		case x.day != d:
 		case x.name == name:
-			there = x.valid
+			exists = x.valid
 		default:
 			statements = append(statements, "DROP INDEX CONCURRENTLY IF EXISTS "+x.name)
 		}
 	}
-	if !there {
-		// Older ones serve until the new one is there; what is not valid serves nobody.
+	if !exists {
+		// Older indexes are used until the new one is valid.
 		statements = append(indexStatements(d, name, to), statements...)
 	}
 	for _, sql := range statements {
@@ -132,7 +132,7 @@ func index(ctx context.Context, conn *pgxpool.Conn, d day, to time.Time) error {
 	return nil
 }
 
-// indexStatements are the statements that make the index of this name.
+// indexStatements returns the statements that create the index of this name.
 func indexStatements(d day, name string, to time.Time) []string {
 	var statements []string
 	if to.Equal(d.end()) {

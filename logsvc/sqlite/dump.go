@@ -9,10 +9,10 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// What is here is beside logsvc.Store: it is for whoever moves everything to another store.
+// These methods are not part of logsvc.Store: the migration to Postgres uses them.
 
-// NextWorkspace answers the first workspace after another, by their bytes, that has entries; empty where there is
-// none. After the empty one comes the first.
+// NextWorkspace returns the first workspace after another, in byte order, that has entries; empty if there is none. With an
+// empty argument it returns the first of all.
 func (s *Store) NextWorkspace(ctx context.Context, after string) (string, error) {
 	workspaceID, _, err := s.workspaceAfter(ctx, after)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -24,7 +24,7 @@ func (s *Store) NextWorkspace(ctx context.Context, after string) (string, error)
 	return workspaceID, nil
 }
 
-// Count answers how many entries of the workspace are in the range. It reads all of them.
+// Count returns how many entries of the workspace are in the range. It reads all of them.
 func (s *Store) Count(ctx context.Context, workspaceID string, ids logsvc.Range) (count int64, err error) {
 	err = s.db.Read.QueryRowContext(ctx, `SELECT count(*) FROM request_logs WHERE workspace_id = ? AND id >= ? AND id < ?`,
 		workspaceID, ids.From[:], ids.To[:]).Scan(&count)
@@ -37,7 +37,7 @@ func (s *Store) Count(ctx context.Context, workspaceID string, ids logsvc.Range)
 // dump reads along the primary key.
 const dump = `SELECT ` + columns + ` FROM request_logs WHERE workspace_id = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?`
 
-// Dump answers up to limit entries of the workspace that are in the range, whole, by ascending id.
+// Dump returns up to limit entries of the workspace that are in the range, by ascending id.
 func (s *Store) Dump(ctx context.Context, workspaceID string, ids logsvc.Range, limit int) ([]logsvc.Entry, error) {
 	entries, err := s.entries(ctx, dump, workspaceID, ids.From[:], ids.To[:], limit)
 	if err != nil {

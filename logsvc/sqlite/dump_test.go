@@ -9,7 +9,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-func TestDumpAnswersARangeFromTheLowestIDOn(t *testing.T) {
+func TestDumpReturnsARangeByAscendingID(t *testing.T) {
 	store, entries := openNew(t), calls(6)
 	record(t, store, entries...)
 	slices.Reverse(entries)

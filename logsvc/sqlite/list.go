@@ -10,9 +10,8 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// List implements logsvc.Store. It searches chunk by chunk, a chunk being so many rows of the index that is walked,
-// whether they match or not: that bounds the time of a chunk however rare a match is, and the first is always
-// searched, which is the progress that the contract promises.
+// List implements logsvc.Store. It searches in chunks of rows of one index, whether they match or not. That bounds the time of
+// a chunk however rare a match is. The first chunk is always searched, which is the progress that the contract promises.
 func (s *Store) List(ctx context.Context, query logsvc.Query) (logsvc.Page, error) {
 	if query.Range.Empty() {
 		return logsvc.Page{SearchedTo: query.Range.From}, nil
@@ -21,7 +20,7 @@ func (s *Store) List(ctx context.Context, query logsvc.Query) (logsvc.Page, erro
 	walk := newWalk(query.WorkspaceID, query.Filter)
 	page := logsvc.Page{SearchedTo: query.Range.To}
 	for !complete(page, query) {
-		if err := s.searchOn(ctx, walk, query, &page); err != nil {
+		if err := s.searchChunkBelow(ctx, walk, query, &page); err != nil {
 			return logsvc.Page{}, fmt.Errorf("list request logs of %s: %w", query.WorkspaceID, err)
 		}
 		if query.Budget > 0 && time.Since(started) >= query.Budget {
@@ -35,9 +34,9 @@ func complete(page logsvc.Page, query logsvc.Query) bool {
 	return len(page.Entries) >= query.Limit || page.SearchedTo == query.Range.From
 }
 
-// searchOn searches the chunk below page.SearchedTo. It looks for one entry more than there is room for: only if
-// that one exists does the page end at its last entry and not at the end of the chunk.
-func (s *Store) searchOn(ctx context.Context, walk walk, query logsvc.Query, page *logsvc.Page) error {
+// searchChunkBelow searches the chunk below page.SearchedTo. It looks for one entry more than there is room for: only if that
+// one exists does the page end at its last entry and not at the end of the chunk.
+func (s *Store) searchChunkBelow(ctx context.Context, walk walk, query logsvc.Query, page *logsvc.Page) error {
 	chunk := logsvc.Range{From: query.Range.From, To: page.SearchedTo}
 	var err error
 	if chunk.From, err = s.chunkStart(ctx, walk, chunk); err != nil {
@@ -57,7 +56,7 @@ func (s *Store) searchOn(ctx context.Context, walk walk, query logsvc.Query, pag
 	return nil
 }
 
-// chunkStart is the lowest id of the chunk that ends at within.To.
+// chunkStart returns the lowest id of the chunk that ends at within.To.
 func (s *Store) chunkStart(ctx context.Context, walk walk, within logsvc.Range) (uuid.UUID, error) {
 	statement, args := walk.ids(within, s.searchChunk)
 	rows, err := s.db.Read.QueryContext(ctx, statement, args...)
@@ -80,7 +79,7 @@ func (s *Store) matches(ctx context.Context, walk walk, within logsvc.Range, lim
 	return s.entries(ctx, statement, args...)
 }
 
-// entries answers all rows of a statement that selects columns.
+// entries returns all rows of a statement that selects columns.
 func (s *Store) entries(ctx context.Context, statement string, args ...any) ([]logsvc.Entry, error) {
 	rows, err := s.db.Read.QueryContext(ctx, statement, args...)
 	if err != nil {

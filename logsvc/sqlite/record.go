@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// upsertRows is how many rows one statement stores: half the CPU time of a statement a row.
+	// upsertRows is how many rows one statement stores, which takes half the CPU time of one statement per row.
 	upsertRows = 100
 
 	insert = `INSERT INTO request_logs AS t (` + columns + `) VALUES `
 	row    = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-	// outranks is the order of logsvc.Merge: whether the new row knows more of the end of the call than the stored one.
+	// outranks is the order of logsvc.Merge: whether the new row knows more about the end of the call than the stored one.
 	outranks = `(excluded.status <> 0 AND (t.status = 0 OR excluded.latency_us IS NOT NULL AND t.latency_us IS NULL))`
-	// describes is whether the new row describes the call better: it is of a check, and the stored one is not.
+	// describes is whether the new row describes the call better: it was made by a check, and the stored one was not.
 	describes = `(t.from_report AND NOT excluded.from_report)`
 )
 
@@ -64,17 +64,17 @@ func (s *Store) record(ctx context.Context, entries []logsvc.Entry) error {
 	return tx.Commit()
 }
 
-// upsert stores entries with one prepared statement, so many at a time; it divides their number.
-func upsert(ctx context.Context, tx *sql.Tx, entries []logsvc.Entry, atATime int) error {
+// upsert stores entries with one prepared statement, rowsEach at a time, which must divide their number.
+func upsert(ctx context.Context, tx *sql.Tx, entries []logsvc.Entry, rowsEach int) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	stmt, err := tx.PrepareContext(ctx, insert+strings.Repeat(row+", ", atATime-1)+row+onConflict)
+	stmt, err := tx.PrepareContext(ctx, insert+strings.Repeat(row+", ", rowsEach-1)+row+onConflict)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
-	for chunk := range slices.Chunk(entries, atATime) {
+	for chunk := range slices.Chunk(entries, rowsEach) {
 		var args []any
 		for _, entry := range chunk {
 			args = append(args, values(entry)...)

@@ -1,5 +1,4 @@
-// Package sqlite keeps request logs in an embedded SQLite file: the store of a single process that needs nothing
-// else installed.
+// Package sqlite is the logsvc.Store on an embedded SQLite file, for a single process.
 package sqlite
 
 import (
@@ -13,10 +12,10 @@ import (
 )
 
 const (
-	// searchChunk is how many rows a search looks at between two looks at its budget: a few milliseconds.
+	// searchChunk is how many rows a search reads before it checks its budget again: a few milliseconds.
 	searchChunk = 2_000
-	// eraseChunk is how many rows one transaction erases, so that rows to record never wait long for the writer.
-	eraseChunk = 10_000
+	// deleteChunk is how many rows one transaction deletes, so that batches never wait long for the writer.
+	deleteChunk = 10_000
 )
 
 //go:embed migrations/*.sql
@@ -27,8 +26,8 @@ var _ logsvc.Store = (*Store)(nil)
 // Store is a logsvc.Store on one SQLite file.
 type Store struct {
 	db *sqlitedb.DB
-	// The two chunks are constant but for tests, which see the seams between chunks with a handful of rows.
-	searchChunk, eraseChunk int
+	// The two chunks are constant except in tests, which test the boundaries between chunks with a few rows.
+	searchChunk, deleteChunk int
 }
 
 // Open opens the file at path, or creates it, and brings its schema up to date.
@@ -36,8 +35,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return openStore(ctx, path, sqlitedb.Open)
 }
 
-// OpenReadOnly opens the file at path, which must be there and of this release, to read what it holds and change
-// nothing.
+// OpenReadOnly opens the file at path, which must exist and have the schema of this release, and changes nothing in it.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return openStore(ctx, path, sqlitedb.OpenReadOnly)
 }
@@ -51,7 +49,7 @@ func openStore(ctx context.Context, path string, openDB func(context.Context, st
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}
-	return &Store{db: db, searchChunk: searchChunk, eraseChunk: eraseChunk}, nil
+	return &Store{db: db, searchChunk: searchChunk, deleteChunk: deleteChunk}, nil
 }
 
 // Close closes the file.

@@ -27,10 +27,10 @@ func open(t testing.TB, path string) *Store {
 
 func openNew(t testing.TB) *Store { return open(t, filepath.Join(t.TempDir(), "logs.db")) }
 
-// openChunky opens a store whose chunks are so small that a handful of rows shows every seam.
-func openChunky(t testing.TB) *Store {
+// openSmallChunks opens a store whose chunks are so small that a few rows cross every boundary.
+func openSmallChunks(t testing.TB) *Store {
 	store := openNew(t)
-	store.searchChunk, store.eraseChunk = 8, 2
+	store.searchChunk, store.deleteChunk = 8, 2
 	return store
 }
 
@@ -41,10 +41,10 @@ func TestStore(t *testing.T) {
 
 func TestStoreInSmallChunks(t *testing.T) {
 	t.Parallel()
-	storetest.Test(t, func(t *testing.T) logsvc.Store { return openChunky(t) })
+	storetest.Test(t, func(t *testing.T) logsvc.Store { return openSmallChunks(t) })
 }
 
-// calls are count calls of twenty keys, the newest first.
+// calls returns count calls of twenty keys, the newest first.
 func calls(count int) []logsvc.Entry {
 	entries := make([]logsvc.Entry, count)
 	now := time.Now()
@@ -81,7 +81,7 @@ func list(t testing.TB, store *Store, query logsvc.Query) logsvc.Page {
 	return page
 }
 
-func TestWhatWasRecordedIsThereAfterReopen(t *testing.T) {
+func TestEntriesSurviveReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a folder?", "..", "logs #1.db")
 	store, want := open(t, path), calls(3)
 	record(t, store, want...)
@@ -94,7 +94,7 @@ func TestWhatWasRecordedIsThereAfterReopen(t *testing.T) {
 }
 
 func TestSearchStopsAfterTheChunkInWhichItsBudgetRanOut(t *testing.T) {
-	store, entries := openChunky(t), calls(10)
+	store, entries := openSmallChunks(t), calls(10)
 	record(t, store, entries...)
 	page := list(t, store, logsvc.Query{Filter: logsvc.Filter{Endpoint: "nowhere"}, Limit: 10, Budget: 1})
 	if want := entries[7].ID; page.SearchedTo != want {
@@ -102,8 +102,8 @@ func TestSearchStopsAfterTheChunkInWhichItsBudgetRanOut(t *testing.T) {
 	}
 }
 
-func TestPurgeErasesAChunkAtMost(t *testing.T) {
-	store, entries := openChunky(t), calls(3)
+func TestPurgeDeletesOneChunkAtMost(t *testing.T) {
+	store, entries := openSmallChunks(t), calls(3)
 	record(t, store, entries...)
 	for _, want := range []int64{2, 1, 0} {
 		if got, err := store.Purge(t.Context(), "acme", uuid.Max); got != want || err != nil {
@@ -113,7 +113,7 @@ func TestPurgeErasesAChunkAtMost(t *testing.T) {
 }
 
 func TestExpireIsExact(t *testing.T) {
-	store, entries := openChunky(t), calls(10)
+	store, entries := openSmallChunks(t), calls(10)
 	record(t, store, entries...)
 	if err := store.Expire(t.Context(), entries[4].ID); err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// walk is the way of one search through the table: along the rows of one index, newest first, and which of them
-// match. The index is named in the SQL, so that the planner can never choose another one.
+// walk is the plan of one search: the rows of one index, newest first, and the conditions of a match. The SQL names the index,
+// so that the planner cannot choose another one.
 type walk struct {
 	hint         string
 	along, match conditions
@@ -24,7 +24,7 @@ func newWalk(workspaceID string, f logsvc.Filter) walk {
 		w.along.add("key_id = ?", f.KeyID[:])
 	case f.StatusClass >= 4:
 		w.hint = "INDEXED BY request_logs_failed"
-		w.along.add("status >= 400") // a literal: the planner has to see that the index covers it
+		w.along.add("status >= 400") // a literal, so that the planner recognises that the index covers it
 	case f.ErrorCode != "":
 		w.hint = "INDEXED BY request_logs_failed"
 		w.along.add("error_code <> ''")
@@ -41,7 +41,7 @@ func matching(f logsvc.Filter) (match conditions) {
 		match.add("error_code = ?", f.ErrorCode)
 	}
 	if f.Endpoint != "" {
-		// lower() of SQLite changes ASCII letters alone; LIKE would have wildcards to escape.
+		// lower() of SQLite changes ASCII letters only; LIKE would have wildcards to escape.
 		match.add("instr(lower(endpoint), ?) > 0", strings.Map(lowerASCII, f.Endpoint))
 	}
 	return match
@@ -54,13 +54,13 @@ func lowerASCII(r rune) rune {
 	return r
 }
 
-// ids selects the id of the count-th row along the walk, no row if there are fewer.
+// ids selects the id of the count-th row of the walk, no row if there are fewer.
 func (w walk) ids(within logsvc.Range, count int) (string, []any) {
 	where := w.in(within)
 	return "SELECT id" + w.from(where) + " LIMIT 1 OFFSET ?", append(where.args, count-1)
 }
 
-// matches selects the first rows along the walk that match.
+// matches selects the first rows of the walk that match.
 func (w walk) matches(within logsvc.Range, limit int) (string, []any) {
 	where := w.in(within)
 	where.add(w.match.sql(), w.match.args...)
@@ -77,7 +77,7 @@ func (w walk) in(within logsvc.Range) (where conditions) {
 	return where
 }
 
-// conditions are joined with AND; none are true.
+// conditions are joined with AND; without any, every row matches.
 type conditions struct {
 	terms []string
 	args  []any

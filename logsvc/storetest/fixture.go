@@ -18,15 +18,15 @@ const (
 	day = 24 * time.Hour
 )
 
-// fixture is what a subtest works with. All of its times derive from now, because a store need not keep rows of any
-// other time than the retention up to a day ahead.
+// fixture is the store of one subtest. All times are relative to now, because a store need only keep rows of the retention and
+// one day ahead.
 type fixture struct {
 	*testing.T
 	store logsvc.Store
 	now   time.Time
 }
 
-// call is a reported call of acme, so long ago.
+// call returns a reported call of acme.
 func (f *fixture) call(ago time.Duration) logsvc.Entry {
 	return logsvc.Entry{
 		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz", ExternalID: "customer-7",
@@ -35,7 +35,7 @@ func (f *fixture) call(ago time.Duration) logsvc.Entry {
 	}
 }
 
-// calls are count calls, the newest first, a second apart.
+// calls returns count calls, newest first, a second apart.
 func (f *fixture) calls(count int) []logsvc.Entry {
 	entries := make([]logsvc.Entry, count)
 	for i := range entries {
@@ -44,7 +44,7 @@ func (f *fixture) calls(count int) []logsvc.Entry {
 	return entries
 }
 
-// everything is the range of all ids that a store may hold.
+// everything returns the range of all ids that a store may hold.
 func (f *fixture) everything() logsvc.Range {
 	return logsvc.Range{From: uuid7.First(f.now.Add(-30 * day)), To: uuid7.First(f.now.Add(day))}
 }
@@ -65,7 +65,7 @@ func (f *fixture) list(query logsvc.Query) logsvc.Page {
 	return page
 }
 
-// all lists what the workspace holds of the filter, in one page.
+// all returns all matches of the workspace, in one page.
 func (f *fixture) all(workspaceID string, filter logsvc.Filter) []logsvc.Entry {
 	f.Helper()
 	return f.list(logsvc.Query{
@@ -73,7 +73,7 @@ func (f *fixture) all(workspaceID string, filter logsvc.Filter) []logsvc.Entry {
 	}).Entries
 }
 
-// holds fails unless the workspace holds exactly these entries, the newest first.
+// holds fails unless the workspace holds exactly these entries, newest first.
 func (f *fixture) holds(workspaceID string, want ...logsvc.Entry) {
 	f.Helper()
 	f.same(f.all(workspaceID, logsvc.Filter{}), want)
@@ -86,18 +86,18 @@ func (f *fixture) same(got, want []logsvc.Entry) {
 	}
 }
 
-// purge erases all that the workspace holds up to an id and answers how many that were.
+// purge deletes all entries of the workspace up to an id and returns how many.
 func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
 	f.Helper()
 	for {
-		erased, err := f.store.Purge(f.Context(), workspaceID, upTo)
+		n, err := f.store.Purge(f.Context(), workspaceID, upTo)
 		if err != nil {
 			f.Fatalf("Purge: %v", err)
 		}
-		if erased == 0 {
+		if n == 0 {
 			return total
 		}
-		total += erased
+		total += n
 	}
 }
 
@@ -108,25 +108,25 @@ func (f *fixture) expire(before uuid.UUID) {
 	}
 }
 
-// in moves an entry to another workspace.
+// in returns the entry in another workspace.
 func in(workspaceID string, e logsvc.Entry) logsvc.Entry {
 	e.WorkspaceID = workspaceID
 	return e
 }
 
-// counted lets an entry stand for so many calls.
+// counted returns the entry as a row about several calls.
 func counted(e logsvc.Entry, calls int) logsvc.Entry {
 	e.CallCount = calls
 	return e
 }
 
-// reported gives an entry the end that a report tells.
+// reported returns the entry after a report.
 func reported(e logsvc.Entry, status int, errorCode string, latency time.Duration) logsvc.Entry {
 	e.Status, e.ErrorCode, e.Latency, e.Reported = status, errorCode, latency, true
 	return e
 }
 
-// denied gives an entry the end that a check decides.
+// denied returns the entry after a check that denied the call.
 func denied(e logsvc.Entry, status int, errorCode, cause string) logsvc.Entry {
 	e.Status, e.ErrorCode, e.Cause, e.Latency, e.Reported = status, errorCode, cause, 0, false
 	return e
@@ -134,8 +134,8 @@ func denied(e logsvc.Entry, status int, errorCode, cause string) logsvc.Entry {
 
 func inProgress(e logsvc.Entry) logsvc.Entry { return denied(e, 0, "", "") }
 
-// cut gives an entry the description of a report alone.
-func cut(e logsvc.Entry) logsvc.Entry {
+// fromReport returns the entry with a description that was made from a report alone.
+func fromReport(e logsvc.Entry) logsvc.Entry {
 	e.KeyName, e.ExternalID, e.AgentID, e.Endpoint, e.FromReport = "bui", "cust", "agent", "/v1", true
 	return e
 }

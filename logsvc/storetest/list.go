@@ -11,11 +11,11 @@ import (
 )
 
 var listSentences = []sentence{
-	{"answers the newest entries, by descending id", newestFirstWithinLimit},
+	{"returns the newest entries, by descending id", newestFirstWithinLimit},
 	{"entries lie in the range: From <= id < To", rangeIsHalfOpen},
 	{"an empty range holds nothing", emptyRange},
 	{"SearchedTo equals From once everything was searched", searchedToFrom},
-	{"everything that matches from SearchedTo on is in the answer", fullPageSearchedTo},
+	{"everything that matches from SearchedTo on is in the page", fullPageSearchedTo},
 	{"each call makes progress, whatever the budget", everyCallMakesProgress},
 	{"pages never skip or repeat an entry, whatever arrives meanwhile", randomWalks},
 }
@@ -67,8 +67,7 @@ func searchedToFrom(f *fixture) {
 	}
 }
 
-// fullPageSearchedTo fills pages in front of more matches: SearchedTo has to lie between the last one that is in
-// the page and the first that is not.
+// fullPageSearchedTo lists pages that are full: SearchedTo must lie between the last match in the page and the next one.
 func fullPageSearchedTo(f *fixture) {
 	calls := f.calls(9)
 	f.record(calls...)
@@ -81,7 +80,7 @@ func fullPageSearchedTo(f *fixture) {
 	}
 }
 
-// everyCallMakesProgress searches with no time at all for one entry among others, over many days.
+// everyCallMakesProgress searches many days for one entry, with the smallest budget.
 func everyCallMakesProgress(f *fixture) {
 	var calls []logsvc.Entry
 	for i := range 60 {

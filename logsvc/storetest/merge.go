@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// mergeSentences are those of logsvc.Merge, on entries that are stored one after the other.
+// mergeSentences are those of logsvc.Merge, for entries that are recorded one after the other.
 var mergeSentences = []sentence{
 	{"an entry in progress takes the status, code and cause of a denial", progressIsDenied},
 	{"an entry in progress takes the status, code, cause and latency of a report", progressIsReported},
@@ -26,7 +26,7 @@ var mergeSentences = []sentence{
 	{"random sequences of records become what Merge makes of them", randomSequences},
 }
 
-// become records entries of one id, each with a batch of its own, and expects the store to hold one afterwards.
+// become records entries of one id, each in a batch of its own, and expects the store to hold want afterwards.
 func (f *fixture) become(want logsvc.Entry, entries ...logsvc.Entry) {
 	f.Helper()
 	for _, e := range entries {
@@ -98,8 +98,8 @@ func progressWithLatency(f *fixture) {
 	f.become(done, withLatency(done), done, withLatency(done))
 }
 
-// otherwise gives an entry another description.
-func otherwise(e logsvc.Entry) logsvc.Entry {
+// redescribed returns an entry with another description.
+func redescribed(e logsvc.Entry) logsvc.Entry {
 	e.KeyID, e.KeyName, e.KeyLast4, e.ExternalID = uuid.New(), "renamed", "9999", "customer-8"
 	e.AgentType, e.AgentID, e.Method, e.Endpoint = "agent", "agent-2", "PUT", "/other"
 	return e
@@ -107,37 +107,37 @@ func otherwise(e logsvc.Entry) logsvc.Entry {
 
 func firstDescriptionStays(f *fixture) {
 	call := f.call(0)
-	report := otherwise(call)
-	f.become(call, inProgress(call), otherwise(inProgress(call)), report, cut(report))
+	report := redescribed(call)
+	f.become(call, inProgress(call), redescribed(inProgress(call)), report, fromReport(report))
 	late := f.call(time.Minute)
 	late.FromReport = true
-	f.become(late, late, cut(otherwise(late)))
+	f.become(late, late, fromReport(redescribed(late)))
 }
 
 func checkDescribesLater(f *fixture) {
 	call := f.call(0)
-	f.become(cut(call), cut(call))
-	f.become(call, otherwise(cut(call)), inProgress(call), otherwise(inProgress(call)), cut(call))
+	f.become(fromReport(call), fromReport(call))
+	f.become(call, redescribed(fromReport(call)), inProgress(call), redescribed(inProgress(call)), fromReport(call))
 	noKey := inProgress(f.call(time.Minute))
 	noKey.KeyID, noKey.KeyName, noKey.KeyLast4, noKey.ExternalID = uuid.Nil, "", "", ""
-	f.become(noKey, cut(otherwise(noKey)), noKey)
+	f.become(noKey, fromReport(redescribed(noKey)), noKey)
 	f.same(f.all(acme, logsvc.Filter{KeyID: call.KeyID}), []logsvc.Entry{call})
 }
 
 func largerCount(f *fixture) {
 	for i, first := range []logsvc.Entry{inProgress(f.call(0)), denied(f.call(time.Minute), 401, "invalid_token", ""), f.call(time.Hour)} {
 		first = counted(first, 5)
-		for _, second := range []logsvc.Entry{inProgress(first), cut(first), first} {
+		for _, second := range []logsvc.Entry{inProgress(first), fromReport(first), first} {
 			f.become(first, first, counted(second, 4), counted(second, 5), counted(second, 1))
 		}
-		for n, second := range []logsvc.Entry{inProgress(first), inProgress(cut(first)), first} {
+		for n, second := range []logsvc.Entry{inProgress(first), inProgress(fromReport(first)), first} {
 			f.become(counted(first, 6+n), counted(second, 6+n), counted(second, 6))
 		}
 		f.become(counted(first, math.MaxInt32), counted(first, math.MaxInt32), counted(first, 10+i))
 	}
 }
 
-// countsInAnyOrder delivers the counts of ten rows, each twice, in batches of every size.
+// countsInAnyOrder records the counts of ten rows, each twice, in batches of every size.
 func countsInAnyOrder(f *fixture) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 8 {
@@ -158,7 +158,7 @@ func countsInAnyOrder(f *fixture) {
 	}
 }
 
-// randomSequences delivers up to seven records of each of 60 calls, in one random order, in batches of random sizes, and
+// randomSequences records up to seven records of each of 60 calls, in one random order, in batches of random sizes, and
 // compares what the store holds with the model.
 func randomSequences(f *fixture) {
 	for seed := range uint64(4) {
@@ -183,7 +183,7 @@ func randomSequences(f *fixture) {
 	}
 }
 
-// randomRecord is any record of a call: of every rank, of a check or a report, with any description and count.
+// randomRecord returns a random record of a call: of any rank, of a check or a report, with any description and count.
 func randomRecord(random *rand.Rand, call logsvc.Entry) logsvc.Entry {
 	switch status := 400 + random.IntN(5); random.IntN(4) {
 	case 0:
@@ -196,10 +196,10 @@ func randomRecord(random *rand.Rand, call logsvc.Entry) logsvc.Entry {
 		call = reported(call, status, "", time.Duration(random.IntN(3))*time.Millisecond)
 	}
 	if random.IntN(2) == 0 {
-		call = otherwise(call)
+		call = redescribed(call)
 	}
 	if random.IntN(2) == 0 {
-		call = cut(call)
+		call = fromReport(call)
 	}
 	return counted(call, 1+random.IntN(4))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// Match tells whether a filter selects an entry: what every store must find, said in Go.
+// Match reports whether a filter selects an entry: what every store must find.
 func Match(f logsvc.Filter, e logsvc.Entry) bool {
 	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
 		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
@@ -18,7 +18,7 @@ func Match(f logsvc.Filter, e logsvc.Entry) bool {
 		strings.Contains(lower(e.Endpoint), lower(f.Endpoint))
 }
 
-// lower changes ASCII letters alone. In UTF-8 their bytes are part of no other character.
+// lower changes ASCII letters only. In UTF-8 their bytes are part of no other character.
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -35,20 +35,20 @@ type row struct {
 	id          uuid.UUID
 }
 
-// model is the store that all others are compared with.
+// model is the reference that stores are compared with.
 type model map[row]logsvc.Entry
 
 func (m model) record(entries ...logsvc.Entry) {
 	for _, e := range entries {
 		name := row{e.WorkspaceID, e.ID}
-		if old, there := m[name]; there {
+		if old, ok := m[name]; ok {
 			e = logsvc.Merge(old, e)
 		}
 		m[name] = e
 	}
 }
 
-// list answers what matches in the range, the newest first.
+// list returns the matches in the range, newest first.
 func (m model) list(workspaceID string, filter logsvc.Filter, within logsvc.Range) []logsvc.Entry {
 	var entries []logsvc.Entry
 	for name, e := range m {

@@ -35,7 +35,7 @@ func newIsStored(f *fixture) {
 	atOnce := reported(f.call(4*time.Second), 200, "", 0)
 	refused := denied(f.call(5*time.Second), 403, "code_of_a_later_release", "cause_of_a_later_release")
 	refused.AgentType = "type_of_a_later_release"
-	late := cut(f.call(6 * time.Second))
+	late := fromReport(f.call(6 * time.Second))
 	f.record(bare, full, late, fine, noKey, refused, atOnce)
 	fine.Latency = 1234 * time.Microsecond
 	f.holds(acme, full, noKey, bare, fine, atOnce, refused, late)
@@ -53,14 +53,14 @@ func snapshotsAreOfTheirEntry(f *fixture) {
 }
 
 func idsAreOfAWorkspace(f *fixture) {
-	ours := f.call(0)
-	theirs := in(globex, reported(ours, 500, "", time.Second))
-	f.record(inProgress(ours), inProgress(theirs))
-	f.record(theirs)
-	f.holds(acme, inProgress(ours))
-	f.record(ours)
-	f.holds(acme, ours)
-	f.holds(globex, theirs)
+	entry := f.call(0)
+	other := in(globex, reported(entry, 500, "", time.Second))
+	f.record(inProgress(entry), inProgress(other))
+	f.record(other)
+	f.holds(acme, inProgress(entry))
+	f.record(entry)
+	f.holds(acme, entry)
+	f.holds(globex, other)
 }
 
 func oneIDSeveralTimes(f *fixture) {
@@ -85,22 +85,22 @@ func oneIDSeveralTimes(f *fixture) {
 	f.holds(acme, want...)
 }
 
-// allOrNone cuts batches off at every part of the time that one takes.
+// allOrNone cancels batches after several fractions of the time that one takes.
 func allOrNone(f *fixture) {
 	started := time.Now()
 	f.record(f.calls(200)...)
-	whole := time.Since(started)
+	duration := time.Since(started)
 	for i := range 6 {
 		batch := f.calls(200)
 		for j := range batch {
 			batch[j].WorkspaceID = string(rune('a' + i))
 		}
-		ctx, cancel := context.WithTimeout(f.Context(), whole*time.Duration(i)/5)
+		ctx, cancel := context.WithTimeout(f.Context(), duration*time.Duration(i)/5)
 		err := f.store.Record(ctx, batch)
 		cancel()
 		stored := len(f.all(batch[0].WorkspaceID, logsvc.Filter{}))
 		if stored != 0 && stored != len(batch) || err == nil && stored == 0 {
-			f.Errorf("Record stored %d of %d entries and answered %v", stored, len(batch), err)
+			f.Errorf("Record stored %d of %d entries and returned %v", stored, len(batch), err)
 		}
 	}
 }
@@ -114,11 +114,39 @@ func wholeWindow(f *fixture) {
 func anySize(f *fixture) {
 	f.record()
 	batch := f.calls(1050)
-	f.record(append(batch, reported(batch[0], 500, "", 0))...) // far behind the first, which stays
+	f.record(append(batch, reported(batch[0], 500, "", 0))...) // far behind the first, which is kept
 	for i := 0; i < len(batch); i += 49 {
 		got, found, err := f.store.Get(f.Context(), acme, batch[i].ID)
 		if err != nil || !found || got != batch[i] {
 			f.Errorf("Get(%s) = %+v, %t, %v, want %+v", batch[i].ID, got, found, err, batch[i])
+		}
+	}
+}
+
+var getSentences = []sentence{
+	{"returns the entry of this workspace and id", returnsTheEntry},
+	{"found is false where there is none", nothingFound},
+}
+
+func returnsTheEntry(f *fixture) {
+	entry := f.call(0)
+	other := in(globex, reported(entry, 404, "", time.Minute))
+	f.record(f.call(time.Millisecond), entry, other, f.call(-time.Millisecond))
+	for _, want := range []logsvc.Entry{entry, other} {
+		got, found, err := f.store.Get(f.Context(), want.WorkspaceID, want.ID)
+		if err != nil || !found || got != want {
+			f.Errorf("Get(%s, %s) = %+v, %t, %v, want %+v", want.WorkspaceID, want.ID, got, found, err, want)
+		}
+	}
+}
+
+func nothingFound(f *fixture) {
+	call := f.call(0)
+	f.record(call)
+	for _, e := range []logsvc.Entry{f.call(0), in(globex, call), in("ACME", call), in("acm_", call)} {
+		got, found, err := f.store.Get(f.Context(), e.WorkspaceID, e.ID)
+		if err != nil || found || got != (logsvc.Entry{}) {
+			f.Errorf("Get(%s, %s) = %+v, %t, %v, want nothing", e.WorkspaceID, e.ID, got, found, err)
 		}
 	}
 }

@@ -15,13 +15,13 @@ import (
 var storeSentences = []sentence{
 	{"its methods may be called concurrently: batches that overlap, in different orders", overlappingBatches},
 	{"its methods may be called concurrently: a walk during Record", walkDuringRecord},
-	{"its methods may be called concurrently: Purge and Expire during Record", eraseDuringRecord},
+	{"its methods may be called concurrently: Purge and Expire during Record", deleteDuringRecord},
 	{"a cancelled call returns soon", cancelledReturns},
-	{"a method that answers an error may be called again", mayBeCalledAgain},
+	{"a method that returns an error may be called again", mayBeCalledAgain},
 }
 
-// overlappingBatches delivers each call in progress, denied, reported, from a report alone and with a smaller count, five
-// times, as replicas would that retry.
+// overlappingBatches records each call in progress, denied, reported, from a report alone and with a smaller count, five
+// times, like replicas that retry.
 func overlappingBatches(f *fixture) {
 	want := f.calls(100)
 	for i := range want {
@@ -31,7 +31,7 @@ func overlappingBatches(f *fixture) {
 	for writer := range uint64(5) {
 		batch := append([]logsvc.Entry{}, want...)
 		for _, call := range want {
-			batch = append(batch, inProgress(call), denied(call, 403, "expired", "cause"), cut(call), counted(call, 1))
+			batch = append(batch, inProgress(call), denied(call, 403, "expired", "cause"), fromReport(call), counted(call, 1))
 		}
 		random := rand.New(rand.NewPCG(writer, 1))
 		random.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
@@ -41,7 +41,7 @@ func overlappingBatches(f *fixture) {
 	f.holds(acme, want...)
 }
 
-// recordIn records in batches of a size; it may be called on any goroutine.
+// recordIn records in batches of a size. It is safe for concurrent use.
 func (f *fixture) recordIn(entries []logsvc.Entry, size int) {
 	for ; len(entries) > 0; entries = entries[min(size, len(entries)):] {
 		if err := f.store.Record(f.Context(), entries[:min(size, len(entries))]); err != nil {
@@ -50,7 +50,7 @@ func (f *fixture) recordIn(entries []logsvc.Entry, size int) {
 	}
 }
 
-// walkDuringRecord wants each call that was there before the walk began once, whatever arrives among them.
+// walkDuringRecord expects each call that was stored before the walk began exactly once, whatever is recorded meanwhile.
 func walkDuringRecord(f *fixture) {
 	calls := f.calls(200)
 	var before, during []logsvc.Entry
@@ -65,29 +65,29 @@ func walkDuringRecord(f *fixture) {
 	var group sync.WaitGroup
 	group.Go(func() { f.recordIn(during, 5) })
 	defer group.Wait()
-	there := map[uuid.UUID]int{}
+	seen := map[uuid.UUID]int{}
 	query := logsvc.Query{WorkspaceID: acme, Range: f.everything(), Limit: 9}
 	for !query.Range.Empty() {
 		page := f.list(query)
 		f.progressed(query, page)
 		for _, e := range page.Entries {
-			there[e.ID]++
+			seen[e.ID]++
 		}
 		query.Range.To = page.SearchedTo
 	}
 	for _, e := range calls {
-		if there[e.ID] > 1 {
-			f.Errorf("%s was in the walk %d times", e.ID, there[e.ID])
+		if seen[e.ID] > 1 {
+			f.Errorf("%s was in the walk %d times", e.ID, seen[e.ID])
 		}
 	}
 	for _, e := range before {
-		if there[e.ID] == 0 {
+		if seen[e.ID] == 0 {
 			f.Errorf("%s was not in the walk", e.ID)
 		}
 	}
 }
 
-func eraseDuringRecord(f *fixture) {
+func deleteDuringRecord(f *fixture) {
 	calls := f.calls(200)
 	old := f.call(5 * day)
 	f.record(old, in(globex, calls[0]))
@@ -119,7 +119,7 @@ func cancelledReturns(f *fixture) {
 	cancel()
 	for method, err := range f.methods(ctx, call) {
 		if !errors.Is(err, context.Canceled) {
-			f.Errorf("%s answered %v to a cancelled context", method, err)
+			f.Errorf("%s returned %v with a cancelled context", method, err)
 		}
 	}
 	f.holds(acme, call)

@@ -1,5 +1,4 @@
-// Package storetest is the contract of logsvc.Store as tests: every sentence of its doc comments is a subtest, and
-// every store passes all of them. Only tests import it.
+// Package storetest is the conformance suite of logsvc.Store: every sentence of its doc comments is a subtest.
 package storetest
 
 import (
@@ -9,14 +8,13 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// sentence is one sentence of the contract, and a test that fails where it does not hold.
+// sentence is one sentence of the contract and its test.
 type sentence struct {
-	text  string
-	holds func(*fixture)
+	text string
+	test func(*fixture)
 }
 
-// Test holds the stores that open makes against the contract. Each subtest opens an empty one; open closes it with
-// t.Cleanup.
+// Test tests the stores that open returns. Each subtest opens an empty one; open must close it with t.Cleanup.
 func Test(t *testing.T, open func(t *testing.T) logsvc.Store) {
 	for _, group := range []struct {
 		name      string
@@ -36,7 +34,7 @@ func Test(t *testing.T, open func(t *testing.T) logsvc.Store) {
 			for _, s := range group.sentences {
 				t.Run(s.text, func(t *testing.T) {
 					t.Parallel()
-					s.holds(&fixture{T: t, store: open(t), now: time.Now().UTC()})
+					s.test(&fixture{T: t, store: open(t), now: time.Now().UTC()})
 				})
 			}
 		})

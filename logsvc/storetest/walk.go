@@ -10,11 +10,11 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// randomWalks walks through pages of every kind while entries arrive in front of the walk and behind it, and
-// compares each page with the model. A failure repeats: only the clock and the random bits of ids differ.
+// randomWalks lists pages of every kind while entries are recorded above and below the current page, and compares each page
+// with the model. Failures are reproducible: only the clock and the random bits of ids differ.
 func randomWalks(f *fixture) {
 	for seed := range uint64(6) {
-		w := &world{fixture: f, rand: rand.New(rand.NewPCG(seed, 7)), model: model{}}
+		w := &randomWalk{fixture: f, rand: rand.New(rand.NewPCG(seed, 7)), model: model{}}
 		w.workspaces = []string{"w" + string(rune('a'+seed)), "v" + string(rune('a'+seed))}
 		w.keys = []uuid.UUID{uuid.Nil, uuid.New(), uuid.New()}
 		w.arrive(100)
@@ -27,8 +27,8 @@ func randomWalks(f *fixture) {
 	}
 }
 
-// world is one random history.
-type world struct {
+// randomWalk is one random history of a store.
+type randomWalk struct {
 	*fixture
 	rand       *rand.Rand
 	model      model
@@ -37,8 +37,8 @@ type world struct {
 	calls      []logsvc.Entry
 }
 
-// walk asks for one page after the other, to the end of the range.
-func (w *world) walk() {
+// walk lists all pages of a range.
+func (w *randomWalk) walk() {
 	query := logsvc.Query{WorkspaceID: pick(w, w.workspaces), Filter: w.filter(), Range: w.somewhere()}
 	for !query.Range.Empty() {
 		query.Limit = 1 + w.rand.IntN(20)
@@ -50,7 +50,7 @@ func (w *world) walk() {
 	}
 }
 
-func (w *world) check(query logsvc.Query, page logsvc.Page) {
+func (w *randomWalk) check(query logsvc.Query, page logsvc.Page) {
 	w.Helper()
 	w.progressed(query, page)
 	searched := logsvc.Range{From: page.SearchedTo, To: query.Range.To}
@@ -60,12 +60,12 @@ func (w *world) check(query logsvc.Query, page logsvc.Page) {
 		w.Errorf("List(%+v) stopped at %s with %d entries", query, page.SearchedTo, len(page.Entries))
 	}
 	if len(page.Entries) > query.Limit {
-		w.Errorf("List(%+v) answered %d entries", query, len(page.Entries))
+		w.Errorf("List(%+v) returned %d entries", query, len(page.Entries))
 	}
 }
 
-// arrive records a batch of new calls, and of old ones again, some of them with another end.
-func (w *world) arrive(count int) {
+// arrive records a batch of new calls and of old ones with another status.
+func (w *randomWalk) arrive(count int) {
 	var batch []logsvc.Entry
 	for range count {
 		call := w.newCall()
@@ -79,8 +79,8 @@ func (w *world) arrive(count int) {
 	w.record(batch...)
 }
 
-// newCall is at any time of the window, or within one of the last milliseconds.
-func (w *world) newCall() logsvc.Entry {
+// newCall returns a call at any time of the window, or within the last milliseconds.
+func (w *randomWalk) newCall() logsvc.Entry {
 	ago := time.Duration(w.rand.Int64N(int64(30*day))) - day + time.Second
 	if w.rand.IntN(2) == 0 {
 		ago = time.Duration(w.rand.IntN(5)) * time.Millisecond
@@ -91,10 +91,10 @@ func (w *world) newCall() logsvc.Entry {
 	return w.end(call)
 }
 
-func (w *world) end(e logsvc.Entry) logsvc.Entry {
+func (w *randomWalk) end(e logsvc.Entry) logsvc.Entry {
 	e.CallCount = 1 + w.rand.IntN(3)
 	if w.rand.IntN(4) == 0 {
-		e = cut(e)
+		e = fromReport(e)
 	}
 	status, code := pick(w, []int{0, 0, 200, 204, 302, 401, 403, 500}), pick(w, []string{"", "", "expired", "disabled"})
 	if w.rand.IntN(2) == 0 {
@@ -103,15 +103,15 @@ func (w *world) end(e logsvc.Entry) logsvc.Entry {
 	return reported(e, status, code, time.Duration(w.rand.IntN(99))*time.Millisecond)
 }
 
-func (w *world) filter() (f logsvc.Filter) {
+func (w *randomWalk) filter() (f logsvc.Filter) {
 	return some(logsvc.Filter{
 		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys), ErrorCode: pick(w, []string{"expired", "disabled", "no_such_code"}),
 		Endpoint: pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
 	}, w.rand.IntN(16)&w.rand.IntN(16))
 }
 
-// somewhere is everything, or a range whose ends are ids of calls or between them.
-func (w *world) somewhere() logsvc.Range {
+// somewhere returns everything, or a range that begins or ends at a call.
+func (w *randomWalk) somewhere() logsvc.Range {
 	r := w.everything()
 	if w.rand.IntN(3) == 0 {
 		r.From = pick(w, w.calls).ID
@@ -122,4 +122,4 @@ func (w *world) somewhere() logsvc.Range {
 	return r
 }
 
-func pick[T any](w *world, from []T) T { return from[w.rand.IntN(len(from))] }
+func pick[T any](w *randomWalk, from []T) T { return from[w.rand.IntN(len(from))] }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,31 +23,31 @@ func TestConcurrentAppendersAReaderAndReleases(t *testing.T) {
 			if fsync == 0 {
 				each = 100 // some disks take 50 ms a sync
 			}
-			j, w := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes, o.Fsync = 16<<10, fsync })
+			w, seen := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes, o.Fsync = 16<<10, fsync })
 			var group sync.WaitGroup
 			for a := range appenders {
-				group.Go(func() { appendNumbers(t, j, a, each) })
+				group.Go(func() { appendNumbers(t, w, a, each) })
 			}
-			readNumbers(t, j, appenders, each)
+			readNumbers(t, w, appenders, each)
 			group.Wait()
-			if last := j.released.Segment; last < 20 {
+			if last := w.released.Segment; last < 20 {
 				t.Errorf("only %d segments: this tests little", last)
 			}
-			if files := segmentFiles(t, j.options.Dir); len(files) > 1 || w.damaged.Load() != 0 {
-				t.Errorf("%d segments are left, %d bytes damaged", len(files), w.damaged.Load())
+			if files := segmentFiles(t, w.options.Dir); len(files) > 1 || seen.damaged.Load() != 0 {
+				t.Errorf("%d segments are left, %d bytes damaged", len(files), seen.damaged.Load())
 			}
 		})
 	}
 }
 
-// appendNumbers appends an appender's numbers, and waits where the journal is full.
-func appendNumbers(t *testing.T, j *Journal, appender, n int) {
+// appendNumbers appends an appender's numbers, and waits where the log is full.
+func appendNumbers(t *testing.T, w *WAL, appender, n int) {
 	for i := 0; i < n; {
 		records := []string{fmt.Sprintf("%d %d %s", appender, i, strings.Repeat(".", 60))}
 		if i%7 == 0 && i+1 < n {
 			records = append(records, fmt.Sprintf("%d %d", appender, i+1))
 		}
-		switch err := appendStrings(j, records...); {
+		switch err := appendStrings(w, records...); {
 		case err == nil:
 			i += len(records)
 		case errors.Is(err, ErrFull):
@@ -58,8 +60,8 @@ func appendNumbers(t *testing.T, j *Journal, appender, n int) {
 }
 
 // readNumbers reads the numbers of all appenders, each in its order, and releases now and then.
-func readNumbers(t *testing.T, j *Journal, appenders, each int) {
-	r := newReader(t, j)
+func readNumbers(t *testing.T, w *WAL, appenders, each int) {
+	r := newReader(t, w)
 	next := make([]int, appenders)
 	deadline := time.After(5 * time.Minute)
 	for seen := 0; seen < appenders*each; {
@@ -68,9 +70,9 @@ func readNumbers(t *testing.T, j *Journal, appenders, each int) {
 			t.Fatal(err)
 		}
 		if !ok {
-			mustRelease(t, j, r)
+			mustRelease(t, w, r)
 			select {
-			case <-j.Arrived():
+			case <-w.Arrived():
 			case <-deadline:
 				t.Fatalf("%d of %d records arrived", seen, appenders*each)
 			}
@@ -83,63 +85,58 @@ func readNumbers(t *testing.T, j *Journal, appenders, each int) {
 		}
 		next[a]++
 		if seen++; seen%100 == 0 {
-			mustRelease(t, j, r)
+			mustRelease(t, w, r)
 		}
 	}
-	mustRelease(t, j, r)
+	mustRelease(t, w, r)
 	if _, ok, err := r.Next(); ok || err != nil {
-		t.Fatalf("behind the last record Next answered %v, %v", ok, err)
+		t.Fatalf("behind the last record Next returned %v, %v", ok, err)
 	}
 }
 
-// A sync that began before a segment was released finds its file gone, however often it is released.
 func TestWhatIsReleasedTwiceStaysReleased(t *testing.T) {
-	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = 800 })
-	mustAppend(t, j, strings.Repeat(".", 100)) // a whole segment
-	r := newReader(t, j)
+	w, _ := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes = 800 })
+	mustAppend(t, w, strings.Repeat(".", 100)) // a whole segment
+	r := newReader(t, w)
 	readAll(t, r)
-	file, written := j.active, *j.last()
-	for range 2 {
-		mustRelease(t, j, r)
-		if err := j.inPlace(file, written); err != nil {
-			t.Errorf("the sync fails: %v", err)
-		}
-	}
-	if files := segmentFiles(t, j.options.Dir); len(files) != 0 {
+	written := *w.last()
+	mustRelease(t, w, r)
+	mustRelease(t, w, r)
+	if files := segmentFiles(t, w.options.Dir); len(files) != 0 {
 		t.Errorf("%q are left", files)
 	}
-	if p, err := readCursor(j.options.Dir); err != nil || p != (Position{Segment: written.seq + 1}) {
-		t.Errorf("the cursor is %v, %v", p, err)
+	if cursor, err := os.ReadFile(filepath.Join(w.options.Dir, cursorFile)); err != nil || parseCursor(cursor) != (Position{Segment: written.seq + 1}) {
+		t.Errorf("the cursor is %v, %v", cursor, err)
 	}
 }
 
 func TestOneSyncServesManyAppends(t *testing.T) {
-	h := openHeld(t)
-	answers := []<-chan error{h.append(t, "first")}
+	h := openPaused(t)
+	results := []<-chan error{h.append(t, "first")}
 	<-h.ended // a sync of the first, while the others are written
 	for range 63 {
-		answers = append(answers, h.append(t, "record"))
+		results = append(results, h.append(t, "record"))
 	}
 	h.goOn <- struct{}{}
 	<-h.ended // a sync of all others
 	h.goOn <- struct{}{}
-	for _, answer := range answers {
-		if err := <-answer; err != nil {
+	for _, result := range results {
+		if err := <-result; err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// held is a journal whose syncs stop at their end, until each is let go.
-type held struct {
-	*Journal
+// pausedWAL is a log whose syncs pause at their end until goOn receives.
+type pausedWAL struct {
+	*WAL
 	ended, goOn chan struct{}
 }
 
-func openHeld(t *testing.T) held {
-	h := held{ended: make(chan struct{}), goOn: make(chan struct{})}
+func openPaused(t *testing.T) pausedWAL {
+	h := pausedWAL{ended: make(chan struct{}), goOn: make(chan struct{})}
 	var free atomic.Bool
-	h.Journal, _ = openJournal(t, t.TempDir(), func(o *Options) {
+	h.WAL, _ = openTestWAL(t, t.TempDir(), func(o *Options) {
 		o.Fsync = 0
 		o.Synced = func(time.Duration) {
 			if !free.Load() {
@@ -148,31 +145,31 @@ func openHeld(t *testing.T) held {
 			}
 		}
 	})
-	t.Cleanup(func() { free.Store(true) }) // before the journal is closed
+	t.Cleanup(func() { free.Store(true) }) // before the log is closed
 	return h
 }
 
-// append appends in the background; the answer comes after the record is written.
-func (h held) append(t *testing.T, record string) <-chan error {
+// append appends in the background; the result comes after the record is written.
+func (h pausedWAL) append(t *testing.T, record string) <-chan error {
 	t.Helper()
-	before := h.Waiting()
-	answer := make(chan error, 1)
-	go func() { answer <- appendStrings(h.Journal, record) }()
-	eventually(t, "the record is written", func() bool { return h.Waiting() > before })
-	return answer
+	before := h.BacklogBytes()
+	result := make(chan error, 1)
+	go func() { result <- appendStrings(h.WAL, record) }()
+	eventually(t, "the record is written", func() bool { return h.BacklogBytes() > before })
+	return result
 }
 
-func unanswered(t *testing.T, answer <-chan error) {
+func unanswered(t *testing.T, result <-chan error) {
 	t.Helper()
 	select {
-	case err := <-answer:
-		t.Fatalf("Append has answered (%v) before a sync that began after its write", err)
+	case err := <-result:
+		t.Fatalf("Append has returned (%v) before a sync that began after its write", err)
 	default:
 	}
 }
 
 func TestAppendWaitsForASyncThatBeganAfterItsWrite(t *testing.T) {
-	h := openHeld(t)
+	h := openPaused(t)
 	first := h.append(t, "first")
 	<-h.ended // a sync of the first
 	second := h.append(t, "second")
@@ -190,17 +187,17 @@ func TestAppendWaitsForASyncThatBeganAfterItsWrite(t *testing.T) {
 }
 
 func TestAnEndOfTheContextEndsTheWaitAlone(t *testing.T) {
-	h := openHeld(t)
+	h := openPaused(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	answer := make(chan error, 1)
-	go func() { answer <- h.Append(ctx, []byte("record")) }()
+	result := make(chan error, 1)
+	go func() { result <- h.Append(ctx, []byte("record")) }()
 	<-h.ended
 	cancel()
-	if err := <-answer; !errors.Is(err, context.Canceled) {
-		t.Errorf("answered %v", err)
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("returned %v", err)
 	}
 	h.goOn <- struct{}{}
-	if got := readAll(t, newReader(t, h.Journal)); len(got) != 1 {
+	if got := readAll(t, newReader(t, h.WAL)); len(got) != 1 {
 		t.Errorf("read %q", got)
 	}
 }

@@ -31,7 +31,7 @@ func FuzzRecovery(f *testing.F) {
 		bad = append(bad, good.bytes[end:]...)
 		at, end = widen(good.bytes, bad, at, end)
 
-		dir := folder{t.TempDir()}
+		dir := directory{t.TempDir()}
 		dir.lay(t, nil, &image{salt: good.salt, bytes: bad})
 		got := dir.open(t).records
 		if !subsequence(got, good.records) {
@@ -49,8 +49,8 @@ func FuzzRecovery(f *testing.F) {
 	})
 }
 
-// widen makes the stretch of good that was touched as large as it may have been: where bytes were inserted or deleted, the
-// same may have come of it at another place.
+// widen returns the largest range that the change may have touched: inserting or deleting the same bytes at another place
+// can have the same result.
 func widen(good, bad []byte, at, end int) (int, int) {
 	if len(good) == len(bad) {
 		return at, end
@@ -66,7 +66,7 @@ func widen(good, bad []byte, at, end int) (int, int) {
 	return min(at, shorter-back), max(end, front+max(0, len(good)-len(bad)))
 }
 
-// subsequence tells whether a is b without some of its elements.
+// subsequence reports whether a is b without some of its elements.
 func subsequence(a, b []string) bool {
 	for _, element := range b {
 		if len(a) > 0 && a[0] == element {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// childDir, where it is set, makes the test binary a process that has the journal of that folder open.
-const childDir = "KEYTRAIL_TEST_JOURNAL"
+// childDir is the environment variable that makes the test binary a process that has the log in a directory open.
+const childDir = "KEYTRAIL_TEST_WAL"
 
 func TestMain(m *testing.M) {
 	dir := os.Getenv(childDir)
@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child appends numbers to a journal until it is killed, and prints each once it is answered for.
+// child appends numbers to a log until it is killed, and prints each once Append has returned.
 func child(dir string) error {
-	j, err := Open(Options{
+	w, err := Open(Options{
 		Dir: dir, MaxBytes: 1 << 30, Fsync: time.Hour, Log: slog.New(slog.DiscardHandler),
 		Damaged: func(int64) {}, Synced: func(time.Duration) {},
 	})
@@ -39,14 +39,14 @@ func child(dir string) error {
 		return err
 	}
 	for i := uint64(0); ; i++ {
-		if err := j.Append(context.Background(), binary.BigEndian.AppendUint64(nil, i)); err != nil {
+		if err := w.Append(context.Background(), binary.BigEndian.AppendUint64(nil, i)); err != nil {
 			return err
 		}
 		fmt.Println(i)
 	}
 }
 
-// startChild runs a child; lines is what it prints.
+// startChild starts a child; lines is its output.
 func startChild(t *testing.T, dir string) (process *exec.Cmd, lines *bufio.Scanner) {
 	t.Helper()
 	process = exec.Command(os.Args[0])
@@ -61,61 +61,61 @@ func startChild(t *testing.T, dir string) (process *exec.Cmd, lines *bufio.Scann
 	return process, bufio.NewScanner(out)
 }
 
-// watch is what a journal told its owner.
+// watch records the callbacks and log lines of a log.
 type watch struct {
 	damaged, syncs atomic.Int64
 	log            strings.Builder
 }
 
-// openJournal opens a journal that is closed at the end of the test, unless the test does.
-func openJournal(t testing.TB, dir string, change func(*Options)) (*Journal, *watch) {
+// openTestWAL opens a log that is closed at the end of the test, unless the test does.
+func openTestWAL(t testing.TB, dir string, change func(*Options)) (*WAL, *watch) {
 	t.Helper()
-	w := &watch{}
+	seen := &watch{}
 	options := Options{
 		Dir: dir, MaxBytes: 1 << 20, Fsync: time.Hour,
-		Log:     slog.New(slog.NewTextHandler(&w.log, nil)),
-		Damaged: func(bytes int64) { w.damaged.Add(bytes) },
-		Synced:  func(time.Duration) { w.syncs.Add(1) },
+		Log:     slog.New(slog.NewTextHandler(&seen.log, nil)),
+		Damaged: func(bytes int64) { seen.damaged.Add(bytes) },
+		Synced:  func(time.Duration) { seen.syncs.Add(1) },
 	}
 	if change != nil {
 		change(&options)
 	}
-	j, err := Open(options)
+	w, err := Open(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if !j.closed {
-			mustClose(t, j)
+		if !w.closed {
+			mustClose(t, w)
 		}
 	})
-	return j, w
+	return w, seen
 }
 
-func mustClose(t testing.TB, j *Journal) {
+func mustClose(t testing.TB, w *WAL) {
 	t.Helper()
-	if err := j.Close(); err != nil {
+	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-func mustAppend(t testing.TB, j *Journal, records ...string) {
+func mustAppend(t testing.TB, w *WAL, records ...string) {
 	t.Helper()
-	if err := appendStrings(j, records...); err != nil {
+	if err := appendStrings(w, records...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func appendStrings(j *Journal, records ...string) error {
+func appendStrings(w *WAL, records ...string) error {
 	payloads := make([][]byte, len(records))
 	for i, record := range records {
 		payloads[i] = []byte(record)
 	}
-	return j.Append(context.Background(), payloads...)
+	return w.Append(context.Background(), payloads...)
 }
 
-func newReader(t testing.TB, j *Journal) *Reader {
-	r := j.NewReader()
+func newReader(t testing.TB, w *WAL) *Reader {
+	r := w.NewReader()
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -124,7 +124,7 @@ func newReader(t testing.TB, j *Journal) *Reader {
 	return r
 }
 
-// readAll reads to the end; it fails the test where a read fails.
+// readAll reads to the end; it fails the test if a read fails.
 func readAll(t testing.TB, r *Reader) (records []string) {
 	t.Helper()
 	for {
@@ -139,14 +139,14 @@ func readAll(t testing.TB, r *Reader) (records []string) {
 	}
 }
 
-func mustRelease(t testing.TB, j *Journal, r *Reader) {
+func mustRelease(t testing.TB, w *WAL, r *Reader) {
 	t.Helper()
-	if err := j.Release(r.Position()); err != nil {
+	if err := w.Release(r.Position()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// segmentFiles are the paths of the segments of a folder, oldest first.
+// segmentFiles returns the paths of the segments of a directory, oldest first.
 func segmentFiles(t testing.TB, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
@@ -168,7 +168,7 @@ func bytesOnDisk(t testing.TB, dir string) (sum int64) {
 	return sum
 }
 
-// eventually waits until something is so; it fails the test where it is not within a minute.
+// eventually waits until a condition holds; it fails the test after a minute.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -184,10 +184,10 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// memoryDir is a folder in memory, where there is such a thing: for tests that make thousands of files.
+// memoryDir returns a directory in memory if the platform has one, for tests that create thousands of files.
 func memoryDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "journal")
+	dir, err := os.MkdirTemp("/dev/shm", "wal")
 	if err != nil {
 		return t.TempDir()
 	}

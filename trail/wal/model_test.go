@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// model is a journal beside the slice that it should be.
+// model compares a log with a slice of records.
 type model struct {
 	t    *testing.T
 	rand *rand.Rand
-	j    *Journal
+	w    *WAL
 	r    *Reader
-	// records are all that were ever appended; the first of them are read, and the first of those released.
+	// records are all records ever appended; read and released are how many of them were read and released.
 	records        []string
 	read, released int
 	full           int
@@ -25,8 +25,8 @@ type model struct {
 const modelBytes = 4 << 10
 
 func (m *model) open(dir string) {
-	m.j, _ = openJournal(m.t, dir, func(o *Options) { o.MaxBytes = modelBytes })
-	m.r = m.j.NewReader()
+	m.w, _ = openTestWAL(m.t, dir, func(o *Options) { o.MaxBytes = modelBytes })
+	m.r = m.w.NewReader()
 	m.read = m.released
 }
 
@@ -36,12 +36,12 @@ func (m *model) append() {
 		records[i] = fmt.Sprintf("%d %s", len(m.records)+i, strings.Repeat(".", m.rand.IntN(150)))
 		bytes += int64(headerBytes + len(records[i]))
 	}
-	fits := bytesOnDisk(m.t, m.j.options.Dir)+bytes <= modelBytes
-	switch err := appendStrings(m.j, records...); {
+	fits := bytesOnDisk(m.t, m.w.options.Dir)+bytes <= modelBytes
+	switch err := appendStrings(m.w, records...); {
 	case fits && err != nil:
 		m.t.Fatal(err)
 	case !fits && !errors.Is(err, ErrFull):
-		m.t.Fatalf("over the limit Append answered %v", err)
+		m.t.Fatalf("over the limit Append returned %v", err)
 	case fits:
 		m.records = append(m.records, records...)
 	default:
@@ -57,7 +57,7 @@ func (m *model) next() {
 		case err != nil:
 			m.t.Fatal(err)
 		case ok != (m.read < len(m.records)):
-			m.t.Fatalf("after %d of %d records Next answered ok = %v", m.read, len(m.records), ok)
+			m.t.Fatalf("after %d of %d records Next returned ok = %v", m.read, len(m.records), ok)
 		case !ok:
 			return
 		case string(record.Payload) != m.records[m.read]:
@@ -68,30 +68,30 @@ func (m *model) next() {
 }
 
 func (m *model) release() {
-	mustRelease(m.t, m.j, m.r)
+	mustRelease(m.t, m.w, m.r)
 	m.released = m.read
 }
 
-// rewind goes back to what is not released.
+// rewind goes back to the first record that is not released.
 func (m *model) rewind() {
 	m.closeReader()
-	m.r, m.read = m.j.NewReader(), m.released
+	m.r, m.read = m.w.NewReader(), m.released
 }
 
 func (m *model) reopen() {
 	m.closeReader()
-	mustClose(m.t, m.j)
-	m.open(m.j.options.Dir)
+	mustClose(m.t, m.w)
+	m.open(m.w.options.Dir)
 }
 
-// crash goes on with the folder as it is now.
+// crash goes on with the directory as it is now.
 func (m *model) crash() {
 	crashed := memoryDir(m.t)
-	if err := os.CopyFS(crashed, os.DirFS(m.j.options.Dir)); err != nil {
+	if err := os.CopyFS(crashed, os.DirFS(m.w.options.Dir)); err != nil {
 		m.t.Fatal(err)
 	}
 	m.closeReader()
-	mustClose(m.t, m.j)
+	mustClose(m.t, m.w)
 	m.open(crashed)
 }
 
@@ -101,16 +101,16 @@ func (m *model) closeReader() {
 	}
 }
 
-// account compares what the journal says of itself with the disk and with the model.
+// account compares the sizes that the log reports with the disk and with the model.
 func (m *model) account() {
-	if on := bytesOnDisk(m.t, m.j.options.Dir); m.j.size != on {
-		m.t.Fatalf("size %d, but %d bytes on disk", m.j.size, on)
+	if on := bytesOnDisk(m.t, m.w.options.Dir); m.w.size != on {
+		m.t.Fatalf("size %d, but %d bytes on disk", m.w.size, on)
 	}
 	waiting := int64(0)
 	for _, record := range m.records[m.released:] {
 		waiting += int64(headerBytes + len(record))
 	}
-	if got := m.j.Waiting(); got != waiting {
+	if got := m.w.BacklogBytes(); got != waiting {
 		m.t.Fatalf("%d bytes waiting, want %d", got, waiting)
 	}
 }
@@ -136,65 +136,65 @@ func TestAgainstAModel(t *testing.T) {
 }
 
 func TestALargerAppendThanASegmentLeavesNoEmptyFile(t *testing.T) {
-	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
-	// What a first write leaves that found no room on the disk.
-	j.mu.Lock()
-	err := j.roll()
-	j.mu.Unlock()
+	w, _ := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
+	// An empty segment, as after a first write on a full disk.
+	w.mu.Lock()
+	err := w.startSegment()
+	w.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, j, strings.Repeat("1", modelBytes/4))
-	mustAppend(t, j, strings.Repeat("2", modelBytes/4))
-	if files := segmentFiles(t, j.options.Dir); len(files) != 2 {
+	mustAppend(t, w, strings.Repeat("1", modelBytes/4))
+	mustAppend(t, w, strings.Repeat("2", modelBytes/4))
+	if files := segmentFiles(t, w.options.Dir); len(files) != 2 {
 		t.Errorf("segments %q, want 2", files)
 	}
 }
 
 func TestALargeAppendLeavesItsRoomWhenItIsReleased(t *testing.T) {
 	const large = 40 // records, half of what there is room for
-	j, w := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
-	r := newReader(t, j)
+	w, seen := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
+	r := newReader(t, w)
 	records := slices.Repeat([]string{strings.Repeat("x", modelBytes/2/large-headerBytes)}, large)
-	mustAppend(t, j, "before")
+	mustAppend(t, w, "before")
 	for range 3 {
-		mustAppend(t, j, records...)
+		mustAppend(t, w, records...)
 		if got := readAll(t, r); len(got) < large {
 			t.Errorf("%d records are read, want %d", len(got), large)
 		}
-		mustRelease(t, j, r)
-		if on := bytesOnDisk(t, j.options.Dir); j.Waiting() != 0 || j.size != 0 || on != 0 {
-			t.Errorf("all is released, and %d bytes wait; size %d, %d bytes on disk", j.Waiting(), j.size, on)
+		mustRelease(t, w, r)
+		if on := bytesOnDisk(t, w.options.Dir); w.BacklogBytes() != 0 || w.size != 0 || on != 0 {
+			t.Errorf("all is released, and %d bytes wait; size %d, %d bytes on disk", w.BacklogBytes(), w.size, on)
 		}
-		mustAppend(t, j, records...)
-		mustAppend(t, j, "after")
+		mustAppend(t, w, records...)
+		mustAppend(t, w, "after")
 		if got := readAll(t, r); len(got) != large+1 {
 			t.Errorf("%d records are read, want %d", len(got), large+1)
 		}
-		mustRelease(t, j, r)
-		mustAppend(t, j, "more")
+		mustRelease(t, w, r)
+		mustAppend(t, w, "more")
 	}
-	mustClose(t, j)
-	again, _ := openJournal(t, j.options.Dir, nil)
-	if got := readAll(t, newReader(t, again)); !slices.Equal(got, []string{"more"}) || w.damaged.Load() != 0 {
-		t.Errorf("the next process reads %q; %d bytes are damaged", got, w.damaged.Load())
+	mustClose(t, w)
+	again, _ := openTestWAL(t, w.options.Dir, nil)
+	if got := readAll(t, newReader(t, again)); !slices.Equal(got, []string{"more"}) || seen.damaged.Load() != 0 {
+		t.Errorf("the next process reads %q; %d bytes are damaged", got, seen.damaged.Load())
 	}
 }
 
-// TestASegmentThatTakesAllTheRoomIsFreed has something else take all the room but a part of a segment.
+// TestASegmentThatTakesAllTheRoomIsFreed has external files use almost all of MaxBytes.
 func TestASegmentThatTakesAllTheRoomIsFreed(t *testing.T) {
-	j, _ := openJournal(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
-	j.Beside(modelBytes - modelBytes/16)
-	r := newReader(t, j)
+	w, _ := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
+	w.SetExternalBytes(modelBytes - modelBytes/16)
+	r := newReader(t, w)
 	record := strings.Repeat("x", modelBytes/16-headerBytes)
 	for range 3 {
-		mustAppend(t, j, record)
-		if err := appendStrings(j, "more"); !errors.Is(err, ErrFull) {
-			t.Errorf("a journal without room answers %v", err)
+		mustAppend(t, w, record)
+		if err := appendStrings(w, "more"); !errors.Is(err, ErrFull) {
+			t.Errorf("a log without room results %v", err)
 		}
 		if got := readAll(t, r); len(got) != 1 {
 			t.Errorf("%d records are read", len(got))
 		}
-		mustRelease(t, j, r)
+		mustRelease(t, w, r)
 	}
 }

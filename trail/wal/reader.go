@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,41 +11,39 @@ import (
 // readAhead is how many bytes are read at once; more than any frame.
 const readAhead = 256 << 10
 
-// Record is one record as it is read.
+// Record is a record as it is read.
 type Record struct {
-	// Time is when it was appended, to the millisecond.
+	// Time is when it was appended, in milliseconds.
 	Time time.Time
 	// Payload is valid until the next call of Next.
 	Payload []byte
 }
 
-// Reader reads the records of a journal in their order, from the oldest that is not released on. It may be used by one
-// goroutine.
+// Reader reads records in order, from the oldest that is not released. It is not safe for concurrent use.
 type Reader struct {
-	j  *Journal
-	at Position
-	// file is the open segment, opened its sequence number, and buf the bytes of it from start on.
-	file   *os.File
-	opened uint64
-	buf    []byte
-	start  int64
-	// readAt reads a file; tests make it fail.
-	readAt  func(f *os.File, buf []byte, offset int64) (int, error)
-	trouble trouble
+	w        *WAL
+	position Position
+	// file is the open segment, fileSeq its sequence number, and buf its bytes from bufStart on.
+	file     *os.File
+	fileSeq  uint64
+	buf      []byte
+	bufStart int64
 }
 
-// NewReader makes the reader; Close frees its file. What an earlier reader has read and not released arrives once more.
-func (j *Journal) NewReader() *Reader {
-	if _, found := j.first(); found {
-		signal(j.arrived)
+// NewReader returns a reader. Records that an earlier reader returned and that were not released are returned again.
+func (w *WAL) NewReader() *Reader {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.segments) > 0 {
+		signal(w.arrived)
 	}
-	return &Reader{j: j, at: j.released, readAt: (*os.File).ReadAt}
+	return &Reader{w: w, position: w.released, buf: make([]byte, 0, readAhead)}
 }
 
-// Position is the place before the record that Next answers next.
-func (r *Reader) Position() Position { return r.at }
+// Position returns the position before the record that Next returns next.
+func (r *Reader) Position() Position { return r.position }
 
-// Close frees the reader's file.
+// Close closes the reader's file. Next may be called afterwards and opens it again.
 func (r *Reader) Close() error {
 	if r.file == nil {
 		return nil
@@ -54,118 +53,118 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// Next answers the next record; ok is false where there is none yet. Damaged bytes are passed over and accounted for
-// (Options.Damaged). After an error Next may be called again, and has passed nothing over; what cannot be read for a
-// minute is damage too.
+// Next returns the next record; ok is false if there is none yet. It skips bytes that are not a valid frame and reports
+// them to Options.Damaged. After an error, which a disk may return for some time, Next continues at the same position.
 func (r *Reader) Next() (record Record, ok bool, err error) {
-	record, ok, err = r.next()
-	r.note(err)
-	return record, ok, err
-}
-
-func (r *Reader) next() (record Record, ok bool, err error) {
 	for {
 		s, active, found := r.segment()
-		if err := r.leave(s); err != nil || !found {
-			return Record{}, false, err
+		if r.fileSeq != s.seq {
+			// An open file keeps its space on disk after it is deleted.
+			if err := r.Close(); err != nil {
+				return Record{}, false, fmt.Errorf("close a segment: %w", err)
+			}
 		}
-		frame, err := r.frame(s, r.at.Offset)
+		if !found {
+			return Record{}, false, nil
+		}
+		frame, err := r.frame(s, r.position.Offset)
 		switch {
 		case err != nil:
-			return Record{}, false, err
+			// Some errors persist for as long as the file is open.
+			return Record{}, false, errors.Join(err, r.Close())
 		case frame != nil:
-			r.at.Offset += int64(len(frame))
+			r.position.Offset += int64(len(frame))
 			if len(frame) > headerBytes {
-				return Record{Time: appendedAt(frame), Payload: frame[headerBytes:]}, true, nil
+				return Record{Time: appendTime(frame), Payload: frame[headerBytes:]}, true, nil
 			}
-		case r.at.Offset < s.size:
-			if err := r.pass(s); err != nil {
-				return Record{}, false, err
+		case r.position.Offset < s.size:
+			if err := r.skipDamage(s); err != nil {
+				return Record{}, false, errors.Join(err, r.Close())
 			}
 		case active:
 			return Record{}, false, nil
 		default:
-			r.at = Position{Segment: s.seq + 1}
+			r.position = Position{Segment: s.seq + 1}
 		}
 	}
 }
 
-// leave closes the open file where it is not that of s: once it is deleted it takes its room on the disk until then.
-func (r *Reader) leave(s segment) error {
-	if r.opened == s.seq {
-		return nil
-	}
-	if err := r.Close(); err != nil {
-		return fmt.Errorf("close a segment: %w", err)
-	}
-	return nil
-}
-
-// segment finds the segment to read: the first one from the position on.
+// segment returns the segment to read: the first one at or after the position.
 func (r *Reader) segment() (s segment, active, found bool) {
-	r.j.mu.Lock()
-	defer r.j.mu.Unlock()
-	for i, s := range r.j.segments {
-		if s.seq < r.at.Segment {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	for i, s := range r.w.segments {
+		if s.seq < r.position.Segment {
 			continue
 		}
-		if s.seq > r.at.Segment {
-			r.at = Position{Segment: s.seq}
+		if s.seq > r.position.Segment {
+			r.position = Position{Segment: s.seq}
 		}
-		return s, i == len(r.j.segments)-1 && r.j.active != nil, true
+		return s, i == len(r.w.segments)-1 && r.w.active != nil, true
 	}
 	return segment{}, false, false
 }
 
-// frame answers the good frame at an offset; nil where there is none.
+// skipDamage moves to the next valid frame, or to the end of the segment.
+func (r *Reader) skipDamage(s segment) error {
+	from, to := r.position.Offset, r.position.Offset+1
+	for ; to < s.size; to++ {
+		frame, err := r.frame(s, to)
+		if err != nil {
+			return err
+		}
+		if frame != nil {
+			break
+		}
+	}
+	r.position.Offset = to
+	r.w.options.Damaged(to - from)
+	log := r.w.options.Log.With("segment", s.name(), "offset", from, "bytes", to-from)
+	if to >= s.size {
+		log.Warn("trail segment ends with an incomplete record, as after a crash; skipped")
+	} else {
+		log.Error("trail segment damaged; skipped to the next valid record")
+	}
+	return nil
+}
+
+// frame returns the valid frame at an offset, or nil.
 func (r *Reader) frame(s segment, offset int64) ([]byte, error) {
 	header, err := r.bytes(s, offset, headerBytes)
 	if err != nil || header == nil {
 		return nil, err
 	}
-	length, ok := payloadBytes(header)
+	length, ok := payloadLength(header)
 	if !ok {
 		return nil, nil
 	}
 	frame, err := r.bytes(s, offset, headerBytes+length)
-	if err != nil || frame == nil || !sound(frame, s.salt) {
+	if err != nil || frame == nil || !checksumMatches(frame, s.salt) {
 		return nil, err
 	}
 	return frame, nil
 }
 
-// bytes answers n bytes of a segment; nil where it ends before.
+// bytes returns n bytes of a segment, or nil if it ends before.
 func (r *Reader) bytes(s segment, offset int64, n int) ([]byte, error) {
 	if offset+int64(n) > s.size {
 		return nil, nil
 	}
-	if err := r.open(s); err != nil {
-		return nil, err
+	if r.file == nil {
+		f, err := os.Open(filepath.Join(r.w.options.Dir, s.name()))
+		if err != nil {
+			return nil, fmt.Errorf("open a segment: %w", err)
+		}
+		r.file, r.fileSeq, r.buf, r.bufStart = f, s.seq, r.buf[:0], 0
 	}
-	if from := offset - r.start; from >= 0 && from+int64(n) <= int64(len(r.buf)) {
+	if from := offset - r.bufStart; from >= 0 && from+int64(n) <= int64(len(r.buf)) {
 		return r.buf[from : from+int64(n)], nil
 	}
 	r.buf = r.buf[:min(readAhead, s.size-offset)]
-	got, err := r.read(r.buf, offset)
-	r.buf, r.start = r.buf[:got], offset
+	got, err := r.file.ReadAt(r.buf, offset)
+	r.buf, r.bufStart = r.buf[:got], offset
 	if got < n {
-		return nil, r.missing(s, offset+int64(got), fmt.Errorf("read a segment: %w", err))
+		return nil, fmt.Errorf("read the segment %s at %d: %w", s.name(), offset+int64(got), err)
 	}
 	return r.buf[:n], nil
-}
-
-// open opens a segment's file, if it is not open.
-func (r *Reader) open(s segment) error {
-	if r.file != nil {
-		return nil
-	}
-	f, err := os.Open(filepath.Join(r.j.options.Dir, s.name()))
-	if err != nil {
-		return r.missing(s, 0, fmt.Errorf("open a segment: %w", err))
-	}
-	if r.buf == nil {
-		r.buf = make([]byte, 0, readAhead)
-	}
-	r.file, r.opened, r.buf, r.start, r.trouble.met = f, s.seq, r.buf[:0], 0, false
-	return nil
 }

@@ -2,18 +2,21 @@ package wal
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 )
 
-// segment is one file of frames, named after its sequence number and its salt.
+// segment is a file of frames. Its name is its sequence number and its salt.
 type segment struct {
 	seq  uint64
 	salt uint32
-	// size is how many bytes of it are written for good.
+	// size is the number of bytes written to it.
 	size int64
 }
 
@@ -21,7 +24,7 @@ const segmentSuffix = ".seg"
 
 func (s segment) name() string { return fmt.Sprintf("%016x-%08x%s", s.seq, s.salt, segmentSuffix) }
 
-// listSegments finds the segments of a folder, oldest first. Other files are left alone.
+// listSegments returns the segments in a directory, oldest first. It ignores other files.
 func listSegments(dir string) ([]segment, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -47,9 +50,9 @@ func listSegments(dir string) ([]segment, error) {
 	return found, nil
 }
 
-// Left tells whether bytes of segments that are not released are in a folder, which need not be there: records may wait
-// in them. Nothing is changed, and another process may have the journal open.
-func Left(dir string) (bool, error) {
+// HasBacklog reports whether a directory has segments with bytes that are not released. The directory need not exist,
+// and another process may have the log open.
+func HasBacklog(dir string) (bool, error) {
 	segments, err := listSegments(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
@@ -57,20 +60,73 @@ func Left(dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	released, err := readCursor(dir)
-	if err != nil {
-		return false, err
+	cursor, err := os.ReadFile(filepath.Join(dir, cursorFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("read the cursor: %w", err)
 	}
-	return slices.ContainsFunc(segments, func(s segment) bool {
-		return s.seq > released.Segment || s.seq == released.Segment && s.size > released.Offset
-	}), nil
+	return backlog(segments, parseCursor(cursor)) > 0, nil
 }
 
-// createSegment makes the file of a new segment, for its owner alone.
-func createSegment(dir string, s segment) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, s.name()), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make a segment: %w", err)
+// backlog returns how many bytes of segments are not released.
+func backlog(segments []segment, released Position) (bytes int64) {
+	for _, s := range segments {
+		switch {
+		case s.seq > released.Segment:
+			bytes += s.size
+		case s.seq == released.Segment:
+			bytes += max(0, s.size-released.Offset)
+		}
 	}
-	return f, nil
+	return bytes
+}
+
+// Position is a position between two records.
+type Position struct {
+	// Segment is the sequence number of a segment, Offset a number of bytes in it.
+	Segment uint64
+	Offset  int64
+}
+
+func (p Position) before(q Position) bool {
+	return cmp.Or(cmp.Compare(p.Segment, q.Segment), cmp.Compare(p.Offset, q.Offset)) < 0
+}
+
+// cursorFile holds the position before which everything is released: "KTC1", segment, offset and a CRC-32C of these,
+// 24 bytes, little endian. It is not synced: an older cursor after a crash only repeats records.
+const (
+	cursorFile  = "cursor"
+	cursorMagic = "KTC1"
+	cursorBytes = 24
+)
+
+// openCursor opens the cursor file and returns its position.
+func openCursor(dir string) (*os.File, Position, error) {
+	f, err := os.OpenFile(filepath.Join(dir, cursorFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("open the cursor: %w", err)
+	}
+	cursor := make([]byte, cursorBytes)
+	if _, err := f.ReadAt(cursor, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, Position{}, errors.Join(fmt.Errorf("read the cursor: %w", err), f.Close())
+	}
+	p := parseCursor(cursor)
+	// The file is allocated now, so that Release can write it when the disk is full. An error matters only then.
+	_, _ = f.WriteAt(formatCursor(p), 0)
+	return f, p, nil
+}
+
+// parseCursor returns the position in a cursor file; a missing or damaged cursor is the beginning.
+func parseCursor(cursor []byte) Position {
+	if len(cursor) != cursorBytes || string(cursor[:4]) != cursorMagic ||
+		crc32.Checksum(cursor[:20], castagnoli) != binary.LittleEndian.Uint32(cursor[20:]) {
+		return Position{}
+	}
+	return Position{Segment: binary.LittleEndian.Uint64(cursor[4:]), Offset: int64(binary.LittleEndian.Uint64(cursor[12:]))}
+}
+
+func formatCursor(p Position) []byte {
+	cursor := append(make([]byte, 0, cursorBytes), cursorMagic...)
+	cursor = binary.LittleEndian.AppendUint64(cursor, p.Segment)
+	cursor = binary.LittleEndian.AppendUint64(cursor, uint64(p.Offset))
+	return binary.LittleEndian.AppendUint32(cursor, crc32.Checksum(cursor, castagnoli))
 }

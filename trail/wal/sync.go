@@ -5,70 +5,84 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/keytrail/keytrail/internal/durable"
 )
 
-// syncer syncs what was written, for all appenders at once. Its fields are guarded by the journal's lock.
+// syncer syncs what was written, for all appenders together. Its fields are guarded by WAL.mu.
 type syncer struct {
-	j *Journal
-	// dirty holds a token while something is written that is not synced; stopping is closed to stop.
+	w *WAL
+	// dirty holds a token while something written is not synced.
 	dirty, stopping, done chan struct{}
 
-	// next is the round for what is written now.
-	next *round
-	// failure is why the last sync of new records failed: until one succeeds, Append waits for it in any case.
+	// next is the batch of what is written now.
+	next *syncBatch
+	// failure is the error of the last sync of new records. While it is not nil, Append waits for a sync in any case.
 	failure error
-	// old are the files of sealed segments; folder tells that a segment was made.
-	old    []*os.File
-	folder bool
+	// ended are files of segments that have ended, to be synced and closed.
+	ended []*os.File
+	// dirChanged is set when a segment was created.
+	dirChanged bool
 }
 
-// round is one sync of everything that was written before it began. err is set before done is closed.
-type round struct {
+// syncBatch is one sync of everything that was written before the sync began. err is set before done is closed.
+type syncBatch struct {
 	done chan struct{}
 	err  error
 }
 
-func newRound() *round { return &round{done: make(chan struct{})} }
+func newSyncBatch() *syncBatch { return &syncBatch{done: make(chan struct{})} }
 
-func (r *round) end(err error) {
-	r.err = err
-	close(r.done)
+func (b *syncBatch) finish(err error) {
+	b.err = err
+	close(b.done)
 }
 
-func (s *syncer) start(j *Journal) {
-	s.j, s.next = j, newRound()
+// wait waits for a batch; nil is no batch.
+func (b *syncBatch) wait(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the disk: %w", ctx.Err())
+	}
+}
+
+func (s *syncer) start(w *WAL) {
+	s.w, s.next = w, newSyncBatch()
 	s.dirty, s.stopping, s.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go s.run()
 }
 
-// stop ends the syncer after a last sync.
+// stop stops the syncer after a last sync.
 func (s *syncer) stop() error {
 	close(s.stopping)
 	<-s.done
-	s.j.mu.Lock()
-	if s.j.active != nil {
-		s.j.seal()
+	s.w.mu.Lock()
+	if s.w.active != nil {
+		s.w.endSegment()
 	}
-	s.j.mu.Unlock()
+	s.w.mu.Unlock()
 	return s.sync()
 }
 
-// wrote notes a write and answers the round to wait for; nil = there is no need to wait.
-func (s *syncer) wrote() *round {
+// written records a write and returns the batch to wait for, or nil if there is no need to wait.
+func (s *syncer) written() *syncBatch {
 	signal(s.dirty)
-	if s.j.options.Fsync > 0 && s.failure == nil {
+	if s.w.options.Fsync > 0 && s.failure == nil {
 		return nil
 	}
 	return s.next
 }
 
-func (s *syncer) sealed(f *os.File) {
-	s.old = append(s.old, f)
+// closeLater closes a file after the next sync.
+func (s *syncer) closeLater(f *os.File) {
+	s.ended = append(s.ended, f)
 	signal(s.dirty)
 }
 
@@ -80,8 +94,8 @@ func (s *syncer) run() {
 			return
 		case <-s.dirty:
 		}
-		if wait := s.wait(); wait > 0 {
-			timer := time.NewTimer(wait)
+		if delay := s.delay(); delay > 0 {
+			timer := time.NewTimer(delay)
 			select {
 			case <-s.stopping:
 				timer.Stop()
@@ -89,104 +103,71 @@ func (s *syncer) run() {
 			case <-timer.C:
 			}
 		}
-		// An error is told to those who wait for the sync, and to the next who append.
-		_ = s.sync()
+		_ = s.sync() // Append returns the error
 	}
 }
 
-// wait is how long a sync waits for more to be written: not while appenders wait for it.
-func (s *syncer) wait() time.Duration {
-	s.j.mu.Lock()
-	defer s.j.mu.Unlock()
+// delay returns how long a sync waits for more writes; 0 while appenders wait for it.
+func (s *syncer) delay() time.Duration {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
 	if s.failure != nil {
 		return 0
 	}
-	return s.j.options.Fsync
+	return s.w.options.Fsync
 }
 
-// sync brings everything written so far to the disk.
+// sync syncs everything written so far.
 func (s *syncer) sync() error {
-	s.j.mu.Lock()
-	this, old, folder, active := s.next, s.old, s.folder, s.j.active
-	s.next, s.old, s.folder = newRound(), nil, false
-	var last segment
-	if active != nil {
-		last = *s.j.last()
-	}
-	s.j.mu.Unlock()
+	s.w.mu.Lock()
+	batch, ended, dirChanged, active := s.next, s.ended, s.dirChanged, s.w.active
+	s.next, s.ended, s.dirChanged = newSyncBatch(), nil, false
+	s.w.mu.Unlock()
 
 	began := time.Now()
-	err := s.flush(old, folder, active, last)
-	s.j.options.Synced(time.Since(began))
+	err := s.flush(ended, dirChanged, active)
+	s.w.options.Synced(time.Since(began))
 
-	s.j.mu.Lock()
-	defer s.j.mu.Unlock()
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
 	if err != nil {
 		err = fmt.Errorf("sync: %w", err)
 		if active != nil {
-			s.giveUp(active)
+			s.abandon(active)
 		}
 		s.failure = err
-		s.j.fail(err)
-		// What was written meanwhile may be in that file too.
-		s.next.end(err)
-		s.next = newRound()
-	} else if active != nil || len(old) > 0 { // new records, if their segment has ended too
+		s.w.fail(err)
+		// What was written during the sync may be in the same file.
+		s.next.finish(err)
+		s.next = newSyncBatch()
+	} else if active != nil || len(ended) > 0 { // only a sync of new records shows that the disk works
 		s.failure = nil
 	}
-	this.end(err)
+	batch.finish(err)
 	return err
 }
 
-// flush syncs files, and closes those that are sealed.
-func (s *syncer) flush(old []*os.File, folder bool, active *os.File, last segment) (err error) {
-	if folder {
-		err = durable.SyncFolder(s.j.options.Dir)
+// flush syncs files and closes those that have ended.
+func (s *syncer) flush(ended []*os.File, dirChanged bool, active *os.File) (err error) {
+	if dirChanged {
+		err = durable.SyncDir(s.w.options.Dir)
 	}
-	for _, f := range old {
+	for _, f := range ended {
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if active != nil {
-		err = errors.Join(err, active.Sync(), s.j.inPlace(active, last))
+		err = errors.Join(err, active.Sync())
 	}
 	return err
 }
 
-// giveUp writes no more to a file, because the kernel may have dropped what it could not write, and not say so again
-// (fsync(2)).
-func (s *syncer) giveUp(f *os.File) {
-	if f == s.j.active {
-		s.j.active = nil
-		signal(s.j.arrived) // the segment has ended, see seal
+// abandon stops writing to a file whose sync failed: the kernel may have dropped its dirty pages, and the next fsync(2)
+// would succeed nevertheless.
+func (s *syncer) abandon(f *os.File) {
+	if f == s.w.active {
+		s.w.active = nil
+		signal(s.w.arrived) // as in endSegment
 	}
-	s.old = slices.DeleteFunc(s.old, func(sealed *os.File) bool { return sealed == f })
-	_ = f.Close() // what it could tell is told
-}
-
-// await waits for a round, if there is one.
-func (r *round) await(ctx context.Context) error {
-	if r == nil {
-		return nil
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the disk: %w", ctx.Err())
-	}
-}
-
-// makeFolder makes a folder, and those above it that are missing, durably.
-func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	parent := filepath.Dir(dir)
-	if err := makeFolder(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return durable.SyncFolder(parent)
+	s.ended = slices.DeleteFunc(s.ended, func(ended *os.File) bool { return ended == f })
+	_ = f.Close() // the error of the sync is already reported
 }

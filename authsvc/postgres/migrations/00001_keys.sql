@@ -1,21 +1,21 @@
 -- The tables of the auth service, in a schema of their own (internal/pgdb).
 --
--- Everything unique or joined carries the workspace, so that the tables can be distributed by it. Therefore a digest
--- is unique in its workspace only: that no two secrets of any workspace are the same is up to their 190 random bits.
+-- Every unique constraint and join contains the workspace, so that the tables can be distributed by it. A digest is
+-- therefore unique only within its workspace. 190 random bits make secrets unique across workspaces.
 
 -- +goose Up
 
--- A deleted key stays as a tombstone, so that followers learn of it: its id, its revision and nothing personal.
+-- A deleted key remains as a tombstone with its id and revision, so that keyrings see the deletion.
 CREATE TABLE keys (
     workspace_id text    NOT NULL,
     id           uuid    NOT NULL,
     revision     bigint  NOT NULL,
     deleted      boolean NOT NULL DEFAULT false,
     name         text    NOT NULL,
-    name_lower   text    NOT NULL, -- of Unicode, for searches
+    name_lower   text    NOT NULL, -- by the rules of Unicode, for searches
     description  text    NOT NULL,
     external_id  text    NOT NULL,
-    metadata     text    NOT NULL, -- a JSON object of strings; empty = none
+    metadata     text    NOT NULL, -- a JSON object of strings, or empty
     scopes       text[]  NOT NULL,
     all_agents   boolean NOT NULL,
     agent_ids    text[]  NOT NULL,
@@ -29,8 +29,8 @@ CREATE TABLE keys (
 CREATE INDEX keys_revision ON keys (revision);
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 
--- position 0 is the key's newest secret. revision is the key's: a change of a key writes its secrets anew, so that
--- a follower finds both in the order in which it wants them.
+-- Position 0 is the key's newest secret. Every change to a key rewrites its secrets with the key's revision, so that
+-- both tables can be read in the order of revisions.
 CREATE TABLE secrets (
     workspace_id text     NOT NULL,
     key_id       uuid     NOT NULL,
@@ -46,16 +46,15 @@ CREATE TABLE secrets (
 
 CREATE INDEX secrets_revision ON secrets (revision, position);
 
--- The newest revision. Whoever changes a key holds this row from the moment he takes the next revision until his
--- commit: so revisions are in the order of commits, and changes to keys wait for each other, all workspaces'. They
--- are rare beside checks, which never come here.
+-- The newest revision. A transaction that changes a key locks this row until its commit, so revisions are in the order
+-- of commits. Changes to keys therefore wait for each other, across workspaces. They are rare; checks do not read this.
 CREATE TABLE revision (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),
     value bigint  NOT NULL
 );
 INSERT INTO revision (value) VALUES (0);
 
--- Which requests of callers were carried out, so that none is twice. They are kept for a day.
+-- The ids of requests that were carried out. They are kept for a day.
 CREATE TABLE key_requests (
     workspace_id text        NOT NULL,
     request_id   uuid        NOT NULL,
@@ -64,7 +63,7 @@ CREATE TABLE key_requests (
     PRIMARY KEY (workspace_id, request_id)
 );
 
--- What encrypts report tokens.
+-- The key of report tokens.
 CREATE TABLE token_key (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     key bytea   NOT NULL CHECK (octet_length(key) = 32)

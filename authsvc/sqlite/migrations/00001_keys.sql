@@ -1,18 +1,18 @@
--- Times are Unix milliseconds, NULL = none. Ids and digests are their bytes. Lists are JSON text.
+-- Times are Unix milliseconds, or NULL. Ids and digests are bytes. Lists are JSON arrays.
 
 -- +goose Up
 
--- A deleted key stays as a tombstone, so that followers learn of it: its id, its revision and nothing personal.
+-- A deleted key remains as a tombstone with its id and revision, so that keyrings see the deletion.
 CREATE TABLE keys (
     workspace_id TEXT    NOT NULL,
     id           BLOB    NOT NULL CHECK (length(id) = 16),
     revision     INTEGER NOT NULL,
     deleted      INTEGER NOT NULL DEFAULT 0,
     name         TEXT    NOT NULL,
-    name_lower   TEXT    NOT NULL, -- of Unicode, for searches
+    name_lower   TEXT    NOT NULL, -- by the rules of Unicode, for searches
     description  TEXT    NOT NULL,
     external_id  TEXT    NOT NULL,
-    metadata     TEXT    NOT NULL, -- a JSON object of strings; empty = none
+    metadata     TEXT    NOT NULL, -- a JSON object of strings, or empty
     scopes       TEXT    NOT NULL,
     all_agents   INTEGER NOT NULL,
     agent_ids    TEXT    NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE keys (
 CREATE INDEX keys_revision ON keys (revision);
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 
--- position 0 is the key's newest secret. A digest is unique across workspaces: a secret leads to one key.
+-- Position 0 is the key's newest secret. A digest is unique across workspaces.
 CREATE TABLE secrets (
     workspace_id TEXT    NOT NULL,
     key_id       BLOB    NOT NULL,
@@ -38,14 +38,14 @@ CREATE TABLE secrets (
     PRIMARY KEY (workspace_id, key_id, position)
 ) WITHOUT ROWID;
 
--- The newest revision. It has a row of its own so that no revision is ever used twice, whatever becomes of the keys.
+-- The newest revision. It has a table of its own so that no revision is used twice after keys are deleted.
 CREATE TABLE revision (
     one   INTEGER PRIMARY KEY CHECK (one = 1),
     value INTEGER NOT NULL
 );
 INSERT INTO revision (one, value) VALUES (1, 0);
 
--- Which requests of callers were carried out, so that none is twice. They are kept for a day.
+-- The ids of requests that were carried out. They are kept for a day.
 CREATE TABLE key_requests (
     workspace_id TEXT    NOT NULL,
     request_id   BLOB    NOT NULL CHECK (length(request_id) = 16),
@@ -54,7 +54,7 @@ CREATE TABLE key_requests (
     PRIMARY KEY (workspace_id, request_id)
 ) WITHOUT ROWID;
 
--- What encrypts report tokens.
+-- The key of report tokens.
 CREATE TABLE token_key (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     key BLOB NOT NULL CHECK (length(key) = 32)

@@ -1,4 +1,4 @@
-// Package accesstest lets tests call services that stand behind a gate, and handlers that ask who calls.
+// Package accesstest lets tests call services that require tokens, and handlers that use the caller's identity.
 package accesstest
 
 import (
@@ -9,25 +9,31 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// Pair makes a gate and the credentials of a client that passes it: with each call it sends a token of all workspaces
-// and of the role that the RPC needs.
-func Pair(t *testing.T) (*access.Gate, grpc.DialOption) {
+// Pair returns an authorizer and the credentials of a client that it accepts: with each call the client sends a token of
+// all workspaces and of the role that the RPC requires.
+func Pair(t testing.TB) (*access.Authorizer, grpc.DialOption) {
+	t.Helper()
+	signer := NewSigner(t)
+	return access.NewAuthorizer(Verifier(t, signer)), grpc.WithPerRPCCredentials(access.NewTokenSource(signer, time.Now))
+}
+
+// NewSigner returns a signer with a new key.
+func NewSigner(t testing.TB) *access.Signer {
 	t.Helper()
 	signer, err := access.NewSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Gate(t, signer), grpc.WithPerRPCCredentials(access.NewMinter(signer, time.Now))
+	return signer
 }
 
-// Gate makes a gate for the tokens of a signer.
-func Gate(t *testing.T, signer *access.Signer) *access.Gate {
+// Verifier returns a verifier of the tokens of a signer.
+func Verifier(t testing.TB, signer *access.Signer) *access.Verifier {
 	t.Helper()
 	verifier, err := access.NewVerifier(access.Config{
 		Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -35,29 +41,31 @@ func Gate(t *testing.T, signer *access.Signer) *access.Gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return access.NewGate(verifier)
+	return verifier
 }
 
-// Context returns the context that a handler sees whose caller has a token of a role for the workspaces, which may be
-// access.AllWorkspaces: access.FromContext finds it there.
-func Context(t *testing.T, role access.Role, workspaces ...string) context.Context {
+// Bearer returns the Authorization header of a token that is valid for an hour.
+func Bearer(t testing.TB, signer *access.Signer, role access.Role, workspaces ...string) string {
 	t.Helper()
-	signer, err := access.NewSigner()
-	if err != nil {
-		t.Fatal(err)
-	}
 	token, err := signer.Token(access.Grant{Role: role, Workspaces: workspaces, From: time.Now(), TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := Gate(t, signer)
-	// Every role may call this one.
-	catalog := authv1.KeyService_GetCatalog_FullMethodName
+	return "Bearer " + token
+}
+
+// Context returns the context of a handler whose caller has a token of a role for the workspaces, which may be
+// access.AllWorkspaces: access.FromContext returns its identity.
+func Context(t testing.TB, role access.Role, workspaces ...string) context.Context {
+	t.Helper()
+	signer := NewSigner(t)
+	authorizer := access.NewAuthorizer(Verifier(t, signer))
+	// Every role may call this RPC.
 	service := grpc.ServiceInfo{Methods: []grpc.MethodInfo{{Name: "GetCatalog"}}}
-	if err := gate.Protect(map[string]grpc.ServiceInfo{authv1.KeyService_ServiceDesc.ServiceName: service}); err != nil {
+	if err := authorizer.ReadRules(map[string]grpc.ServiceInfo{authv1.KeyService_ServiceDesc.ServiceName: service}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, err := gate.Enter(metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+token)), catalog)
+	ctx, err := authorizer.Authenticate(t.Context(), authv1.KeyService_GetCatalog_FullMethodName, []string{Bearer(t, signer, role, workspaces...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-func TestContextSaysWhoCalls(t *testing.T) {
+func TestContextHasTheIdentityOfTheCaller(t *testing.T) {
 	who, ok := access.FromContext(Context(t, access.Checker, "acme"))
 	if !ok || who.Role != access.Checker || !who.Holds("acme") || who.Holds("globex") {
 		t.Errorf("called by %v", who)

@@ -1,4 +1,4 @@
-// Package disktest gives tests a small disk that they can fill. Only tests import it.
+// Package disktest provides tests with a small file system that they can fill.
 package disktest
 
 import (
@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Mount mounts a file system of so many bytes ("1m") in memory until the end of the test, the first thing that a test
-// does. Who may not mount runs the test again as a process that may, in name spaces of its own; then ok is false, and
-// there is nothing left to do.
+// Mount mounts a file system of a size ("1m") in memory until the end of the test. It must be the first call of the test: a
+// process without the right to mount runs the test again in a process that has it, in namespaces of its own. Then ok is
+// false, and the test must return.
 func Mount(t *testing.T, size string) (dir string, ok bool) {
 	t.Helper()
 	dir = t.TempDir()
@@ -35,7 +35,7 @@ func Mount(t *testing.T, size string) (dir string, ok bool) {
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
 	}
 	if out, e := process.CombinedOutput(); e != nil {
-		t.Fatalf("mount a small disk: %v; in name spaces: %v\n%s", err, e, out)
+		t.Fatalf("mount a small disk: %v; in namespaces: %v\n%s", err, e, out)
 	}
 	return "", false
 }

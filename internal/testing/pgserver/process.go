@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -15,39 +14,41 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Mode is how a server goes down.
-type Mode int
+// Mode is the signal that stops a server.
+type Mode syscall.Signal
 
 const (
-	// Fast ends connections and writes everything out.
-	Fast Mode = iota
-	// Immediate is a crash: the next start recovers from the log.
-	Immediate
+	// Fast ends connections and writes everything to the data files.
+	Fast = Mode(syscall.SIGINT)
+	// Immediate is a crash: the next start recovers from the write-ahead log.
+	Immediate = Mode(syscall.SIGQUIT)
 )
 
-var signals = map[Mode]syscall.Signal{Fast: syscall.SIGINT, Immediate: syscall.SIGQUIT}
-
-// patience is how long a server may take to go down before it is killed.
-const patience = 30 * time.Second
+// stopTimeout is how long a server may take to stop before it is killed.
+const stopTimeout = 30 * time.Second
 
 // process is one run of the server.
 type process struct {
 	command *exec.Cmd
-	// ended is closed when it has ended; err says how.
+	// ended is closed when the process has ended; err is the result of Wait.
 	ended chan struct{}
 	err   error
 }
 
-// launch starts the server. A goroutine of its own waits for its end, on a thread of its own: Linux ends the child
-// of a dying thread (see account.attributes), and Go's threads may die before their process.
+// launch starts the server. A goroutine with a thread of its own waits for its end: Linux ends the child when the thread
+// that started it ends (see attributes), and Go may end threads before the process.
 func (s *Server) launch() (*process, error) {
 	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("log of a private Postgres: %w", err)
 	}
-	command := exec.Command(filepath.Join(s.bin, "postgres"), s.arguments()...)
+	args := []string{"-D", s.data(), "-k", s.dir}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	command := exec.Command(s.Program("postgres"), args...)
 	command.Dir, command.Stdout, command.Stderr = s.dir, log, log
-	command.SysProcAttr = s.account.attributes()
+	command.SysProcAttr = attributes(s.credential)
 	p, started := &process{command: command, ended: make(chan struct{})}, make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -66,27 +67,27 @@ func (s *Server) launch() (*process, error) {
 	return p, nil
 }
 
-// Down takes the server down and leaves its data; Up brings it back.
+// Down stops the server and leaves its data; Up starts it again.
 func (s *Server) Down(mode Mode) error {
 	p := s.process
 	if p == nil {
 		return nil
 	}
 	s.process = nil
-	if err := p.command.Process.Signal(signals[mode]); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.command.Process.Signal(syscall.Signal(mode)); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal a private Postgres: %w", err)
 	}
 	select {
 	case <-p.ended:
 		return nil
-	case <-time.After(patience):
+	case <-time.After(stopTimeout):
 	}
 	err := p.command.Process.Kill()
 	<-p.ended
-	return errors.Join(fmt.Errorf("a private Postgres did not go down within %v and was killed", patience), err)
+	return errors.Join(fmt.Errorf("a private Postgres did not stop within %v and was killed", stopTimeout), err)
 }
 
-// awaitReady waits until the server answers, or has ended.
+// awaitReady waits until the server accepts connections, or has ended.
 func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -105,10 +106,10 @@ func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	}
 }
 
-// run runs one of the binaries as the server's user, to its end.
+// run runs one of the programs as the server's user and waits for its end.
 func (s *Server) run(ctx context.Context, name string, args ...string) error {
-	command := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
-	command.Dir, command.SysProcAttr = s.dir, s.account.attributes()
+	command := exec.CommandContext(ctx, s.Program(name), args...)
+	command.Dir, command.SysProcAttr = s.dir, attributes(s.credential)
 	runtime.LockOSThread() // see launch
 	defer runtime.UnlockOSThread()
 	if output, err := command.CombinedOutput(); err != nil {
@@ -117,8 +118,8 @@ func (s *Server) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// logTail is the end of the server's log.
+// logTail returns the end of the server's log.
 func (s *Server) logTail() []byte {
-	text, _ := os.ReadFile(s.logFile()) // no log, no tail
+	text, _ := os.ReadFile(s.logFile()) // a missing log has no tail
 	return bytes.TrimSpace(text[max(0, len(text)-2000):])
 }

@@ -1,5 +1,4 @@
-// Package pgtest gives tests a real Postgres: one private server a test package, one cloned database a test. Only
-// tests import it.
+// Package pgtest provides tests with a real Postgres: one private server per test package, one cloned database per test.
 package pgtest
 
 import (
@@ -17,20 +16,20 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
 )
 
-// shared is the server of the running test package, and what was made on it. It starts at its first use.
+// shared is the server of the running test package. It starts on first use.
 var shared struct {
 	mu        sync.Mutex
 	server    *pgserver.Server
 	err       error              // why it did not start
-	admin     *pgx.Conn          // makes and drops databases
+	admin     *pgx.Conn          // creates and drops databases
 	strategy  string             // how databases are copied
-	templates map[uintptr]string // by the migration that made them; the empty ones have none
-	made      int
+	templates map[uintptr]string // by the address of the migration; 0 is the empty template
+	created   int
 }
 
-// Main runs the tests of a package and ends its server: func TestMain(m *testing.M) { pgtest.Main(m) }
+// Main runs the tests of a package and stops its server: func TestMain(m *testing.M) { pgtest.Main(m) }
 func Main(m *testing.M) {
-	m.Run() // it keeps the exit code
+	m.Run() // TestMain exits with its code
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.server == nil {
@@ -41,9 +40,9 @@ func Main(m *testing.M) {
 	}
 }
 
-// Database makes a database for the test and answers its URL. It is a clone of one that migrate was run on, once
-// for all tests of the package; nil = an empty one. Migrations are told apart by their code: a closure must do the
-// same whatever it has closed over, and leave no connection open. The database goes when the test has ended.
+// Database creates a database for the test and returns its URL. It is a clone of a template that migrate was run on, once for
+// all tests of the package; nil means an empty one. Templates are cached by the address of migrate: a closure must do the same
+// whatever its variables are. It must leave no connection open. The database is dropped at the end of the test.
 func Database(t testing.TB, migrate func(ctx context.Context, url string) error) string {
 	t.Helper()
 	shared.mu.Lock()
@@ -61,7 +60,7 @@ func Database(t testing.TB, migrate func(ctx context.Context, url string) error)
 	return shared.server.URL(name)
 }
 
-// Private starts a server for this test alone, which the test may crash and restart.
+// Private starts a server for this test only, which the test may crash and restart.
 func Private(t testing.TB) *pgserver.Server {
 	t.Helper()
 	ctx, cancel := background()
@@ -76,8 +75,8 @@ func Private(t testing.TB) *pgserver.Server {
 	return server
 }
 
-// Require ends the test where err says that a server did not start. Where there is no Postgres the test is skipped
-// with a line that says how to get one, unless CI is set: there a real database is a must.
+// Require fails the test if a server did not start. Where Postgres is not installed it skips the test, with a line that says
+// how to get it, unless CI is set.
 func Require(t testing.TB, err error) {
 	t.Helper()
 	switch {
@@ -89,7 +88,7 @@ func Require(t testing.TB, err error) {
 	}
 }
 
-// startShared starts the package's server at its first call; the caller holds the lock.
+// startShared starts the package's server on the first call; the caller holds the lock.
 func startShared() error {
 	if shared.server != nil || shared.err != nil {
 		return shared.err
@@ -100,26 +99,16 @@ func startShared() error {
 	if shared.server, shared.err = pgserver.Start(ctx, pgserver.Options{}); shared.err != nil {
 		return shared.err
 	}
-	shared.err = prepare(ctx)
+	if shared.admin, shared.err = pgx.Connect(ctx, shared.server.URL("postgres")); shared.err != nil {
+		return shared.err
+	}
+	// Copying files takes 30 ms a database. The default of Postgres 15, writing them to the log, takes ten times as long.
+	shared.err = shared.admin.QueryRow(ctx, `SELECT CASE WHEN current_setting('server_version_num')::int >= 150000
+		THEN ' STRATEGY FILE_COPY' ELSE '' END`).Scan(&shared.strategy)
 	return shared.err
 }
 
-// prepare connects to the new server. Copying files takes 30 ms a database, writing them to the log, which newer
-// Postgres does by itself, ten times as long; older ones do not know the word.
-func prepare(ctx context.Context) error {
-	var err error
-	if shared.admin, err = pgx.Connect(ctx, shared.server.URL("postgres")); err != nil {
-		return fmt.Errorf("connect to the server of the tests: %w", err)
-	}
-	err = shared.admin.QueryRow(ctx, `SELECT CASE WHEN current_setting('server_version_num')::int >= 150000
-		THEN ' STRATEGY FILE_COPY' ELSE '' END`).Scan(&shared.strategy)
-	if err != nil {
-		return fmt.Errorf("version of the server of the tests: %w", err)
-	}
-	return nil
-}
-
-// templateOf answers the database that migrate was run on.
+// templateOf returns the database that migrate was run on.
 func templateOf(migrate func(context.Context, string) error) (string, error) {
 	id := reflect.ValueOf(migrate).Pointer()
 	if name, ok := shared.templates[id]; ok {
@@ -138,19 +127,19 @@ func templateOf(migrate func(context.Context, string) error) (string, error) {
 	return name, nil
 }
 
-// create makes one more database.
+// create creates a database.
 func create(template string) (string, error) {
-	shared.made++
-	name := fmt.Sprintf("test_%d", shared.made)
+	shared.created++
+	name := fmt.Sprintf("test_%d", shared.created)
 	ctx, cancel := background()
 	defer cancel()
 	if _, err := shared.admin.Exec(ctx, `CREATE DATABASE `+name+` TEMPLATE `+template+shared.strategy); err != nil {
-		return "", fmt.Errorf("make a database for a test: %w", err)
+		return "", fmt.Errorf("create a database for a test: %w", err)
 	}
 	return name, nil
 }
 
-// drop removes a database, whoever is still connected.
+// drop drops a database, and ends the connections to it.
 func drop(t testing.TB, name string) {
 	t.Helper()
 	shared.mu.Lock()
@@ -162,7 +151,7 @@ func drop(t testing.TB, name string) {
 	}
 }
 
-// background is for what outlives a test: a test's own context is cancelled before its clean-up.
+// background returns a context for work that outlives a test: a test's own context is cancelled before its cleanup.
 func background() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Minute)
 }

@@ -36,7 +36,7 @@ func TestEachTestHasItsOwnClone(t *testing.T) {
 	count(t, pgtest.Database(t, nil), "pg_tables WHERE tablename = 't'", -1)
 }
 
-// count expects a table with want rows, and adds one; -1 is none, and none is added.
+// count expects want rows in a table and adds one; with -1 it expects none and adds none.
 func count(t *testing.T, url, table string, want int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -55,30 +55,30 @@ func count(t *testing.T, url, table string, want int) {
 	}
 }
 
-// verdict is a test that records how it was ended.
-type verdict struct {
+// recorder is a test that records how it ended.
+type recorder struct {
 	testing.TB
 	skipped, failed bool
 }
 
-func (v *verdict) Helper()     {}
-func (v *verdict) Skip(...any) { v.skipped = true }
+func (r *recorder) Helper()     {}
+func (r *recorder) Skip(...any) { r.skipped = true }
 
-func (v *verdict) Fatal(...any) { v.failed = true }
+func (r *recorder) Fatal(...any) { r.failed = true }
 
 func TestMissingPostgresSkipsButNotInCI(t *testing.T) {
 	for _, c := range []struct {
 		ci   string
 		err  error
-		want verdict
+		want recorder
 	}{
-		{"", nil, verdict{}},
-		{"", pgserver.ErrNoBinaries, verdict{skipped: true}},
-		{"true", pgserver.ErrNoBinaries, verdict{failed: true}},
-		{"", errors.New("broken"), verdict{failed: true}},
+		{"", nil, recorder{}},
+		{"", pgserver.ErrNoBinaries, recorder{skipped: true}},
+		{"true", pgserver.ErrNoBinaries, recorder{failed: true}},
+		{"", errors.New("broken"), recorder{failed: true}},
 	} {
 		t.Setenv("CI", c.ci)
-		var got verdict
+		var got recorder
 		pgtest.Require(&got, c.err)
 		if got != c.want {
 			t.Errorf("CI=%q, error %v: %+v, want %+v", c.ci, c.err, got, c.want)

@@ -2,10 +2,9 @@
 
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
--- One row a call; one partition a UTC day, on the ids, whose first 48 bits are the milliseconds of the call. The fixed
--- columns come first, the widest first, so that no byte is lost to alignment. NULL is as cheap as a number here: without
--- a NULL the row has 8 more bytes of data, with one 8 more bytes of header. Collation "C": ids of workspaces are compared
--- as bytes, and only ASCII letters have two cases.
+-- One row per call; one partition per UTC day, by id, whose first 48 bits are the milliseconds of the call. Columns of fixed
+-- size come first, the widest first, so that no byte is lost to alignment. A NULL latency saves nothing: the row has 8 bytes
+-- less of data and 8 more of header. Collation "C": workspace ids are compared as bytes, and only ASCII letters have two cases.
 CREATE TABLE request_logs (
     id           uuid     NOT NULL,
     latency_us   bigint,            -- NULL = not reported
@@ -24,14 +23,14 @@ CREATE TABLE request_logs (
     PRIMARY KEY (workspace_id, id)
 ) PARTITION BY RANGE (id);
 
--- The hour stands for the id: entries of one hour are equal, so the B-tree stores them once with a list of rows, in a
+-- The hour instead of the id: entries of one hour are equal, so the B-tree stores them once with a list of rows, in a
 -- quarter of the bytes.
 CREATE INDEX request_logs_by_key ON request_logs (workspace_id, key_ref, hour);
 CREATE INDEX request_logs_failed ON request_logs (workspace_id, (status / 100), id) WHERE status >= 400;
 CREATE INDEX request_logs_failed_by_key ON request_logs (workspace_id, key_ref, (status / 100), id) WHERE status >= 400;
 CREATE INDEX request_logs_denied ON request_logs (workspace_id, error_code, id) WHERE error_code <> '';
 
--- The snapshots of keys, each once. A reference is a hash of its row, so that it is known without a look-up.
+-- Key snapshots, each stored once. A reference is a hash of its row, so that no look-up is needed.
 CREATE TABLE request_log_keys (
     workspace_id text   NOT NULL COLLATE "C",
     key_ref      bigint NOT NULL,

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- The primary key is the order in which rows are read and erased: without a rowid, the table itself is that index.
+-- Rows are read and deleted in the order of the primary key: WITHOUT ROWID makes the table itself that index.
 CREATE TABLE request_logs (
     workspace_id TEXT    NOT NULL,
     id           BLOB    NOT NULL CHECK (length(id) = 16),
@@ -23,7 +23,7 @@ CREATE TABLE request_logs (
 
 CREATE INDEX request_logs_by_key ON request_logs (workspace_id, key_id, id) WHERE key_id IS NOT NULL;
 
--- What people look for on the page is what went wrong, and most calls do not.
+-- Users mostly search for failed calls, and most calls do not fail.
 CREATE INDEX request_logs_failed ON request_logs (workspace_id, id) WHERE status >= 400 OR error_code <> '';
 
 -- +goose Down

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/grpcapi"
+	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/telemetry"
+	"github.com/keytrail/keytrail/trail"
+)
+
+// AuthConfig configures `keytrail authsvc`.
+type AuthConfig struct {
+	databaseFlag `embed:""`
+	tokenFlags   `embed:""`
+	callerFlags  `embed:""`
+	listenFlags  `embed:""`
+	DialFlags    `embed:""`
+	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
+	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service. A DNS name with several addresses stands for all its replicas."`
+	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address to serve /healthz, /readyz and /metrics on."`
+	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database stays ready. A revoked key may be accepted for that long."`
+	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail: rows that the log service has not stored yet. Created if missing. Each replica needs its own, on a persistent disk."`
+	TrailShared  bool          `help:"Let several replicas on this machine share --trail-dir. Each uses its own subfolder, and they ship the rows of replicas that are gone."`
+	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. Must be the same for all replicas. A type can have a label, e.g. data_agent=Data Agent; the default label is made from the name."`
+	trailFlags   `embed:""`
+}
+
+// keyringInterval is how often the keyring polls the store for changes, at the least.
+const keyringInterval = time.Second
+
+// Validate implements kong's validation.
+func (c AuthConfig) Validate() error {
+	if c.MaxStaleness < 2*keyringInterval {
+		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*keyringInterval, c.MaxStaleness)
+	}
+	return errors.Join(c.trailFlags.validate(), validateAgentTypes(c.AgentTypes), c.tokenFlags.validateRequired(), c.callerFlags.validate())
+}
+
+// NewAuthServer returns a server that runs the auth service on Postgres. The caller must call Run or Close.
+func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
+	return newServer("authsvc", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+		if err := CheckDatabase("--database-url", config.DatabaseURL, config.InsecureFlag); err != nil {
+			return err
+		}
+		tokens, err := s.addVerifier(config.tokenFlags, now)
+		if err != nil {
+			return err
+		}
+		logsToken, err := config.credentials(now, log)
+		if err != nil {
+			return err
+		}
+		store, err := authpostgres.Open(ctx, config.DatabaseURL)
+		if err != nil {
+			return fmt.Errorf("open the keys: %w", err)
+		}
+		s.closeLater(store)
+		if err := s.telemetry.Register(telemetry.Pool("keys", store.Connections)...); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, background(func(ctx context.Context) {
+			store.Listen(ctx, func(err error) { log.Warn("LISTEN connection lost; polling for key changes", "error", err) })
+		}))
+		return s.openAuth(ctx, authConfig{
+			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, now: now,
+			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log), logsToken: logsToken,
+			maxStaleness: config.MaxStaleness, changed: store.Wake(),
+			trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags,
+		})
+	})
+}
+
+// authConfig is what the auth service needs on any store.
+type authConfig struct {
+	store      authsvc.Store
+	addr       string
+	inMemory   []net.Listener // for the other parts of the same process
+	tokens     *access.Verifier
+	agentTypes []string
+	now        func() time.Time
+	// logs connects to the log service, and logsToken authenticates the calls.
+	logs         dialFunc
+	logsToken    credentials.PerRPCCredentials
+	trailDir     string
+	trailShared  bool
+	trail        trailFlags
+	maxStaleness time.Duration
+	// changed receives when keys have changed; nil = the keyring only polls.
+	changed <-chan struct{}
+}
+
+// openAuth adds the auth service with its keyring and its trail.
+func (s *Server) openAuth(ctx context.Context, config authConfig) error {
+	server, err := grpcserver.New(grpcserver.Config{
+		Log: s.log, Authorizer: access.NewAuthorizer(config.tokens), Instrumentation: s.telemetry.Instrumentation(), MaxMessageBytes: grpcserver.AuthMessageBytes,
+	})
+	if err != nil {
+		return err
+	}
+	agentTypes, err := parseAgentTypes(config.agentTypes)
+	if err != nil {
+		return err
+	}
+	tokenKey, err := config.store.TokenKey(ctx)
+	if err != nil {
+		return fmt.Errorf("read the key of report tokens: %w", err)
+	}
+	rows, err := s.openTrail(config)
+	if err != nil {
+		return err
+	}
+	keyring := authsvc.NewKeyring(config.store, config.now)
+	if err := keyring.Refresh(ctx); err != nil {
+		return fmt.Errorf("load the keyring: %w", err)
+	}
+	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
+		Keyring: keyring, Trail: traced(rows, s.telemetry), TokenKey: tokenKey, AgentTypes: agentTypes,
+		UnprovedRows: config.trail.UnprovedRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
+		Now: config.now,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.telemetry.Register(append(keyringMetrics(keyring), checkMetrics(checker)...)...); err != nil {
+		return err
+	}
+	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring, agentTypes, config.now))
+	listener, err := s.listenGRPC("--auth-addr", config.addr)
+	if err != nil {
+		return err
+	}
+	s.authAddr = listener.Addr()
+	s.checks["keyring"] = func(context.Context) error { return checkFresh(keyring, config.maxStaleness) }
+	// The trail stops after the server, when no more rows can come.
+	s.parts = append(s.parts, rows.Run, background(func(ctx context.Context) {
+		keyring.Follow(ctx, keyringInterval, config.changed, func(err error) {
+			s.log.Error("keyring refresh failed; key changes are not in force", "error", err)
+		})
+	}))
+	s.serveGRPC(server, append(config.inMemory, listener)...)
+	return nil
+}
+
+// openTrail opens the trail, which ships its rows to the log service.
+func (s *Server) openTrail(config authConfig) (*trail.Trail, error) {
+	conn, err := config.logs(s, grpc.WithPerRPCCredentials(config.logsToken))
+	if err != nil {
+		return nil, err
+	}
+	open := trail.Open
+	if config.trailShared {
+		open = trail.OpenShared
+	}
+	rows, err := open(trail.Config{
+		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync,
+		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.telemetry.Metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.closeLater(rows)
+	s.checks["trail"] = func(context.Context) error { return checkTrail(rows, config.trail.TrailFull) }
+	return rows, nil
+}
+
+// checkFresh is the readiness check of the keyring.
+func checkFresh(keyring *authsvc.Keyring, maxStaleness time.Duration) error {
+	if age := keyring.Stats().Staleness; age > maxStaleness {
+		return fmt.Errorf("the keyring last knew every key %v ago", age.Round(time.Second))
+	}
+	return nil
+}
+
+// checkTrail is the readiness check of the trail. A failing disk concerns this replica alone. A trail is full because
+// the log service is away, which concerns every replica: that counts only if calls are refused for it.
+func checkTrail(rows *trail.Trail, full string) error {
+	if rows.Writable() != nil {
+		return errors.New("the trail of request logs cannot be written")
+	}
+	if rows.Full() && full == trailFullRefuse {
+		return errors.New("the trail of request logs is full")
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/keytrail/keytrail/gateway"
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+// GatewayConfig configures `keytrail gateway`.
+type GatewayConfig struct {
+	tokenFlags  `embed:""`
+	listenFlags `embed:""`
+	DialFlags   `embed:""`
+
+	GatewayAddr string   `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address only requests for localhost and loopback addresses are accepted."`
+	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service. A DNS name with several addresses stands for all its replicas."`
+	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
+	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address to serve /healthz, /readyz and /metrics on."`
+	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+}
+
+// Validate implements kong's validation.
+func (c GatewayConfig) Validate() error {
+	return errors.Join(validateOrigins(c.CORSOrigins), c.tokenFlags.validateRequired())
+}
+
+// NewGatewayServer returns a server that runs the gateway. The caller must call Run or Close.
+func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logger) (*Server, error) {
+	return newServer("gateway", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+		tokens, err := s.addVerifier(config.tokenFlags, time.Now)
+		if err != nil {
+			return err
+		}
+		return s.openGateway(ctx, gatewayConfig{
+			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins,
+			auth: config.remote("--auth-addr", config.AuthAddr, config.InsecureFlag, log),
+			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log),
+		})
+	})
+}
+
+// gatewayConfig is what the gateway needs, wherever the services are.
+type gatewayConfig struct {
+	addr       string
+	auth, logs dialFunc
+	tokens     *access.Verifier
+	origins    []string
+}
+
+// openGateway adds the gateway.
+func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
+	auth, err := config.auth(s)
+	if err != nil {
+		return err
+	}
+	logs, err := config.logs(s)
+	if err != nil {
+		return err
+	}
+	listener, err := s.listenHTTP("--gateway-addr", config.addr)
+	if err != nil {
+		return err
+	}
+	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
+		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins, Loopback: onLoopback(listener), Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.gatewayAddr = listener.Addr()
+	s.parts = append(s.parts, s.serveHTTP(listener, s.telemetry.REST(handler)))
+	return nil
+}
+
+// onLoopback reports whether only this machine can reach a listener.
+func onLoopback(listener net.Listener) bool {
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}

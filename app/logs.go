@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/telemetry"
+	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/grpcapi"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
+)
+
+// LogsConfig configures `keytrail logsvc`.
+type LogsConfig struct {
+	databaseFlag `embed:""`
+	tokenFlags   `embed:""`
+	listenFlags  `embed:""`
+	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
+	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address to serve /healthz, /readyz and /metrics on."`
+	Retention    time.Duration `default:"${retention}" help:"How long to keep request logs; at least 1h. Must be the same for all replicas."`
+	SearchBudget time.Duration `default:"${search_budget}" help:"How long one page of a list may search before it returns what it has found."`
+}
+
+// Validate implements kong's validation.
+func (c LogsConfig) Validate() error {
+	if c.SearchBudget < 10*time.Millisecond {
+		return fmt.Errorf("--search-budget: must be at least 10ms, got %v", c.SearchBudget)
+	}
+	return errors.Join(ValidateRetention(c.Retention), c.tokenFlags.validateRequired())
+}
+
+// NewLogsServer returns a server that runs the log service on Postgres. The caller must call Run or Close.
+func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now func() time.Time) (*Server, error) {
+	return newServer("logsvc", log, config.OpsAddr, config.listenFlags, func(s *Server) error {
+		if err := CheckDatabase("--database-url", config.DatabaseURL, config.InsecureFlag); err != nil {
+			return err
+		}
+		tokens, err := s.addVerifier(config.tokenFlags, now)
+		if err != nil {
+			return err
+		}
+		store, err := logspostgres.Open(ctx, config.DatabaseURL, now)
+		if err != nil {
+			return fmt.Errorf("open the request logs: %w", err)
+		}
+		s.closeLater(store)
+		layout := partitions{list: store.Days, now: now}
+		s.checks["partitions"] = layout.check
+		err = s.telemetry.Register(append(slices.Concat(telemetry.Pool("logs_write", store.Writers), telemetry.Pool("logs_read", store.Readers)), layout)...)
+		if err != nil {
+			return err
+		}
+		s.parts = append(s.parts, background(func(ctx context.Context) { store.RunMaintenance(ctx, log) }))
+		return s.openLogs(logsConfig{
+			store: store, addr: config.LogsAddr, tokens: tokens,
+			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
+		})
+	})
+}
+
+// logsConfig is what the log service needs on any store.
+type logsConfig struct {
+	store    logsvc.Store
+	addr     string
+	inMemory []net.Listener // for the other parts of the same process
+	tokens   *access.Verifier
+	service  logsvc.Config
+}
+
+// openLogs adds the log service.
+func (s *Server) openLogs(config logsConfig) error {
+	server, err := grpcserver.New(grpcserver.Config{
+		Log: s.log, Authorizer: access.NewAuthorizer(config.tokens), Instrumentation: s.telemetry.Instrumentation(), MaxMessageBytes: grpcserver.LogsMessageBytes,
+	})
+	if err != nil {
+		return err
+	}
+	store, err := instrumentStore(config.store, s.telemetry)
+	if err != nil {
+		return err
+	}
+	service := logsvc.NewService(store, config.service)
+	if err := s.telemetry.Register(counters("logs_refused_rows_total", "Rows that were rejected and will never be stored.", "reason", service.Rejected, logsvc.RejectReason.String)...); err != nil {
+		return err
+	}
+	grpcapi.Register(server, service)
+	listener, err := s.listenGRPC("--logs-addr", config.addr)
+	if err != nil {
+		return err
+	}
+	s.logsAddr = listener.Addr()
+	s.checks["request_logs"] = func(ctx context.Context) error {
+		if service.Ping(ctx) != nil {
+			return errors.New("the store cannot be read") // the cause is not for the ops port, which needs no token
+		}
+		return nil
+	}
+	s.parts = append(s.parts, background(func(ctx context.Context) {
+		service.ExpireDaily(ctx, func(err error) { s.log.Error("expiry of old request logs failed", "error", err) })
+	}))
+	s.serveGRPC(server, append(config.inMemory, listener)...)
+	return nil
+}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/uuid7"
+)
+
+// connection is a connection to a service. It replaces the errors of gRPC itself, which contain addresses and details of
+// certificates; those are logged. Errors that the service returns pass unchanged.
+type connection struct {
+	grpc.ClientConnInterface
+	// maxMessageBytes is the most bytes of a request that the service takes.
+	maxMessageBytes int
+	log             *slog.Logger
+}
+
+// Invoke implements grpc.ClientConnInterface. It gives a check a call id before the connection can retry it on another
+// replica, so that the call has one row.
+func (c connection) Invoke(ctx context.Context, method string, request, response any, options ...grpc.CallOption) error {
+	if check, ok := request.(*authv1.CheckRequest); ok && check.GetCallId() == "" {
+		check.CallId = uuid7.New(time.Now()).String()
+	}
+	var header, trailer metadata.MD
+	options = append(options, grpc.Header(&header), grpc.Trailer(&trailer), grpc.MaxCallSendMsgSize(c.maxMessageBytes))
+	err := c.ClientConnInterface.Invoke(ctx, method, request, response, options...)
+	st := status.Convert(err)
+	if err == nil || reasonOf(st) != "" {
+		return err
+	}
+	// A response has metadata, at least its content type.
+	return c.publicError(ctx, method, st, len(header)+len(trailer) > 0)
+}
+
+// publicError returns what the caller sees of an error that gRPC itself made, here or at the service.
+func (c connection) publicError(ctx context.Context, method string, st *status.Status, responded bool) error {
+	var public error
+	switch {
+	case st.Code() == codes.Canceled:
+		public = fault.New(fault.CallCancelled, "the call was cancelled")
+	case st.Code() == codes.DeadlineExceeded:
+		public = fault.New(fault.DeadlineExceeded, "the service did not answer in time")
+	case !responded && st.Code() == codes.ResourceExhausted:
+		public = fault.New(fault.BodyTooLarge, "the request has more than %d bytes: send less at a time", c.maxMessageBytes)
+	case responded && st.Code() == codes.Unimplemented:
+		public = fault.New(fault.MethodUnknown, "the service is of a release without this method")
+	case responded && st.Code() != codes.Unavailable:
+		c.log.ErrorContext(ctx, "call to a service failed", "rpc", method, "error", st.Err())
+		public = fault.New(fault.InternalError, "internal error")
+	default:
+		c.log.ErrorContext(ctx, "cannot reach a service", "rpc", method, "error", st.Err())
+		public = fault.New(fault.ServiceUnreachable, "the service cannot be reached; try again later")
+	}
+	return grpcserver.Status(public).Err()
+}

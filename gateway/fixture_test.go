@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
+)
+
+// services are both services: they keep the last request and answer as little as they can. The workspace "globex"
+// has nothing, "initech" takes no token, and "hooli" is not ready.
+type services struct {
+	authv1.UnimplementedCheckServiceServer
+	authv1.UnimplementedKeyServiceServer
+	logsv1.UnimplementedLogServiceServer
+
+	mu   sync.Mutex
+	last proto.Message
+}
+
+func (s *services) keep(request proto.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = request
+}
+
+// took answers the last request since it was asked before; nil = none came through.
+func (s *services) took() proto.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.last
+	s.last = nil
+	return last
+}
+
+func (s *services) Check(_ context.Context, req *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	s.keep(req)
+	return &authv1.CheckResponse{HttpStatus: 401, Denial: &authv1.Denial{Code: "missing_token"}}, nil
+}
+
+func (s *services) Report(_ context.Context, req *authv1.ReportRequest) (*authv1.ReportResponse, error) {
+	s.keep(req)
+	return &authv1.ReportResponse{}, nil
+}
+
+func (s *services) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
+	s.keep(req)
+	return &authv1.CreateKeyResponse{Key: &authv1.Key{Name: req.GetKey().GetName()}}, nil
+}
+
+func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
+	switch s.keep(req); req.GetWorkspaceId() {
+	case "globex":
+		return nil, fault.New(fault.KeyNotFound, "key not found")
+	case "initech":
+		return nil, fault.New(fault.TokenInvalid, "who?")
+	case "hooli":
+		return nil, fault.New(fault.ChangeNotInForce, "not in force here yet")
+	}
+	return &authv1.GetKeyResponse{}, nil
+}
+
+func (s *services) UpdateKey(_ context.Context, req *authv1.UpdateKeyRequest) (*authv1.UpdateKeyResponse, error) {
+	s.keep(req)
+	return &authv1.UpdateKeyResponse{Key: &authv1.Key{}}, nil
+}
+
+func (s *services) RotateKey(_ context.Context, req *authv1.RotateKeyRequest) (*authv1.RotateKeyResponse, error) {
+	s.keep(req)
+	return &authv1.RotateKeyResponse{}, nil
+}
+
+func (s *services) GetCatalog(context.Context, *authv1.GetCatalogRequest) (*authv1.GetCatalogResponse, error) {
+	return &authv1.GetCatalogResponse{}, nil
+}
+
+func (s *services) GetRequestLog(_ context.Context, req *logsv1.GetRequestLogRequest) (*logsv1.GetRequestLogResponse, error) {
+	s.keep(req)
+	return &logsv1.GetRequestLogResponse{RequestLog: &logsv1.RequestLog{}}, nil
+}
+
+func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
+	s.keep(req)
+	// What no caller of the gateway may see.
+	if err := errors.Join(grpc.SetHeader(ctx, metadata.Pairs("internal", "header")), grpc.SetTrailer(ctx, metadata.Pairs("internal", "trailer"))); err != nil {
+		return nil, err
+	}
+	return &logsv1.ListRequestLogsResponse{}, nil
+}
+
+// newGateway returns a gateway in front of the services. Requests have a token of all workspaces and of the role that
+// they need, unless they have an Authorization header of their own.
+func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
+	t.Helper()
+	return newGatewayWith(t, Config{CORSOrigins: origins})
+}
+
+// newGatewayWith returns a gateway with a configuration that lacks only the connections.
+func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
+	t.Helper()
+	signer := accesstest.NewSigner(t)
+	handler, behind := newGatewayOf(t, config, signer)
+	return withToken(t, handler, signer), behind
+}
+
+// withToken adds a token to requests that have none.
+func withToken(t *testing.T, next http.Handler, signer *access.Signer) http.Handler {
+	t.Helper()
+	admin := accesstest.Bearer(t, signer, access.Admin, access.AllWorkspaces)
+	checker := accesstest.Bearer(t, signer, access.Checker, access.AllWorkspaces)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			r.Header.Set("Authorization", admin)
+			if r.URL.Path == "/v1/check" || r.URL.Path == "/v1/report" {
+				r.Header.Set("Authorization", checker)
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// newGatewayOf returns a gateway in front of services that accept the tokens of a signer.
+func newGatewayOf(t *testing.T, config Config, signer *access.Signer) (http.Handler, *services) {
+	t.Helper()
+	verifier := accesstest.Verifier(t, signer)
+	server, err := grpcserver.New(grpcserver.Config{
+		Log: slog.New(slog.DiscardHandler), Authorizer: access.NewAuthorizer(verifier), MaxMessageBytes: grpcserver.AuthMessageBytes,
+	})
+	must(t, err)
+	behind := &services{}
+	authv1.RegisterCheckServiceServer(server, behind)
+	authv1.RegisterKeyServiceServer(server, behind)
+	logsv1.RegisterLogServiceServer(server, behind)
+	listener := bufconn.Listen(1 << 20)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, listener) }()
+	conn, err := grpc.NewClient("passthrough:services",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, conn.Close())
+		stop()
+		must(t, <-ended)
+	})
+	config.Auth, config.Logs, config.Log, config.Verifier = conn, conn, slog.New(slog.DiscardHandler), verifier
+	handler, err := New(t.Context(), config)
+	must(t, err)
+	return handler, behind
+}
+
+// send sends one request. The header is in pairs of name and value.
+func send(handler http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, request)
+	return answer
+}
+
+// expectError expects a google.rpc.Status in JSON with a reason and a text that holds what is said.
+func expectError(t *testing.T, answer *httptest.ResponseRecorder, httpStatus int, reason fault.Reason, says string) {
+	t.Helper()
+	var st spb.Status
+	if err := protojson.Unmarshal(answer.Body.Bytes(), &st); err != nil {
+		t.Errorf("the answer %.200q is no status: %v", answer.Body, err)
+		return
+	}
+	want := grpcserver.Status(fault.New(reason, "x")).Code()
+	got := status.FromProto(&st)
+	if answer.Code != httpStatus || got.Code() != want || reasonOf(got) != reason.String() || !strings.Contains(got.Message(), says) {
+		t.Errorf("answered %d %.300s, want %d with %v, %v and %q", answer.Code, answer.Body, httpStatus, want, reason, says)
+	}
+	header := answer.Header()
+	if got := header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("the error is of type %q", got)
+	}
+	repeat := httpStatus == 503 && reason != fault.ChangeNotInForce
+	if retry := header.Get("Retry-After"); (retry == "1") != repeat || retry != "" && !repeat {
+		t.Errorf("answered %d, %v, to be tried again after %q", httpStatus, reason, retry)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

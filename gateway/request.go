@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/grpcserver"
+)
+
+// maxBodyBytes is the most bytes of a request body: JSON takes more than the message, which its service limits.
+const maxBodyBytes = 4 << 20
+
+var (
+	errRequestLate  = fault.New(fault.RequestLate, "the body did not arrive in time")
+	errBodyTooLarge = fault.New(fault.BodyTooLarge, "the body has more than %d bytes: send less at a time", maxBodyBytes)
+)
+
+// authenticate verifies the token of a request before its body is read: decoding a body can take many times its size. The
+// services verify the token again, with its role and workspaces. A refusal is counted as a call of the RPC.
+func (rs routes) authenticate(verifier *access.Verifier, observe grpc.UnaryServerInterceptor) runtime.Middleware {
+	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+			_, err := verifier.VerifyHeader(r.Header.Values("Authorization"))
+			if err == nil {
+				next(w, r, params)
+				return
+			}
+			if observe != nil {
+				refuse := func(context.Context, any) (any, error) { return nil, grpcserver.Status(err).Err() }
+				_, _ = observe(r.Context(), nil, &grpc.UnaryServerInfo{FullMethod: rs.of(r).rpc}, refuse) // the error is err
+			}
+			writeFault(w, r, err)
+		}
+	}
+}
+
+// limitBody limits the body of a request.
+func limitBody(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		if r.ContentLength > maxBodyBytes {
+			writeFault(w, r, errBodyTooLarge)
+			return
+		}
+		r.Body = &body{ReadCloser: http.MaxBytesReader(w, r.Body, maxBodyBytes)}
+		next(w, r, params)
+	}
+}
+
+// body keeps the error of a failed read: grpc-gateway passes on its text only.
+type body struct {
+	io.ReadCloser
+	err error
+}
+
+// Read implements io.Reader.
+func (b *body) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// bodyError returns the fault because of which the body of a request could not be read, or nil.
+func bodyError(r *http.Request) error {
+	b, ok := r.Body.(*body)
+	if !ok {
+		return nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](b.err); ok {
+		return errBodyTooLarge
+	}
+	if errors.Is(b.err, os.ErrDeadlineExceeded) {
+		return errRequestLate
+	}
+	return nil
+}

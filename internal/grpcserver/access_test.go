@@ -1,0 +1,56 @@
+package grpcserver
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/testing/accesstest"
+)
+
+func TestRequestIsNotValidatedWithoutAToken(t *testing.T) {
+	f := newFixture(t, &keys{})
+	bare, err := f.dial()
+	must(t, err)
+	defer bare.Close()
+	_, err = authv1.NewKeyServiceClient(bare).GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "!", KeyId: "x"})
+	if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "no token") {
+		t.Errorf("a bad request without a token: %v, want UNAUTHENTICATED", err)
+	}
+	expectReason(t, "without a token", err, codes.Unauthenticated, fault.TokenMissing)
+	if _, err := f.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "!", KeyId: "x"}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a bad request with a token: %v, want INVALID_ARGUMENT", err)
+	}
+	if records := f.log.records(t); len(records) != 0 {
+		t.Errorf("logged %v", records)
+	}
+}
+
+// TestTokenSourceReadsTheCatalog calls an RPC for any role.
+func TestTokenSourceReadsTheCatalog(t *testing.T) {
+	f := newFixture(t, &keys{})
+	if _, err := f.client.GetCatalog(t.Context(), &authv1.GetCatalogRequest{}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("answered %v, want what the handler says", err)
+	}
+}
+
+func TestServerWithAnRPCWithoutARuleDoesNotServe(t *testing.T) {
+	authorizer, _ := accesstest.Pair(t)
+	server, err := New(Config{Log: slog.New(slog.DiscardHandler), Authorizer: authorizer, MaxMessageBytes: AuthMessageBytes})
+	must(t, err)
+	grpc_testing.RegisterTestServiceServer(server, grpc_testing.UnimplementedTestServiceServer{})
+	listener := bufconn.Listen(1 << 10)
+	if err := server.Run(t.Context(), listener); err == nil || !strings.Contains(err.Error(), "grpc.testing.TestService.") {
+		t.Errorf("Run answers %v, want an error that names the RPC", err)
+	}
+	if _, err := listener.Dial(); err == nil {
+		t.Error("the listener is still open")
+	}
+}

@@ -1,0 +1,156 @@
+package grpcserver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/fault"
+)
+
+// chain is what every call passes, in this order:
+//
+//  1. instrumentation, which sees the status that the caller gets
+//  2. finish: recovery from panics, and the error table
+//  3. authentication: the token and its role, from the headers alone
+//  4. decoding of the request
+//  5. authorization: the workspaces of the request
+//  6. validation: the rules of the contract
+//  7. the handler
+//
+// A request is decoded after step 3, because one of 1 MiB can become 50 MiB of messages.
+type chain struct {
+	authorizer    *access.Authorizer
+	observeUnary  grpc.UnaryServerInterceptor
+	observeStream grpc.StreamServerInterceptor
+	validator     protovalidate.Validator
+	log           *slog.Logger
+}
+
+func newChain(config Config) (*chain, error) {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return nil, fmt.Errorf("build the validator: %w", err)
+	}
+	c := &chain{
+		authorizer: config.Authorizer, validator: validator, log: config.Log,
+		observeUnary: config.Instrumentation.Unary, observeStream: config.Instrumentation.Stream,
+	}
+	if c.observeUnary == nil {
+		c.observeUnary = func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			return next(ctx, request)
+		}
+	}
+	if c.observeStream == nil {
+		c.observeStream = func(service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			return next(service, stream)
+		}
+	}
+	return c, nil
+}
+
+// RegisterService implements grpc.ServiceRegistrar. It puts the chain around each unary method, because generated code
+// decodes the request before it calls an interceptor. grpc.InTapHandle runs early enough, too, but grpc-go does not release
+// the deadline of a call that it refuses: callers without a token could fill the memory (450 bytes a call, for as long as
+// they please). Streams need neither: their interceptors run before the first message.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, service any) {
+	chained := *desc
+	chained.Methods = slices.Clone(desc.Methods)
+	for i, method := range desc.Methods {
+		chained.Methods[i].Handler = s.chain.unary("/"+desc.ServiceName+"/"+method.MethodName, method.Handler)
+	}
+	s.Server.RegisterService(&chained, service)
+}
+
+// unary is the chain of a unary RPC.
+func (c *chain) unary(method string, decodeAndCall grpc.MethodHandler) grpc.MethodHandler {
+	return func(service any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		info := &grpc.UnaryServerInfo{Server: service, FullMethod: method}
+		return c.observeUnary(ctx, nil, info, func(ctx context.Context, _ any) (_ any, err error) {
+			defer c.finish(ctx, method, &err)
+			ctx, err = c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
+			if err != nil {
+				return nil, err
+			}
+			return decodeAndCall(service, ctx, decode, c.callChecked)
+		})
+	}
+}
+
+// callChecked implements grpc.UnaryServerInterceptor. It runs between the decoding and the handler.
+func (c *chain) callChecked(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if err := c.check(ctx, request); err != nil {
+		return nil, err
+	}
+	return handler(ctx, request)
+}
+
+// stream is the chain of a streaming RPC.
+func (c *chain) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return c.observeStream(service, stream, info, func(service any, stream grpc.ServerStream) (err error) {
+		ctx := stream.Context()
+		defer c.finish(ctx, info.FullMethod, &err)
+		ctx, err = c.authorizer.Authenticate(ctx, info.FullMethod, metadata.ValueFromIncomingContext(ctx, "authorization"))
+		if err != nil {
+			return err
+		}
+		ctx, cancel := withTokenDeadline(ctx)
+		defer cancel()
+		err = handler(service, &checkedStream{ServerStream: stream, ctx: ctx, chain: c})
+		if err != nil && context.Cause(ctx) == errTokenExpired {
+			return errTokenExpired
+		}
+		return err
+	})
+}
+
+// checkedStream checks every request of a stream.
+type checkedStream struct {
+	grpc.ServerStream
+	ctx   context.Context
+	chain *chain
+}
+
+// Context ends with the stream, with the token of its caller and with the server.
+func (s *checkedStream) Context() context.Context { return s.ctx }
+
+// RecvMsg implements grpc.ServerStream.
+func (s *checkedStream) RecvMsg(request any) error {
+	if err := s.ServerStream.RecvMsg(request); err != nil {
+		return err
+	}
+	return s.chain.check(s.ctx, request)
+}
+
+// check decides whether a decoded request reaches its handler.
+func (c *chain) check(ctx context.Context, request any) error {
+	message, ok := request.(proto.Message)
+	if ok && isMalformed(message) {
+		return errMalformed
+	}
+	if err := access.Authorize(ctx, request); err != nil || !ok {
+		return err
+	}
+	return c.validate(message)
+}
+
+// finish turns a panic or an error of a call into the status that the caller gets. It must be deferred itself, because it
+// calls recover.
+func (c *chain) finish(ctx context.Context, method string, err *error) {
+	if p := recover(); p != nil {
+		c.log.ErrorContext(ctx, "panic", "rpc", method, "panic", p, "stack", string(debug.Stack()))
+		*err = errInternal
+	} else if *err != nil {
+		*err = c.toStatus(ctx, method, *err)
+	}
+}
+
+var errMalformed = fault.New(fault.RequestMalformed, "the request is not the message that the contract asks for, or a string in it is not UTF-8")

@@ -1,0 +1,157 @@
+// Package grpcserver is the gRPC server of both services: who may call, limits, validation, errors, health and reflection.
+package grpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
+
+	"github.com/keytrail/keytrail/internal/access"
+)
+
+// drainTimeout is how long the calls in flight may take at shutdown before they are cut off. A process stops its servers
+// one after the other, and its supervisor kills it after 10 s (docker stop): four servers and the 3 s of the trail must
+// stay below that.
+const drainTimeout = 1500 * time.Millisecond
+
+// The most bytes of a request. They bound what a call can cost: docs/security.md has the figures.
+const (
+	AuthMessageBytes = 1 << 20
+	LogsMessageBytes = 4 << 20
+)
+
+const (
+	// maxHeaderBytes is the most bytes of a call's headers: more than the gateway takes, so that REST refuses first.
+	maxHeaderBytes = 128 << 10
+	// maxConcurrentCalls is per connection; further calls wait in the client.
+	maxConcurrentCalls = 1000
+	// maxConnectionAge is when clients are asked to connect again, which spreads them over new replicas.
+	maxConnectionAge = 5 * time.Minute
+	// maxConnectionAgeGrace is how long calls may then take. No unary call takes that long: it is for long streams.
+	maxConnectionAgeGrace = time.Hour
+)
+
+// Instrumentation observes calls: what is refused, too. The zero value observes nothing.
+type Instrumentation struct {
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
+	// Stats follows calls below the interceptors.
+	Stats stats.Handler
+}
+
+// Config configures a Server.
+type Config struct {
+	Log             *slog.Logger
+	Authorizer      *access.Authorizer
+	Instrumentation Instrumentation
+	// MaxMessageBytes is the most bytes of a request.
+	MaxMessageBytes int
+}
+
+// Server is a gRPC server. Services are registered before Run.
+type Server struct {
+	*grpc.Server
+	chain  *chain
+	health *health.Server
+	log    *slog.Logger
+	// stopStreams ends stopping, and with it the open streams.
+	stopping    context.Context
+	stopStreams context.CancelFunc
+}
+
+// New returns a server.
+func New(config Config) (*Server, error) {
+	chain, err := newChain(config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{chain: chain, health: health.NewServer(), log: config.Log}
+	s.stopping, s.stopStreams = context.WithCancel(context.Background())
+	options := []grpc.ServerOption{
+		grpc.InTapHandle(s.tap),
+		grpc.StreamInterceptor(chain.stream), // RegisterService adds the chain of unary calls
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(maxConcurrentCalls),
+		// A silent connection would delay the shutdown by this.
+		grpc.ConnectionTimeout(drainTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: time.Minute, Timeout: 20 * time.Second,
+			MaxConnectionAge: maxConnectionAge, MaxConnectionAgeGrace: maxConnectionAgeGrace,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if config.Instrumentation.Stats != nil {
+		options = append(options, grpc.StatsHandler(config.Instrumentation.Stats))
+	}
+	s.Server = grpc.NewServer(options...)
+	grpc_health_v1.RegisterHealthServer(s, s.health)
+	reflection.Register(s)
+	return s, nil
+}
+
+// SetReady sets the health of the server, which is SERVING until then.
+func (s *Server) SetReady(ready bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+}
+
+// Run serves on the listeners until ctx ends, then ends the open streams, lets calls in flight finish and closes the
+// listeners. It returns nil after an orderly stop. It does not start if an RPC has no access rule.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	if err := s.chain.authorizer.ReadRules(s.GetServiceInfo()); err != nil {
+		return errors.Join(fmt.Errorf("serve gRPC: %w", err), closeAll(listeners))
+	}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- s.Serve(l) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve gRPC: %w", err)
+		failed <- nil
+	}
+	s.shutDown()
+	for range listeners {
+		if e := <-failed; e != nil && !errors.Is(e, grpc.ErrServerStopped) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// shutDown refuses new calls, ends the streams and waits for the calls in flight.
+func (s *Server) shutDown() {
+	s.health.Shutdown()
+	s.stopStreams()
+	timer := time.AfterFunc(drainTimeout, func() {
+		s.log.Warn("calls in flight were cut off at shutdown", "after", drainTimeout)
+		s.Stop()
+	})
+	defer timer.Stop()
+	s.GracefulStop()
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
