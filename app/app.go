@@ -57,7 +57,12 @@ func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags,
 		return nil, err
 	}
 	s.closeLater(s.telemetry)
-	s.checks["process"] = s.checkRunning
+	s.checks["process"] = func(context.Context) error {
+		if s.stopping.Load() {
+			return errors.New("stopping")
+		}
+		return nil
+	}
 	if err := s.telemetry.Register(s.processMetrics()...); err != nil {
 		return nil, err
 	}
@@ -98,14 +103,6 @@ func (s *Server) Close() error {
 
 func (s *Server) closeLater(resource io.Closer) { s.resources = append(s.resources, resource) }
 
-// checkRunning is the readiness check of the process itself.
-func (s *Server) checkRunning(context.Context) error {
-	if s.stopping.Load() {
-		return errors.New("stopping")
-	}
-	return nil
-}
-
 // readinessInterval is how often the health of the gRPC servers and the metric are updated.
 const readinessInterval = 2 * time.Second
 
@@ -133,7 +130,7 @@ func (s *Server) setReady(ready bool) {
 	}
 }
 
-// TLS reports whether the server speaks TLS on its ports.
+// TLS reports whether the ports of the server use TLS.
 func (s *Server) TLS() bool { return s.tls.certificate != nil }
 
 // GatewayAddr returns the address of REST.

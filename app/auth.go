@@ -29,7 +29,7 @@ type AuthConfig struct {
 	listenFlags  `embed:""`
 	DialFlags    `embed:""`
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
-	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service. A DNS name with several addresses stands for all its replicas."`
+	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service. If it is a DNS name with several addresses, calls are spread over them."`
 	OpsAddr      string        `default:"127.0.0.1:9101" help:"Address to serve /healthz, /readyz and /metrics on."`
 	MaxStaleness time.Duration `default:"${max_staleness}" help:"How long a replica that cannot reach the database stays ready. A revoked key may be accepted for that long."`
 	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail: rows that the log service has not stored yet. Created if missing. Each replica needs its own, on a persistent disk."`
@@ -184,8 +184,8 @@ func checkFresh(keyring *authsvc.Keyring, maxStaleness time.Duration) error {
 	return nil
 }
 
-// checkTrail is the readiness check of the trail. A failing disk concerns this replica alone. A trail is full because
-// the log service is away, which concerns every replica: that counts only if calls are refused for it.
+// checkTrail is the readiness check of the trail. A failing disk concerns this replica only. A full trail means
+// that the log service is unavailable, which concerns every replica: the replica is not ready only if it refuses calls.
 func checkTrail(rows *trail.Trail, full string) error {
 	if rows.Writable() != nil {
 		return errors.New("the trail of request logs cannot be written")

@@ -1,7 +1,7 @@
 package app
 
 import (
-	"cmp"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -62,15 +62,15 @@ func (s *Server) addVerifier(f tokenFlags, now func() time.Time, own ...ed25519.
 	if err != nil {
 		return nil, fmt.Errorf("--token-keys: %w", err)
 	}
-	claims := access.ClaimNames{
-		Role:       cmp.Or(f.OIDCRoleClaim, access.DefaultClaimNames.Role),
-		Workspaces: cmp.Or(f.OIDCWorkspacesClaim, access.DefaultClaimNames.Workspaces),
-	}
+	claims := access.ClaimNames{Role: f.OIDCRoleClaim, Workspaces: f.OIDCWorkspacesClaim}
 	verifier, err := access.NewVerifier(access.Config{Keys: append(own, keys...), Issuers: f.OIDCIssuers, Claims: claims, Now: now, Log: s.log})
 	if err != nil {
 		return nil, err
 	}
 	s.parts = append(s.parts, verifier.Run)
+	if len(f.OIDCIssuers) > 0 {
+		s.checks["oidc_issuers"] = func(context.Context) error { return verifier.CheckStarted() }
+	}
 	return verifier, nil
 }
 
@@ -122,8 +122,6 @@ func (f trailFlags) validate() error {
 		return fmt.Errorf("--trail-fsync: must be 0 to 1m, got %v", f.TrailFsync)
 	case f.TrailMaxBytes < trail.MinBytes:
 		return fmt.Errorf("--trail-max-bytes: must be at least %d, got %d", trail.MinBytes, f.TrailMaxBytes)
-	case f.TrailFull != trailFullAllow && f.TrailFull != trailFullRefuse:
-		return fmt.Errorf("--trail-full: must be %s or %s, got %q", trailFullAllow, trailFullRefuse, f.TrailFull)
 	case f.UnprovedRowsPerSecond < 1 || f.UnprovedRowsPerSecond > maxUnprovedRows:
 		return fmt.Errorf("--stranger-rows-per-second: must be 1 to %d, got %d", maxUnprovedRows, f.UnprovedRowsPerSecond)
 	}

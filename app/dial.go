@@ -29,7 +29,7 @@ func inMemory(listener *bufconn.Listener) dialFunc {
 	}
 }
 
-// remote connects to all replicas of a part that the DNS name in addr, which was given by flag, stands for.
+// remote connects to all replicas of a part: to every address of the DNS name in addr, which was given by flag.
 func (f DialFlags) remote(flag, addr string, plaintext InsecureFlag, log *slog.Logger) dialFunc {
 	return func(s *Server, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 		transport, err := f.TransportCredentials(flag, addr, plaintext, log)

@@ -38,8 +38,8 @@ func (n *dnsServer) serve(conn net.PacketConn) {
 				Body:   &dnsmessage.AResource{A: *n.address.Load()},
 			}}
 		}
-		if answer, err := m.Pack(); err == nil {
-			_, _ = conn.WriteTo(answer, from) // the client repeats its query
+		if response, err := m.Pack(); err == nil {
+			_, _ = conn.WriteTo(response, from) // the client repeats its query
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestReplicaIsFoundAtItsNewAddress(t *testing.T) {
 	}
 	stop()
 	if err := call(500 * time.Millisecond); err == nil {
-		t.Fatal("the stopped replica answers")
+		t.Fatal("the stopped replica responds")
 	}
 	replicaAt(t, fmt.Sprintf("127.0.0.2:%s", port))
 	n.address.Store(&[4]byte{127, 0, 0, 2})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/keytrail/keytrail/gateway"
@@ -18,7 +17,7 @@ type GatewayConfig struct {
 	DialFlags   `embed:""`
 
 	GatewayAddr string   `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address only requests for localhost and loopback addresses are accepted."`
-	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service. A DNS name with several addresses stands for all its replicas."`
+	AuthAddr    string   `default:"127.0.0.1:7001" help:"Address of the auth service. If it is a DNS name with several addresses, calls are spread over them."`
 	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
 	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address to serve /healthz, /readyz and /metrics on."`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
@@ -67,7 +66,7 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 		return err
 	}
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins, Loopback: onLoopback(listener), Log: s.log,
+		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -75,10 +74,4 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 	s.gatewayAddr = listener.Addr()
 	s.parts = append(s.parts, s.serveHTTP(listener, s.telemetry.REST(handler)))
 	return nil
-}
-
-// onLoopback reports whether only this machine can reach a listener.
-func onLoopback(listener net.Listener) bool {
-	addr, ok := listener.Addr().(*net.TCPAddr)
-	return ok && addr.IP.IsLoopback()
 }

@@ -39,8 +39,8 @@ func TestReadinessNeedsPartitions(t *testing.T) {
 
 func TestPartitionMetricsNeedTheDatabase(t *testing.T) {
 	today := time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)
-	var away error
-	p := partitions{list: func(context.Context) ([]time.Time, error) { return []time.Time{today}, away }, now: func() time.Time { return today }}
+	var listErr error
+	p := partitions{list: func(context.Context) ([]time.Time, error) { return []time.Time{today}, listErr }, now: func() time.Time { return today }}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(p)
 	collect := func() (lines string) {
@@ -60,8 +60,8 @@ keytrail_logs_partitions 1
 	if got := collect(); got != want {
 		t.Errorf("metrics:\n%swant:\n%s", got, want)
 	}
-	away = errors.New("away")
+	listErr = errors.New("unavailable")
 	if got := collect(); got != "" {
-		t.Errorf("while the database is away, this is collected:\n%s", got)
+		t.Errorf("while the database is unavailable, this is collected:\n%s", got)
 	}
 }

@@ -22,18 +22,18 @@ import (
 
 const (
 	writers = 2
-	// appendsEach is how many rows each writer appends.
+	// appendsEach is the number of rows of each writer.
 	appendsEach = 300_000
-	// frameBytes is about what a row takes on the trail.
+	// frameBytes is the approximate size of a row on the trail.
 	frameBytes = 200
 	trailLimit = 4 << 30
 )
 
-// swallow is a log service that stores nothing, so that only the trail is measured.
-type swallow struct{ logsv1.LogServiceClient }
+// discardLogService is a log service that discards rows, so that only the trail is measured.
+type discardLogService struct{ logsv1.LogServiceClient }
 
-// RecordRequestLogs implements the part of the client that the trail uses.
-func (swallow) RecordRequestLogs(context.Context, *logsv1.RecordRequestLogsRequest, ...grpc.CallOption) (*logsv1.RecordRequestLogsResponse, error) {
+// RecordRequestLogs implements logsv1.LogServiceClient.
+func (discardLogService) RecordRequestLogs(context.Context, *logsv1.RecordRequestLogsRequest, ...grpc.CallOption) (*logsv1.RecordRequestLogsResponse, error) {
 	return &logsv1.RecordRequestLogsResponse{}, nil
 }
 
@@ -49,14 +49,14 @@ func openTrail(dir string, fsync time.Duration, client logsv1.LogServiceClient) 
 	})
 }
 
-// appends measures what an append costs two writers, and what the bare writing of as many bytes costs them.
+// appends measures the cost of an append with two writers, and of plain writes of as many bytes.
 func (f *trailFigures) appends(ctx context.Context, dir string, row func(string, string, ...any)) error {
 	for _, side := range []struct {
 		name string
 		each func() (cost float64, err error)
 		cost *float64
 	}{
-		{"write alone", func() (float64, error) { return writeCost(ctx, dir) }, &f.WriteUs},
+		{"plain write", func() (float64, error) { return writeCost(ctx, dir) }, &f.WriteUs},
 		{"append", func() (float64, error) { return appendCost(ctx, dir, false) }, &f.AppendUs},
 		{"append while shipping", func() (float64, error) { return appendCost(ctx, dir, true) }, &f.AppendShippedUs},
 	} {
@@ -71,7 +71,7 @@ func (f *trailFigures) appends(ctx context.Context, dir string, row func(string,
 	return nil
 }
 
-// concurrently lets all writers do one thing again and again, and answers the µs that each took of the whole.
+// concurrently runs do in all writers and returns the elapsed µs per run.
 func concurrently(ctx context.Context, do func() error) (float64, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
@@ -90,7 +90,7 @@ func concurrently(ctx context.Context, do func() error) (float64, error) {
 }
 
 func appendCost(ctx context.Context, dir string, ship bool) (cost float64, err error) {
-	t, err := openTrail(dir, 100*time.Millisecond, swallow{})
+	t, err := openTrail(dir, 100*time.Millisecond, discardLogService{})
 	if err != nil {
 		return 0, err
 	}
@@ -106,7 +106,7 @@ func appendCost(ctx context.Context, dir string, ship bool) (cost float64, err e
 	return cost, errors.Join(err, group.Wait())
 }
 
-// typicalRow is an allowed call.
+// typicalRow returns the row of an allowed call.
 func typicalRow() authsvc.Entry {
 	now := time.Now()
 	return authsvc.Entry{
@@ -115,9 +115,9 @@ func typicalRow() authsvc.Entry {
 	}
 }
 
-// writeCost is the yardstick: the same bytes, written to one file in turn.
+// writeCost measures the baseline: the same bytes, written to one file under a mutex.
 func writeCost(ctx context.Context, dir string) (cost float64, err error) {
-	f, err := os.Create(filepath.Join(dir, "yardstick"))
+	f, err := os.Create(filepath.Join(dir, "baseline"))
 	if err != nil {
 		return 0, err
 	}

@@ -22,20 +22,20 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// checkBench measures the auth service against an empty gRPC server. Both servers and the load are processes of their own.
+// checkBench compares the auth service with an empty gRPC server. Both servers and the load are separate processes.
 type checkBench struct {
 	database `embed:""`
-	Pairs    int           `default:"5" help:"How often each server is measured, in turn."`
-	Time     time.Duration `default:"4s" help:"How long each measurement takes."`
+	Pairs    int           `default:"5" help:"Number of measurements of each server, in turn."`
+	Time     time.Duration `default:"4s" help:"Duration of each measurement."`
 	Binary   string        `type:"existingfile" help:"The keytrail command to measure; without it, the one of this source tree is built."`
 }
 
-// loadShape is how many callers there are over how many connections.
+// loadShape is a number of callers and of connections.
 type loadShape struct{ callers, connections int }
 
 var loadShapes = []loadShape{{64, 2}, {1, 1}}
 
-// serverFigures are of one server under one load.
+// serverFigures are the results of one server under one load.
 type serverFigures struct {
 	CallsPerS     float64 `json:"calls_per_s"`
 	P50Us         float64 `json:"p50_us"`
@@ -44,7 +44,7 @@ type serverFigures struct {
 	AllocsPerCall float64 `json:"allocs_per_call"`
 }
 
-// shapeFigures compare the two servers. The figures are the medians of all pairs.
+// shapeFigures compare the two servers. All figures are medians of the pairs.
 type shapeFigures struct {
 	Callers         int           `json:"callers"`
 	Connections     int           `json:"connections"`
@@ -122,8 +122,8 @@ func (b *checkBench) compare(ctx context.Context, shape loadShape, empty, auth *
 	return result, table.Flush()
 }
 
-// startAuthService starts `keytrail authsvc` as it ships, with a log service that takes rows and drops them, and makes a key
-// and a token.
+// startAuthService starts `keytrail authsvc` with default settings and a log service that discards rows, and creates a
+// key and a token.
 func (b *checkBench) startAuthService(ctx context.Context, dir, databaseURL string) (*measuredServer, error) {
 	binary := b.Binary
 	if binary == "" {
@@ -132,7 +132,7 @@ func (b *checkBench) startAuthService(ctx context.Context, dir, databaseURL stri
 			return nil, fmt.Errorf("build keytrail: %w\n%s", err, out)
 		}
 	}
-	logsAddr, stopLogs, err := startDroppingLogService()
+	logsAddr, stopLogs, err := startDiscardLogServer()
 	if err != nil {
 		return nil, err
 	}
@@ -171,22 +171,22 @@ func (b *checkBench) startAuthService(ctx context.Context, dir, databaseURL stri
 	return s, nil
 }
 
-// droppingLogService takes rows and drops them.
-type droppingLogService struct {
+// discardLogServer discards rows.
+type discardLogServer struct {
 	logsv1.UnimplementedLogServiceServer
 }
 
-func (droppingLogService) RecordRequestLogs(context.Context, *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
+func (discardLogServer) RecordRequestLogs(context.Context, *logsv1.RecordRequestLogsRequest) (*logsv1.RecordRequestLogsResponse, error) {
 	return &logsv1.RecordRequestLogsResponse{}, nil
 }
 
-func startDroppingLogService() (addr string, stop func() error, err error) {
+func startDiscardLogServer() (addr string, stop func() error, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
 	server := grpc.NewServer()
-	logsv1.RegisterLogServiceServer(server, droppingLogService{})
+	logsv1.RegisterLogServiceServer(server, discardLogServer{})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	return listener.Addr().String(), func() error {
@@ -195,7 +195,7 @@ func startDroppingLogService() (addr string, stop func() error, err error) {
 	}, nil
 }
 
-// freeAddr is a loopback address that was free a moment ago.
+// freeAddr returns a loopback address that was just free.
 func freeAddr() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -211,7 +211,7 @@ type measuredServer struct {
 	command       *exec.Cmd
 	addr, opsAddr string
 	token, secret string
-	// afterwards runs when the process has ended.
+	// afterwards runs after the process has exited.
 	afterwards func() error
 }
 
@@ -232,14 +232,14 @@ func (s *measuredServer) start(ctx context.Context) error {
 
 func (s *measuredServer) stop() error {
 	err := s.command.Process.Signal(os.Interrupt)
-	_ = s.command.Wait() // it was told to end; how it does is not measured
+	_ = s.command.Wait() // it was interrupted; its exit code does not matter
 	if s.afterwards != nil {
 		err = errors.Join(err, s.afterwards())
 	}
 	return err
 }
 
-// measure runs the load in a process of its own.
+// measure runs the load in a separate process.
 func (s *measuredServer) measure(ctx context.Context, shape loadShape, d time.Duration) (serverFigures, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -258,11 +258,11 @@ func (s *measuredServer) measure(ctx context.Context, shape loadShape, d time.Du
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
-		return serverFigures{}, fmt.Errorf("the load: %w", err)
+		return serverFigures{}, fmt.Errorf("run the load: %w", err)
 	}
 	var load loadFigures
 	if err := json.Unmarshal(out, &load); err != nil {
-		return serverFigures{}, fmt.Errorf("read what the load printed: %w", err)
+		return serverFigures{}, fmt.Errorf("parse the output of the load: %w", err)
 	}
 	cpu, err := s.cpuTime()
 	if err != nil {
@@ -279,7 +279,7 @@ func (s *measuredServer) measure(ctx context.Context, shape loadShape, d time.Du
 	}, nil
 }
 
-// cpuTime is the processor time of the process so far (/proc/PID/stat, fields 14 and 15, in hundredths of a second; see
+// cpuTime returns the CPU time of the process (/proc/PID/stat, fields 14 and 15, in hundredths of a second; see
 // proc(5)).
 func (s *measuredServer) cpuTime() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.command.Process.Pid))
@@ -299,7 +299,7 @@ func (s *measuredServer) cpuTime() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, err
 }
 
-// allocations is how many objects the process has allocated so far.
+// allocations returns the number of objects that the process has allocated.
 func (s *measuredServer) allocations(ctx context.Context) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.opsAddr+"/metrics", nil)
 	if err != nil {

@@ -23,15 +23,15 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// The processes that `bench check` starts, as commands of their own.
+// The commands of the processes that `bench check` starts.
 
-// emptyServerCommand serves checks without any decision, by a gRPC server without any option.
+// emptyServerCommand runs a gRPC server without options whose checks decide nothing.
 type emptyServerCommand struct {
 	Addr    string `required:""`
 	OpsAddr string `required:""`
 }
 
-// emptyServer returns answers of the size of the auth service's.
+// emptyServer returns responses of the same size as the auth service.
 type emptyServer struct {
 	authv1.UnimplementedCheckServiceServer
 	answer *authv1.CheckResponse
@@ -60,7 +60,7 @@ func (c *emptyServerCommand) Run(ctx context.Context) error {
 	ops := &http.Server{Addr: c.OpsAddr, Handler: promhttp.Handler(), ReadHeaderTimeout: time.Second}
 	group := errgroup.Group{}
 	group.Go(func() error { return server.Serve(listener) })
-	group.Go(func() error { _ = ops.ListenAndServe(); return nil }) // it ends with Close below
+	group.Go(func() error { _ = ops.ListenAndServe(); return nil }) // it returns after Close below
 	<-ctx.Done()
 	server.Stop()
 	_ = ops.Close()
@@ -78,10 +78,10 @@ func startEmptyServer(ctx context.Context) (*measuredServer, error) {
 	return s, s.start(ctx)
 }
 
-// reportBatch is how many calls are reported at once.
+// reportBatch is the number of outcomes in a report.
 const reportBatch = 100
 
-// loadCommand checks calls as fast as it can, and reports them in batches.
+// loadCommand checks calls in a closed loop and reports them in batches.
 type loadCommand struct {
 	Addr        string        `required:""`
 	Callers     int           `required:""`
@@ -91,7 +91,7 @@ type loadCommand struct {
 	Secret      string        `required:""`
 }
 
-// loadFigures are what the load prints.
+// loadFigures is the output of loadCommand.
 type loadFigures struct {
 	Calls   int     `json:"calls"`
 	Seconds float64 `json:"seconds"`
@@ -161,7 +161,7 @@ func (c *loadCommand) call(ctx context.Context, client authv1.CheckServiceClient
 	return took, nil
 }
 
-// medians are the medians of each figure.
+// medians returns the median of each figure.
 func medians(runs []serverFigures) serverFigures {
 	median := func(figure func(serverFigures) float64) float64 {
 		slices.SortFunc(runs, func(a, b serverFigures) int { return cmp.Compare(figure(a), figure(b)) })

@@ -12,19 +12,19 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// The yardstick: the same rows, without a service, a check for duplicates or a dictionary, straight into the table.
+// The baseline: COPY of the same rows into the table, without a service, deduplication or dictionary.
 
 var copyColumns = []string{
 	"id", "latency_us", "key_ref", "call_count", "hour", "status", "from_report", "workspace_id", "agent_type", "agent_id", "method",
 	"error_code", "cause", "endpoint",
 }
 
-// copyRows sends all rows by CopyFrom, through so many connections, and answers how many a second.
+// copyRows copies all rows over a number of connections and returns the rows per second.
 func copyRows(ctx context.Context, url string, g *generator, connections int) (float64, error) {
 	const chunk = 50_000
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	// The rows are made while Postgres works, as they are beside several senders.
+	// Rows are generated concurrently, as in ingest.
 	next := make(chan []logsvc.Entry, 2)
 	for range connections {
 		group.Go(func() error {
@@ -71,7 +71,7 @@ func (s *source) Next() bool { s.at++; return s.at <= len(s.rows) }
 // Err implements pgx.CopyFromSource.
 func (s *source) Err() error { return nil }
 
-// Values implements pgx.CopyFromSource. The reference of the key is any number that differs from key to key.
+// Values implements pgx.CopyFromSource. key_ref is any number that is unique to the key.
 func (s *source) Values() ([]any, error) {
 	e := &s.rows[s.at-1]
 	s.values = [14]any{

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// emptyDatabase drops and makes a database beside the one that admin connects to, and answers its URL.
+// emptyDatabase drops and creates a database on the server of the URL admin and returns its URL.
 func emptyDatabase(ctx context.Context, admin, name string) (string, error) {
 	name = "keytrail_bench_" + name
 	conn, err := pgx.Connect(ctx, admin)

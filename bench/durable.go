@@ -22,16 +22,15 @@ const (
 	syncTime    = 2 * time.Second
 )
 
-// durable measures how many checks are synced to the disk before they are answered, and how often the disk alone can
-// sync.
+// durable measures the rate of checks that are synced before their response, and the sync rate of the disk.
 func (f *trailFigures) durable(ctx context.Context, dir string, row func(string, string, ...any)) error {
 	syncs, err := syncRate(dir)
 	if err != nil {
 		return fmt.Errorf("measure the disk: %w", err)
 	}
 	f.DiskSyncsPerS = round(syncs)
-	row("syncs of the disk", "%.0f /s", syncs)
-	t, err := openTrail(dir, 0, swallow{})
+	row("disk syncs", "%.0f /s", syncs)
+	t, err := openTrail(dir, 0, discardLogService{})
 	if err != nil {
 		return err
 	}
@@ -42,7 +41,7 @@ func (f *trailFigures) durable(ctx context.Context, dir string, row func(string,
 	return err
 }
 
-// syncRate is how often a second a written block can be synced.
+// syncRate returns how many written blocks per second the disk can sync.
 func syncRate(dir string) (rate float64, err error) {
 	f, err := os.Create(filepath.Join(dir, "synced"))
 	if err != nil {
@@ -84,10 +83,10 @@ func checkRate(ctx context.Context, dir string, t authsvc.Trail) (float64, error
 	return float64(checks.Load()) / time.Since(began).Seconds(), errors.Join(err, closeStore())
 }
 
-// call is what is checked.
+// call is the checked call.
 var call = authsvc.Call{AgentType: "agent", AgentID: "agent-4711", Method: "POST", Endpoint: "/v1/agents/agent-4711/messages"}
 
-// newChecker makes a checker that knows one key, and answers its secret.
+// newChecker returns a checker with one key, and the secret of the key.
 func newChecker(ctx context.Context, dir string, t authsvc.Trail) (_ *authsvc.Checker, secret string, stop func() error, err error) {
 	store, err := sqlite.Open(ctx, filepath.Join(dir, fmt.Sprintf("auth-%d.db", time.Now().UnixNano())))
 	if err != nil {

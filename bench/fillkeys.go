@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// fillKeys inserts keys into the database: each with one secret, and a tenth of them with an allowlist of two agents.
+// fillKeys inserts keys with one secret each. A tenth of them has an allowlist of two agents.
 func fillKeys(ctx context.Context, url string, keys int) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -29,7 +29,7 @@ func fillKeys(ctx context.Context, url string, keys int) error {
 		`ANALYZE keys, secrets`,
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("make %d keys: %w", keys, err)
+			return fmt.Errorf("insert %d keys: %w", keys, err)
 		}
 	}
 	return nil

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	workspaces       = 100 // the first has half of all rows
+	workspaces       = 100 // the first one has half of all rows
 	keysPerWorkspace = 20
 	agentsOfEach     = 20
-	commonEndpoints  = 5000 // 70 % of rows; the others have one of their own
+	commonEndpoints  = 5000 // 70 % of rows have one of these; all others are unique
 )
 
-// generator makes request logs, the same ones from the same seed, spread evenly over the days before end.
+// generator generates reproducible request logs, evenly spread from start to end.
 type generator struct {
 	rows       int
 	start, end time.Time
@@ -51,7 +51,7 @@ func newGenerator(rows int, days time.Duration, end time.Time) *generator {
 	return g
 }
 
-// batch makes the rows from..to, oldest first.
+// batch returns the rows from..to, oldest first.
 func (g *generator) batch(from, to int) []logsvc.Entry {
 	r := rand.New(rand.NewPCG(uint64(from), 7))
 	rows := make([]logsvc.Entry, 0, to-from)
@@ -89,7 +89,7 @@ func (g *generator) row(r *rand.Rand, at time.Time) logsvc.Entry {
 	return e
 }
 
-// randomID is uuid7.New without the cost of crypto/rand, which no caller of the log service pays.
+// randomID is uuid7.New without the cost of crypto/rand, which is not part of the log service.
 func randomID(r *rand.Rand, at time.Time) uuid.UUID {
 	id := uuid7.First(at)
 	binary.BigEndian.PutUint64(id[8:], r.Uint64()>>2|1<<63)

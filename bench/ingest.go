@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// batchRows is what a call of RecordRequestLogs may hold at the most.
+	// batchRows is the maximum of RecordRequestLogs.
 	batchRows = 5000
-	// senders is how many calls are in flight.
+	// senders is the number of concurrent calls.
 	senders = 3
 )
 
-// ingest sends all rows through LogService and answers how many a second were durable.
+// ingest records all rows over gRPC and returns the rows per second.
 func (l *logService) ingest(ctx context.Context, g *generator) (rowsPerSecond float64, err error) {
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
@@ -59,7 +59,7 @@ func message(e *logsvc.Entry) *logsv1.RequestLog {
 	}
 }
 
-// stream sends rows of now, a small batch after the other, until stop is closed, and answers how long each took.
+// stream records small batches with current times until stop is closed, and returns the latencies.
 func (l *logService) stream(ctx context.Context, g *generator, stop <-chan struct{}) ([]time.Duration, error) {
 	const rows, streams = 500, 2
 	var mu sync.Mutex

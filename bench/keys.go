@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// changes is how many keys one replica disables while another is observed.
+	// changes is the number of keys that are disabled.
 	changes = 200
-	// pollEvery is how often a keyring polls for changes.
+	// pollEvery is the poll interval of a keyring.
 	pollEvery = time.Second
 )
 
@@ -115,8 +115,7 @@ type discardTrail struct{}
 // Append implements authsvc.Trail.
 func (discardTrail) Append(context.Context, ...authsvc.Entry) error { return nil }
 
-// revoke disables keys on one replica, spread over some seconds. It returns how long another replica still allowed each
-// key after that.
+// revoke disables keys on one replica. It returns how long another replica still allowed each key.
 func revoke(ctx context.Context, manager *authsvc.Keys, store *postgres.Store, ring *authsvc.Keyring, listen bool) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -174,7 +173,7 @@ func revokeOne(ctx context.Context, manager *authsvc.Keys, checker *authsvc.Chec
 	return time.Since(began), err
 }
 
-// until checks a secret until the decision has this code.
+// until checks a secret until the result has this code.
 func until(ctx context.Context, checker *authsvc.Checker, secret authsvc.PlainSecret, code authsvc.ErrorCode) error {
 	for {
 		decision, err := checker.Check(ctx, secret.Reveal(), authsvc.Call{AgentType: "agent"})

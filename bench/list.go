@@ -14,10 +14,10 @@ const (
 	deepPages = 100
 )
 
-// request asks for a page of the workspace that has half of all rows.
+// request lists the workspace that has half of all rows.
 type request = logsv1.ListRequestLogsRequest
 
-// searches are what is measured, each with a request that differs from run to run.
+// searches returns the measured searches. Each returns a request with random values.
 func searches(g *generator, r *rand.Rand) map[string]func() *request {
 	key := func() string { return g.keys[0][r.IntN(keysPerWorkspace)].KeyID.String() }
 	return map[string]func() *request{
@@ -33,7 +33,7 @@ func searches(g *generator, r *rand.Rand) map[string]func() *request {
 	}
 }
 
-// listAll measures every search, and answers the p99 of each in ms.
+// listAll measures every search and returns its p99 in ms.
 func (l *logService) listAll(ctx context.Context, g *generator, print func(name string, took []time.Duration)) (map[string]float64, error) {
 	p99 := map[string]float64{}
 	note := func(name string, took []time.Duration, err error) error {
@@ -63,7 +63,7 @@ func (l *logService) listAll(ctx context.Context, g *generator, print func(name 
 	return p99, note("absent2", pages, err)
 }
 
-// repeat times first pages, after a few that warm up.
+// repeat measures first pages, after a warm-up.
 func (l *logService) repeat(ctx context.Context, make func() *request) ([]time.Duration, error) {
 	took := []time.Duration{}
 	for i := -10; i < runs; i++ {
@@ -83,7 +83,7 @@ func (l *logService) page(ctx context.Context, req *request) (*logsv1.ListReques
 	return l.client.ListRequestLogs(ctx, req)
 }
 
-// walk goes on for so many pages, or to the end, and answers where it stands.
+// walk lists a number of pages, or all, and returns the next page token.
 func (l *logService) walk(ctx context.Context, req *request, pages int, each func(time.Duration)) (token string, err error) {
 	for range pages {
 		began := time.Now()

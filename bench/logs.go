@@ -15,12 +15,12 @@ import (
 	"github.com/keytrail/keytrail/logsvc/postgres"
 )
 
-// small is the number of rows that the cost of a first page is compared with.
+// small is the number of rows in the small log service of growth.
 const small = 1_000_000
 
 type logsBench struct {
 	database `embed:""`
-	Rows     int `default:"1000000" help:"How many request logs, spread over 30 days."`
+	Rows     int `default:"1000000" help:"Number of request logs, spread over 30 days."`
 }
 
 // figures are the last line of the output.
@@ -39,7 +39,7 @@ type figures struct {
 	PurgeIngestP99Ratio float64            `json:"purge_ingest_p99_ratio"`
 }
 
-// Run measures, in the order in which the figures are printed.
+// Run measures ingest, lists and retention.
 func (b *logsBench) Run(ctx context.Context) (err error) {
 	makeDatabase, stop, err := b.open(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func (b *logsBench) Run(ctx context.Context) (err error) {
 		table.Flush()
 	}
 	f := &figures{Rows: b.Rows}
-	// Just short of the retention, so that no row gets too old while the measurement runs.
+	// Shorter than the retention, so that no row expires while the measurement runs.
 	g := newGenerator(b.Rows, logsvc.DefaultRetention-2*time.Hour, time.Now())
 	for _, part := range []func(context.Context, *generator, func(string) (string, error), func(string, string, ...any)) error{
 		f.copies, f.service,
@@ -69,10 +69,10 @@ func (b *logsBench) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// copies measures the yardsticks: one stream and two into the table with its indexes, and one into a table with
-// the primary key alone.
+// copies measures the baselines: one and two COPY streams into the table with its indexes, and one into a table with
+// only the primary key.
 func (f *figures) copies(ctx context.Context, g *generator, makeDatabase func(string) (string, error), row func(string, string, ...any)) error {
-	for _, yard := range []struct {
+	for _, baseline := range []struct {
 		name        string
 		connections int
 		bare        bool
@@ -82,20 +82,20 @@ func (f *figures) copies(ctx context.Context, g *generator, makeDatabase func(st
 		if err != nil {
 			return err
 		}
-		if err := prepare(ctx, url, g, yard.bare); err != nil {
+		if err := prepare(ctx, url, g, baseline.bare); err != nil {
 			return err
 		}
-		if *yard.rate, err = copyRows(ctx, url, g, yard.connections); err != nil {
+		if *baseline.rate, err = copyRows(ctx, url, g, baseline.connections); err != nil {
 			return err
 		}
-		*yard.rate = round(*yard.rate)
-		row(yard.name, "%.0f rows/s", *yard.rate)
+		*baseline.rate = round(*baseline.rate)
+		row(baseline.name, "%.0f rows/s", *baseline.rate)
 	}
 	_, err := makeDatabase("copy")
 	return err
 }
 
-// prepare makes the table with all days, as the service would.
+// prepare creates the table with a partition for every day, as the service does.
 func prepare(ctx context.Context, url string, g *generator, bare bool) error {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {
@@ -120,7 +120,7 @@ func prepare(ctx context.Context, url string, g *generator, bare bool) error {
 	return err
 }
 
-// smaller is a log service with a million rows, to compare the cost of a first page with.
+// smaller returns a log service with at most a million rows.
 func smaller(ctx context.Context, g *generator, makeDatabase func(string) (string, error)) (*logService, error) {
 	url, err := makeDatabase("small")
 	if err != nil {
@@ -134,7 +134,7 @@ func smaller(ctx context.Context, g *generator, makeDatabase func(string) (strin
 	return l, err
 }
 
-// growth is by how much a first page costs more with all rows than with a million: medians of runs in turn.
+// growth returns the median latency of a first page relative to that of the smaller log service, measured in turn.
 func (l *logService) growth(ctx context.Context, other *logService) (float64, error) {
 	var here, there []time.Duration
 	for range 2 * runs {
@@ -167,13 +167,13 @@ func (f *figures) service(ctx context.Context, g *generator, makeDatabase func(s
 	}
 	f.IngestRowsPerS, f.IngestRatio = round(f.IngestRowsPerS), round(f.IngestRowsPerS/f.CopyRowsPerS)
 	row("ingest through gRPC", "%.0f rows/s", f.IngestRowsPerS)
-	row("of one stream of copy", "%.2f", f.IngestRatio)
+	row("relative to one COPY stream", "%.2f", f.IngestRatio)
 	began := time.Now()
 	if err := l.store.Maintain(ctx); err != nil {
 		return err
 	}
 	f.IndexRowsPerS = round(float64(g.rows) / time.Since(began).Seconds())
-	row("closing of days", "%.0f rows/s", f.IndexRowsPerS)
+	row("maintenance of closed days", "%.0f rows/s", f.IndexRowsPerS)
 	if f.BytesPerRow, err = bytesPerRow(ctx, url, g.rows); err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (f *figures) service(ctx context.Context, g *generator, makeDatabase func(s
 	}
 	f.PurgeDayS, f.PurgeIngestP99Ratio = round(longest.Seconds()), round(ratio)
 	row("retention of a day", "%.3f s", f.PurgeDayS)
-	row("p99 of ingest meanwhile", "%.2f of before", f.PurgeIngestP99Ratio)
+	row("p99 of ingest during retention", "%.2f of the p99 before", f.PurgeIngestP99Ratio)
 	return l.stop()
 }
 

@@ -1,5 +1,5 @@
-// Command bench measures Keytrail against a yardstick in the same run, because machines differ and are noisy. Each
-// measurement prints a table and, as its last line, one JSON object with every figure.
+// Command bench measures Keytrail against a baseline in the same run, because machines differ and are noisy. Each
+// measurement prints a table and, as its last line, JSON with every figure.
 //
 //	go run ./bench logs --rows 10000000
 package main
@@ -19,19 +19,19 @@ var commands struct {
 	Logs  logsBench  `cmd:"" help:"Ingest and list request logs in Postgres."`
 	Keys  keysBench  `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
 	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
-	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls while the log service is away."`
+	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
 
 	CheckEmpty emptyServerCommand `cmd:"" hidden:""`
 	CheckLoad  loadCommand        `cmd:"" hidden:""`
 }
 
-// database says where to measure.
+// database is the Postgres of a measurement.
 type database struct {
-	DatabaseURL string `help:"A Postgres to measure on; the measurement makes and drops databases named keytrail_bench_… there. Without it, a private one is started from installed binaries."`
+	DatabaseURL string `help:"URL of a Postgres server, on which databases named keytrail_bench_… are created and dropped. By default a private server is started from the installed binaries."`
 }
 
-// open answers the URL of an empty database of this name, for each name it is called with, and starts a server where
-// none was given; stop ends it.
+// open returns make, which creates an empty database and returns its URL. It starts a server if no URL was given; stop
+// stops it.
 func (d database) open(ctx context.Context) (make func(name string) (string, error), stop func() error, err error) {
 	if d.DatabaseURL != "" {
 		return func(name string) (string, error) { return emptyDatabase(ctx, d.DatabaseURL, name) }, func() error { return nil }, nil

@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// checkEvery is the pace of each of the checkers: together 1,000 checks a second.
+	// checkEvery is the interval of each checker; all together make 1,000 checks a second.
 	checkEvery = 8 * time.Millisecond
 	checkers   = 8
-	// settled is how long checks are measured beside a log service that is there.
+	// settled is how long checks are measured with a running log service.
 	settled = 20 * time.Second
 )
 
-// outage measures checks over gRPC while the log service is there, while it is away, and how fast the backlog is
-// stored when it is back.
+// outage measures checks over gRPC with and without a running log service, and how fast the backlog is stored after its
+// restart.
 func (f *trailFigures) outage(ctx context.Context, b *trailBench, dir string, row func(string, string, ...any)) (err error) {
 	makeDatabase, stop, err := b.open(ctx)
 	if err != nil {
@@ -54,32 +54,32 @@ func (f *trailFigures) outage(ctx context.Context, b *trailBench, dir string, ro
 		return errors.Join(err, logs.stop())
 	}
 	defer func() { err = errors.Join(err, a.stop()) }()
-	there, err := a.load(ctx, settled)
+	before, err := a.load(ctx, settled)
 	if err := errors.Join(err, logs.stop()); err != nil {
 		return err
 	}
-	away, err := a.load(ctx, b.Outage)
+	during, err := a.load(ctx, b.Outage)
 	if err != nil {
 		return err
 	}
-	f.CheckP99Ms, f.CheckP99MsOutage = round(ms(quantile(there, 0.99))), round(ms(quantile(away, 0.99)))
-	f.OutageRatio, f.BacklogRows = round(f.CheckP99MsOutage/f.CheckP99Ms), len(away)
+	f.CheckP99Ms, f.CheckP99MsOutage = round(ms(quantile(before, 0.99))), round(ms(quantile(during, 0.99)))
+	f.OutageRatio, f.BacklogRows = round(f.CheckP99MsOutage/f.CheckP99Ms), len(during)
 	row("check, p99", "%.2f ms", f.CheckP99Ms)
-	row("check while the log service is away, p99", "%.2f ms", f.CheckP99MsOutage)
+	row("check without the log service, p99", "%.2f ms", f.CheckP99MsOutage)
 	if logs, err = startLogsAt(ctx, url, logs.addr, signer); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, logs.stop()) }()
 	began := time.Now()
-	if err := logs.await(ctx, len(there)+len(away)); err != nil {
+	if err := logs.await(ctx, len(before)+len(during)); err != nil {
 		return err
 	}
-	f.BacklogRowsPerS = round(float64(len(away)) / time.Since(began).Seconds())
-	row("backlog", "%d rows at %.0f rows/s, from the start of the log service", len(away), f.BacklogRowsPerS)
+	f.BacklogRowsPerS = round(float64(len(during)) / time.Since(began).Seconds())
+	row("backlog", "%d rows at %.0f rows/s, from the start of the log service", len(during), f.BacklogRowsPerS)
 	return nil
 }
 
-// await waits until the log service has so many rows.
+// await waits until the log service has this many rows.
 func (l *logService) await(ctx context.Context, rows int) error {
 	for {
 		found, token := 0, ""
@@ -156,7 +156,7 @@ func runAuth(ctx context.Context, server *grpcserver.Server, listener net.Listen
 	}
 }
 
-// load checks calls at a steady pace and answers how long each took.
+// load checks calls at a steady rate and returns the latencies.
 func (a *authService) load(ctx context.Context, d time.Duration) ([]time.Duration, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex

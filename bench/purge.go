@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// calm is how long ingest is watched without a purge, and then with one.
-	calm = 8 * time.Second
-	// purgedDays is how many days are dropped while ingest is watched, one every calm/(purgedDays+1).
+	// watchTime is how long ingest is measured without a purge, and then with one.
+	watchTime = 8 * time.Second
+	// purgedDays is the number of days that are dropped, one every watchTime/(purgedDays+1).
 	purgedDays = 3
 )
 
-// purge drops whole days while rows come in and are read, and answers the longest of the drops and by how much the
-// p99 of a batch grew meanwhile. A read that fails is an error.
+// purge drops days during ingest and reads. It returns the longest drop and the ratio of the p99 of a batch during and
+// before the drops. A failed read is an error.
 func (l *logService) purge(ctx context.Context, g *generator) (longest time.Duration, ratio float64, err error) {
 	before, err := l.watch(ctx, g, func(context.Context) error { return nil })
 	if err != nil {
@@ -28,17 +28,17 @@ func (l *logService) purge(ctx context.Context, g *generator) (longest time.Dura
 	oldest := g.start.UTC().Truncate(24 * time.Hour)
 	during, err := l.watch(ctx, g, func(ctx context.Context) error {
 		for day := range purgedDays {
-			// The first is a part of a day; the drop of it goes with the drop of the one after.
+			// The first day is incomplete and is dropped together with the second.
 			end := oldest.Add(time.Duration(day+2) * 24 * time.Hour)
 			began := time.Now()
 			if err := l.store.Expire(ctx, uuid7.First(end)); err != nil {
 				return err
 			}
 			longest = max(longest, time.Since(began))
-			if err := l.nothingBefore(ctx, end); err != nil {
+			if err := l.expectNoRowsBefore(ctx, end); err != nil {
 				return err
 			}
-			if err := pause(ctx, calm/(purgedDays+1)); err != nil {
+			if err := pause(ctx, watchTime/(purgedDays+1)); err != nil {
 				return err
 			}
 		}
@@ -47,16 +47,16 @@ func (l *logService) purge(ctx context.Context, g *generator) (longest time.Dura
 	return longest, float64(quantile(during, 0.99)) / float64(quantile(before, 0.99)), err
 }
 
-// nothingBefore fails where the store still has a row of before a time.
-func (l *logService) nothingBefore(ctx context.Context, end time.Time) error {
+// expectNoRowsBefore returns an error if the store has a row before a time.
+func (l *logService) expectNoRowsBefore(ctx context.Context, end time.Time) error {
 	page, err := l.store.List(ctx, logsvc.Query{WorkspaceID: "ws-0000", Range: logsvc.Range{To: uuid7.First(end)}, Limit: 1})
 	if err == nil && len(page.Entries) > 0 {
-		return fmt.Errorf("a row of %v is still there", page.Entries[0].Time())
+		return fmt.Errorf("a row of %v was not deleted", page.Entries[0].Time())
 	}
 	return err
 }
 
-// watch times the batches that come in while do runs, for as long as calm.
+// watch measures the batches of ingest for watchTime while do runs.
 func (l *logService) watch(ctx context.Context, g *generator, do func(context.Context) error) (took []time.Duration, err error) {
 	stop := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
@@ -85,7 +85,7 @@ func (l *logService) watch(ctx context.Context, g *generator, do func(context.Co
 		if err := do(ctx); err != nil {
 			return err
 		}
-		return pause(ctx, calm-time.Since(began))
+		return pause(ctx, watchTime-time.Since(began))
 	})
 	err = group.Wait()
 	return took, err

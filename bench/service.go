@@ -28,7 +28,7 @@ type logService struct {
 	stop   func() error
 }
 
-// startLogs runs the log service on a loopback port, without the hourly maintenance: that is measured by itself.
+// startLogs runs the log service on a loopback port, without maintenance, which is measured separately.
 func startLogs(ctx context.Context, url string) (*logService, error) {
 	signer, err := access.NewSigner()
 	if err != nil {
@@ -37,7 +37,7 @@ func startLogs(ctx context.Context, url string) (*logService, error) {
 	return startLogsAt(ctx, url, "127.0.0.1:0", signer)
 }
 
-// startLogsAt is startLogs for an address and the tokens of a signer.
+// startLogsAt is startLogs with an address and a signer of the accepted tokens.
 func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (*logService, error) {
 	store, err := postgres.Open(ctx, url, time.Now)
 	if err != nil {
@@ -86,7 +86,7 @@ func newAuthorizer(signer *access.Signer, log *slog.Logger) (*access.Authorizer,
 	return access.NewAuthorizer(verifier), nil
 }
 
-// connect makes a client that mints its tokens itself.
+// connect returns a connection with a token source.
 func connect(addr string, signer *access.Signer) (*grpc.ClientConn, error) {
 	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithPerRPCCredentials(access.NewTokenSource(signer, time.Now)))

@@ -10,7 +10,7 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// quantile is the smallest duration that a share q of them does not exceed.
+// quantile returns the smallest duration that a share q of them does not exceed.
 func quantile(took []time.Duration, q float64) time.Duration {
 	if len(took) == 0 {
 		return 0
@@ -21,12 +21,12 @@ func quantile(took []time.Duration, q float64) time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// renew moves an id to now.
+// renew returns an id with the current time.
 func renew(id uuid.UUID) uuid.UUID {
 	now := uuid7.First(time.Now())
 	copy(id[:6], now[:6])
 	return id
 }
 
-// round keeps three digits behind the point.
+// round rounds to three decimal places.
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }

@@ -12,21 +12,21 @@ import (
 
 type trailBench struct {
 	database `embed:""`
-	Dir      string        `type:"existingdir" help:"A folder on the disk to measure; default is the one for temporary files."`
-	Outage   time.Duration `default:"60s" help:"How long the log service is away."`
+	Dir      string        `type:"existingdir" help:"Folder on the disk to measure; the default is the folder for temporary files."`
+	Outage   time.Duration `default:"60s" help:"Duration of the outage of the log service."`
 }
 
 // trailFigures are the last line of the output.
 type trailFigures struct {
-	// Of two writers at once, without waiting for the disk.
+	// Two concurrent writers, without waiting for the disk.
 	AppendUs        float64 `json:"append_us"`
 	AppendShippedUs float64 `json:"append_while_shipping_us"`
 	WriteUs         float64 `json:"write_us"`
 	AppendRatio     float64 `json:"append_ratio"`
-	// Of 256 callers, each check synced to the disk before its answer.
+	// 256 callers, each check synced before its response.
 	DurableChecksPerS float64 `json:"durable_checks_per_s"`
 	DiskSyncsPerS     float64 `json:"disk_syncs_per_s"`
-	// Of checks over gRPC at a steady rate.
+	// Checks over gRPC at a steady rate.
 	CheckP99Ms       float64 `json:"check_p99_ms"`
 	CheckP99MsOutage float64 `json:"check_p99_ms_outage"`
 	OutageRatio      float64 `json:"outage_ratio"`

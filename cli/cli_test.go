@@ -164,17 +164,24 @@ func TestCommasDoNotSplitAgentsAndScopes(t *testing.T) {
 	var request *authv1.CreateKeyRequest
 	server := grpc.NewServer()
 	authv1.RegisterKeyServiceServer(server, &keyService{created: func(r *authv1.CreateKeyRequest) { request = r }})
+	addr := serveGRPC(t, server)
+	code, _, stderr := keytrail(t, "keys", "create", "-w", "acme", "--name", "n", "--scope", "a,b", "--agent", "x,y", "--agent", "z",
+		"--auth-addr", addr)
+	if code != 0 || !slices.Equal(request.GetKey().GetScopes(), []string{"a,b"}) || !slices.Equal(request.GetKey().GetAgentIds(), []string{"x,y", "z"}) {
+		t.Errorf("exit code %d, %q, the request %v", code, stderr, request)
+	}
+}
+
+// serveGRPC serves until the test ends, and returns the address.
+func serveGRPC(t *testing.T, server *grpc.Server) (addr string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	code, _, stderr := keytrail(t, "keys", "create", "-w", "acme", "--name", "n", "--scope", "a,b", "--agent", "x,y", "--agent", "z",
-		"--auth-addr", listener.Addr().String())
-	if code != 0 || !slices.Equal(request.GetKey().GetScopes(), []string{"a,b"}) || !slices.Equal(request.GetKey().GetAgentIds(), []string{"x,y", "z"}) {
-		t.Errorf("exit code %d, %q, the request %v", code, stderr, request)
-	}
+	return listener.Addr().String()
 }
 
 // keyService records requests to create a key.

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,25 +18,23 @@ func TestHealthReportsReadiness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(addr string) (int, string, string) {
-		var out, errs bytes.Buffer
-		exit := Main(context.Background(), []string{"health", "--ops-addr", addr}, &out, &errs)
-		return exit, out.String(), errs.String()
+	health := func(addr string) (code int, stdout, stderr string) {
+		return keytrail(t, "health", "--ops-addr", addr)
 	}
 	for _, addr := range []string{"127.0.0.1:" + port, "0.0.0.0:" + port, ":" + port} {
-		if exit, out, errs := ask(addr); exit != exitOK || out != "/readyz" {
+		if exit, out, errs := health(addr); exit != exitOK || out != "/readyz" {
 			t.Errorf("%s, ready: exit code %d, %q %q", addr, exit, out, errs)
 		}
 	}
 	code = http.StatusServiceUnavailable
-	if exit, _, errs := ask("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "not ready") {
+	if exit, _, errs := health("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "not ready") {
 		t.Errorf("not ready: exit code %d, %q", exit, errs)
 	}
 	server.Close()
-	if exit, _, errs := ask("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "does not respond") {
+	if exit, _, errs := health("127.0.0.1:" + port); exit != exitFailed || !strings.Contains(errs, "does not respond") {
 		t.Errorf("down: exit code %d, %q", exit, errs)
 	}
-	if exit, _, errs := ask("9100"); exit != exitFailed || !strings.Contains(errs, "--ops-addr") {
+	if exit, _, errs := health("9100"); exit != exitFailed || !strings.Contains(errs, "--ops-addr") {
 		t.Errorf("no address: exit code %d, %q", exit, errs)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,10 +237,10 @@ func printKey[R interface{ GetKey() *authv1.Key }](to console, r R) error {
 func printKeys(to console, keys ...*authv1.Key) error {
 	t := newTable(to.out, "ID", "NAME", "EXTERNAL ID", "LAST4", "SCOPES", "AGENTS", "STATE", "EXPIRES", "CREATED")
 	for _, k := range keys {
-		t.row(k.GetId(), k.GetName(), orDash(k.GetExternalId()), k.GetLast4(), strings.Join(k.GetScopes(), ","), agents(k), state(k),
+		t.row(k.GetId(), k.GetName(), cmp.Or(k.GetExternalId(), "-"), k.GetLast4(), strings.Join(k.GetScopes(), ","), agents(k), state(k),
 			formatTime(k.GetExpireTime()), formatTime(k.GetCreateTime()))
 	}
-	return t.flush()
+	return t.Flush()
 }
 
 func agents(k *authv1.Key) string {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -146,9 +147,9 @@ func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to 
 func printLogs(to console, rows ...*logsv1.RequestLog) error {
 	t := newTable(to.out, "TIME", "KEY", "METHOD", "ENDPOINT", "STATUS", "LATENCY", "ID")
 	for _, r := range rows {
-		t.row(formatTime(r.GetTime()), keySnapshot(r), orDash(r.GetMethod()), orDash(r.GetEndpoint()), outcome(r), latency(r), r.GetId())
+		t.row(formatTime(r.GetTime()), keySnapshot(r), cmp.Or(r.GetMethod(), "-"), cmp.Or(r.GetEndpoint(), "-"), outcome(r), latency(r), r.GetId())
 	}
-	return t.flush()
+	return t.Flush()
 }
 
 func keySnapshot(r *logsv1.RequestLog) string {
@@ -165,15 +166,11 @@ func outcome(r *logsv1.RequestLog) string {
 	case r.GetErrorCode() == "":
 		return fmt.Sprint(r.GetStatus())
 	}
-	return fmt.Sprintf("%d %s%s", r.GetStatus(), codeAndCause(r.GetErrorCode(), r.GetCause()), callCount(r))
-}
-
-// callCount returns the number of calls of a shared row.
-func callCount(r *logsv1.RequestLog) string {
-	if r.GetCallCount() <= 1 {
-		return ""
+	text := fmt.Sprintf("%d %s", r.GetStatus(), codeAndCause(r.GetErrorCode(), r.GetCause()))
+	if calls := r.GetCallCount(); calls > 1 { // a shared row
+		text += fmt.Sprintf(" ×%d", calls)
 	}
-	return fmt.Sprintf(" ×%d", r.GetCallCount())
+	return text
 }
 
 func latency(r *logsv1.RequestLog) string {

@@ -13,7 +13,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// purgedInParts is a log service that needs several calls to purge a workspace, and is away after the last response.
+// purgedInParts is a log service that needs several calls to purge a workspace, and is unavailable after the last response.
 type purgedInParts struct {
 	logsv1.LogServiceClient
 	responses []*logsv1.PurgeRequestLogsResponse
@@ -29,17 +29,17 @@ func (p *purgedInParts) PurgeRequestLogs(context.Context, *logsv1.PurgeRequestLo
 }
 
 func TestPurgeCallsAgainUntilItIsComplete(t *testing.T) {
-	var told bytes.Buffer
+	var progress bytes.Buffer
 	logs := &purgedInParts{responses: []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}, {PurgedCount: 0}, {PurgedCount: 5, Complete: true}}}
-	response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told})
+	response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &progress})
 	if err != nil || response.GetPurgedCount() != 12 || !response.GetComplete() {
 		t.Errorf("the response is %v, %v; want 12 and complete", response, err)
 	}
-	if strings.Count(told.String(), "Deleted 7 request logs so far") != 2 {
-		t.Errorf("told %q, want each step", told.String())
+	if strings.Count(progress.String(), "Deleted 7 request logs so far") != 2 {
+		t.Errorf("printed %q, want each step", progress.String())
 	}
 	logs.responses = []*logsv1.PurgeRequestLogsResponse{{PurgedCount: 7}}
-	if response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &told}); response != nil || status.Code(err) != codes.Unavailable {
+	if response, err := (&logsPurge{}).purge(t.Context(), logs, console{err: &progress}); response != nil || status.Code(err) != codes.Unavailable {
 		t.Errorf("the second call fails: %v, %v", response, err)
 	}
 }

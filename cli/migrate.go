@@ -55,7 +55,7 @@ func printReport(to console, report migrate.Report) error {
 		}
 		t.row(p.What, p.WorkspaceID, fmt.Sprint(p.From), fmt.Sprint(p.To), verdict)
 	}
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	if report.Expired > 0 {

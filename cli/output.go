@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,29 +20,24 @@ type outputFlag struct {
 	Output string `short:"o" enum:"table,json" default:"table" help:"Output format: table or json."`
 }
 
-// print prints a message as JSON, or calls table.
+// print prints a message as JSON, in the format of REST, or calls table.
 func (f outputFlag) print(to console, message proto.Message, table func() error) error {
-	if f.Output == "json" {
-		return printJSON(to.out, message)
+	if f.Output != "json" {
+		return table()
 	}
-	return table()
-}
-
-// printJSON writes a message in the format of REST.
-func printJSON(w io.Writer, message proto.Message) error {
 	text, err := protojson.MarshalOptions{Multiline: true, EmitDefaultValues: true}.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
-	_, err = fmt.Fprintln(w, string(text))
+	_, err = fmt.Fprintln(to.out, string(text))
 	return err
 }
 
 // table aligns columns under a header.
-type table struct{ w *tabwriter.Writer }
+type table struct{ *tabwriter.Writer }
 
 func newTable(w io.Writer, header ...string) table {
-	t := table{w: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	t.row(header...)
 	return t
 }
@@ -52,7 +46,7 @@ func (t table) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = escapeControl(cell)
 	}
-	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+	fmt.Fprintln(t, strings.Join(cells, "\t"))
 }
 
 // escapeControl escapes unprintable characters, so that no value can control the terminal or imitate another row.
@@ -68,8 +62,6 @@ func escapeControl(text string) string {
 	return shown.String()
 }
 
-func (t table) flush() error { return t.w.Flush() }
-
 // formatTime returns a time in UTC; "-" if it is unset.
 func formatTime(t *timestamppb.Timestamp) string {
 	if t == nil {
@@ -77,8 +69,6 @@ func formatTime(t *timestamppb.Timestamp) string {
 	}
 	return t.AsTime().Format("2006-01-02 15:04:05.000Z")
 }
-
-func orDash(text string) string { return cmp.Or(text, "-") }
 
 // logFlags configure the log of a service.
 type logFlags struct {

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,7 +91,7 @@ func TestKeygenRefusesFilesThatAreNoPair(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, _, stderr := keytrail(t, keygen...); code != 1 || !strings.Contains(stderr, "does not contain the public key of") {
-		t.Errorf("keygen beside the public key of another: exit code %d, %q", code, stderr)
+		t.Errorf("keygen with the public key of another: exit code %d, %q", code, stderr)
 	}
 	// A file with several keys is used to rotate them.
 	_, other, _ := keytrail(t, "token", "keygen", "--out", filepath.Join(dir, "other.pem"))
@@ -110,7 +109,7 @@ func TestKeygenRefusesFilesThatAreNoPair(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, _, stderr := keytrail(t, keygen...); code != 0 {
-		t.Errorf("keygen beside two public keys: exit code %d, %q", code, stderr)
+		t.Errorf("keygen with two public keys: exit code %d, %q", code, stderr)
 	}
 }
 
@@ -127,8 +126,8 @@ func TestInvalidTokensAreUsageErrors(t *testing.T) {
 		"two in one":         {[]string{"--role", "viewer", "-w", "acme,globex"}, 2, `"acme,globex"`},
 		"the reserved one":   {[]string{"--role", "viewer", "-w", "_unattributed"}, 2, "_unattributed"},
 		"* and another":      {[]string{"--role", "viewer", "-w", "*", "-w", "acme"}, 2, "'*'"},
-		"a life of nothing":  {[]string{"--role", "viewer", "-w", "acme", "--ttl", "0s"}, 2, "--ttl: must be 1s"},
-		"a life for ever":    {[]string{"--role", "viewer", "-w", "acme", "--ttl", "87600h"}, 2, "--ttl"},
+		"a TTL of 0":         {[]string{"--role", "viewer", "-w", "acme", "--ttl", "0s"}, 2, "--ttl: must be 1s"},
+		"a TTL too long":     {[]string{"--role", "viewer", "-w", "acme", "--ttl", "87600h"}, 2, "--ttl"},
 		"a key that is none": {[]string{"--role", "viewer", "-w", "acme", "--signing-key", "/nowhere/key.pem"}, 1, "/nowhere/key.pem"},
 	} {
 		code, out, stderr := keytrail(t, append([]string{"token", "create"}, tt.args...)...)
@@ -192,17 +191,12 @@ func TestTokenFromTheEnvironmentIsSent(t *testing.T) {
 		return &authv1.ListKeysResponse{}, nil
 	}))
 	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
+	addr := serveGRPC(t, server)
 	t.Setenv("KEYTRAIL_TOKEN", "mine")
 	var out, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", listener.Addr().String(), "--data-dir", t.TempDir()}, &out, &stderr)
+	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", addr, "--data-dir", t.TempDir()}, &out, &stderr)
 	if code != 0 || len(sent) != 1 || sent[0] != "Bearer mine" {
 		t.Errorf("exit code %d, %q, sent %q", code, stderr.String(), sent)
 	}
@@ -232,6 +226,6 @@ func TestTokenIsPrintedToTerminalsOnly(t *testing.T) {
 	}
 	defer device.Close()
 	if !isTerminal(device) || isTerminal(file) || isTerminal(&bytes.Buffer{}) {
-		t.Error("a terminal is taken for none, or the reverse")
+		t.Error("a terminal is not detected, or another writer is")
 	}
 }

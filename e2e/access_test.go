@@ -25,15 +25,15 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// permission is who may call an RPC.
+// permission states which callers may call an RPC.
 type permission struct {
 	roles []access.Role
-	// anyWorkspace says that tokens of any workspace may call.
+	// anyWorkspace allows tokens of any workspace.
 	anyWorkspace bool
 }
 
-// mayCall says who may call what, once more and by hand: the contract is held against it.
-var mayCall = map[protoreflect.FullName]permission{
+// permissions repeats the permissions of the contract by hand, to test the contract.
+var permissions = map[protoreflect.FullName]permission{
 	"keytrail.auth.v1.CheckService.Check":           {[]access.Role{access.Checker}, false},
 	"keytrail.auth.v1.CheckService.Report":          {[]access.Role{access.Checker}, true},
 	"keytrail.auth.v1.KeyService.CreateKey":         {[]access.Role{access.Admin}, false},
@@ -51,7 +51,7 @@ var mayCall = map[protoreflect.FullName]permission{
 	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {[]access.Role{access.Admin}, false},
 }
 
-// rpcs are all RPCs of the contract.
+// rpcs returns all RPCs of the contract.
 func rpcs() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
@@ -67,19 +67,19 @@ func rpcs() []protoreflect.MethodDescriptor {
 	return all
 }
 
-// bearer is one who calls in the workspace acme.
-type bearer struct {
+// accessCase is a caller in the workspace acme.
+type accessCase struct {
 	name  string
 	token string
-	// answer is what an RPC returns with such a permission; OK = the call gets through, whatever comes then.
+	// answer returns the expected code of an RPC with this permission. OK means that access control passes the call.
 	answer func(permission) codes.Code
 }
 
-func (s *system) bearers() []bearer {
+func (s *system) accessCases() []accessCase {
 	always := func(code codes.Code) func(permission) codes.Code {
 		return func(permission) codes.Code { return code }
 	}
-	all := []bearer{{"no token", "", always(codes.Unauthenticated)}}
+	all := []accessCase{{"no token", "", always(codes.Unauthenticated)}}
 	for _, role := range access.Roles {
 		inAcme := func(p permission) codes.Code {
 			if slices.Contains(p.roles, role) {
@@ -100,34 +100,34 @@ func (s *system) bearers() []bearer {
 			s.t.Fatal(err)
 		}
 		all = append(all,
-			bearer{string(role) + " of its own workspace", s.token(role, "acme"), inAcme},
-			bearer{string(role) + " of several", s.token(role, "globex", "acme"), inAcme},
-			bearer{string(role) + " of another", s.token(role, "globex"), elsewhere},
-			bearer{string(role) + " of all", s.token(role, access.AllWorkspaces), inAcme},
-			bearer{string(role) + " expired", expired, always(codes.Unauthenticated)})
+			accessCase{string(role) + " of its own workspace", s.token(role, "acme"), inAcme},
+			accessCase{string(role) + " of several", s.token(role, "globex", "acme"), inAcme},
+			accessCase{string(role) + " of another", s.token(role, "globex"), elsewhere},
+			accessCase{string(role) + " of all", s.token(role, access.AllWorkspaces), inAcme},
+			accessCase{string(role) + " expired", expired, always(codes.Unauthenticated)})
 	}
 	return all
 }
 
-// TestEveryRPCForEveryone holds every RPC against every role and workspace, over gRPC and over REST.
-func TestEveryRPCForEveryone(t *testing.T) {
+// TestEveryRPCWithEveryRole calls every RPC with every role and workspace, over gRPC and REST.
+func TestEveryRPCWithEveryRole(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	conns := map[protoreflect.FullName]*grpc.ClientConn{
 		"keytrail.auth.v1": dial(t, s.server.AuthAddr()), "keytrail.logs.v1": dial(t, s.server.LogsAddr()),
 	}
-	bearers, called := s.bearers(), map[protoreflect.FullName]bool{}
+	accessCases, called := s.accessCases(), map[protoreflect.FullName]bool{}
 	for _, rpc := range rpcs() {
-		permission, known := mayCall[rpc.FullName()]
+		permission, known := permissions[rpc.FullName()]
 		if !known {
-			t.Errorf("nobody has said who may call %s", rpc.FullName())
+			t.Errorf("no permission is defined for %s", rpc.FullName())
 			continue
 		}
 		called[rpc.FullName()] = true
-		request := aboutAcme(rpc.Input(), 0)
-		for _, b := range bearers {
+		request := acmeRequest(rpc.Input(), 0)
+		for _, b := range accessCases {
 			want := b.answer(permission)
-			if got := gate(status.Code(callGRPC(t, conns[rpc.ParentFile().Package()], rpc, request, b.token))); got != want {
+			if got := accessCode(status.Code(callGRPC(t, conns[rpc.ParentFile().Package()], rpc, request, b.token))); got != want {
 				t.Errorf("%s by %s: %v, want %v", rpc.FullName(), b.name, got, want)
 			}
 			for _, route := range routes(rpc) {
@@ -137,24 +137,24 @@ func TestEveryRPCForEveryone(t *testing.T) {
 			}
 		}
 	}
-	if len(called) != len(mayCall) {
-		t.Errorf("called %d of the %d RPCs: %v", len(called), len(mayCall), slices.Collect(maps.Keys(called)))
+	if len(called) != len(permissions) {
+		t.Errorf("called %d of the %d RPCs: %v", len(called), len(permissions), slices.Collect(maps.Keys(called)))
 	}
-	if strings.Contains(s.logged.String(), anyToken) {
+	if strings.Contains(s.logged.String(), tokenPrefix) {
 		t.Errorf("a token is logged:\n%s", s.logged)
 	}
 }
 
-// gate is what the gate has said: a code that comes from behind it is OK.
-func gate(code codes.Code) codes.Code {
+// accessCode returns the result of access control: every code that comes from a handler is OK.
+func accessCode(code codes.Code) codes.Code {
 	if code == codes.Unauthenticated || code == codes.PermissionDenied {
 		return code
 	}
 	return codes.OK
 }
 
-// aboutAcme makes a request in which everything that names a workspace names acme.
-func aboutAcme(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Message {
+// acmeRequest returns a request with acme in every workspace field.
+func acmeRequest(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Message {
 	message := dynamicpb.NewMessage(of)
 	for i := range of.Fields().Len() {
 		field := of.Fields().Get(i)
@@ -163,15 +163,15 @@ func aboutAcme(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Message 
 			message.Set(field, protoreflect.ValueOfString("acme"))
 		case field.Message() == nil || field.IsMap() || depth > 4 || !strings.HasPrefix(string(field.Message().FullName()), "keytrail."):
 		case field.IsList():
-			message.Mutable(field).List().Append(protoreflect.ValueOfMessage(aboutAcme(field.Message(), depth+1)))
+			message.Mutable(field).List().Append(protoreflect.ValueOfMessage(acmeRequest(field.Message(), depth+1)))
 		default:
-			message.Set(field, protoreflect.ValueOfMessage(aboutAcme(field.Message(), depth+1)))
+			message.Set(field, protoreflect.ValueOfMessage(acmeRequest(field.Message(), depth+1)))
 		}
 	}
 	return message
 }
 
-// callGRPC calls an RPC of any kind and answers how it ended, or nil where a first answer came.
+// callGRPC calls an RPC of any kind. It returns nil after the first response.
 func callGRPC(t *testing.T, conn *grpc.ClientConn, rpc protoreflect.MethodDescriptor, request proto.Message, token string) error {
 	t.Helper()
 	ctx := t.Context()
@@ -183,19 +183,19 @@ func callGRPC(t *testing.T, conn *grpc.ClientConn, rpc protoreflect.MethodDescri
 	if err != nil {
 		return err
 	}
-	// Where sending fails, what is received says why.
+	// If sending fails, RecvMsg returns the error.
 	if stream.SendMsg(request) == nil {
 		_ = stream.CloseSend()
 	}
 	return stream.RecvMsg(dynamicpb.NewMessage(rpc.Output()))
 }
 
-// route is a door of REST to an RPC.
+// route is an HTTP binding of an RPC.
 type route struct{ verb, path, body string }
 
 var variable = regexp.MustCompile(`\{(\w+)\}`)
 
-// routes are the doors that the contract gives to an RPC.
+// routes returns the HTTP bindings of an RPC in the contract.
 func routes(rpc protoreflect.MethodDescriptor) []route {
 	first, ok := proto.GetExtension(rpc.Options(), annotations.E_Http).(*annotations.HttpRule)
 	if !ok || first == nil {
@@ -211,7 +211,7 @@ func routes(rpc protoreflect.MethodDescriptor) []route {
 	return slices.DeleteFunc(all, func(r route) bool { return r.path == "" })
 }
 
-// callREST sends a request through a door and answers what the gate said.
+// callREST sends a request to a route and returns the result of access control.
 func (s *system) callREST(r route, request *dynamicpb.Message, token string) codes.Code {
 	s.t.Helper()
 	path := variable.ReplaceAllStringFunc(r.path, func(name string) string {
@@ -242,7 +242,7 @@ func (s *system) callREST(r route, request *dynamicpb.Message, token string) cod
 	return codes.OK
 }
 
-// jsonOf writes a message as a body.
+// jsonOf returns a message as JSON.
 func jsonOf(t *testing.T, message proto.Message) string {
 	t.Helper()
 	text, err := protojson.Marshal(message)

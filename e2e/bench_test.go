@@ -1,54 +1,29 @@
 package e2e
 
 import (
-	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// BenchmarkCheck is one allowed check after the other, over gRPC and TCP, through everything that a check passes.
+// BenchmarkCheck makes allowed checks one after another, over gRPC and TCP, with all interceptors and the trail.
 func BenchmarkCheck(b *testing.B) {
-	config := app.ServeConfig{
-		DataDir: b.TempDir(), GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
-		Retention: retention, AgentTypes: []string{"agent"},
-	}
-	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 1<<30, "allow"
+	config := serveConfig(b.TempDir())
+	config.TrailMaxBytes = 1 << 30
 	server, err := app.NewServer(b.Context(), config, quiet, time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			b.Error(err)
-		}
-	}()
-	signer, err := access.ReadSigner(filepath.Join(config.DataDir, "signing-key.pem"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	run(b, server)
+	signer := readSigner(b, config.DataDir)
 	as := func(role access.Role) *grpc.ClientConn {
-		token, err := signer.Token(access.Grant{Role: role, Workspaces: []string{access.AllWorkspaces}, From: time.Now(), TTL: time.Hour})
-		if err != nil {
-			b.Fatal(err)
-		}
-		conn, err := grpc.NewClient(server.AuthAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(access.NewToken(token)))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { conn.Close() })
-		return conn
+		bearer := access.NewToken(token(b, signer, role, access.AllWorkspaces))
+		return dial(b, server.AuthAddr(), grpc.WithPerRPCCredentials(bearer))
 	}
 	key, err := authv1.NewKeyServiceClient(as(access.Admin)).CreateKey(b.Context(), &authv1.CreateKeyRequest{
 		WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true},

@@ -24,23 +24,23 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// process is the built command, serving.
+// process is a running `keytrail serve`.
 type process struct {
 	*system
 	cmd     *exec.Cmd
 	printed *output
-	// Where it listens, as it says itself.
+	// The addresses that it printed.
 	rest, auth, logs, health string
 }
 
-// built is the command as one run of the tests builds it, at its first use.
+// built is the keytrail command, built once for each test run.
 var built struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// binary builds the command, once for all tests, and answers where it is.
+// binary builds the command once for all tests and returns its path.
 func binary(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
@@ -48,7 +48,7 @@ func binary(t *testing.T) string {
 			return
 		}
 		build := exec.Command("go", "build", "-o", built.dir, "..")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as what ships
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in a release
 		if out, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}
@@ -59,13 +59,13 @@ func binary(t *testing.T) string {
 	return filepath.Join(built.dir, "keytrail")
 }
 
-// startProcess lets the built command serve on free ports, with more flags.
+// startProcess starts `keytrail serve` on free ports, with extra flags.
 func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	t.Helper()
 	const free = "127.0.0.1:0"
 	p := &process{system: &system{t: t, dataDir: dataDir}, printed: &output{}}
-	command := binary(t) // which may take longer than the process may live
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+	command := binary(t) // the build must not count against the timeout of the process
+	ctx, cancel := context.WithTimeout(t.Context(), 5*waitTimeout)
 	t.Cleanup(cancel)
 	p.cmd = exec.CommandContext(ctx, command, append([]string{"serve", "--data-dir", dataDir, "--log-level=debug",
 		"--gateway-addr", free, "--auth-addr", free, "--logs-addr", free, "--ops-addr", free}, flags...)...)
@@ -77,7 +77,7 @@ func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	for name, addr := range map[string]*string{"REST": &p.rest, "auth gRPC": &p.auth, "logs gRPC": &p.logs, "health": &p.health} {
 		found := regexp.MustCompile(`(?m)^  ` + name + ` +(?:https?://)?([\d.:]+)`).FindStringSubmatch(p.printed.String())
 		if found == nil {
-			t.Fatalf("the process does not say where %s is:\n%s", name, p.printed)
+			t.Fatalf("the process does not print the address of %s:\n%s", name, p.printed)
 		}
 		*addr = found[1]
 	}
@@ -86,17 +86,13 @@ func startProcess(t *testing.T, dataDir string, flags ...string) *process {
 	return p
 }
 
-// ready asks /readyz; the code is 0 where nobody answers.
+// ready requests /readyz. The code is 0 without a response.
 func (p *process) ready() (code int, checks map[string]string) {
-	resp, err := http.Get("http://" + p.health + "/readyz")
-	if err != nil {
+	code, text, err := getOps(p.health, "/readyz")
+	if err != nil || json.Unmarshal([]byte(text), &checks) != nil {
 		return 0, nil
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&checks); err != nil {
-		return 0, nil
-	}
-	return resp.StatusCode, checks
+	return code, checks
 }
 
 func (p *process) terminate() {
@@ -106,7 +102,7 @@ func (p *process) terminate() {
 	}
 }
 
-// expectEnd expects the process to have ended well.
+// expectEnd waits for the process and expects exit code 0.
 func (p *process) expectEnd() {
 	p.t.Helper()
 	if err := p.cmd.Wait(); err != nil {
@@ -114,7 +110,7 @@ func (p *process) expectEnd() {
 	}
 }
 
-// createKey makes a key on the command line and answers its secret.
+// createKey creates a key with the command line and returns its secret.
 func (p *process) createKey() string {
 	p.t.Helper()
 	code, secret, errs := p.command("keys", "create", "-w", "acme", "--name=k", "--scope=agent", "--all-agents", "--auth-addr="+p.auth)
@@ -124,7 +120,7 @@ func (p *process) createKey() string {
 	return strings.TrimSpace(secret)
 }
 
-func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
+func TestTheProcessShutsDownAndWritesNoSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := startProcess(t, dir)
@@ -137,7 +133,7 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 	if strings.Contains(p.printed.String(), secret) {
 		t.Errorf("the process printed the secret:\n%s", p.printed)
 	}
-	if strings.Contains(p.printed.String(), anyToken) {
+	if strings.Contains(p.printed.String(), tokenPrefix) {
 		t.Errorf("the process printed a token, and not to a terminal:\n%s", p.printed)
 	}
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -157,12 +153,12 @@ func TestTheProcessEndsInOrderAndNeverWritesASecret(t *testing.T) {
 	}
 }
 
-// TestTheProcessEndsInTimeWhateverItsClientsDo: docker stop kills after 10 s.
-func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
+// TestShutdownDoesNotWaitForStalledClients: docker stop kills after 10 s.
+func TestShutdownDoesNotWaitForStalledClients(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := startProcess(t, dir)
-	watch, err := grpc_health_v1.NewHealthClient(dial(t, p.auth, p.callers())).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	watch, err := grpc_health_v1.NewHealthClient(dial(t, p.auth, p.credentials())).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,14 +181,14 @@ func TestTheProcessEndsInTimeWhateverItsClientsDo(t *testing.T) {
 		t.Errorf("the process took %v to end", took)
 	}
 	if !strings.Contains(p.printed.String(), "requests in flight were cut off") {
-		t.Errorf("nobody is told of the client that stalled:\n%s", p.printed)
+		t.Errorf("no log line about the stalled client:\n%s", p.printed)
 	}
 	if status, answer := start(t, dir, time.Now).rest("GET", "/v1/workspaces/acme/request-logs/"+id, nil); status != http.StatusOK {
 		t.Errorf("the row of the last check: %d %v", status, answer)
 	}
 }
 
-// connect opens a connection, sends what it is told to and then nothing more.
+// connect opens a connection, sends text and then stalls.
 func connect(t *testing.T, addr, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -205,7 +201,7 @@ func connect(t *testing.T, addr, text string) {
 	}
 }
 
-// output is what a process has printed so far.
+// output collects what a process prints. It is safe for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

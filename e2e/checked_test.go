@@ -13,13 +13,13 @@ import (
 
 // checked is a call that was checked.
 type checked struct {
-	// row is the one that the call must have, as long as it is not reported.
+	// row is the expected row before a report.
 	row *logsv1.RequestLog
-	// token is what a report needs.
+	// token is the report token.
 	token string
 }
 
-// checkedOf makes it of a check in a workspace that was answered.
+// checkedOf returns the checked call of a request, its workspace and its response.
 func checkedOf(request *authv1.CheckRequest, workspace string, answer *authv1.CheckResponse) checked {
 	path, _, _ := strings.Cut(request.GetEndpoint(), "?")
 	row := &logsv1.RequestLog{
@@ -34,7 +34,7 @@ func checkedOf(request *authv1.CheckRequest, workspace string, answer *authv1.Ch
 	return checked{row: row, token: answer.GetReportToken()}
 }
 
-// outcome is a report of the call.
+// outcome returns a report of the call.
 func (c checked) outcome(status int32, latencyMs float64) *authv1.Outcome {
 	return &authv1.Outcome{ReportToken: c.token, Status: status, LatencyMs: new(latencyMs)}
 }

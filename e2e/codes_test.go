@@ -7,7 +7,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// codeCase is a call that must be answered with one of the six codes, or with none.
+// codeCase is a call with its expected error code; empty means allowed.
 type codeCase struct {
 	name      string
 	apiKey    string
@@ -15,7 +15,7 @@ type codeCase struct {
 	agentID   string
 	code      string
 	status    int
-	// key is the one whose snapshot the row must hold; nil where none is proved.
+	// key is the key whose snapshot the row must hold; nil if the call proves none.
 	key     *key
 	keyName string
 }
@@ -55,7 +55,7 @@ func TestEveryCodeOverGRPCBecomesARow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if answer.GetDenial().GetCode() != c.code || int(answer.GetHttpStatus()) != c.status || answer.GetAllowed() != (c.code == "") {
-			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
+			t.Errorf("%s: got %v, want %d %q", c.name, answer, c.status, c.code)
 		}
 		if d := answer.GetDenial(); (d.GetMessage() == "") != answer.GetAllowed() || (d.GetFix() == "") != answer.GetAllowed() {
 			t.Errorf("%s: denial %v with allowed %v", c.name, d, answer.GetAllowed())
@@ -83,7 +83,7 @@ func TestEveryCodeOverRESTBecomesARow(t *testing.T) {
 			code = denial["code"].(string)
 		}
 		if code != c.code || answer["httpStatus"] != float64(c.status) || answer["allowed"] != (c.code == "") {
-			t.Errorf("%s: answer %v, want %d %q", c.name, answer, c.status, c.code)
+			t.Errorf("%s: got %v, want %d %q", c.name, answer, c.status, c.code)
 		}
 		if c.code == "" {
 			s.ok("POST", "/v1/report", object{"outcomes": []object{{"reportToken": answer["reportToken"], "status": 200, "latencyMs": 12.5}}})
@@ -92,7 +92,7 @@ func TestEveryCodeOverRESTBecomesARow(t *testing.T) {
 	})
 }
 
-// verifyRows makes all calls, then reads their rows back over REST.
+// verifyRows makes all calls, then reads their rows over REST.
 func verifyRows(t *testing.T, s *system, cases []codeCase, call func(codeCase) (id string)) {
 	t.Helper()
 	ids := make([]string, len(cases))

@@ -9,11 +9,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// composeService is what the tests ask of a service of the compose file.
+// composeService is the part of a compose service that the tests read.
 type composeService struct {
 	Restart     string
 	SecurityOpt []string `yaml:"security_opt"`
-	// Environment holds nil for a variable that is handed on as it is set.
+	// Environment has nil for a variable that compose passes through.
 	Environment map[string]*string
 	Ports       []string
 	Networks    composeNetworks
@@ -27,10 +27,10 @@ type composeService struct {
 	}
 }
 
-// composeNetworks are the networks of a service, with its other names there.
+// composeNetworks are the networks of a service, with its aliases.
 type composeNetworks map[string]struct{ Aliases []string }
 
-// UnmarshalYAML reads both forms that the compose file has for them: a list of networks, and a map.
+// UnmarshalYAML reads both forms of the compose file: a list and a map.
 func (n *composeNetworks) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.MappingNode {
 		return node.Decode((*map[string]struct{ Aliases []string })(n))
@@ -58,11 +58,11 @@ func readCompose(t *testing.T) map[string]composeService {
 	return compose.Services
 }
 
-func TestEveryServiceOfComposeIsBounded(t *testing.T) {
+func TestEveryComposeServiceHasLimits(t *testing.T) {
 	t.Parallel()
 	for name, service := range readCompose(t) {
 		if limits := service.Deploy.Resources.Limits; limits.CPUs == "" || limits.Memory == "" || limits.PIDs == 0 {
-			t.Errorf("%s has limits of %+v", name, limits)
+			t.Errorf("%s: limits %+v", name, limits)
 		}
 		if !slices.Contains(service.SecurityOpt, "no-new-privileges:true") || service.Restart == "" {
 			t.Errorf("%s: security %q, restart %q", name, service.SecurityOpt, service.Restart)
@@ -70,7 +70,7 @@ func TestEveryServiceOfComposeIsBounded(t *testing.T) {
 	}
 }
 
-func TestComposePublishesOnThisMachineAlone(t *testing.T) {
+func TestComposePublishesOnlyOnLoopback(t *testing.T) {
 	t.Parallel()
 	published := map[string]string{
 		"authsvc": "127.0.0.1:${KEYTRAIL_AUTH_PORT:-7001}:7001", "gateway": "127.0.0.1:8080:8080",
@@ -83,9 +83,9 @@ func TestComposePublishesOnThisMachineAlone(t *testing.T) {
 	}
 }
 
-// Docker asks the networks of a container one after the other for a name: one that a container of another project has,
-// too, can lead there.
-func TestOtherProjectsMeetTheAuthServiceAlone(t *testing.T) {
+// Docker resolves a name in the networks of a container one after another. A name that another project also uses can
+// resolve to that project's container.
+func TestOnlyTheAuthServiceIsOnTheSharedNetwork(t *testing.T) {
 	t.Parallel()
 	services := readCompose(t)
 	for name, service := range services {
@@ -101,12 +101,12 @@ func TestOtherProjectsMeetTheAuthServiceAlone(t *testing.T) {
 	environment := services["authsvc"].Environment
 	for variable, host := range map[string]string{"KEYTRAIL_LOGS_ADDR": "keytrail-logsvc:7002", "KEYTRAIL_DATABASE_URL": "@keytrail-postgres:5432/"} {
 		if value := environment[variable]; value == nil || !strings.Contains(*value, host) {
-			t.Errorf("the auth service does not call %s as %s", variable, host)
+			t.Errorf("the auth service: %s is not %s", variable, host)
 		}
 	}
 }
 
-func TestComposeHandsOnWhatTheDocsSayOfTraces(t *testing.T) {
+func TestComposePassesTheDocumentedTraceVariables(t *testing.T) {
 	t.Parallel()
 	named := regexp.MustCompile(`OTEL_[A-Z_]+[A-Z]`).FindAllString(string(file(t, "docs/operations.md")), -1)
 	if !slices.Contains(named, "OTEL_EXPORTER_OTLP_ENDPOINT") {
@@ -114,13 +114,13 @@ func TestComposeHandsOnWhatTheDocsSayOfTraces(t *testing.T) {
 	}
 	services := readCompose(t)
 	for _, variable := range named {
-		// The first does nothing, the second would give all parts one name.
+		// The first has no effect; the second would give all services the same name.
 		if variable == "OTEL_EXPORTER_OTLP_PROTOCOL" || variable == "OTEL_SERVICE_NAME" {
 			continue
 		}
 		for _, part := range []string{"authsvc", "logsvc", "gateway"} {
 			if value, there := services[part].Environment[variable]; !there || value != nil {
-				t.Errorf("%s is not handed on to %s", variable, part)
+				t.Errorf("%s is not passed to %s", variable, part)
 			}
 		}
 	}

@@ -6,25 +6,25 @@ import (
 	"path/filepath"
 	"testing"
 
-	_ "modernc.org/sqlite" // reads a database in use, as the sqlite3 command does
+	_ "modernc.org/sqlite" // reads a database in use, like the sqlite3 command
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// serveOn lets the built command serve a data folder, with clients.
-func serveOn(t *testing.T, dir string) (*process, *stand) {
+// serveOn starts `keytrail serve` on a data folder and creates clients.
+func serveOn(t *testing.T, dir string) (*process, *cluster) {
 	t.Helper()
 	p := startProcess(t, dir)
-	auth := dial(t, p.auth, p.callers())
-	return p, &stand{
+	auth := dial(t, p.auth, p.credentials())
+	return p, &cluster{
 		t: t, auth: &daemon{t: t, name: "serve", ops: p.health}, trailDir: filepath.Join(dir, "trail"), signer: p.signer,
 		checks: authv1.NewCheckServiceClient(auth), keys: authv1.NewKeyServiceClient(auth),
-		list: logsv1.NewLogServiceClient(dial(t, p.logs, p.callers())),
+		list: logsv1.NewLogServiceClient(dial(t, p.logs, p.credentials())),
 	}
 }
 
-// snapshot copies one database of a data folder that is in use, as docs/operations.md says.
+// snapshot copies a database in use, as in docs/operations.md.
 func snapshot(t *testing.T, from, to, name string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(from, name))
@@ -37,7 +37,7 @@ func snapshot(t *testing.T, from, to, name string) {
 	}
 }
 
-func TestACopyOfTheDataFolderIsWhole(t *testing.T) {
+func TestACopyOfTheDataFolderIsComplete(t *testing.T) {
 	t.Parallel()
 	dir, copied, online := t.TempDir(), filepath.Join(t.TempDir(), "copied"), t.TempDir()
 	p, s := serveOn(t, dir)
@@ -60,22 +60,23 @@ func TestACopyOfTheDataFolderIsWhole(t *testing.T) {
 	}
 
 	_, of := serveOn(t, online)
-	of.expectCopy(before, kept, open)
+	of.expectCopyWorks(before, kept, open)
 	of.call(later.GetSecret(), "/again", "invalid_token")
 	_, of = serveOn(t, copied)
-	of.expectCopy(before, kept, open)
+	of.expectCopyWorks(before, kept, open)
 	of.call(later.GetSecret(), "/again", "")
 	if status := of.rowOf(last); status != 0 {
 		t.Errorf("the row of the last call has status %d", status)
 	}
 }
 
-// expectCopy expects of a system that runs on a copy the rows and the key of the original, and that it works.
-func (s *stand) expectCopy(before []*logsv1.RequestLog, kept *authv1.CreateKeyResponse, open checked) {
+// expectCopyWorks expects a system on a copy to have the rows and the key of the original, and to accept new calls and
+// keys.
+func (s *cluster) expectCopyWorks(before []*logsv1.RequestLog, kept *authv1.CreateKeyResponse, open checked) {
 	s.t.Helper()
 	expectRows(s.t, s.rows(), before)
 	if len(before) != 2 {
-		s.t.Errorf("%d rows were there before: %v", len(before), before)
+		s.t.Errorf("%d rows before the copy: %v", len(before), before)
 	}
 	s.report(open)
 	fresh := s.call(s.createKey("new").GetSecret(), "/again", "")

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -17,40 +16,40 @@ import (
 	"time"
 )
 
-// daemon is the built command at addresses of its own, which can be killed and comes back to them. One that ends by
-// itself is started again, as a supervisor would.
+// daemon is a keytrail process with fixed addresses that can be killed and restarted. It is restarted if it exits, as
+// by a supervisor.
 type daemon struct {
 	t *testing.T
-	// name is its subcommand.
+	// name is the subcommand.
 	name    string
 	command []string
-	// attributes are how the operating system starts it; nil = as any process.
+	// attributes are passed to exec.Cmd; nil for none.
 	attributes *syscall.SysProcAttr
-	// ops is its ops address.
+	// ops is the address of its ops port.
 	ops     string
 	printed output
-	// kill ends the run of it that is under way; nil = it is down.
+	// kill stops the supervised process; nil if the daemon is down.
 	kill func()
 }
 
-// newDaemon makes a daemon that is down. Its ops port is one of the flags.
+// newDaemon returns a daemon that is down. It adds --ops-addr to the flags.
 func newDaemon(t *testing.T, name, ops string, flags ...string) *daemon {
 	t.Helper()
 	return newDaemonOf(t, binary(t), name, ops, flags...)
 }
 
-// newDaemonOf is newDaemon of any release's command.
+// newDaemonOf is newDaemon for the command of any release.
 func newDaemonOf(t *testing.T, command, name, ops string, flags ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, name: name, ops: ops, command: append([]string{command, name, "--ops-addr", ops}, flags...)}
 	t.Cleanup(func() {
 		d.down()
 		if text := d.printed.String(); strings.Contains(text, "panic:") || strings.Contains(text, "fatal error:") {
-			t.Errorf("%s broke:\n%s", name, text)
+			t.Errorf("%s crashed:\n%s", name, text)
 		}
 		if t.Failed() {
 			text := d.printed.String()
-			t.Logf("%s wrote, at the end:\n%s", name, text[max(0, len(text)-3000):])
+			t.Logf("end of the log of %s:\n%s", name, text[max(0, len(text)-3000):])
 		}
 	})
 	return d
@@ -65,7 +64,7 @@ func (d *daemon) down() error {
 	return nil
 }
 
-// up starts it where it is down, and does not wait for what comes of it.
+// up starts it if it is down, without waiting until it is ready.
 func (d *daemon) up() error {
 	if d.kill != nil {
 		return nil
@@ -86,13 +85,13 @@ func (d *daemon) supervise(ctx context.Context) {
 		run := exec.CommandContext(ctx, d.command[0], d.command[1:]...)
 		run.Stdout, run.Stderr, run.SysProcAttr = &d.printed, &d.printed, d.attributes
 		if err := run.Run(); ctx.Err() == nil {
-			fmt.Fprintf(&d.printed, "%s has ended by itself: %v\n", d.name, err)
+			fmt.Fprintf(&d.printed, "%s exited unexpectedly: %v\n", d.name, err)
 			pause(ctx, 50*time.Millisecond)
 		}
 	}
 }
 
-// pause waits for a time, or until ctx ends.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -102,50 +101,45 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// awaitReady waits until /readyz answers 200.
+// awaitReady waits until /readyz returns 200.
 func (d *daemon) awaitReady() {
 	d.t.Helper()
-	await(d.t, patience, func() bool {
-		resp, err := http.Get("http://" + d.ops + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
+	await(d.t, waitTimeout, func() bool {
+		code, _, err := getOps(d.ops, "/readyz")
+		return err == nil && code == http.StatusOK
 	}, func() any { return d.name + " is not ready:\n" + d.printed.String() })
 }
 
-// metric reads one number of the /metrics of a process; ok is false where nobody tells it.
+// metric returns one value of the /metrics of a process. It reports false if the process does not export it.
 func metric(ops, name string) (value float64, ok bool) {
-	resp, err := http.Get("http://" + ops + "/metrics")
+	_, text, err := getOps(ops, "/metrics")
 	if err != nil {
 		return 0, false
 	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if text, found := strings.CutPrefix(lines.Text(), name+" "); found {
-			value, err := strconv.ParseFloat(text, 64)
+	for line := range strings.Lines(text) {
+		if number, found := strings.CutPrefix(line, name+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 			return value, err == nil
 		}
 	}
 	return 0, false
 }
 
-// count is metric for a daemon that is up.
+// count returns the value of a metric that the daemon must export.
 func (d *daemon) count(name string) int {
 	d.t.Helper()
 	value, ok := metric(d.ops, name)
 	if !ok {
-		d.t.Fatalf("%s does not tell %s", d.name, name)
+		d.t.Fatalf("%s does not export %s", d.name, name)
 	}
 	return int(value)
 }
 
-// awaitShipped waits until no row waits on the trail of the process with this ops port.
+// awaitShipped waits until the trail of the process with this ops address is empty.
 func awaitShipped(t *testing.T, ops string) {
 	t.Helper()
 	waiting, ok := 0.0, false
-	await(t, 3*patience, func() bool {
+	await(t, 3*waitTimeout, func() bool {
 		waiting, ok = metric(ops, "keytrail_trail_waiting_bytes")
 		return ok && waiting == 0
 	}, func() any { return fmt.Sprint(waiting, " bytes on the trail") })
@@ -157,12 +151,11 @@ var (
 	nextPort  atomic.Int64
 )
 
-// stableAddr answers a loopback address that a process can come back to: its port is none of those that the system
-// gives to whoever asks for any.
+// stableAddr returns a loopback address for a process that is restarted. Its port is outside the ephemeral range.
 func stableAddr(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		// No two tests have the same, even while nobody listens there.
+		// No two tests use the same port, even while no process listens on it.
 		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+(firstPort+nextPort.Add(1))%20_000)
 		if listener, err := net.Listen("tcp", addr); err == nil {
 			listener.Close()

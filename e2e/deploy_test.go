@@ -18,7 +18,7 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
-// alert is a rule of Prometheus.
+// alert is an alerting rule of Prometheus.
 type alert struct {
 	Alert, Expr, For    string
 	Labels, Annotations map[string]string
@@ -41,12 +41,12 @@ func readAlerts(t *testing.T) []alert {
 		t.Fatal(err)
 	}
 	if len(rules.Groups) != 1 || len(rules.Groups[0].Rules) == 0 {
-		t.Fatalf("the file of alerts holds %+v", rules)
+		t.Fatalf("unexpected alerts: %+v", rules)
 	}
 	return rules.Groups[0].Rules
 }
 
-// readPanels answers the expressions of the dashboard by the titles of its panels.
+// readPanels returns the expressions of the dashboard by panel title.
 func readPanels(t *testing.T) map[string][]string {
 	t.Helper()
 	var dashboard struct {
@@ -72,22 +72,22 @@ func readPanels(t *testing.T) map[string][]string {
 
 var (
 	quoted = regexp.MustCompile(`"[^"]*"`)
-	// ranges are times, and Grafana's own.
+	// ranges matches range selectors, including Grafana's variable.
 	ranges = regexp.MustCompile(`\[(\$__rate_interval|\d+[smhd](:\d+[smhd])?)\]`)
 	word   = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 	number = regexp.MustCompile(`\b\d[\d.]*(e\d+)?\b`)
-	// labelName is of a series that a process tells.
+	// labelName matches the label names of a series.
 	labelName = regexp.MustCompile(`([a-z_]+)="`)
 )
 
-// promQL are the words of the language that are used, and what Prometheus adds to every series.
+// promQL are the keywords in use and the labels that Prometheus adds to every series.
 var promQL = []string{"sum", "by", "rate", "increase", "max", "scalar", "time", "absent", "or", "histogram_quantile", "quantile_over_time", "up", "job", "instance"}
 
-// unknownWords answers what an expression names that is neither told by a process nor of the language.
-func unknownWords(expr string, told map[string]bool) (unknown []string) {
+// unknownNames returns the names in an expression that no process exports and that are not PromQL.
+func unknownNames(expr string, exported map[string]bool) (unknown []string) {
 	bare := number.ReplaceAllString(ranges.ReplaceAllString(quoted.ReplaceAllString(expr, ""), ""), "")
 	for _, name := range word.FindAllString(bare, -1) {
-		if !told[name] && !slices.Contains(promQL, name) {
+		if !exported[name] && !slices.Contains(promQL, name) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -97,8 +97,8 @@ func unknownWords(expr string, told map[string]bool) (unknown []string) {
 	return unknown
 }
 
-// namesTold answers the names of all metrics and labels of a system that has been busy.
-func namesTold(t *testing.T) map[string]bool {
+// exportedNames returns the names of all metrics and labels of a system after traffic.
+func exportedNames(t *testing.T) map[string]bool {
 	t.Helper()
 	authority := tlstest.NewAuthority(t)
 	cert, key := authority.Issue(t, "keytrail").Write(t)
@@ -109,42 +109,42 @@ func namesTold(t *testing.T) map[string]bool {
 			gateway.TLSCert, gateway.TLSKey = cert, key
 		},
 	})
-	s.busy(visitorNamed("zebra"))
+	s.generate(trafficOf("zebra"))
 	awaitShipped(t, s.parts[1].OpsAddr())
-	told := map[string]bool{}
+	exported := map[string]bool{}
 	for _, part := range s.parts {
 		for _, series := range seriesOf(t, part) {
 			name, _, _ := strings.Cut(series, "{")
-			told[name] = true
+			exported[name] = true
 			for _, label := range labelName.FindAllStringSubmatch(series, -1) {
-				told[label[1]] = true
+				exported[label[1]] = true
 			}
 		}
 	}
-	return told
+	return exported
 }
 
-func TestAlertsAndDashboardNameWhatIsTold(t *testing.T) {
+func TestAlertsAndDashboardUseExportedMetrics(t *testing.T) {
 	t.Parallel()
-	told := namesTold(t)
+	exported := exportedNames(t)
 	for _, rule := range readAlerts(t) {
-		if unknown := unknownWords(rule.Expr, told); unknown != nil {
-			t.Errorf("alert %s: nobody tells %q", rule.Alert, unknown)
+		if unknown := unknownNames(rule.Expr, exported); unknown != nil {
+			t.Errorf("alert %s: not exported: %q", rule.Alert, unknown)
 		}
 	}
 	for title, exprs := range readPanels(t) {
 		for _, expr := range exprs {
-			if unknown := unknownWords(expr, told); unknown != nil {
-				t.Errorf("panel %s: nobody tells %q", title, unknown)
+			if unknown := unknownNames(expr, exported); unknown != nil {
+				t.Errorf("panel %s: not exported: %q", title, unknown)
 			}
 		}
 	}
-	if unknown := unknownWords(`sum(keytrail_chekcs_total{resutl="allowed"}`, told); len(unknown) != 3 {
+	if unknown := unknownNames(`sum(keytrail_chekcs_total{resutl="allowed"}`, exported); len(unknown) != 3 {
 		t.Errorf("the test finds %q in an expression with three mistakes", unknown)
 	}
 }
 
-func TestEveryAlertSaysWhatToDo(t *testing.T) {
+func TestEveryAlertHasARunbook(t *testing.T) {
 	t.Parallel()
 	manual := string(file(t, "docs/operations.md"))
 	for _, rule := range readAlerts(t) {
@@ -154,15 +154,15 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s is incomplete: %+v", rule.Alert, rule)
 		}
 		if rule.Annotations["runbook_url"] != "docs/operations.md#"+anchor {
-			t.Errorf("%s leads to %q", rule.Alert, rule.Annotations["runbook_url"])
+			t.Errorf("%s: runbook_url %q", rule.Alert, rule.Annotations["runbook_url"])
 		}
 		if !strings.Contains(manual, `<a id="`+anchor+`"></a>`) || !strings.Contains(manual, do) {
-			t.Errorf("docs/operations.md does not say what to do about %s: %s", rule.Alert, do)
+			t.Errorf("docs/operations.md has no runbook of %s: %s", rule.Alert, do)
 		}
 	}
 }
 
-func TestPrometheusScrapesThePortsOfTheParts(t *testing.T) {
+func TestPrometheusScrapesEveryService(t *testing.T) {
 	t.Parallel()
 	var config struct {
 		Rules  []string `yaml:"rule_files"`

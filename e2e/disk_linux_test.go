@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// onOwnDisk lets a daemon run with a file system of its own, of this size and in memory, in place of a folder. The
-// mount is in a namespace that nobody but the daemon sees, and ends with it.
+// onOwnDisk mounts a tmpfs of this size at dir for a daemon. The mount is in a mount namespace of the daemon and ends
+// with it.
 func (d *daemon) onOwnDisk(dir, size string) {
 	d.t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -27,7 +27,7 @@ func (d *daemon) onOwnDisk(dir, size string) {
 	d.command, d.attributes = append(mounting, d.command...), attributes
 }
 
-// mountNamespace finds how a command can have mounts of its own: as root, or as the root of a namespace of users.
+// mountNamespace returns the attributes that give a command its own mount namespace: as root, or with a user namespace.
 func mountNamespace(command []string) (*syscall.SysProcAttr, error) {
 	self := func(id int) []syscall.SysProcIDMap {
 		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
@@ -48,16 +48,16 @@ func mountNamespace(command []string) (*syscall.SysProcAttr, error) {
 	return nil, failed
 }
 
-func TestAFullDiskLetsChecksPassAndCountsThem(t *testing.T) {
+func TestAFullDiskAllowsChecksAndCountsThem(t *testing.T) {
 	t.Parallel()
-	s := splitStand(t, "--trail-max-bytes", "67108864")
+	s := newCluster(t, "--trail-max-bytes", "67108864")
 	s.auth.onOwnDisk(s.trailDir, "1m")
-	s.letsPass()
+	s.expectAllowedOnFullTrail()
 }
 
-func TestAFullDiskRefusesChecksWhereItIsToldTo(t *testing.T) {
+func TestAFullDiskRefusesChecksIfConfigured(t *testing.T) {
 	t.Parallel()
-	s := splitStand(t, "--trail-full=refuse", "--trail-max-bytes", "67108864")
+	s := newCluster(t, "--trail-full=refuse", "--trail-max-bytes", "67108864")
 	s.auth.onOwnDisk(s.trailDir, "1m")
-	s.refuses()
+	s.expectRefusedOnFullTrail()
 }

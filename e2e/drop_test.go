@@ -31,15 +31,15 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// droppedAnswers is how many answers the proxy of a test drops.
-const droppedAnswers = 1000
+// droppedResponses is how many responses a test's proxy drops.
+const droppedResponses = 1000
 
-// dropper is a TCP proxy in front of a gRPC server. It cuts connections at random where an answer begins: the service has
-// done its work, and the client does not learn of it.
-type dropper struct {
+// droppingProxy is a TCP proxy in front of a gRPC server. It closes connections at random at the start of a response:
+// the service has handled the call, and the client gets UNAVAILABLE.
+type droppingProxy struct {
 	listener net.Listener
 	upstream string
-	// left is how many answers are still to be dropped.
+	// left is the number of responses still to drop.
 	left    atomic.Int64
 	serving sync.WaitGroup
 	mu      sync.Mutex
@@ -47,14 +47,14 @@ type dropper struct {
 	open    []net.Conn
 }
 
-func newDropper(t *testing.T, upstream string, seed uint64) *dropper {
+func newDroppingProxy(t *testing.T, upstream string, seed uint64) *droppingProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dropper{listener: listener, upstream: upstream, random: rand.New(rand.NewPCG(seed, 1))}
-	d.left.Store(droppedAnswers)
+	d := &droppingProxy{listener: listener, upstream: upstream, random: rand.New(rand.NewPCG(seed, 1))}
+	d.left.Store(droppedResponses)
 	d.serving.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -76,10 +76,10 @@ func newDropper(t *testing.T, upstream string, seed uint64) *dropper {
 	return d
 }
 
-func (d *dropper) addr() string { return d.listener.Addr().String() }
+func (d *droppingProxy) addr() string { return d.listener.Addr().String() }
 
-// drops decides whether the next answer is dropped: every third, by chance.
-func (d *dropper) drops() bool {
+// drops reports whether to drop the next response, with a probability of one third.
+func (d *droppingProxy) drops() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left.Load() == 0 || d.random.IntN(3) > 0 {
@@ -89,7 +89,7 @@ func (d *dropper) drops() bool {
 	return true
 }
 
-func (d *dropper) serve(client net.Conn) {
+func (d *droppingProxy) serve(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", d.upstream)
 	if err != nil {
@@ -100,7 +100,7 @@ func (d *dropper) serve(client net.Conn) {
 	d.open = append(d.open, client, server)
 	d.mu.Unlock()
 	d.serving.Go(func() {
-		_, _ = io.Copy(server, client) // it ends with either connection
+		_, _ = io.Copy(server, client) // it returns when either connection closes
 		server.Close()
 	})
 	var frame bytes.Buffer
@@ -111,7 +111,7 @@ func (d *dropper) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		// The first frame of headers of a stream begins an answer, the second are its trailers.
+		// The first HEADERS frame of a stream starts a response, the second holds its trailers.
 		if headers, ok := read.(*http2.HeadersFrame); ok && !answered[headers.StreamID] {
 			if d.drops() {
 				return
@@ -124,8 +124,8 @@ func (d *dropper) serve(client net.Conn) {
 	}
 }
 
-// untilAnswered repeats a call until it is answered.
-func untilAnswered(ctx context.Context, call func(context.Context) error) error {
+// retryUnavailable repeats a call while it returns UNAVAILABLE.
+func retryUnavailable(ctx context.Context, call func(context.Context) error) error {
 	for {
 		err := call(ctx)
 		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
@@ -134,23 +134,22 @@ func untilAnswered(ctx context.Context, call func(context.Context) error) error 
 	}
 }
 
-// dropClient calls through the proxy.
 type dropClient struct {
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	secret string
-	// expected are the rows that its calls must have, and created the ids of the keys that it made.
+	// expected are the rows of its calls, and created the ids of its keys.
 	expected []*logsv1.RequestLog
 	created  []string
 }
 
-// call checks a call and reports it, however often that takes.
+// call checks and reports a call, with retries.
 func (c *dropClient) call(ctx context.Context, number int) error {
 	request := &authv1.CheckRequest{
 		ApiKey: c.secret, AgentType: "agent", Endpoint: fmt.Sprint("/dropped/", number), WorkspaceId: "acme", CallId: uuid7.New(time.Now()).String(),
 	}
 	var answer *authv1.CheckResponse
-	err := untilAnswered(ctx, func(ctx context.Context) (err error) {
+	err := retryUnavailable(ctx, func(ctx context.Context) (err error) {
 		answer, err = c.checks.Check(ctx, request, grpc.WaitForReady(true))
 		return err
 	})
@@ -159,10 +158,10 @@ func (c *dropClient) call(ctx context.Context, number int) error {
 	}
 	done := checkedOf(request, "acme", answer)
 	if done.row.GetId() != request.GetCallId() {
-		return fmt.Errorf("check %d is answered with the row %s, want %s", number, done.row.GetId(), request.GetCallId())
+		return fmt.Errorf("check %d returned the row %s, want %s", number, done.row.GetId(), request.GetCallId())
 	}
 	report := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{done.outcome(201, 1.5)}}
-	err = untilAnswered(ctx, func(ctx context.Context) error {
+	err = retryUnavailable(ctx, func(ctx context.Context) error {
 		response, err := c.checks.Report(ctx, report, grpc.WaitForReady(true))
 		if err == nil && len(response.GetRefused()) > 0 {
 			return fmt.Errorf("refused %v", response.GetRefused())
@@ -175,40 +174,40 @@ func (c *dropClient) call(ctx context.Context, number int) error {
 	return err
 }
 
-// create makes a key, however often that takes. An answer that was lost is made up for by the error that names the key.
+// create creates a key, with retries. After a lost response, the ALREADY_EXISTS error of the retry names the key.
 func (c *dropClient) create(ctx context.Context, number int) error {
 	request := &authv1.CreateKeyRequest{
 		WorkspaceId: "keys", Key: &authv1.Key{Name: fmt.Sprint("key ", number), Scopes: []string{"agent"}, AllAgents: true}, RequestId: uuid.NewString(),
 	}
-	var made string
-	err := untilAnswered(ctx, func(ctx context.Context) error {
+	var id string
+	err := retryUnavailable(ctx, func(ctx context.Context) error {
 		answer, err := c.keys.CreateKey(ctx, request, grpc.WaitForReady(true))
-		made = answer.GetKey().GetId()
+		id = answer.GetKey().GetId()
 		if status.Code(err) == codes.AlreadyExists {
 			for _, detail := range status.Convert(err).Details() {
 				if info, ok := detail.(*errdetails.ErrorInfo); ok {
-					made, err = info.GetMetadata()["key_id"], nil
+					id, err = info.GetMetadata()["key_id"], nil
 				}
 			}
 		}
 		return err
 	})
-	c.created = append(c.created, made)
+	c.created = append(c.created, id)
 	return err
 }
 
-func TestLostAnswersMakeNoSecondRowAndNoSecondKey(t *testing.T) {
+func TestRetriesAfterLostResponsesCreateNoDuplicates(t *testing.T) {
 	t.Parallel()
 	s, seed := start(t, t.TempDir(), time.Now), newSeed(t)
-	proxy := newDropper(t, s.server.AuthAddr(), seed)
+	proxy := newDroppingProxy(t, s.server.AuthAddr(), seed)
 	secret := s.createKey("acme", "k", nil).secret
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*waitTimeout)
 	defer cancel()
 	var numbers atomic.Int64
 	clients := make([]*dropClient, 8)
 	group, working := errgroup.WithContext(ctx)
 	for i := range clients {
-		conn := dial(t, proxy.addr(), s.callers())
+		conn := dial(t, proxy.addr(), s.credentials())
 		c := &dropClient{checks: authv1.NewCheckServiceClient(conn), keys: authv1.NewKeyServiceClient(conn), secret: secret}
 		clients[i] = c
 		group.Go(func() error {
@@ -252,14 +251,14 @@ func TestLostAnswersMakeNoSecondRowAndNoSecondKey(t *testing.T) {
 	if !slices.Equal(there, created) {
 		t.Errorf("-seed %d: %d keys of %d creations", seed, len(there), len(created))
 	}
-	t.Logf("%d answers were dropped of %d calls and %d creations of keys", droppedAnswers-proxy.left.Load(), len(expected), len(created))
+	t.Logf("%d responses dropped of %d calls and %d new keys", droppedResponses-proxy.left.Load(), len(expected), len(created))
 }
 
-// TestTheGatewayRepeatsACheckUnderOneID has no call id from the caller: the gateway makes one before it repeats a check.
-func TestTheGatewayRepeatsACheckUnderOneID(t *testing.T) {
+// TestTheGatewayRetriesACheckWithOneID sends no call id: the gateway must set one before it retries a check.
+func TestTheGatewayRetriesACheckWithOneID(t *testing.T) {
 	t.Parallel()
 	s, seed := start(t, t.TempDir(), time.Now), newSeed(t)
-	proxy := newDropper(t, s.server.AuthAddr(), seed)
+	proxy := newDroppingProxy(t, s.server.AuthAddr(), seed)
 	proxy.left.Store(60)
 	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: proxy.addr(), LogsAddr: s.server.LogsAddr(), OpsAddr: anyPort}
 	config.TokenKeys = s.tokenKeys()
@@ -284,10 +283,10 @@ func TestTheGatewayRepeatsACheckUnderOneID(t *testing.T) {
 	}
 	for endpoint, ok := range answered {
 		if n := rows[endpoint]; n > 1 || ok && n != 1 {
-			t.Errorf("-seed %d: the check of %s (answered: %v) has %d rows", seed, endpoint, ok, n)
+			t.Errorf("-seed %d: the check of %s (succeeded: %v) has %d rows", seed, endpoint, ok, n)
 		}
 	}
 	if proxy.left.Load() > 0 {
-		t.Errorf("-seed %d: %d answers of the service are still to be dropped: this tests little", seed, proxy.left.Load())
+		t.Errorf("-seed %d: %d responses were not dropped: too few for this test", seed, proxy.left.Load())
 	}
 }

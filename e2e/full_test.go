@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,61 +19,61 @@ import (
 
 const (
 	refusedMetric = "keytrail_trail_refused_records_total"
-	// leastTrail is the least that a trail can be limited to, in bytes.
-	leastTrail = 8 << 20
+	// minTrailBytes is the minimum of --trail-max-bytes.
+	minTrailBytes = 8 << 20
 )
 
-// limitedStand is a split stand, with these flags more, whose trail has room for 1 MiB: dead letters take the rest.
-func limitedStand(t *testing.T, flags ...string) *stand {
+// newSmallTrailCluster returns a cluster whose trail has room for 1 MiB. A dead-letter file takes the rest of the
+// limit.
+func newSmallTrailCluster(t *testing.T, flags ...string) *cluster {
 	t.Helper()
-	s := splitStand(t, append(flags, "--trail-max-bytes", strconv.Itoa(leastTrail))...)
+	s := newCluster(t, append(flags, "--trail-max-bytes", strconv.Itoa(minTrailBytes))...)
 	if err := os.MkdirAll(s.trailDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	letters := bytes.Repeat([]byte{'\n'}, leastTrail-1<<20)
+	letters := bytes.Repeat([]byte{'\n'}, minTrailBytes-1<<20)
 	if err := os.WriteFile(filepath.Join(s.trailDir, "dead-letters.ndjson"), letters, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// fillingLoad is a load that soon fills a trail of some MiB.
-func (s *stand) fillingLoad(seed uint64) *load {
+// fillingLoad returns a load that fills a trail of 1 MiB within seconds.
+func (s *cluster) fillingLoad(seed uint64) *load {
 	s.t.Helper()
 	return &load{checks: s.checks, kinds: s.kinds(), clients: 4, every: 4 * time.Millisecond, seed: seed, suffix: strings.Repeat("x", 1500)}
 }
 
-// fill takes the log service away and checks until the trail has refused this many records.
-func (s *stand) fill(l *load, refused int) {
+// fill stops the log service and waits until the trail has refused this many records.
+func (s *cluster) fill(l *load, refused int) {
 	s.t.Helper()
 	if err := s.logs.down(); err != nil {
 		s.t.Fatal(err)
 	}
-	await(s.t, 2*patience, func() bool { return s.auth.count(refusedMetric) >= refused }, func() any {
+	await(s.t, 2*waitTimeout, func() bool { return s.auth.count(refusedMetric) >= refused }, func() any {
 		return fmt.Sprint(s.auth.count(refusedMetric), " refused of ", l.sent.Load())
 	})
 }
 
-// comeBack brings the log service back and waits until the trail is empty and takes rows again.
-func (s *stand) comeBack(l *load) {
+// restartLogService starts the log service and waits until the trail accepts rows again.
+func (s *cluster) restartLogService(l *load) {
 	s.t.Helper()
 	if err := s.logs.up(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.logs.awaitReady()
-	// Rows are taken again while the load goes on: a hundred checks in a row, and none is refused.
+	// The load goes on. The trail has recovered after a hundred checks without a refused record.
 	refused, answered := -1, int64(0)
-	await(s.t, 3*patience, func() bool {
+	await(s.t, 3*waitTimeout, func() bool {
 		if now := s.auth.count(refusedMetric); now != refused {
 			refused, answered = now, l.answered.Load()
 		}
 		return l.answered.Load() >= answered+100
-	}, func() any { return fmt.Sprint(refused, " refused, and ever more") })
+	}, func() any { return fmt.Sprint(refused, " refused, still rising") })
 }
 
-// fillAndEmpty fills the trail under load, and lets it become empty, several times; full, /readyz
-// answers readiness. It answers what came of it.
-func (s *stand) fillAndEmpty(times, readiness int) (calls ledger, v verdict, refused int) {
+// fillAndDrain fills and drains the trail under load, several times. /readyz must return readiness on a full trail.
+func (s *cluster) fillAndDrain(times, readiness int) (calls history, v comparison, refused int) {
 	s.t.Helper()
 	seed, began := newSeed(s.t), time.Now()
 	s.start()
@@ -83,7 +82,7 @@ func (s *stand) fillAndEmpty(times, readiness int) (calls ledger, v verdict, ref
 	for range times {
 		s.fill(l, s.auth.count(refusedMetric)+200)
 		s.expectReadiness(readiness)
-		s.comeBack(l)
+		s.restartLogService(l)
 	}
 	calls, err := stop()
 	if err != nil {
@@ -91,68 +90,62 @@ func (s *stand) fillAndEmpty(times, readiness int) (calls ledger, v verdict, ref
 	}
 	v, refused = s.settle(calls), s.auth.count(refusedMetric)
 	s.t.Logf("%d answered, %d rows, %d refused", sum(v.answered), sum(v.rows), refused)
-	v.expectRight(s.t, seed)
-	s.expectTold(began)
+	v.expectCorrect(s.t, seed)
+	s.expectLogged(began)
 	return calls, v, refused
 }
 
-// expectReadiness expects /readyz of the auth service, whose trail is full, to answer want: it is not ready only where
-// it refuses checks, as the trails of its neighbours are as full.
-func (s *stand) expectReadiness(want int) {
+// expectReadiness expects /readyz of an auth service with a full trail to return want. It is not ready only if it
+// refuses checks; otherwise a load balancer would remove replicas that can still serve.
+func (s *cluster) expectReadiness(want int) {
 	s.t.Helper()
-	resp, err := http.Get("http://" + s.auth.ops + "/readyz")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != want {
-		s.t.Errorf("/readyz on a full trail: %d %s %v, want %d", resp.StatusCode, text, err, want)
+	if code, text, err := getOps(s.auth.ops, "/readyz"); err != nil || code != want {
+		s.t.Errorf("/readyz on a full trail: %d %s %v, want %d", code, text, err, want)
 	}
 }
 
-// letsPass expects every check to be answered, and every one without a row to be counted as refused.
-func (s *stand) letsPass() {
+// expectAllowedOnFullTrail expects a response to every check, and that the metric counts each one without a row.
+func (s *cluster) expectAllowedOnFullTrail() {
 	s.t.Helper()
-	calls, v, refused := s.fillAndEmpty(2, http.StatusOK)
+	calls, v, refused := s.fillAndDrain(2, http.StatusOK)
 	if answered := len(calls.answered()); answered != len(calls) {
 		s.t.Errorf("%d of %d checks were not answered", len(calls)-answered, len(calls))
 	}
 	if len(v.lost) != refused {
-		s.t.Errorf("%d answered checks have no row, %d records were counted as refused", len(v.lost), refused)
+		s.t.Errorf("%d checks with a response have no row, %d records were counted as refused", len(v.lost), refused)
 	}
 }
 
-// refuses expects every check either to be answered and to have its row, or to be refused and to have none.
-func (s *stand) refuses() {
+// expectRefusedOnFullTrail expects every check to have either a response and a row, or an error and no row.
+func (s *cluster) expectRefusedOnFullTrail() {
 	s.t.Helper()
-	calls, v, refused := s.fillAndEmpty(1, http.StatusServiceUnavailable)
+	calls, v, refused := s.fillAndDrain(1, http.StatusServiceUnavailable)
 	if n := len(calls) - len(calls.answered()); n != refused {
 		s.t.Errorf("%d checks were refused, %d records were counted as refused", n, refused)
 	}
 	if len(v.lost) > 0 || sum(v.unknown) > 0 {
-		s.t.Errorf("%d answered checks have no row, %d refused ones have one", len(v.lost), sum(v.unknown))
+		s.t.Errorf("%d checks with a response have no row, %d refused checks have one", len(v.lost), sum(v.unknown))
 	}
 	s.auth.awaitReady()
 }
 
-// expectTold expects the log to tell of what was refused since then, but no more than once a minute.
-func (s *stand) expectTold(since time.Time) {
+// expectLogged expects log lines about refused records since then, at most one a minute.
+func (s *cluster) expectLogged(since time.Time) {
 	s.t.Helper()
-	told, most := strings.Count(s.auth.printed.String(), "request logs not appended to the trail"), 1+int(time.Since(since)/time.Minute)
-	if told < 1 || told > most {
-		s.t.Errorf("the log tells %d times of what was refused, want 1 to %d:\n%s", told, most, &s.auth.printed)
+	exported, most := strings.Count(s.auth.printed.String(), "request logs not appended to the trail"), 1+int(time.Since(since)/time.Minute)
+	if exported < 1 || exported > most {
+		s.t.Errorf("%d log lines about refused records, want 1 to %d:\n%s", exported, most, &s.auth.printed)
 	}
 }
 
-func TestAFullTrailLetsChecksPassAndCountsThem(t *testing.T) {
+func TestAFullTrailAllowsChecksAndCountsThem(t *testing.T) {
 	t.Parallel()
-	limitedStand(t).letsPass()
+	newSmallTrailCluster(t).expectAllowedOnFullTrail()
 }
 
-func TestAFullTrailTakesNoReports(t *testing.T) {
+func TestAFullTrailRefusesReports(t *testing.T) {
 	t.Parallel()
-	s := limitedStand(t)
+	s := newSmallTrailCluster(t)
 	s.start()
 	l := s.fillingLoad(newSeed(t))
 	_, stop := l.start(t)
@@ -161,7 +154,7 @@ func TestAFullTrailTakesNoReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A single report may fit into the space that was too small for the last check.
+	// A single report may fit into space that was too small for the last check.
 	request := &authv1.ReportRequest{}
 	for _, c := range calls {
 		if c.kind.code == "" && len(request.Outcomes) < 10 {

@@ -15,9 +15,9 @@ import (
 	"github.com/keytrail/keytrail/trail"
 )
 
-// TestWordsOfALaterReleasePassThrough ships a row of an auth service that knows more error codes, causes and agent types
-// than this release, and finds it by them.
-func TestWordsOfALaterReleasePassThrough(t *testing.T) {
+// TestUnknownValuesPassThrough ships a row with an error code, a cause and an agent type that only a later release
+// knows, and lists it by its error code.
+func TestUnknownValuesPassThrough(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T) *system{
 		"SQLite":   func(t *testing.T) *system { return start(t, t.TempDir(), time.Now) },

@@ -1,5 +1,5 @@
-// Package e2e tests the whole system through the doors that its users have: gRPC, REST and the command line, on the
-// real wiring and real databases.
+// Package e2e tests whole processes over gRPC, REST and the command line, with the production wiring and real
+// databases.
 package e2e
 
 import (
@@ -28,9 +28,9 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// TestMain lets many tests run at once: they mostly wait for rows to arrive.
+// TestMain raises the number of parallel tests: they mostly wait for rows to arrive.
 func TestMain(m *testing.M) {
-	// Before the command line, which may ask for more: each is some 30 calls.
+	// Set before flag.Parse, so that the command line can override it. Each check makes about 30 calls.
 	if err := flag.Set("rapid.checks", "30"); err != nil {
 		panic(err)
 	}
@@ -44,52 +44,57 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// patience is how long a test waits for what must come, on the slowest machine beside all other tests.
-const patience = time.Minute
+// waitTimeout is how long a test waits for a condition, on a slow machine with all other tests running.
+const waitTimeout = time.Minute
 
-// system is a running Keytrail with clients on all its doors.
+// system is a running Keytrail with clients of all its APIs.
 type system struct {
 	t      *testing.T
 	server *app.Server
-	// parts are all processes of it.
+	// parts are all its servers.
 	parts  []*app.Server
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
-	// signer makes the tokens that calls carry.
+	// signer signs the tokens of the clients.
 	signer *access.Signer
-	// keyFile is where a system on Postgres has the signer's key.
+	// keyFile holds the signer's key, for a system on Postgres.
 	keyFile string
-	// dataDir is where a system on an embedded database keeps its data.
+	// dataDir is the data folder of a system on SQLite.
 	dataDir string
-	// client speaks TLS to the gateway; nil = plaintext.
+	// client is for a gateway with TLS; nil for plaintext.
 	client *http.Client
-	// logged is what the process wrote to its log.
+	// logged is the log of the process.
 	logged *bytes.Buffer
 	stop   func() error
 }
 
-// start runs everything in one process, as `keytrail serve` does, on free ports. The test's end stops it.
+// start runs all services in one process on free ports, like `keytrail serve`, until the end of the test.
 func start(t *testing.T, dataDir string, now func() time.Time) *system {
 	t.Helper()
 	logged := &bytes.Buffer{}
-	config := app.ServeConfig{
-		DataDir: dataDir, GatewayAddr: "127.0.0.1:0", AuthAddr: "127.0.0.1:0", LogsAddr: "127.0.0.1:0",
-		OpsAddr: "127.0.0.1:0", Retention: 30 * 24 * time.Hour, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
-	}
-	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
-	server, err := app.NewServer(t.Context(), config, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
+	server, err := app.NewServer(t.Context(), serveConfig(dataDir), slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})), now)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
 	s := &system{t: t, server: server, parts: []*app.Server{server}, signer: readSigner(t, dataDir), dataDir: dataDir, logged: logged, stop: run(t, server)}
-	auth, logs := dial(t, server.AuthAddr(), s.callers()), dial(t, server.LogsAddr(), s.callers())
+	auth, logs := dial(t, server.AuthAddr(), s.credentials()), dial(t, server.LogsAddr(), s.credentials())
 	s.checks, s.keys, s.logs = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	return s
 }
 
-// run runs a process until stop is called, or to the test's end.
-func run(t *testing.T, server *app.Server) (stop func() error) {
+// serveConfig returns the configuration of all services in one process, on free ports.
+func serveConfig(dataDir string) app.ServeConfig {
+	config := app.ServeConfig{
+		DataDir: dataDir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
+		Retention: retention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
+	}
+	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
+	return config
+}
+
+// run runs a server until stop is called or the test ends.
+func run(t testing.TB, server *app.Server) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -106,11 +111,11 @@ func run(t *testing.T, server *app.Server) (stop func() error) {
 	return stop
 }
 
-// dial makes a connection, in plaintext unless the options say otherwise.
-func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
+// dial returns a connection, in plaintext by default.
+func dial(t testing.TB, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	// Processes come back soon after they were killed: so do the connections.
-	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: patience}
+	// Killed processes restart at once, so the clients reconnect at once.
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1, MaxDelay: 20 * time.Millisecond}, MinConnectTimeout: waitTimeout}
 	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again)}, options...)...)
 	if err != nil {
 		t.Fatalf("dial %s: %v", addr, err)
@@ -122,14 +127,14 @@ func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientCon
 // object is a JSON object as a frontend sees it.
 type object = map[string]any
 
-// rest sends one request to the gateway, with the token of whoever may do that in all workspaces; body may be nil, a
-// string sent as it is, or anything JSON.
+// rest sends a request to the gateway with a token that permits it in all workspaces. A string body is sent as it is,
+// any other as JSON.
 func (s *system) rest(method, path string, body any) (status int, answer object) {
 	s.t.Helper()
 	return s.restAs(s.token(roleOfPath(path), access.AllWorkspaces), method, path, body)
 }
 
-// restAs is rest with a token; empty = none.
+// restAs is rest with a given token; empty for none.
 func (s *system) restAs(token, method, path string, body any) (status int, answer object) {
 	s.t.Helper()
 	var payload io.Reader
@@ -166,7 +171,7 @@ func (s *system) restAs(token, method, path string, body any) (status int, answe
 	return resp.StatusCode, answer
 }
 
-// doREST sends a request to the gateway and validates the answer against the OpenAPI document. Every test does it so.
+// doREST sends a request to the gateway and validates the response against the OpenAPI document.
 func doREST(t testing.TB, client *http.Client, req *http.Request) (*http.Response, error) {
 	t.Helper()
 	resp, err := client.Do(req)
@@ -183,7 +188,7 @@ func doREST(t testing.TB, client *http.Client, req *http.Request) (*http.Respons
 	return resp, nil
 }
 
-// ok is rest for what must succeed.
+// ok is rest for a request that must succeed.
 func (s *system) ok(method, path string, body any) object {
 	s.t.Helper()
 	status, answer := s.rest(method, path, body)
@@ -193,7 +198,7 @@ func (s *system) ok(method, path string, body any) object {
 	return answer
 }
 
-// row waits for a request log that satisfies want.
+// row waits for a request log for which want returns true.
 func (s *system) row(workspace, id string, want func(object) bool) object {
 	s.t.Helper()
 	var last any
@@ -210,22 +215,22 @@ func (s *system) row(workspace, id string, want func(object) bool) object {
 	return row
 }
 
-// await polls until done answers true.
+// await polls until done returns true.
 func (s *system) await(done func() bool, last func() any) {
 	s.t.Helper()
-	await(s.t, patience, done, last)
+	await(s.t, waitTimeout, done, last)
 }
 
-// await polls until done answers true; patience is how long.
-func await(t *testing.T, patience time.Duration, done func() bool, last func() any) {
+// await polls until done returns true, for at most timeout.
+func await(t *testing.T, timeout time.Duration, done func() bool, last func() any) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited %v in vain; last seen: %v", patience, last())
+			t.Fatalf("timeout after %v; last state: %v", timeout, last())
 		case <-tick.C:
 		}
 	}
@@ -234,7 +239,7 @@ func await(t *testing.T, patience time.Duration, done func() bool, last func() a
 // key is a key with its secret.
 type key struct{ id, secret, last4 string }
 
-// createKey makes a key over REST; the fields of draft go over the defaults: scope agent, all agents.
+// createKey creates a key over REST. The fields of draft override the defaults: scope agent, all agents.
 func (s *system) createKey(workspace, name string, draft object) key {
 	s.t.Helper()
 	body := object{"name": name, "scopes": []string{"agent"}, "allAgents": true}
@@ -250,11 +255,11 @@ func (s *system) keyPath(workspace string, k key) string {
 	return "/v1/workspaces/" + workspace + "/keys/" + k.id
 }
 
-// finished is the want of row for calls that have ended.
+// finished reports whether a row has a final status.
 func finished(row object) bool { return row["status"].(float64) != 0 }
 
-// reported is the want of row for calls that have been reported.
+// reported reports whether a row has a report.
 func reported(row object) bool { return row["latencyMs"] != nil }
 
-// exists is the want of row for any row.
+// exists accepts any row.
 func exists(object) bool { return true }

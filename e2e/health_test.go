@@ -17,38 +17,44 @@ import (
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
 )
 
-// probe answers what a path of the ops port says.
-func probe(t *testing.T, part *app.Server, path string) (code int, text string) {
-	t.Helper()
-	resp, err := http.Get("http://" + part.OpsAddr() + path)
+// getOps requests a path of an ops port.
+func getOps(ops, path string) (code int, body string, err error) {
+	resp, err := http.Get("http://" + ops + path)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// probe requests a path of the ops port of a server, which must respond.
+func probe(t *testing.T, part *app.Server, path string) (code int, body string) {
+	t.Helper()
+	code, body, err := getOps(part.OpsAddr(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, string(body)
+	return code, body
 }
 
-// awaitHealth waits until the gRPC health of an address is as wanted.
+// awaitHealth waits until the gRPC health of an address is want.
 func awaitHealth(t *testing.T, addr string, want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 	t.Helper()
 	health := grpc_health_v1.NewHealthClient(dial(t, addr))
 	last := ""
-	await(t, patience, func() bool {
+	await(t, waitTimeout, func() bool {
 		answer, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 		last = fmt.Sprint(answer, err)
 		return err == nil && answer.GetStatus() == want
 	}, func() any { return last })
 }
 
-// expectReady expects /readyz to answer with a code and a text, now or soon, and /healthz to be well all the while.
+// expectReady waits until /readyz returns this code and text, and expects /healthz to return 200.
 func expectReady(t *testing.T, part *app.Server, want int, says string) {
 	t.Helper()
 	code, text := 0, ""
-	await(t, patience, func() bool {
+	await(t, waitTimeout, func() bool {
 		code, text = probe(t, part, "/readyz")
 		return code == want && strings.Contains(text, says)
 	}, func() any { return fmt.Sprintf("/readyz is %d %s, want %d with %q", code, text, want, says) })
@@ -57,7 +63,7 @@ func expectReady(t *testing.T, part *app.Server, want int, says string) {
 	}
 }
 
-func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
+func TestReadinessNeedsTheNextPartition(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, nil)
 	_, keyFile := newSigner(t)
@@ -70,9 +76,9 @@ func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	// The service makes the days when it opens the store, and once more soon after.
-	await(t, patience, func() bool {
-		for _, ahead := range []int{1, 2} { // midnight may be near
+	// The service creates the partitions when it opens the store, and again soon after.
+	await(t, waitTimeout, func() bool {
+		for _, ahead := range []int{1, 2} { // in case midnight is near
 			table := "keytrail_logs.request_logs_" + time.Now().UTC().AddDate(0, 0, ahead).Format("20060102")
 			if _, err := conn.Exec(t.Context(), "DROP TABLE IF EXISTS "+table); err != nil {
 				t.Fatal(err)
@@ -80,12 +86,12 @@ func TestALogServiceWithoutTomorrowIsNotReady(t *testing.T) {
 		}
 		answer, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 		return err == nil && answer.GetStatus() == grpc_health_v1.HealthCheckResponse_NOT_SERVING
-	}, func() any { return "it is ready without tomorrow" })
+	}, func() any { return "ready without the partition of tomorrow" })
 	expectReady(t, logs, http.StatusServiceUnavailable, "no partition of to")
 	if ready, ok := metric(logs.OpsAddr(), "keytrail_ready"); !ok || ready != 0 {
 		t.Errorf("keytrail_ready is %v", ready)
 	}
-	// Another replica makes the days.
+	// Another replica creates the partitions.
 	store, err := logspostgres.Open(t.Context(), url, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -113,12 +119,12 @@ func TestLivenessDoesNotDependOnPostgres(t *testing.T) {
 		awaitHealth(t, part.addr, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 		expectReady(t, part.server, http.StatusServiceUnavailable, part.says)
 	}
-	// What is unknown is not told: the rest of the metrics is.
-	if _, told := metric(logs.OpsAddr(), "keytrail_logs_partitions"); told {
-		t.Error("the partitions are told while nobody can see them")
+	// Only the metrics that need the database are missing.
+	if _, exported := metric(logs.OpsAddr(), "keytrail_logs_partitions"); exported {
+		t.Error("keytrail_logs_partitions is exported without a database")
 	}
-	if _, told := metric(logs.OpsAddr(), "keytrail_logs_failed_batches_total"); !told {
-		t.Error("the other metrics are gone with the database")
+	if _, exported := metric(logs.OpsAddr(), "keytrail_logs_failed_batches_total"); !exported {
+		t.Error("the other metrics are missing without a database")
 	}
-	expectReady(t, s.server, http.StatusOK, "ok") // the gateway, whose neighbours they are
+	expectReady(t, s.server, http.StatusOK, "ok") // the gateway does not depend on the readiness of the services
 }

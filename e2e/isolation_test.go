@@ -20,14 +20,14 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// pair is two tenants; each step is of one, with its eye on the other.
-type pair struct {
+// tenantPair is two tenants. Each step acts as own and must reveal nothing of other.
+type tenantPair struct {
 	*rapid.T
 	own, other *tenant
 }
 
-// look holds an answer, or an error, against everything that is the other's.
-func (p *pair) look(what string, answer proto.Message, err error) {
+// expectNoLeak expects a response or error to hold nothing of the other tenant.
+func (p *tenantPair) expectNoLeak(what string, answer proto.Message, err error) {
 	text := fmt.Sprint(err)
 	if err == nil {
 		written, jsonErr := protojson.Marshal(answer)
@@ -54,16 +54,16 @@ func (p *pair) look(what string, answer proto.Message, err error) {
 	}
 }
 
-// expect looks, and expects a code.
-func (p *pair) expect(what string, answer proto.Message, err error, want codes.Code) {
-	p.look(what, answer, err)
+// expect expects no leak and a status code.
+func (p *tenantPair) expect(what string, answer proto.Message, err error, want codes.Code) {
+	p.expectNoLeak(what, answer, err)
 	if status.Code(err) != want {
 		p.Fatalf("%s of %s: %v, want %v", what, p.own.id, err, want)
 	}
 }
 
-// someKey draws a key of either tenant, nil where there is none.
-func (p *pair) someKey() (key *held, own bool) {
+// someKey draws a key of either tenant; nil if there is none.
+func (p *tenantPair) someKey() (key *modelKey, own bool) {
 	own = rapid.Bool().Draw(p.T, "own key")
 	of := p.other
 	if own {
@@ -76,32 +76,32 @@ func (p *pair) someKey() (key *held, own bool) {
 	return known[rapid.IntRange(0, len(known)-1).Draw(p.T, "key")], own
 }
 
-// code is how a call on a key must end: only on one that this tenant still has does it succeed.
-func (p *pair) code(key *held) codes.Code {
+// code returns the expected code of a call on a key: OK only if this tenant has the key.
+func (p *tenantPair) code(key *modelKey) codes.Code {
 	if p.own.has[key.id] == nil {
 		return codes.NotFound
 	}
 	return codes.OK
 }
 
-func (p *pair) create(t *testing.T) {
+func (p *tenantPair) create(t *testing.T) {
 	name := rapid.SampledFrom([]string{"production", "CI"}).Draw(p.T, "name") + " " + p.own.mark
 	answer, err := p.own.keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
 		WorkspaceId: p.own.id, Key: &authv1.Key{Name: name, Scopes: []string{"agent"}, AllAgents: true},
 	})
 	p.expect("CreateKey", answer, err, codes.OK)
 	id := answer.GetKey().GetId()
-	p.own.has[id] = &held{id: id, name: name, secret: answer.GetSecret()}
+	p.own.has[id] = &modelKey{id: id, name: name, secret: answer.GetSecret()}
 }
 
-func (p *pair) get(t *testing.T) {
+func (p *tenantPair) get(t *testing.T) {
 	if key, own := p.someKey(); key != nil {
 		answer, err := p.own.keys.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: p.own.id, KeyId: key.id})
 		p.expect("GetKey", answer, err, p.code(key))
 		if got := answer.GetKey(); err == nil && (!own || got.GetName() != key.name || got.GetDisabled() != key.disabled) {
 			p.Fatalf("the key is %v, want %v", got, key)
 		}
-		// Nor does the other's workspace open to this tenant's token.
+		// The token of this tenant must not read the other's workspace.
 		answer, err = p.own.keys.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: p.other.id, KeyId: key.id})
 		if answer != nil || status.Code(err) != codes.PermissionDenied {
 			p.Fatalf("the key of another workspace: %v, %v", answer, err)
@@ -109,7 +109,7 @@ func (p *pair) get(t *testing.T) {
 	}
 }
 
-func (p *pair) list(t *testing.T) {
+func (p *tenantPair) list(t *testing.T) {
 	request := &authv1.ListKeysRequest{WorkspaceId: p.own.id, PageSize: int32(rapid.IntRange(1, 3).Draw(p.T, "page size"))}
 	found := map[string]bool{}
 	for more := true; more; more = request.PageToken != "" {
@@ -130,8 +130,8 @@ func (p *pair) list(t *testing.T) {
 	}
 }
 
-// listOn goes on with a page of the other's.
-func (p *pair) listOn(t *testing.T) {
+// listWithForeignToken lists with a page token of the other tenant.
+func (p *tenantPair) listWithForeignToken(t *testing.T) {
 	if len(p.other.pages) > 0 {
 		token := rapid.SampledFrom(p.other.pages).Draw(p.T, "page token")
 		keys, err := p.own.keys.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: p.own.id, PageToken: token})
@@ -139,12 +139,12 @@ func (p *pair) listOn(t *testing.T) {
 	}
 }
 
-func (p *pair) update(t *testing.T) {
+func (p *tenantPair) update(t *testing.T) {
 	if key, _ := p.someKey(); key != nil {
 		disabled := rapid.Bool().Draw(p.T, "disabled")
 		answer, err := p.own.keys.UpdateKey(t.Context(), &authv1.UpdateKeyRequest{
 			WorkspaceId: p.own.id, KeyId: key.id, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"disabled"}},
-			// What it says of its workspace is not for the caller to say.
+			// The workspace in the key must be ignored.
 			Key: &authv1.Key{Disabled: disabled, WorkspaceId: p.other.id},
 		})
 		p.expect("UpdateKey", answer, err, p.code(key))
@@ -154,7 +154,7 @@ func (p *pair) update(t *testing.T) {
 	}
 }
 
-func (p *pair) rotate(t *testing.T) {
+func (p *tenantPair) rotate(t *testing.T) {
 	if key, _ := p.someKey(); key != nil {
 		answer, err := p.own.keys.RotateKey(t.Context(), &authv1.RotateKeyRequest{
 			WorkspaceId: p.own.id, KeyId: key.id, GracePeriod: durationpb.New(0),
@@ -166,7 +166,7 @@ func (p *pair) rotate(t *testing.T) {
 	}
 }
 
-func (p *pair) remove(t *testing.T) {
+func (p *tenantPair) remove(t *testing.T) {
 	if key, _ := p.someKey(); key != nil {
 		answer, err := p.own.keys.DeleteKey(t.Context(), &authv1.DeleteKeyRequest{WorkspaceId: p.own.id, KeyId: key.id})
 		p.expect("DeleteKey", answer, err, p.code(key))
@@ -177,15 +177,15 @@ func (p *pair) remove(t *testing.T) {
 	}
 }
 
-// check checks a call on an agent of this tenant with whosoever key, and perhaps reports it.
-func (p *pair) check(t *testing.T) {
+// check checks a call with a key of either tenant, and reports it at random.
+func (p *tenantPair) check(t *testing.T) {
 	key, own := p.someKey()
 	if key == nil {
-		key = &held{secret: "sk_nobody"}
+		key = &modelKey{secret: "sk_unknown"}
 	}
 	proved, path := !own && p.other.has[key.id] != nil, "/v1/"+p.own.mark
 	if proved {
-		path = "/v1/" // what the other's own client calls is for the other to see
+		path = "/v1/" // the row goes to the log of the other tenant, which sees the endpoint
 	}
 	answer, err := p.own.checks.Check(t.Context(), &authv1.CheckRequest{
 		ApiKey: key.secret, AgentType: "agent", AgentId: "support", Endpoint: path, WorkspaceId: p.own.id,
@@ -194,11 +194,11 @@ func (p *pair) check(t *testing.T) {
 	id := answer.GetRequestLogId()
 	usable := own && p.own.has[key.id] != nil && !key.disabled
 	if answer.GetAllowed() != usable || proved && answer.GetWorkspaceId() != "" {
-		p.Fatalf("the check answers %v, want it allowed: %v", answer, usable)
+		p.Fatalf("the check returned %v, want allowed: %v", answer, usable)
 	}
 	rows := p.own.rows
 	if proved {
-		rows = p.other.rows // the log of the key's own workspace shows what it was used for
+		rows = p.other.rows // the row is in the workspace of the key
 	}
 	rows[id] = 0
 	if !usable {
@@ -208,7 +208,7 @@ func (p *pair) check(t *testing.T) {
 		return
 	}
 	outcomes := []*authv1.Outcome{{ReportToken: answer.GetReportToken(), Status: 201, LatencyMs: new(float64(1))}}
-	// The other cannot report it.
+	// The other tenant cannot report it.
 	foreign, err := p.other.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: outcomes})
 	if err != nil || len(foreign.GetRefused()) != 1 || foreign.GetRefused()[0].GetReason() != "foreign_workspace" {
 		p.Fatalf("the other's report: %v, %v", foreign, err)
@@ -221,8 +221,8 @@ func (p *pair) check(t *testing.T) {
 	rows[id] = 201
 }
 
-// read lists the rows that have arrived, and asks for one of the other's.
-func (p *pair) read(t *testing.T) {
+// read lists rows and requests a row of the other tenant.
+func (p *tenantPair) read(t *testing.T) {
 	answer, err := p.own.logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{
 		WorkspaceId: p.own.id, Endpoint: rapid.SampledFrom([]string{"", "/v1/", p.other.mark}).Draw(p.T, "endpoint"),
 	})
@@ -234,10 +234,9 @@ func (p *pair) read(t *testing.T) {
 	}
 }
 
-// TestNothingCrossesWorkspaces does whatever comes to mind in two workspaces at a time, whose names begin alike and
-// whose keys, agents and paths have the same names but for a mark, and looks for the one's mark, ids and secrets in
-// every answer to the other.
-func TestNothingCrossesWorkspaces(t *testing.T) {
+// TestWorkspacesAreIsolated runs random steps in two workspaces with a common name prefix. Their keys, agents and
+// paths differ only by a mark. No response to one tenant may hold the mark, an id or a secret of the other.
+func TestWorkspacesAreIsolated(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	var all []*tenant
@@ -247,13 +246,13 @@ func TestNothingCrossesWorkspaces(t *testing.T) {
 		name := fmt.Sprintf("acme%d", pairs)
 		tenants := []*tenant{s.newTenant(name, "MARKONE"), s.newTenant(name+"-", "MARKTWO")}
 		steps := map[string]func(*rapid.T){}
-		for step, do := range map[string]func(*pair, *testing.T){
-			"create": (*pair).create, "get": (*pair).get, "list": (*pair).list, "list on": (*pair).listOn, "update": (*pair).update,
-			"rotate": (*pair).rotate, "delete": (*pair).remove, "check": (*pair).check, "read": (*pair).read,
+		for step, do := range map[string]func(*tenantPair, *testing.T){
+			"create": (*tenantPair).create, "get": (*tenantPair).get, "list": (*tenantPair).list, "list with a foreign token": (*tenantPair).listWithForeignToken, "update": (*tenantPair).update,
+			"rotate": (*tenantPair).rotate, "delete": (*tenantPair).remove, "check": (*tenantPair).check, "read": (*tenantPair).read,
 		} {
 			steps[step] = func(r *rapid.T) {
 				i := rapid.IntRange(0, 1).Draw(r, "tenant")
-				do(&pair{T: r, own: tenants[i], other: tenants[1-i]}, t)
+				do(&tenantPair{T: r, own: tenants[i], other: tenants[1-i]}, t)
 			}
 		}
 		r.Repeat(steps)
@@ -265,7 +264,7 @@ func TestNothingCrossesWorkspaces(t *testing.T) {
 	for i, n := range all {
 		s.expectNoneOf(n, all[i^1])
 	}
-	// The one half is erased, and the other is as it was.
+	// A purge of one workspace must not change the other.
 	for i, n := range all {
 		if i%2 == 0 {
 			if _, err := n.logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{WorkspaceId: n.id}); err != nil {

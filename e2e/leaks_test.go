@@ -20,27 +20,26 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
 )
 
-// databasePassword is in the URL of every database. The private Postgres trusts whoever reaches it.
+// databasePassword is in every database URL. The private Postgres accepts any password.
 const databasePassword = "correct-horse-battery"
 
-// leakRetention is how long rows are kept: shorter than a call can be reported.
+// leakRetention is shorter than the time in which a call can be reported.
 const leakRetention = time.Hour
 
-// leakStand is a stand that is to keep its secrets.
-type leakStand struct {
-	*stand
-	*witness
+// leakTest is a cluster with a scanner for secrets in its output.
+type leakTest struct {
+	*cluster
+	*leakScanner
 	t       *testing.T
 	daemons []*daemon
 	rest    string
-	// dirs are where the processes write.
-	dirs    []string
-	keyFile string
+	// dirs are the folders that the processes write to.
+	dirs []string
 }
 
-func TestNothingSecretIsEverShown(t *testing.T) {
+func TestSecretsDoNotLeak(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(*testing.T) *leakStand{"serve": embeddedLeaks, "split": splitLeaks} {
+	for name, make := range map[string]func(*testing.T) *leakTest{"serve": newEmbeddedLeakTest, "split": newLeakTest} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := make(t)
@@ -51,38 +50,26 @@ func TestNothingSecretIsEverShown(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.begin()
+			s.prepare()
 			s.use()
 			s.outage()
-			s.stumble()
-			s.end()
+			s.runFailingCommands()
+			s.scanAll()
 		})
 	}
 }
 
-func embeddedLeaks(t *testing.T) *leakStand {
-	s := embeddedStand(t)
+func newEmbeddedLeakTest(t *testing.T) *leakTest {
+	s := newEmbeddedCluster(t)
 	dir, rest := filepath.Dir(s.trailDir), stableAddr(t)
 	s.auth.command = append(s.auth.command, "--gateway-addr", rest)
-	return &leakStand{
-		stand: s, witness: newWitness(t), t: t, daemons: []*daemon{s.auth}, dirs: []string{dir}, rest: rest,
-		keyFile: filepath.Join(dir, "signing-key.pem"),
-	}
+	return &leakTest{cluster: s, leakScanner: newLeakScanner(t), t: t, daemons: []*daemon{s.auth}, dirs: []string{dir}, rest: rest}
 }
 
-func splitLeaks(t *testing.T) *leakStand {
-	s := splitStand(t)
-	l := &leakStand{stand: s, witness: newWitness(t), t: t, dirs: []string{s.trailDir}, rest: stableAddr(t)}
-	logsAddr := ""
-	for i, arg := range s.auth.command {
-		switch arg {
-		case "--logs-addr":
-			logsAddr = s.auth.command[i+1]
-		case "--signing-key":
-			l.keyFile = s.auth.command[i+1]
-		}
-	}
-	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", l.rest, "--auth-addr", s.authAddr, "--logs-addr", logsAddr, "--token-keys", l.keyFile)
+func newLeakTest(t *testing.T) *leakTest {
+	s := newCluster(t)
+	l := &leakTest{cluster: s, leakScanner: newLeakScanner(t), t: t, dirs: []string{s.trailDir}, rest: stableAddr(t)}
+	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", l.rest, "--auth-addr", s.authAddr, "--logs-addr", s.logsAddr, "--token-keys", s.keyFile)
 	l.daemons = []*daemon{s.logs, s.auth, gateway}
 	for _, d := range l.daemons {
 		for i := range d.command {
@@ -96,24 +83,24 @@ func withPassword(url string) string {
 	return strings.Replace(url, "postgres://postgres@", "postgres://postgres:"+databasePassword+"@", 1)
 }
 
-// begin waits for the processes, and tells the witness of the keys and tokens that there are from the beginning.
-func (s *leakStand) begin() {
+// prepare waits for the processes and adds the existing keys and passwords to the scanner.
+func (s *leakTest) prepare() {
 	s.t.Helper()
 	for _, d := range s.daemons {
 		d.awaitReady()
 	}
-	s.never["the password of the database"] = []byte(databasePassword)
+	s.never["the database password"] = []byte(databasePassword)
 	text, err := os.ReadFile(s.keyFile)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	block, _ := pem.Decode(text)
-	forms(s.never, "the key that signs tokens", block.Bytes[len(block.Bytes)-32:])
-	forms(s.stored, "the key of report tokens", s.tokenKey())
+	addEncodings(s.never, "the key that signs tokens", block.Bytes[len(block.Bytes)-32:])
+	addEncodings(s.stored, "the key of report tokens", s.tokenKey())
 }
 
-// tokenKey reads the key of report tokens.
-func (s *leakStand) tokenKey() []byte {
+// tokenKey returns the key of report tokens.
+func (s *leakTest) tokenKey() []byte {
 	s.t.Helper()
 	var store interface {
 		authsvc.Store
@@ -136,29 +123,29 @@ func (s *leakStand) tokenKey() []byte {
 	return key
 }
 
-// outage keeps rows on the trail: the log service is away, then the database, then everything is killed.
-func (s *leakStand) outage() {
+// outage keeps rows on the trail: it stops the log service and the database, then kills the auth service.
+func (s *leakTest) outage() {
 	s.t.Helper()
 	awaitShipped(s.t, s.auth.ops)
 	k := s.createKey("outage")
-	s.secret("outage", k.GetSecret())
+	s.addSecret("outage", k.GetSecret())
 	if s.postgres != nil {
 		s.logs.down()
 		if err := s.postgres.Down(pgserver.Immediate); err != nil {
 			s.t.Fatal(err)
 		}
 		_, err := s.keys.ListKeys(s.t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme"})
-		s.refused("without a database", err)
-		s.lookAtOps(s.auth)
+		s.scanError("without a database", err)
+		s.scanOps(s.auth)
 	}
-	for place, call := range oddPlaces(k.GetSecret()) {
+	for place, call := range secretPlacements(k.GetSecret()) {
 		answer, err := s.checks.Check(s.t.Context(), call)
-		s.refused("outage "+place, err)
-		s.see("gRPC answer", place, []byte(answer.String()))
+		s.scanError("outage "+place, err)
+		s.scan("gRPC response", place, []byte(answer.String()))
 	}
-	s.files(s.dirs[0]) // rows wait
+	s.scanFiles(s.dirs[0]) // with unshipped rows
 	s.auth.down()
-	s.files(s.dirs[0])
+	s.scanFiles(s.dirs[0])
 	if s.postgres != nil {
 		if err := s.postgres.Up(s.t.Context()); err != nil {
 			s.t.Fatal(err)
@@ -171,12 +158,12 @@ func (s *leakStand) outage() {
 	awaitShipped(s.t, s.auth.ops)
 }
 
-// stumble starts processes that cannot, and commands that fail.
-func (s *leakStand) stumble() {
+// runFailingCommands runs commands that fail and scans their output.
+func (s *leakTest) runFailingCommands() {
 	s.t.Helper()
-	bad := s.token("bad", "eyJhbGciOiJFZERTQSJ9.eyJzb21lIjoidGhpbmcifQ.c2lnbmF0dXJlLXRoYXQtaXMtbm9uZQ")
+	bad := s.addToken("bad", "eyJhbGciOiJFZERTQSJ9.eyJzb21lIjoidGhpbmcifQ.c2lnbmF0dXJlLXRoYXQtaXMtbm9uZQ")
 	secret := authsvc.NewSecret().Reveal()
-	s.secret("on a command line", secret)
+	s.addSecret("on a command line", secret)
 	lines := [][]string{
 		{"keys", "list", "-w", "acme", "--auth-addr", s.authAddr, "--token", bad},
 		{"check", "--api-key", secret, "--auth-addr", s.authAddr, "--token", bad, "--endpoint=/x"},
@@ -196,50 +183,50 @@ func (s *leakStand) stumble() {
 		if err == nil {
 			s.t.Errorf("%v does not fail", line[0])
 		}
-		s.see("command", line[0], out)
+		s.scan("command", line[0], out)
 	}
 }
 
-func (s *leakStand) lookAtOps(d *daemon) {
+func (s *leakTest) scanOps(d *daemon) {
 	s.t.Helper()
 	for _, path := range []string{"/metrics", "/readyz", "/healthz"} {
 		req, err := http.NewRequestWithContext(s.t.Context(), "GET", "http://"+d.ops+path, nil)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.http("ops", req)
+		s.scanHTTP("ops", req)
 	}
 }
 
-// end looks at everything once more: while it runs, and what it leaves.
-func (s *leakStand) end() {
+// scanAll scans the running processes, then their logs and files.
+func (s *leakTest) scanAll() {
 	s.t.Helper()
 	for _, d := range s.daemons {
-		s.lookAtOps(d)
+		s.scanOps(d)
 	}
 	for _, row := range s.rows() {
-		s.see("row", row.GetId(), []byte(row.String()))
+		s.scan("row", row.GetId(), []byte(row.String()))
 	}
-	admin := s.mint("the last", s.signer, access.Grant{Role: access.Admin, Workspaces: []string{access.AllWorkspaces}, From: time.Now(), TTL: time.Hour})
+	admin := s.newToken("the last", s.signer, access.Grant{Role: access.Admin, Workspaces: []string{access.AllWorkspaces}, From: time.Now(), TTL: time.Hour})
 	for _, path := range []string{"/v1/workspaces/acme/request-logs?page_size=1000", "/v1/workspaces/acme/keys"} {
-		if code, _ := s.http("REST answer", s.request("GET", path, "", "Authorization", "Bearer "+admin)); code != http.StatusOK {
+		if code, _ := s.scanHTTP("REST response", s.request("GET", path, "", "Authorization", "Bearer "+admin)); code != http.StatusOK {
 			s.t.Errorf("%s: %d", path, code)
 		}
 	}
 	if s.postgres != nil {
-		s.database(s.t.Context(), s.postgres.URL("postgres"))
+		s.scanDatabase(s.t.Context(), s.postgres.URL("postgres"))
 	}
 	for _, d := range s.daemons {
 		d.down()
-		s.see("log", d.name, []byte(d.printed.String()))
+		s.scan("log", d.name, []byte(d.printed.String()))
 	}
 	for _, dir := range s.dirs {
-		s.files(dir)
+		s.scanFiles(dir)
 	}
-	s.expectLooked("log", "file", "store", "row", "gRPC answer", "REST answer", "ops", "command")
+	s.expectScanned("log", "file", "store", "row", "gRPC response", "REST response", "ops", "command")
 	for _, code := range []codes.Code{codes.InvalidArgument, codes.NotFound, codes.Unauthenticated, codes.PermissionDenied} {
 		if s.errors[code] == 0 {
-			s.t.Errorf("nothing was refused with %v", code)
+			s.t.Errorf("no call returned %v", code)
 		}
 	}
 }

@@ -18,43 +18,43 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// load is a numbered load of checks and reports. Its calls, and what becomes of them, follow from the seed.
+// load makes numbered checks and reports. The seed determines the calls and what is reported.
 type load struct {
 	checks  authv1.CheckServiceClient
 	kinds   []kind
 	clients int
-	// every is the pace of each client.
+	// every is the interval between the calls of a client.
 	every time.Duration
 	seed  uint64
-	// reports says to report calls too, allowed and denied ones.
+	// reports enables reports of allowed and denied calls.
 	reports bool
-	// same tells that a second report of a call says what the first one did: of two that differ and reach two auth
-	// services, the one that is shipped first counts.
+	// same makes a second report of a call equal to the first. If two reports differ and reach two auth services, the
+	// one that is shipped first wins.
 	same bool
-	// suffix makes the endpoints longer.
+	// suffix is appended to every endpoint.
 	suffix string
 	// sent and answered count checks.
 	sent, answered atomic.Int64
 }
 
-// start lets the load run until stop is called, which answers all that happened. The load ends too, and with it
-// working, at the first answer that no crash explains.
-func (l *load) start(t *testing.T) (working context.Context, stop func() (ledger, error)) {
+// start runs the load until stop is called, which returns its history. The load and working also end at the first error
+// that no crash explains.
+func (l *load) start(t *testing.T) (working context.Context, stop func() (history, error)) {
 	running, end := context.WithCancel(t.Context())
 	group, working := errgroup.WithContext(t.Context())
-	ledgers := make([]ledger, l.clients)
+	histories := make([]history, l.clients)
 	for i := range l.clients {
 		group.Go(func() error {
 			c := client{load: l, random: rand.New(rand.NewPCG(l.seed, uint64(i)))}
 			err := c.work(running, working)
-			ledgers[i] = c.calls
+			histories[i] = c.calls
 			return err
 		})
 	}
-	return working, func() (ledger, error) {
+	return working, func() (history, error) {
 		end()
 		err := group.Wait()
-		return slices.Concat(ledgers...), err
+		return slices.Concat(histories...), err
 	}
 }
 
@@ -62,19 +62,19 @@ func (l *load) start(t *testing.T) (working context.Context, stop func() (ledger
 type client struct {
 	load   *load
 	random *rand.Rand
-	calls  ledger
-	later  []promise
+	calls  history
+	later  []pendingReport
 }
 
-// promise is a report to be sent later.
-type promise struct {
+// pendingReport is a report to be sent later.
+type pendingReport struct {
 	call    *call
 	outcome *authv1.Outcome
-	// due is how many calls the client makes before.
+	// due is the number of calls after which it is sent.
 	due int
 }
 
-// work makes calls until running ends, and then the reports that are left.
+// work makes calls until running ends, then sends the remaining reports.
 func (c *client) work(running, working context.Context) error {
 	tick := time.NewTicker(c.load.every)
 	defer tick.Stop()
@@ -82,28 +82,27 @@ func (c *client) work(running, working context.Context) error {
 		if err := c.once(working); err != nil {
 			return err
 		}
-		if err := c.keepPromises(working, len(c.calls)); err != nil {
+		if err := c.sendDueReports(working, len(c.calls)); err != nil {
 			return err
 		}
 		<-tick.C
 	}
-	return c.keepPromises(working, len(c.calls)+longestLater)
+	return c.sendDueReports(working, len(c.calls)+maxReportDelay)
 }
 
-// once makes one call.
 func (c *client) once(ctx context.Context) error {
-	made := &call{number: int(c.load.sent.Add(1)), kind: c.pick()}
-	c.calls = append(c.calls, made)
-	if err := c.load.check(ctx, made); err != nil {
+	sent := &call{number: int(c.load.sent.Add(1)), kind: c.pick()}
+	c.calls = append(c.calls, sent)
+	if err := c.load.check(ctx, sent); err != nil {
 		return err
 	}
-	if made.checked == nil || made.checked.token == "" || !c.load.reports {
+	if sent.checked == nil || sent.checked.token == "" || !c.load.reports {
 		return nil
 	}
-	return c.decide(ctx, made)
+	return c.decide(ctx, sent)
 }
 
-// pick draws the kind of the next call.
+// pick draws the kind of the next call by weight.
 func (c *client) pick() kind {
 	weights := 0
 	for _, k := range c.load.kinds {
@@ -115,36 +114,36 @@ func (c *client) pick() kind {
 			return k
 		}
 	}
-	panic("the weights do not add up")
+	panic("weights do not add up")
 }
 
-// longestLater is the most calls that a client makes between a check and its report.
-const longestLater = 60
+// maxReportDelay is the maximum number of calls between a check and its report.
+const maxReportDelay = 60
 
-// decide reports a call at once, or later, or twice, or never.
-func (c *client) decide(ctx context.Context, made *call) error {
-	outcome := made.checked.outcome([]int32{200, 201, 404, 500}[c.random.IntN(4)], float64(c.random.IntN(1e6))/1000)
-	due := len(c.calls) + 1 + c.random.IntN(longestLater)
+// decide reports a call at once, later, twice or never.
+func (c *client) decide(ctx context.Context, sent *call) error {
+	outcome := sent.checked.outcome([]int32{200, 201, 404, 500}[c.random.IntN(4)], float64(c.random.IntN(1e6))/1000)
+	due := len(c.calls) + 1 + c.random.IntN(maxReportDelay)
 	switch c.random.IntN(4) {
-	case 0: // never
+	case 0:
 		return nil
 	case 1:
-		c.later = append(c.later, promise{made, outcome, due})
+		c.later = append(c.later, pendingReport{sent, outcome, due})
 		return nil
 	case 2:
-		// The second report says something else: it must change nothing.
+		// The second report differs. It must have no effect.
 		second := proto.CloneOf(outcome)
 		if !c.load.same {
 			second.Status, second.LatencyMs = 599, new(float64(86_400_000))
 		}
-		c.later = append(c.later, promise{made, second, due})
+		c.later = append(c.later, pendingReport{sent, second, due})
 	}
-	return c.report(ctx, promise{made, outcome, 0})
+	return c.report(ctx, pendingReport{sent, outcome, 0})
 }
 
-// keepPromises sends the reports that are due before this many calls, all at once.
-func (c *client) keepPromises(ctx context.Context, calls int) error {
-	var now, later []promise
+// sendDueReports sends all reports that are due after this many calls, in one request.
+func (c *client) sendDueReports(ctx context.Context, calls int) error {
+	var now, later []pendingReport
 	for _, p := range c.later {
 		if p.due <= calls {
 			now = append(now, p)
@@ -159,36 +158,35 @@ func (c *client) keepPromises(ctx context.Context, calls int) error {
 	return c.report(ctx, now...)
 }
 
-// report reports until it is acknowledged.
-func (c *client) report(ctx context.Context, promises ...promise) error {
+// report retries until the reports are acknowledged.
+func (c *client) report(ctx context.Context, reports ...pendingReport) error {
 	request := &authv1.ReportRequest{}
-	for _, p := range promises {
+	for _, p := range reports {
 		request.Outcomes = append(request.Outcomes, p.outcome)
 		if p.call.outcome == nil {
 			p.call.outcome = p.outcome
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(ctx, 2*waitTimeout)
 	defer cancel()
 	for {
 		_, err := c.load.checks.Report(ctx, request, grpc.WaitForReady(true))
 		switch {
 		case err == nil:
-			for _, p := range promises {
+			for _, p := range reports {
 				p.call.acknowledged = true
 			}
 			return nil
 		case status.Code(err) != codes.Unavailable:
-			return fmt.Errorf("report %d calls, the first is %d: %w", len(promises), promises[0].call.number, err)
+			return fmt.Errorf("report %d calls, the first is %d: %w", len(reports), reports[0].call.number, err)
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
 }
 
-// check checks a call once. A connection that dies leaves it without an answer; everything else that is not the
-// right answer is an error.
+// check checks a call once. UNAVAILABLE leaves it without a response; any other unexpected result is an error.
 func (l *load) check(ctx context.Context, c *call) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	request := proto.CloneOf(c.kind.call)
 	request.Endpoint = c.endpoint(l.suffix)
@@ -201,7 +199,7 @@ func (l *load) check(ctx context.Context, c *call) error {
 	case err != nil:
 		return fmt.Errorf("check %d: %w", c.number, err)
 	case answer.GetDenial().GetCode() != c.kind.code:
-		return fmt.Errorf("check %d was answered %v, want %q in %s", c.number, answer, c.kind.code, c.kind.workspace)
+		return fmt.Errorf("check %d returned %v, want %q in %s", c.number, answer, c.kind.code, c.kind.workspace)
 	}
 	done := checkedOf(request, c.kind.workspace, answer)
 	c.checked = &done

@@ -21,7 +21,7 @@ import (
 	"github.com/keytrail/keytrail/trail"
 )
 
-// recorder is a log service that keeps what is recorded, in its order.
+// recorder is a log service that keeps all records in order.
 type recorder struct {
 	logsv1.LogServiceClient
 	mu      sync.Mutex
@@ -35,7 +35,7 @@ func (r *recorder) RecordRequestLogs(_ context.Context, request *logsv1.RecordRe
 	return &logsv1.RecordRequestLogsResponse{}, nil
 }
 
-// anyRow draws one of the records that a call can have, and some that only a later release would make.
+// anyRow returns a random record, including some that only a later release would write.
 func anyRow(r *rand.Rand, id uuid.UUID) authsvc.Entry {
 	row := authsvc.Entry{
 		ID: id, WorkspaceID: "acme", Endpoint: []string{"/v1", "/v1/long", "/other"}[r.IntN(3)], KeyName: []string{"", "k"}[r.IntN(2)],
@@ -50,7 +50,7 @@ func anyRow(r *rand.Rand, id uuid.UUID) authsvc.Entry {
 	return row
 }
 
-// logged is a row as the log service knows it.
+// logged converts an entry of the auth service to one of the log service.
 func logged(e authsvc.Entry) logsvc.Entry {
 	return logsvc.Entry{
 		ID: e.ID, WorkspaceID: e.WorkspaceID, KeyName: e.KeyName, Endpoint: e.Endpoint, Status: e.Status, ErrorCode: string(e.ErrorCode),
@@ -58,7 +58,7 @@ func logged(e authsvc.Entry) logsvc.Entry {
 	}
 }
 
-// recorded is what the log service reads of a record.
+// recorded converts a record to an entry of the log service.
 func recorded(record *logsv1.RequestLogRecord) logsvc.Entry {
 	row := record.GetRequestLog()
 	return logsvc.Entry{
@@ -68,8 +68,9 @@ func recorded(record *logsv1.RequestLogRecord) logsvc.Entry {
 	}
 }
 
-// TestTrailAndLogServiceMergeAlike holds the two statements of the one rule against each other, on random sequences.
-func TestTrailAndLogServiceMergeAlike(t *testing.T) {
+// TestTrailAndLogServiceMergeEqually compares the merge of the trail with the merge of the log service on random
+// sequences.
+func TestTrailAndLogServiceMergeEqually(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
 	random, logs := rand.New(rand.NewPCG(seed, 1)), &recorder{}
@@ -97,7 +98,7 @@ func TestTrailAndLogServiceMergeAlike(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := tr.Run(ended); err != nil { // it ships what is there before it ends
+	if err := tr.Run(ended); err != nil { // Run ships all rows before it returns
 		t.Fatal(err)
 	}
 	if err := tr.Close(); err != nil {
@@ -115,6 +116,6 @@ func TestTrailAndLogServiceMergeAlike(t *testing.T) {
 		t.Errorf("-seed %d: the rows of %d records (-log service +trail):\n%s", seed, appended, diff)
 	}
 	if len(logs.records) == appended {
-		t.Error("the trail has merged nothing")
+		t.Error("the trail merged no records")
 	}
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,22 +18,17 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// mostSeries is how many series a process may have. Each costs Prometheus some kilobytes, for every replica.
-const mostSeries = 1000
+// maxSeries limits the series of a process. Each costs Prometheus some kilobytes for every replica.
+const maxSeries = 1000
 
-// seriesOf answers the names and labels of what a process tells, sorted.
+// seriesOf returns the names and labels of all series of a process, sorted.
 func seriesOf(t *testing.T, part *app.Server) (series []string) {
 	t.Helper()
-	resp, err := http.Get("http://" + part.OpsAddr() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	code, text := probe(t, part, "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("/metrics: %d", code)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("/metrics: %d %v", resp.StatusCode, err)
-	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if end := strings.LastIndexByte(line, ' '); end > 0 && line[0] != '#' {
 			series = append(series, line[:end])
 		}
@@ -43,15 +37,15 @@ func seriesOf(t *testing.T, part *app.Server) (series []string) {
 	return series
 }
 
-// visitor is what one workspace sends, all of it recognizable.
-type visitor struct{ workspace, keyName, agent, endpoint string }
+// traffic is what one workspace sends. All values can be recognized.
+type traffic struct{ workspace, keyName, agent, endpoint string }
 
-func visitorNamed(name string) visitor {
-	return visitor{name, name + " key", name + "-agent", "/v1/" + name + "/run"}
+func trafficOf(name string) traffic {
+	return traffic{name, name + " key", name + "-agent", "/v1/" + name + "/run"}
 }
 
-// busy has every RPC and route called, in ways that succeed and ways that fail, and answers what must not be told.
-func (s *system) busy(of visitor) (unspeakable []string) {
+// generate calls every RPC and route, with and without success. It returns the values that no metric may contain.
+func (s *system) generate(of traffic) (forbidden []string) {
 	s.t.Helper()
 	k := s.createKey(of.workspace, of.keyName, object{"allAgents": false, "agentIds": []string{of.agent}})
 	for _, secret := range []string{k.secret, "", "sk_" + of.workspace} {
@@ -88,7 +82,7 @@ func (s *system) busy(of visitor) (unspeakable []string) {
 	return []string{of.workspace, k.id, k.secret, answer.GetRequestLogId(), s.token(access.Viewer, of.workspace)}
 }
 
-func TestMetricsDoNotGrowWithWhatIsSent(t *testing.T) {
+func TestRequestsAddNoSeries(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *system{
 		"one process": func(t *testing.T) *system { return start(t, t.TempDir(), time.Now) },
@@ -100,27 +94,28 @@ func TestMetricsDoNotGrowWithWhatIsSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			// A request over REST is counted after its answer: the second visitor comes when those of the first are.
-			unspeakable := append(s.busy(visitorNamed("zebra")), s.busy(visitorNamed("beaver"))...)
+			// A REST request is counted after its response. The second call of generate ensures that the requests of
+			// the first are counted.
+			forbidden := append(s.generate(trafficOf("zebra")), s.generate(trafficOf("beaver"))...)
 			before := make([][]string, len(s.parts))
 			for i, part := range s.parts {
 				before[i] = seriesOf(t, part)
 			}
 			for _, name := range []string{"giraffe", "ocelot", "walrus", "lemming"} {
-				unspeakable = append(unspeakable, s.busy(visitorNamed(name))...)
+				forbidden = append(forbidden, s.generate(trafficOf(name))...)
 			}
 			for i, part := range s.parts {
 				after := seriesOf(t, part)
-				if len(after) > mostSeries {
-					t.Errorf("part %d has %d series of at most %d", i, len(after), mostSeries)
+				if len(after) > maxSeries {
+					t.Errorf("part %d has %d series of at most %d", i, len(after), maxSeries)
 				}
 				for _, series := range after {
 					if _, known := slices.BinarySearch(before[i], series); !known {
-						t.Errorf("part %d has a series more: %s", i, series)
+						t.Errorf("part %d has a new series: %s", i, series)
 					}
-					for _, secret := range unspeakable {
+					for _, secret := range forbidden {
 						if strings.Contains(series, secret) {
-							t.Errorf("part %d tells %q: %s", i, secret, series)
+							t.Errorf("part %d exports %q: %s", i, secret, series)
 						}
 					}
 				}
@@ -129,13 +124,13 @@ func TestMetricsDoNotGrowWithWhatIsSent(t *testing.T) {
 	}
 }
 
-func TestMetricsTellWhatHappened(t *testing.T) {
+func TestMetricsCountCalls(t *testing.T) {
 	t.Parallel()
 	s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{})
-	s.busy(visitorNamed("acme"))
+	s.generate(trafficOf("acme"))
 	logs, auth, gateway := s.parts[0].OpsAddr(), s.parts[1].OpsAddr(), s.parts[2].OpsAddr()
 	awaitShipped(t, auth)
-	// A call without a token is counted where it is refused.
+	// A call without a token is counted by the server that refuses it.
 	if _, err := authv1.NewCheckServiceClient(dial(t, s.parts[1].AuthAddr())).Check(t.Context(), &authv1.CheckRequest{AgentType: "agent"}); status.Code(err) != codes.Unauthenticated {
 		t.Fatalf("without a token: %v", err)
 	}
@@ -167,17 +162,17 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		{gateway, `keytrail_http_requests_total{class="2xx",route="POST /v1/check"}`, 6},
 		{gateway, `keytrail_http_requests_total{class="4xx",route="POST /v1/workspaces/{workspace_id=*}/keys/{key_id=*}:rotate"}`, 1},
 	} {
-		got, told := 0.0, false
+		got, exported := 0.0, false
 		s.await(func() bool {
-			got, told = metric(tt.ops, tt.name)
-			return told && got == tt.want
-		}, func() any { return fmt.Sprintf("%s is %v (told: %v), want %v", tt.name, got, told, tt.want) })
+			got, exported = metric(tt.ops, tt.name)
+			return exported && got == tt.want
+		}, func() any { return fmt.Sprintf("%s is %v (exported: %v), want %v", tt.name, got, exported, tt.want) })
 	}
 	at := 0.0
 	s.await(func() bool {
 		at, _ = metric(logs, "keytrail_logs_expire_success_timestamp_seconds")
 		return time.Since(time.Unix(int64(at), 0)) < time.Hour
-	}, func() any { return fmt.Sprint("old rows were last erased at ", at) })
+	}, func() any { return fmt.Sprint("last expiry of old rows at ", at) })
 	if rows, _ := metric(logs, "keytrail_logs_batch_rows_sum"); rows < 7 {
 		t.Errorf("%v rows are counted", rows)
 	}

@@ -21,17 +21,17 @@ import (
 	logsqlite "github.com/keytrail/keytrail/logsvc/sqlite"
 )
 
-// TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere goes the way of an operator who makes every mistake on it.
-func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
+// TestMigrationToPostgresSurvivesKills migrates as an operator who makes every mistake.
+func TestMigrationToPostgresSurvivesKills(t *testing.T) {
 	t.Parallel()
 	dir, url := t.TempDir(), pgtest.Database(t, nil)
 	p := startProcess(t, dir)
 	binary, k := p.cmd.Path, key{secret: p.createKey()}
-	p.checks = authv1.NewCheckServiceClient(dial(t, p.auth, p.callers()))
+	p.checks = authv1.NewCheckServiceClient(dial(t, p.auth, p.credentials()))
 	open := p.check(k, &authv1.CheckRequest{Endpoint: "/in/flight"})
 
 	expectRefusal(t, binary, dir, url, "in use by another process; `keytrail serve` must not run")
-	// The row is on the trail for a second.
+	// The row stays on the trail for a second.
 	p.check(k, &authv1.CheckRequest{Endpoint: "/last"})
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 
 	const rows = 14_000
 	fillLogs(t, dir, rows)
-	kills := killMoves(t, binary, dir, url, rows)
-	code, out, errs := runMove(t, binary, dir, url)
+	kills := killMigrations(t, binary, dir, url, rows)
+	code, out, errs := runMigrate(t, binary, dir, url)
 	if code != 0 || strings.Contains(out, "DIFFERENT") || !strings.Contains(out, "equal") {
 		t.Fatalf("after %d kills: exit code %d\n%s%s", kills, code, out, errs)
 	}
@@ -55,32 +55,31 @@ func TestAMoveToPostgresSurvivesKillsAndEverythingWorksThere(t *testing.T) {
 
 	s, _ := replica(t, url, replicaOptions{})
 	if answer := s.check(k, &authv1.CheckRequest{}); !answer.GetAllowed() {
-		t.Errorf("the key does not pass there: %v", answer)
+		t.Errorf("the key is denied at the target: %v", answer)
 	}
 	outcome := &authv1.Outcome{ReportToken: open.GetReportToken(), Status: 202, LatencyMs: new(float64(5))}
 	if _, err := s.checks.Report(t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{outcome}}); err != nil {
 		t.Fatal(err)
 	}
 	if row := s.row("acme", open.GetRequestLogId(), reported); row["status"] != 202.0 || row["endpoint"] != "/in/flight" {
-		t.Errorf("the call that was in flight: %v", row)
+		t.Errorf("the call in flight: %v", row)
 	}
-	// The report is news that the source does not have.
-	code, out, errs = runMove(t, binary, dir, url)
+	// The source does not have the report.
+	code, out, errs = runMigrate(t, binary, dir, url)
 	if code != 1 || strings.Count(out, "DIFFERENT") != 1 || !strings.Contains(errs, "source and target differ") {
-		t.Errorf("a move to a target that is in use: exit code %d\n%s%s", code, out, errs)
+		t.Errorf("a migration to a target in use: exit code %d\n%s%s", code, out, errs)
 	}
 }
 
-// moveCommand is a move as a process.
-func moveCommand(ctx context.Context, binary, dir, url string) *exec.Cmd {
+func migrateCommand(ctx context.Context, binary, dir, url string) *exec.Cmd {
 	return exec.CommandContext(ctx, binary, "migrate", "--from", dir, "--to", url)
 }
 
-// runMove runs a move to its end.
-func runMove(t *testing.T, binary, dir, url string) (code int, stdout, stderr string) {
+// runMigrate runs `keytrail migrate` and waits for it.
+func runMigrate(t *testing.T, binary, dir, url string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := moveCommand(t.Context(), binary, dir, url)
+	cmd := migrateCommand(t.Context(), binary, dir, url)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -90,19 +89,19 @@ func runMove(t *testing.T, binary, dir, url string) (code int, stdout, stderr st
 
 func expectRefusal(t *testing.T, binary, dir, url, want string) {
 	t.Helper()
-	if code, out, errs := runMove(t, binary, dir, url); code != 1 || out != "" || !strings.Contains(errs, want) {
+	if code, out, errs := runMigrate(t, binary, dir, url); code != 1 || out != "" || !strings.Contains(errs, want) {
 		t.Errorf("exit code %d, %q, %q; want %q", code, out, errs, want)
 	}
 }
 
-// barrier lets a target take the pages of a move one after the other, up to a goal. A move that has come to it waits
-// there: it cannot end before it is killed, however slow the test is.
+// barrier blocks the inserts of a migration once the target has a number of rows. So a migration cannot finish before
+// it is killed, even if the test is slow.
 type barrier struct {
 	t    *testing.T
 	conn *pgx.Conn
 }
 
-// newBarrier makes a barrier that is shut, and the table that it is before.
+// newBarrier creates the schema of the log service and a closed barrier on its table.
 func newBarrier(t *testing.T, url string) *barrier {
 	t.Helper()
 	store, err := logspostgres.Open(t.Context(), url, time.Now)
@@ -135,21 +134,21 @@ func (b *barrier) run(statements string) {
 	}
 }
 
-// open lets pages pass until there are more rows than the goal.
+// open allows inserts until there are more rows than goal.
 func (b *barrier) open(goal int) {
 	b.t.Helper()
 	b.run(fmt.Sprint(`UPDATE barrier SET goal = `, goal))
 }
 
-// clear ends what a move that was killed has left at the barrier.
+// clear terminates the backends of a killed migration.
 func (b *barrier) clear() {
 	b.t.Helper()
 	b.run(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 }
 
-// killMoves kills moves, each when some more rows than before have arrived, until half of them have. It answers how many
-// moves were killed. What the last one has left under way is stored while the next one runs.
-func killMoves(t *testing.T, binary, dir, url string, rows int) (kills int) {
+// killMigrations kills migrations until half of the rows have arrived, each after some more rows than before. It returns
+// the number of kills. The next migration runs while Postgres still stores the last page of the killed one.
+func killMigrations(t *testing.T, binary, dir, url string, rows int) (kills int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(6, 6))
 	b := newBarrier(t, url)
@@ -157,8 +156,8 @@ func killMoves(t *testing.T, binary, dir, url string, rows int) (kills int) {
 		b.clear()
 		goal := arrived + random.IntN(rows/6)
 		b.open(goal)
-		ctx, kill := context.WithTimeout(t.Context(), 2*patience)
-		cmd := moveCommand(ctx, binary, dir, url)
+		ctx, kill := context.WithTimeout(t.Context(), 2*waitTimeout)
+		cmd := migrateCommand(ctx, binary, dir, url)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -170,14 +169,14 @@ func killMoves(t *testing.T, binary, dir, url string, rows int) (kills int) {
 		tick.Stop()
 		kill()
 		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-			t.Fatalf("a move was not killed in time: %v", err)
+			t.Fatalf("a migration was not killed in time: %v", err)
 		}
 	}
-	b.open(2 * rows) // for all
+	b.open(2 * rows) // no limit for the last migration
 	return kills
 }
 
-// countRows counts the request logs at the target.
+// countRows returns the number of request logs at the target.
 func countRows(t *testing.T, url string) (count int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -191,7 +190,7 @@ func countRows(t *testing.T, url string) (count int) {
 	return count
 }
 
-// fillLogs puts request logs of several workspaces into a data folder.
+// fillLogs stores request logs of several workspaces in a data folder.
 func fillLogs(t *testing.T, dir string, count int) {
 	t.Helper()
 	store, err := logsqlite.Open(t.Context(), filepath.Join(dir, "logs.db"))

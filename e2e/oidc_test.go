@@ -18,8 +18,8 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// login runs an OIDC issuer with one key.
-func login(t *testing.T, key *access.Signer) (url string) {
+// startIssuer starts an OIDC issuer with one key.
+func startIssuer(t *testing.T, key *access.Signer) (url string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
@@ -33,7 +33,7 @@ func login(t *testing.T, key *access.Signer) (url string) {
 	return server.URL
 }
 
-// privateKey reads the key of a signer, to sign what Keytrail itself does not.
+// privateKey returns the key of a signer, to sign claims that access.Signer does not support.
 func privateKey(t *testing.T, file string) any {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -48,24 +48,20 @@ func privateKey(t *testing.T, file string) any {
 	return key
 }
 
-// TestTokensOfALoginAreTaken lets people of an OIDC issuer in, and gives them what their tokens say.
-func TestTokensOfALoginAreTaken(t *testing.T) {
+// TestTokensOfAnOIDCIssuerAreAccepted calls with tokens of an OIDC issuer, whose claims decide the access.
+func TestTokensOfAnOIDCIssuerAreAccepted(t *testing.T) {
 	t.Parallel()
 	key, file := newSigner(t)
-	issuer := login(t, key)
+	issuer := startIssuer(t, key)
 	private := privateKey(t, file)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: "k1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := app.ServeConfig{
-		DataDir: t.TempDir(), GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
-		Retention: retention, AgentTypes: []string{"agent"},
-	}
+	config := serveConfig(t.TempDir())
 	config.OIDCIssuers, config.OIDCRoleClaim = []string{issuer}, "https://example.com/role"
-	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = time.Second, 64<<20, "allow"
 	server, err := app.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
-	s := &system{t: t, server: must(t, server, err)}
+	s := &system{t: t, server: runServer(t, server, err)}
 	for _, c := range []struct {
 		audience, workspace string
 		status              int
@@ -78,7 +74,7 @@ func TestTokensOfALoginAreTaken(t *testing.T) {
 		}
 		status, answer := s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil)
 		// The issuer's keys are fetched in the background.
-		for began := time.Now(); status == http.StatusServiceUnavailable && time.Since(began) < patience; {
+		for began := time.Now(); status == http.StatusServiceUnavailable && time.Since(began) < waitTimeout; {
 			<-time.After(10 * time.Millisecond)
 			status, answer = s.restAs(token, "GET", "/v1/workspaces/acme/keys", nil)
 		}

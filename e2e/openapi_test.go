@@ -19,14 +19,14 @@ import (
 	"github.com/keytrail/keytrail/gen"
 )
 
-// openAPI validates answers of the gateway against the published document.
+// openAPI validates responses of the gateway against the published document.
 type openAPI struct {
 	operations []openAPIOperation
 	// status is the schema of every error.
 	status *jsonschema.Schema
 
 	mu sync.Mutex
-	// unseen are the documented answers that were not validated yet, e.g. "createKey 409".
+	// unseen are the documented responses that were not validated yet, e.g. "createKey 409".
 	unseen map[string]bool
 }
 
@@ -34,16 +34,16 @@ type openAPI struct {
 type openAPIOperation struct {
 	id, method string
 	path       *regexp.Regexp
-	// answers are the schemas of the bodies, by status. The response for all other statuses is not one of them: an
+	// responses are the schemas of the bodies, by status. The response for all other statuses is not one of them: an
 	// operation must name the errors that it returns.
-	answers map[string]*jsonschema.Schema
+	responses map[string]*jsonschema.Schema
 }
 
 // published is the document that the gateway serves, read once.
 var published = sync.OnceValues(func() (*openAPI, error) { return readOpenAPI(gen.OpenAPI) })
 
-// validateREST fails the test if an answer of the gateway is not what the OpenAPI document says of it. The path is the
-// request's, with or without its query.
+// validateREST fails the test if a response of the gateway does not conform to the OpenAPI document. The path may have
+// a query.
 func validateREST(t testing.TB, method, path string, status int, header http.Header, body []byte) {
 	t.Helper()
 	document, err := published()
@@ -51,7 +51,7 @@ func validateREST(t testing.TB, method, path string, status int, header http.Hea
 		t.Fatalf("the OpenAPI document: %v", err)
 	}
 	if err := document.validate(method, path, status, header, body); err != nil {
-		t.Errorf("%s %s answers %d, against the OpenAPI document: %v\n%s", method, path, status, err, body)
+		t.Errorf("%s %s: %d does not conform to the OpenAPI document: %v\n%s", method, path, status, err, body)
 	}
 }
 
@@ -63,9 +63,9 @@ func readOpenAPI(text []byte) (*openAPI, error) {
 	}
 	root, ok := parsed.(map[string]any)
 	if !ok {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("not a JSON object")
 	}
-	// The document is open to the fields of later releases. The answers of this one have no others.
+	// The document allows the fields of later releases. The responses of this release have no others.
 	closeSchemas(root)
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
@@ -84,7 +84,7 @@ func readOpenAPI(text []byte) (*openAPI, error) {
 			}
 		}
 	}
-	// Where two paths match, the one with more text of its own does: a verb is no part of an id.
+	// If two paths match, the longer one applies, because a custom verb is not part of an id.
 	slices.SortFunc(document.operations, func(a, b openAPIOperation) int {
 		return len(b.path.String()) - len(a.path.String())
 	})
@@ -96,7 +96,7 @@ var pathParameter = regexp.MustCompile(`\\\{[A-Za-z]+\\\}`)
 // add reads one operation.
 func (o *openAPI) add(compiler *jsonschema.Compiler, root map[string]any, path, method string) error {
 	described := jsonAt(root, "paths", path, method)
-	operation := openAPIOperation{method: strings.ToUpper(method), answers: map[string]*jsonschema.Schema{}}
+	operation := openAPIOperation{method: strings.ToUpper(method), responses: map[string]*jsonschema.Schema{}}
 	operation.id, _ = described["operationId"].(string)
 	pattern := pathParameter.ReplaceAllString(regexp.QuoteMeta(path), "[^/]+")
 	var err error
@@ -115,14 +115,14 @@ func (o *openAPI) add(compiler *jsonschema.Compiler, root map[string]any, path, 
 		if err != nil {
 			return err
 		}
-		operation.answers[status] = schema
+		operation.responses[status] = schema
 		o.unseen[operation.id+" "+status] = true
 	}
 	o.operations = append(o.operations, operation)
 	return nil
 }
 
-// validate says what is wrong with an answer.
+// validate returns an error if a response does not conform to the document.
 func (o *openAPI) validate(method, path string, status int, header http.Header, body []byte) error {
 	path, _, _ = strings.Cut(path, "?")
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
@@ -143,7 +143,7 @@ func (o *openAPI) validate(method, path string, status int, header http.Header, 
 		return o.status.Validate(value)
 	}
 	operation := o.operations[found]
-	schema, ok := operation.answers[strconv.Itoa(status)]
+	schema, ok := operation.responses[strconv.Itoa(status)]
 	if !ok {
 		return fmt.Errorf("%s does not document this status", operation.id)
 	}
@@ -156,14 +156,14 @@ func (o *openAPI) validate(method, path string, status int, header http.Header, 
 	return nil
 }
 
-// notSeen returns the documented answers that were not validated yet.
+// notSeen returns the documented responses that were not validated yet.
 func (o *openAPI) notSeen() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Sorted(maps.Keys(o.unseen))
 }
 
-// closeSchemas forbids the properties that the schemas of objects do not name, in every part of value.
+// closeSchemas sets additionalProperties to false in every object schema within value.
 func closeSchemas(value any) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -180,7 +180,7 @@ func closeSchemas(value any) {
 	}
 }
 
-// jsonAt returns the object that is found in another by a path of keys; nil if there is none.
+// jsonAt returns the object at a path of keys in value, or nil.
 func jsonAt(value map[string]any, keys ...string) map[string]any {
 	for _, key := range keys {
 		value, _ = value[key].(map[string]any)
@@ -188,7 +188,7 @@ func jsonAt(value map[string]any, keys ...string) map[string]any {
 	return value
 }
 
-// The answers of the tests below.
+// Responses for the tests below.
 const (
 	sampleInfo  = `{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"KEY_NOT_FOUND","domain":"keytrail","metadata":{}}`
 	sampleRetry = `{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}`
@@ -198,7 +198,7 @@ const (
 	sampleError = `{"code":5,"message":"key not found","details":[` + sampleInfo + `]}`
 )
 
-func TestAnswersAreHeldAgainstTheOpenAPIDocument(t *testing.T) {
+func TestOpenAPIValidation(t *testing.T) {
 	t.Parallel()
 	document, err := readOpenAPI(gen.OpenAPI)
 	if err != nil {
@@ -209,7 +209,7 @@ func TestAnswersAreHeldAgainstTheOpenAPIDocument(t *testing.T) {
 		method, path string
 		status       int
 		kind, body   string
-		want         string // what the error says; empty: the answer is good
+		want         string // a part of the error; empty if the response is valid
 	}{
 		"a key":                {"GET", key, 200, "", `{"key":` + sampleKey + `}`, ""},
 		"with a character set": {"GET", key, 200, "application/json; charset=utf-8", `{"key":` + sampleKey + `}`, ""},
@@ -217,7 +217,7 @@ func TestAnswersAreHeldAgainstTheOpenAPIDocument(t *testing.T) {
 		"an error":             {"GET", key, 404, "", sampleError, ""},
 		"an error in time":     {"GET", key, 503, "", strings.Replace(sampleError, sampleInfo, sampleInfo+","+sampleRetry, 1), ""},
 		"of a verb":            {"POST", key + ":rotate", 200, "", `{"key":` + sampleKey + `,"secret":"sk_"}`, ""},
-		"an empty answer":      {"DELETE", key, 200, "", `{}`, ""},
+		"an empty response":    {"DELETE", key, 200, "", `{}`, ""},
 		"no such path":         {"GET", "/v1/nowhere", 404, "", sampleError, ""},
 		"a wrong verb":         {"PUT", key, 405, "", sampleError, ""},
 
@@ -251,7 +251,7 @@ func TestAnswersAreHeldAgainstTheOpenAPIDocument(t *testing.T) {
 	}
 }
 
-func TestAnswersThatWereSeenAreRemembered(t *testing.T) {
+func TestOpenAPIRecordsSeenResponses(t *testing.T) {
 	t.Parallel()
 	document, err := readOpenAPI(gen.OpenAPI)
 	if err != nil {
@@ -260,11 +260,11 @@ func TestAnswersThatWereSeenAreRemembered(t *testing.T) {
 	const path = "/v1/workspaces/acme/keys/1"
 	before := document.notSeen()
 	if !slices.Contains(before, "getKey 404") || !slices.Contains(before, "getKey 200") || slices.Contains(before, "getKey default") {
-		t.Errorf("to be seen: %v", before)
+		t.Errorf("unseen: %v", before)
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	if document.validate("GET", path, 404, header, []byte(`{}`)) == nil || len(document.notSeen()) != len(before) {
-		t.Error("a bad answer counts")
+		t.Error("an invalid response was recorded")
 	}
 	for range 2 {
 		if err := document.validate("GET", path, 404, header, []byte(sampleError)); err != nil {
@@ -272,6 +272,6 @@ func TestAnswersThatWereSeenAreRemembered(t *testing.T) {
 		}
 	}
 	if after := document.notSeen(); len(after) != len(before)-1 || slices.Contains(after, "getKey 404") {
-		t.Errorf("still to be seen: %v", after)
+		t.Errorf("still unseen: %v", after)
 	}
 }

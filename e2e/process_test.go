@@ -16,7 +16,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// command runs one command line against the system, on the machine where it runs, and answers what it printed.
+// command runs a command line on the machine of the system and returns its output.
 func (s *system) command(args ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
 	if slices.Contains([]string{"keys", "logs", "check"}, args[0]) {
@@ -27,7 +27,7 @@ func (s *system) command(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-func TestTheCommandLineDoesWhatTheServicesDo(t *testing.T) {
+func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	run := func(wantCode int, args ...string) string {
@@ -85,7 +85,7 @@ func TestTheCommandLineDoesWhatTheServicesDo(t *testing.T) {
 	}
 }
 
-func TestShutdownStoresWhatWasPromised(t *testing.T) {
+func TestShutdownStoresAcknowledgedRows(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir, time.Now)
@@ -103,13 +103,13 @@ func TestShutdownStoresWhatWasPromised(t *testing.T) {
 	}
 }
 
-func TestHealthAndReflectionAreThere(t *testing.T) {
+func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	expectReady(t, s.server, http.StatusOK, "ok")
 	for _, addr := range []string{s.server.AuthAddr(), s.server.LogsAddr()} {
 		awaitHealth(t, addr, grpc_health_v1.HealthCheckResponse_SERVING)
-		conn := dial(t, addr, s.callers())
+		conn := dial(t, addr, s.credentials())
 		stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -14,12 +14,12 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-func TestAFullTrailRefusesChecksWhereItIsToldTo(t *testing.T) {
+func TestAFullTrailRefusesChecksIfConfigured(t *testing.T) {
 	t.Parallel()
-	limitedStand(t, "--trail-full=refuse").refuses()
+	newSmallTrailCluster(t, "--trail-full=refuse").expectRefusedOnFullTrail()
 }
 
-// restCheck checks over REST and answers the status.
+// restCheck checks a call over REST and returns the HTTP status.
 func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 	t.Helper()
 	request := fmt.Sprintf(`{"apiKey":%q,"agentType":%q,"agentId":%q,"method":"POST","endpoint":%q}`,
@@ -45,7 +45,7 @@ func (l *load) restCheck(t *testing.T, gateway, bearer string, c *call) int {
 
 func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 	t.Parallel()
-	s, gatewayAddr := limitedStand(t, "--trail-full=refuse"), stableAddr(t)
+	s, gatewayAddr := newSmallTrailCluster(t, "--trail-full=refuse"), stableAddr(t)
 	gateway := newDaemon(t, "gateway", stableAddr(t), "--gateway-addr", gatewayAddr, "--auth-addr", s.authAddr, "--token-keys", s.keyFile)
 	if err := gateway.up(); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestAFullTrailRefusesChecksOverREST(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := s.settle(calls)
-	v.expectWhole(t, seed)
+	v.expectComplete(t, seed)
 	if n := sum(v.unknown); n > 0 {
 		t.Errorf("%d refused checks have a row", n)
 	}

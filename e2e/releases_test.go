@@ -25,36 +25,36 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-var before = flag.String("old", "", "the command of the release before, to be run beside this one; empty = this one on both sides")
+var oldCommand = flag.String("old", "", "absolute path of the command of the previous release; empty to test this release on both sides")
 
-// mixture is a Keytrail of two releases on one Postgres, two of each part: the release before is first. Each auth
-// service sends its rows to the log service of the other release.
-type mixture struct {
+// mixedReleases is a deployment of two releases on one Postgres, with one of each service per release. Index 0 is the
+// previous release. Each auth service sends its rows to the log service of the other release.
+type mixedReleases struct {
 	t *testing.T
-	// stands hold an auth service of one release and the log service that it sends to, of the other.
-	stands   [2]*stand
+	// clusters each have an auth service of one release and the log service of the other.
+	clusters [2]*cluster
 	gateways [2]*daemon
-	// rest is where the gateways listen.
+	// rest are the addresses of the gateways.
 	rest [2]string
-	// checks calls both auth services in turn, so that a report may reach another one than its check.
+	// checks calls both auth services in turn, so a report may reach another service than its check.
 	checks authv1.CheckServiceClient
 	viewer string
 }
 
-// newMixture makes a mixture that is down.
-func newMixture(t *testing.T) *mixture {
+// newMixedReleases returns a deployment that is not started.
+func newMixedReleases(t *testing.T) *mixedReleases {
 	t.Helper()
-	m := &mixture{t: t}
-	commands := [2]string{cmp.Or(*before, binary(t)), binary(t)}
+	m := &mixedReleases{t: t}
+	commands := [2]string{cmp.Or(*oldCommand, binary(t)), binary(t)}
 	if !filepath.IsAbs(commands[0]) {
-		t.Fatalf("-old %s: a test runs in the folder of its package, so the path must be absolute", *before)
+		t.Fatalf("-old %s: the path must be absolute", *oldCommand)
 	}
 	postgres := pgtest.Private(t)
 	database, logsAddrs := postgres.URL("postgres"), [2]string{stableAddr(t), stableAddr(t)}
 	signer, keyFile := newSigner(t)
 	m.viewer = token(t, signer, access.Viewer, access.AllWorkspaces)
-	for i := range m.stands {
-		s := &stand{t: t, postgres: postgres, authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
+	for i := range m.clusters {
+		s := &cluster{t: t, postgres: postgres, authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
 		s.logs = newDaemonOf(t, commands[1-i], "logsvc", stableAddr(t), "--database-url", database, "--logs-addr", logsAddrs[i], "--token-keys", keyFile)
 		s.auth = newDaemonOf(t, commands[i], "authsvc", stableAddr(t), "--database-url", database, "--auth-addr", s.authAddr,
 			"--logs-addr", logsAddrs[i], "--trail-dir", s.trailDir, "--token-keys", keyFile, "--signing-key", keyFile)
@@ -62,25 +62,25 @@ func newMixture(t *testing.T) *mixture {
 		m.rest[i] = stableAddr(t)
 		m.gateways[i] = newDaemonOf(t, commands[i], "gateway", stableAddr(t), "--gateway-addr", m.rest[i],
 			"--auth-addr", s.authAddr, "--logs-addr", logsAddrs[i], "--token-keys", keyFile)
-		m.stands[i] = s
+		m.clusters[i] = s
 	}
 	m.checks = authv1.NewCheckServiceClient(m.dialBoth(signer))
 	return m
 }
 
-// dialBoth makes a connection that calls both auth services in turn.
-func (m *mixture) dialBoth(signer *access.Signer) *grpc.ClientConn {
+// dialBoth returns a connection that balances between both auth services.
+func (m *mixedReleases) dialBoth(signer *access.Signer) *grpc.ClientConn {
 	m.t.Helper()
 	both := manual.NewBuilderWithScheme("both")
-	both.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: m.stands[0].authAddr}, {Addr: m.stands[1].authAddr}}})
-	return dial(m.t, "both:///", grpc.WithResolvers(both), callersWith(m.t, signer),
+	both.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: m.clusters[0].authAddr}, {Addr: m.clusters[1].authAddr}}})
+	return dial(m.t, "both:///", grpc.WithResolvers(both), credentialsFrom(m.t, signer),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`))
 }
 
-// start brings up the parts of the release before, and then those of this one, which find a database in use.
-func (m *mixture) start() {
+// start starts the services of the previous release, then those of this one on the database in use.
+func (m *mixedReleases) start() {
 	m.t.Helper()
-	old, now := m.stands[0], m.stands[1]
+	old, now := m.clusters[0], m.clusters[1]
 	for _, d := range []*daemon{now.logs, old.auth, m.gateways[0], old.logs, now.auth, m.gateways[1]} {
 		if err := d.up(); err != nil {
 			m.t.Fatal(err)
@@ -89,10 +89,10 @@ func (m *mixture) start() {
 	}
 }
 
-// restartOld kills the services of the release before, which then find the schema of this one.
-func (m *mixture) restartOld() {
+// restartOld restarts the services of the previous release on the schema of this one.
+func (m *mixedReleases) restartOld() {
 	m.t.Helper()
-	for _, d := range []*daemon{m.stands[1].logs, m.stands[0].auth} {
+	for _, d := range []*daemon{m.clusters[1].logs, m.clusters[0].auth} {
 		if err := errors.Join(d.down(), d.up()); err != nil {
 			m.t.Fatal(err)
 		}
@@ -100,19 +100,19 @@ func (m *mixture) restartOld() {
 	}
 }
 
-// kinds are calls with keys that were made by either release, and in force on both.
-func (m *mixture) kinds() []kind {
+// kinds returns calls with keys that either release created and both know.
+func (m *mixedReleases) kinds() []kind {
 	m.t.Helper()
-	kinds := strangers()
-	for _, s := range m.stands {
+	kinds := unprovedKinds()
+	for _, s := range m.clusters {
 		kinds = append(kinds, s.kinds()...)
 	}
-	for _, s := range m.stands {
+	for _, s := range m.clusters {
 		for _, k := range kinds {
 			probe := proto.CloneOf(k.call)
 			probe.Endpoint = "/probe"
 			var last *authv1.CheckResponse
-			await(m.t, patience, func() bool {
+			await(m.t, waitTimeout, func() bool {
 				var err error
 				last, err = s.checks.Check(m.t.Context(), probe)
 				return err == nil && last.GetDenial().GetCode() == k.code
@@ -122,14 +122,14 @@ func (m *mixture) kinds() []kind {
 	return kinds
 }
 
-// restList is a log service as its gateway shows it.
+// restList lists request logs over REST.
 type restList struct {
 	logsv1.LogServiceClient
 	t           *testing.T
 	addr, token string
 }
 
-// ListRequestLogs answers a page of REST.
+// ListRequestLogs returns a page from the gateway.
 func (r restList) ListRequestLogs(ctx context.Context, in *logsv1.ListRequestLogsRequest, _ ...grpc.CallOption) (*logsv1.ListRequestLogsResponse, error) {
 	query := url.Values{"endpoint": {in.GetEndpoint()}, "page_size": {fmt.Sprint(in.GetPageSize())}, "page_token": {in.GetPageToken()}}
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+r.addr+"/v1/workspaces/"+in.GetWorkspaceId()+"/request-logs?"+query.Encode(), nil)
@@ -150,54 +150,54 @@ func (r restList) ListRequestLogs(ctx context.Context, in *logsv1.ListRequestLog
 	return page, protojson.Unmarshal(text, page)
 }
 
-// listed answers the rows of the load as every door lists them, by its name.
-func (m *mixture) listed() map[string][]*logsv1.RequestLog {
+// listed returns the rows of the load as each log service and gateway lists them.
+func (m *mixedReleases) listed() map[string][]*logsv1.RequestLog {
 	m.t.Helper()
 	rows := map[string][]*logsv1.RequestLog{}
-	for door, list := range map[string]logsv1.LogServiceClient{
-		"the old log service": m.stands[1].list, "the old gateway": restList{t: m.t, addr: m.rest[0], token: m.viewer},
-		"the new log service": m.stands[0].list, "the new gateway": restList{t: m.t, addr: m.rest[1], token: m.viewer},
+	for name, list := range map[string]logsv1.LogServiceClient{
+		"previous log service": m.clusters[1].list, "previous gateway": restList{t: m.t, addr: m.rest[0], token: m.viewer},
+		"new log service": m.clusters[0].list, "new gateway": restList{t: m.t, addr: m.rest[1], token: m.viewer},
 	} {
 		for _, workspace := range []string{"acme", "_unattributed"} {
-			rows[door] = append(rows[door], walk(m.t, list, &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, Endpoint: "/LOAD/"})...)
+			rows[name] = append(rows[name], walk(m.t, list, &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, Endpoint: "/LOAD/"})...)
 		}
 	}
 	return rows
 }
 
-// browse lists through every door while rows come in, and expects that none goes.
-func (m *mixture) browse(working context.Context) {
+// browse lists rows everywhere while new ones arrive, and expects none to disappear.
+func (m *mixedReleases) browse(working context.Context) {
 	m.t.Helper()
 	seen := map[string]int{}
 	for range 2 {
 		pause(working, time.Second)
-		for door, rows := range m.listed() {
-			if len(rows) < seen[door] {
-				m.t.Errorf("%s lists %d rows after %d", door, len(rows), seen[door])
+		for name, rows := range m.listed() {
+			if len(rows) < seen[name] {
+				m.t.Errorf("%s lists %d rows, before %d", name, len(rows), seen[name])
 			}
-			seen[door] = len(rows)
+			seen[name] = len(rows)
 		}
 	}
 }
 
-// settle waits until all rows are stored, and compares what every door lists with the calls.
-func (m *mixture) settle(calls ledger, seed uint64) {
+// settle waits until all rows are stored, and compares each list with the calls.
+func (m *mixedReleases) settle(calls history, seed uint64) {
 	m.t.Helper()
-	for _, s := range m.stands {
+	for _, s := range m.clusters {
 		awaitShipped(m.t, s.auth.ops)
 		s.expectCleanTrail()
 	}
-	for door, rows := range m.listed() {
+	for name, rows := range m.listed() {
 		v := calls.compare(rows)
-		m.t.Logf("%s: %v", door, v)
-		v.expectWhole(m.t, seed)
+		m.t.Logf("%s: %v", name, v)
+		v.expectComplete(m.t, seed)
 	}
 }
 
-// TestTwoReleasesSideBySide is for releases: without -old it holds the mixture of one release alone.
+// TestTwoReleasesSideBySide is for releases. Without -old both sides run this release.
 func TestTwoReleasesSideBySide(t *testing.T) {
 	t.Parallel()
-	m, seed := newMixture(t), newSeed(t)
+	m, seed := newMixedReleases(t), newSeed(t)
 	m.start()
 	l := &load{checks: m.checks, kinds: m.kinds(), clients: 4, every: 20 * time.Millisecond, seed: seed, reports: true, same: true}
 	working, stop := l.start(t)

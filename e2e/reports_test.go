@@ -30,7 +30,7 @@ func (s *system) call(k key, endpoint string) checked {
 	return checkedOf(request, "acme", answer)
 }
 
-// expectReported expects one row of a call, with what report says.
+// expectReported expects one row of a call, with the report.
 func (s *system) expectReported(call checked) {
 	s.t.Helper()
 	s.row("acme", call.row.GetId(), reported)
@@ -38,13 +38,13 @@ func (s *system) expectReported(call checked) {
 	want.Status, want.LatencyMs = 201, proto.Float64(12.345)
 	rows := walk(s.t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: call.row.GetEndpoint()})
 	if len(rows) != 1 || !proto.Equal(rows[0], want) {
-		s.t.Errorf("the rows are %v, want the one\n%v", rows, want)
+		s.t.Errorf("the rows are %v, want only\n%v", rows, want)
 	}
 }
 
-// TestReportsMayComeFirstOrTwiceOrElsewhereOrLate has a replica whose rows do not arrive at first: no log service is
-// where it looks for one.
-func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
+// TestReportsMayBeEarlyDuplicateRemoteOrLate has a replica whose rows are delayed: its log service is not running
+// at first.
+func TestReportsMayBeEarlyDuplicateRemoteOrLate(t *testing.T) {
 	t.Parallel()
 	for name, age := range map[string]time.Duration{"at once": 0, "after a day": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
 			k := other.createKey("acme", "k", nil)
 			cut.awaitCode(k, "")
 
-			// The reports come to the other replica, and their rows to the table, before the row of the check.
+			// The reports go to the other replica, and their rows are stored before the row of the check.
 			first := cut.call(k, "/reported-first")
 			other.report(first)
 			other.expectReported(first)
@@ -68,7 +68,7 @@ func TestReportsMayComeFirstOrTwiceOrElsewhereOrLate(t *testing.T) {
 			other.expectReported(first)
 			other.expectReported(both)
 
-			// And now after it.
+			// Reports after the row of the check.
 			stored := cut.call(k, "/stored-first")
 			if row := other.row("acme", stored.row.GetId(), exists); row["status"] != 0.0 {
 				t.Errorf("before its report: %v", row)

@@ -24,19 +24,19 @@ func runProgram(t *testing.T, path string, args ...string) {
 	}
 }
 
-// call checks a key once and expects an error code; empty = it is allowed.
-func (s *stand) call(secret, endpoint, code string) checked {
+// call checks a key once and expects an error code; empty for allowed.
+func (s *cluster) call(secret, endpoint, code string) checked {
 	s.t.Helper()
 	request := &authv1.CheckRequest{ApiKey: secret, AgentType: "agent", Endpoint: endpoint, WorkspaceId: "acme"}
 	answer, err := s.checks.Check(s.t.Context(), request, grpc.WaitForReady(true))
 	if err != nil || answer.GetDenial().GetCode() != code {
-		s.t.Fatalf("a call of %s is answered %v %v, want %q", endpoint, answer, err, code)
+		s.t.Fatalf("a check of %s returned %v %v, want %q", endpoint, answer, err, code)
 	}
 	return checkedOf(request, "acme", answer)
 }
 
 // report reports a call.
-func (s *stand) report(call checked) {
+func (s *cluster) report(call checked) {
 	s.t.Helper()
 	answer, err := s.checks.Report(s.t.Context(), &authv1.ReportRequest{Outcomes: []*authv1.Outcome{call.outcome(200, 7)}})
 	if err != nil || len(answer.GetRefused()) > 0 {
@@ -44,18 +44,18 @@ func (s *stand) report(call checked) {
 	}
 }
 
-// expectRows expects that these rows are listed, as they are.
+// expectRows expects listed to contain every row of want, unchanged.
 func expectRows(t *testing.T, listed, want []*logsv1.RequestLog) {
 	t.Helper()
 	for _, row := range want {
 		if !slices.ContainsFunc(listed, func(r *logsv1.RequestLog) bool { return proto.Equal(r, row) }) {
-			t.Errorf("not among %d rows: %v", len(listed), row)
+			t.Errorf("missing in %d rows: %v", len(listed), row)
 		}
 	}
 }
 
-// rowOf waits for the row of a call, and returns its status.
-func (s *stand) rowOf(call checked) (status int32) {
+// rowOf waits until all rows are shipped and returns the status of the row of a call.
+func (s *cluster) rowOf(call checked) (status int32) {
 	s.t.Helper()
 	awaitShipped(s.t, s.auth.ops)
 	for _, row := range s.rows() {
@@ -67,24 +67,24 @@ func (s *stand) rowOf(call checked) (status int32) {
 	return -1
 }
 
-// dump writes both schemas into a folder, as docs/operations.md says.
-func (s *stand) dump(dir string) {
+// dump writes both schemas into a folder, as in docs/operations.md.
+func (s *cluster) dump(dir string) {
 	s.t.Helper()
 	url, program := s.postgres.URL("postgres"), s.postgres.Program("pg_dump")
 	runProgram(s.t, program, "--format=custom", "--schema=keytrail_auth", "--file="+filepath.Join(dir, "auth.dump"), url)
 	runProgram(s.t, program, "--format=custom", "--schema=keytrail_logs", "--extension=pg_trgm", "--file="+filepath.Join(dir, "logs.dump"), url)
 }
 
-// destroy takes the database away, with whoever is connected.
-func (s *stand) destroy() {
+// destroy replaces the database with an empty one and closes all connections.
+func (s *cluster) destroy() {
 	s.t.Helper()
 	elsewhere := s.postgres.URL("template1")
 	runProgram(s.t, s.postgres.Program("dropdb"), "--force", "--maintenance-db="+elsewhere, "postgres")
 	runProgram(s.t, s.postgres.Program("createdb"), "--maintenance-db="+elsewhere, "postgres")
 }
 
-// restore puts what dump wrote into an empty database. The day after today is not there yet, as in a backup of yesterday.
-func (s *stand) restore(dir string) {
+// restore restores a dump into an empty database. Tomorrow's partition is missing, as in a backup of yesterday.
+func (s *cluster) restore(dir string) {
 	s.t.Helper()
 	for _, file := range []string{"auth.dump", "logs.dump"} {
 		runProgram(s.t, s.postgres.Program("pg_restore"), "--single-transaction", "--dbname="+s.postgres.URL("postgres"), filepath.Join(dir, file))
@@ -95,7 +95,7 @@ func (s *stand) restore(dir string) {
 	}
 }
 
-func (s *stand) connectDatabase() *pgx.Conn {
+func (s *cluster) connectDatabase() *pgx.Conn {
 	s.t.Helper()
 	conn, err := pgx.Connect(s.t.Context(), s.postgres.URL("postgres"))
 	if err != nil {
@@ -105,9 +105,9 @@ func (s *stand) connectDatabase() *pgx.Conn {
 	return conn
 }
 
-func TestABackupOfPostgresIsRestored(t *testing.T) {
+func TestRestoreOfAPostgresBackup(t *testing.T) {
 	t.Parallel()
-	s, dir := splitStand(t), t.TempDir()
+	s, dir := newCluster(t), t.TempDir()
 	s.start()
 	kept, revoked := s.createKey("kept"), s.createKey("revoked")
 	open := s.call(kept.GetSecret(), "/open", "")
@@ -123,7 +123,7 @@ func TestABackupOfPostgresIsRestored(t *testing.T) {
 	s.call(later.GetSecret(), "/lost", "")
 	awaitShipped(t, s.auth.ops)
 	s.destroy()
-	// What is checked while there is no database waits on the trail.
+	// Rows of checks without a database wait on the trail.
 	waiting := s.call(kept.GetSecret(), "/waiting", "")
 	for _, d := range []*daemon{s.auth, s.logs} {
 		if err := d.down(); err != nil {
@@ -135,11 +135,11 @@ func TestABackupOfPostgresIsRestored(t *testing.T) {
 
 	expectRows(t, s.rows(), before)
 	if len(before) != 3 {
-		t.Errorf("%d rows were there at the backup: %v", len(before), before)
+		t.Errorf("%d rows at the backup: %v", len(before), before)
 	}
 	s.report(open)
 	s.call(kept.GetSecret(), "/after", "")
-	// Later changes of keys are undone, and the key ring does not know better.
+	// Changes of keys after the backup are undone, also in the keyring.
 	s.call(revoked.GetSecret(), "/after", "")
 	s.call(later.GetSecret(), "/after", "invalid_token")
 	s.call(s.createKey("new").GetSecret(), "/after", "")
@@ -148,12 +148,12 @@ func TestABackupOfPostgresIsRestored(t *testing.T) {
 			t.Errorf("the row of %s has status %d, want %d", call.row.GetEndpoint(), got, status)
 		}
 	}
-	s.expectWholeDatabase()
+	s.expectRestoredDatabase()
 	s.expectCleanTrail()
 }
 
-// expectWholeDatabase expects what the log service needs of a database: the days ahead, and trigrams for the next hour.
-func (s *stand) expectWholeDatabase() {
+// expectRestoredDatabase expects the partitions of today and tomorrow, and the extension pg_trgm.
+func (s *cluster) expectRestoredDatabase() {
 	s.t.Helper()
 	var days, trigrams int
 	now := time.Now().UTC()
@@ -164,6 +164,6 @@ func (s *stand) expectWholeDatabase() {
 		"keytrail_logs.request_logs_"+now.Format("20060102"), "keytrail_logs.request_logs_"+now.AddDate(0, 0, 1).Format("20060102"),
 	).Scan(&days, &trigrams)
 	if err != nil || days != 2 || trigrams != 1 {
-		s.t.Errorf("%d of the days today and tomorrow, pg_trgm %d times, %v", days, trigrams, err)
+		s.t.Errorf("%d partitions of today and tomorrow, pg_trgm %d times, %v", days, trigrams, err)
 	}
 }

@@ -30,11 +30,11 @@ func (s *system) check(k key, call *authv1.CheckRequest) *authv1.CheckResponse {
 	return answer
 }
 
-// list answers the rows of a list, all its pages.
+// list returns the rows of all pages of a list.
 func (s *system) list(workspace, query string) []object {
 	s.t.Helper()
 	var rows []object
-	// A page on a busy machine may run out of its search time.
+	// On a busy machine a page may reach its search budget and hold fewer rows.
 	for token, more := "", true; more; more = token != "" {
 		params, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
 		if err != nil {
@@ -70,10 +70,10 @@ func TestAKeyOfAnotherWorkspaceIsDeniedInItsOwnLog(t *testing.T) {
 	}
 }
 
-func TestCallsThatNameNoWorkspaceAreUnattributed(t *testing.T) {
+func TestCallsWithoutAWorkspaceAreUnattributed(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
-	answer := s.check(key{secret: "sk_nobody"}, &authv1.CheckRequest{Endpoint: "/v1"})
+	answer := s.check(key{secret: "sk_unknown"}, &authv1.CheckRequest{Endpoint: "/v1"})
 	row := s.row("_unattributed", answer.GetRequestLogId(), exists)
 	if row["errorCode"] != "invalid_token" {
 		t.Errorf("row %v", row)
@@ -116,7 +116,7 @@ func TestARotatedSecretExpiresAfterItsGrace(t *testing.T) {
 	}
 }
 
-func TestAReportSaysWhatTheCallerGotAndOnlyTheFirstCounts(t *testing.T) {
+func TestOnlyTheFirstReportSetsTheStatus(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
@@ -140,7 +140,7 @@ func TestAReportSaysWhatTheCallerGotAndOnlyTheFirstCounts(t *testing.T) {
 	}, damaged.GetReportToken()[:len(damaged.GetReportToken())-4]) + "AAAA"
 
 	if refused := report(damaged, 200); len(refused) != 1 || refused[0].GetReason() != "invalid" {
-		t.Errorf("a damaged token is refused as %v", refused)
+		t.Errorf("a damaged token: refused %v", refused)
 	}
 	for _, status := range []int32{404, 500} {
 		if refused := append(report(denied, status), report(allowed, status)...); len(refused) > 0 {
@@ -164,7 +164,7 @@ func TestAReportSaysWhatTheCallerGotAndOnlyTheFirstCounts(t *testing.T) {
 	}
 }
 
-func TestTheEndpointFilterTakesEveryCharacterLiterally(t *testing.T) {
+func TestTheEndpointFilterMatchesLiterally(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
@@ -188,7 +188,7 @@ func TestTheEndpointFilterTakesEveryCharacterLiterally(t *testing.T) {
 	}
 }
 
-func TestStrangePathsNeverFailACall(t *testing.T) {
+func TestUnusualPathsDoNotFailACheck(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
@@ -209,7 +209,7 @@ func TestStrangePathsNeverFailACall(t *testing.T) {
 	}
 }
 
-func TestStrangeMethodsAndAgentsNeverFailACall(t *testing.T) {
+func TestUnusualMethodsAndAgentsDoNotFailACheck(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{
@@ -217,7 +217,7 @@ func TestStrangeMethodsAndAgentsNeverFailACall(t *testing.T) {
 		AgentId: "a\x00\u009b" + strings.Repeat("🙂", 300),
 	})
 	if err != nil || !answer.GetAllowed() {
-		t.Fatalf("answered %v, %v", answer, err)
+		t.Fatalf("check: %v, %v", answer, err)
 	}
 	row := s.row("acme", answer.GetRequestLogId(), exists)
 	if row["method"] != "G%00T /%E2%80%AE"+strings.Repeat("x", 16) || row["agentId"] != "a%00%C2%9B"+strings.Repeat("🙂", 245) {
@@ -225,7 +225,7 @@ func TestStrangeMethodsAndAgentsNeverFailACall(t *testing.T) {
 	}
 }
 
-func TestAKeyCanBeSentBackAsItWasAnswered(t *testing.T) {
+func TestAKeyCanBeUpdatedWithItsOwnResponse(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	for _, draft := range []object{nil, {"allAgents": false, "agentIds": []string{"a1"}, "expireTime": "2999-01-01T00:00:00Z"}} {
@@ -246,7 +246,7 @@ func TestAKeyCanBeSentBackAsItWasAnswered(t *testing.T) {
 	}
 }
 
-// record stores a row of this time at once, past the trail.
+// record stores a row of this time directly, without the trail.
 func (s *system) record(workspace string, at time.Time) {
 	s.t.Helper()
 	row := &logsv1.RequestLog{Id: uuid7.New(at).String(), WorkspaceId: workspace, Status: 200}
@@ -256,7 +256,7 @@ func (s *system) record(workspace string, at time.Time) {
 	}
 }
 
-func TestAWalkYieldsEveryRowOnceWhileRowsArrive(t *testing.T) {
+func TestPagingReturnsEveryRowOnceWhileRowsArrive(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	k := s.createKey("acme", "k", nil)
@@ -280,11 +280,11 @@ func TestAWalkYieldsEveryRowOnceWhileRowsArrive(t *testing.T) {
 		}
 	}
 	if len(there) != 95 {
-		t.Errorf("the walk met %d rows, want the 95 of its start", len(there))
+		t.Errorf("the walk returned %d rows, want the 95 at its start", len(there))
 	}
 	for id, times := range there {
 		if times != 1 {
-			t.Errorf("row %s was met %d times", id, times)
+			t.Errorf("row %s was returned %d times", id, times)
 		}
 	}
 }
@@ -309,7 +309,7 @@ func TestARowIsVisibleUntilTheMillisecondItIs30DaysOld(t *testing.T) {
 	}
 }
 
-func TestPurgeErasesOneWorkspaceOnly(t *testing.T) {
+func TestPurgeDeletesOnlyOneWorkspace(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), time.Now)
 	s.row("acme", s.check(key{}, &authv1.CheckRequest{WorkspaceId: "acme"}).GetRequestLogId(), exists)

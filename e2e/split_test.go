@@ -29,8 +29,8 @@ const (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// must answers a server that could be opened, running.
-func must(t *testing.T, server *app.Server, err error) *app.Server {
+// runServer fails the test if the server was not created, and runs it.
+func runServer(t *testing.T, server *app.Server, err error) *app.Server {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -39,15 +39,15 @@ func must(t *testing.T, server *app.Server, err error) *app.Server {
 	return server
 }
 
-// replicaOptions are what the auth service of a replica may have of its own; zero is what every other has.
+// replicaOptions configure the auth service of a replica. The zero value has the defaults of the tests.
 type replicaOptions struct {
 	now          func() time.Time
 	skewed       bool
 	maxStaleness time.Duration
 	log          *slog.Logger
-	// logsAddr is where it expects a log service.
+	// logsAddr is the address of its log service.
 	logsAddr string
-	// secure puts the parts behind TLS, which clients then speak over transport and client.
+	// secure configures TLS of the services. The clients use transport and client.
 	secure    func(*app.LogsConfig, *app.AuthConfig, *app.GatewayConfig)
 	transport credentials.TransportCredentials
 	client    *http.Client
@@ -66,7 +66,7 @@ func (o replicaOptions) withDefaults() replicaOptions {
 	return o
 }
 
-// logService runs a log service that takes tokens of one key.
+// logService runs a log service that accepts tokens of one key.
 func logService(t *testing.T, url, addr, keyFile string) *app.Server {
 	t.Helper()
 	return runLogs(t, app.LogsConfig{}, url, addr, keyFile)
@@ -79,10 +79,10 @@ func runLogs(t *testing.T, config app.LogsConfig, url, addr, keyFile string) *ap
 	config.Retention, config.SearchBudget = retention, 250*time.Millisecond
 	config.TokenKeys = []string{keyFile}
 	server, err := app.NewLogsServer(t.Context(), config, quiet, time.Now)
-	return must(t, server, err)
+	return runServer(t, server, err)
 }
 
-// replica runs one of each part as a process of its own. It answers the system and its auth service.
+// replica runs one log service, auth service and gateway. It returns the system and its auth service.
 func replica(t *testing.T, url string, options replicaOptions) (s *system, authServer *app.Server) {
 	t.Helper()
 	options = options.withDefaults()
@@ -97,28 +97,27 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
 	auth.TokenKeys, auth.SigningKey = []string{keyFile}, keyFile
 	if options.skewed {
-		// What it makes itself would be of another time than the log service's.
+		// A token of its own would have a time that the log service rejects.
 		auth.SigningKey, auth.LogsTokenFile = "", tokenFile(t, token(t, signer, access.Ingester, access.AllWorkspaces))
 	}
 	auth.AgentTypes, auth.MaxStaleness = []string{"agent", "voice_agent"}, options.maxStaleness
 	authServer, err := app.NewAuthServer(t.Context(), auth, options.log, options.now)
-	authServer = must(t, authServer, err)
+	authServer = runServer(t, authServer, err)
 	gateway.TokenKeys = []string{keyFile}
 	gateway.GatewayAddr, gateway.AuthAddr, gateway.LogsAddr, gateway.OpsAddr = anyPort, authServer.AuthAddr(), logsServer.LogsAddr(), anyPort
 	gatewayServer, err := app.NewGatewayServer(t.Context(), gateway, quiet)
-	gatewayServer = must(t, gatewayServer, err)
+	gatewayServer = runServer(t, gatewayServer, err)
 	parts := []*app.Server{logsServer, authServer, gatewayServer}
 	s = &system{t: t, server: gatewayServer, parts: parts, client: options.client, signer: signer, keyFile: keyFile}
 	transport := grpc.WithTransportCredentials(options.transport)
-	conn := dial(t, authServer.AuthAddr(), transport, s.callers())
+	conn := dial(t, authServer.AuthAddr(), transport, s.credentials())
 	s.checks, s.keys = authv1.NewCheckServiceClient(conn), authv1.NewKeyServiceClient(conn)
-	s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), transport, s.callers()))
+	s.logs = logsv1.NewLogServiceClient(dial(t, logsServer.LogsAddr(), transport, s.credentials()))
 	return s, authServer
 }
 
-// split runs the parts as processes of their own on one Postgres: two auth services, two log services, two gateways.
-// The system that it answers speaks to the first of each, other to the second.
-func split(t *testing.T, url string) (first, other *system) {
+// newReplicaPair runs two replicas of all services on one Postgres.
+func newReplicaPair(t *testing.T, url string) (first, other *system) {
 	t.Helper()
 	first, _ = replica(t, url, replicaOptions{})
 	other, _ = replica(t, url, replicaOptions{})
@@ -127,7 +126,7 @@ func split(t *testing.T, url string) (first, other *system) {
 
 func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {
 	t.Parallel()
-	first, other := split(t, pgtest.Database(t, nil))
+	first, other := newReplicaPair(t, pgtest.Database(t, nil))
 	k := first.createKey("acme", "k", nil)
 	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
 	answer := first.check(k, &authv1.CheckRequest{Endpoint: "/across"})
@@ -146,10 +145,10 @@ func TestReplicasOnOnePostgresAreOneSystem(t *testing.T) {
 	first.await(func() bool { return first.check(k, &authv1.CheckRequest{}).GetDenial().GetCode() == "invalid_token" }, func() any { return "still known" })
 }
 
-func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
+func TestChecksContinueWhilePostgresRestarts(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
-	first, other := split(t, server.URL("postgres"))
+	first, other := newReplicaPair(t, server.URL("postgres"))
 	k := first.createKey("acme", "k", nil)
 	other.await(func() bool { return other.check(k, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
 	ctx, stop := context.WithCancel(t.Context())
@@ -174,7 +173,7 @@ func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
 		if err := server.Restart(t.Context(), mode); err != nil {
 			t.Fatal(err)
 		}
-		// The system works again: a new key is made and in force on the other replica.
+		// The system works again: the other replica accepts a new key.
 		first.await(func() bool {
 			answer, err := first.keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
 				WorkspaceId: "acme", Key: &authv1.Key{Name: "later", Scopes: []string{"agent"}, AllAgents: true},
@@ -185,7 +184,7 @@ func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
 			later := key{secret: answer.GetSecret()}
 			other.await(func() bool { return other.check(later, &authv1.CheckRequest{}).GetAllowed() }, func() any { return "not allowed" })
 			return true
-		}, func() any { return "no key can be made" })
+		}, func() any { return "no key can be created" })
 	}
 	stop()
 	if err := group.Wait(); err != nil {
@@ -212,7 +211,7 @@ func TestCallsGoOnWhilePostgresRestarts(t *testing.T) {
 	}, func() any { return len(rows) })
 	for id, times := range rows {
 		if times != 1 {
-			t.Errorf("row %s is there %d times", id, times)
+			t.Errorf("row %s occurs %d times", id, times)
 		}
 	}
 }

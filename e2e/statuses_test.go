@@ -25,13 +25,13 @@ import (
 // operation is one operation of REST, with a request that succeeds.
 type operation struct {
 	method, path string
-	body         any // nil = none
+	body         any // nil for none
 }
 
 // withBody reports whether the operation takes a body.
 func (o operation) withBody() bool { return o.body != nil }
 
-// operations are all of them, about a key and a row of acme.
+// operations returns all operations, on a key and a row of acme.
 func operations(keyID, requestLogID, reportToken string) map[string]operation {
 	const keys, logs = "/v1/workspaces/acme/keys", "/v1/workspaces/acme/request-logs"
 	key := keys + "/" + keyID
@@ -53,7 +53,7 @@ func operations(keyID, requestLogID, reportToken string) map[string]operation {
 	}
 }
 
-// statusTest produces answers and validates them against a document of its own, which then knows what it has not seen.
+// statusTest validates responses against its own document, which records the documented ones that are missing.
 type statusTest struct {
 	*system
 	t        *testing.T
@@ -95,7 +95,7 @@ func (s *statusTest) send(gateway string, o operation, want int, change func(*ht
 	}
 }
 
-// TestEveryDocumentedStatusOfRESTIsProduced produces each answer that the OpenAPI document has, and validates it.
+// TestEveryDocumentedStatusOfRESTIsProduced produces and validates each response in the OpenAPI document.
 func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
 	t.Parallel()
 	document, err := readOpenAPI(gen.OpenAPI)
@@ -126,13 +126,13 @@ func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
 	slow.Wait()
 	s.broken(dir, gateway, all)
 	for _, missing := range s.document.notSeen() {
-		t.Errorf("documented and not produced: %s", missing)
+		t.Errorf("documented but not produced: %s", missing)
 	}
 }
 
-// refusals are answers that a caller gets for its request alone: 400, 401, 403, 404, 413 and 504.
+// refusals produces 400, 401, 403, 404, 413 and 504.
 func (s *statusTest) refusals(gateway string, all map[string]operation) {
-	nobody := operations(uuid.NewString(), uuid.NewString(), "")
+	absent := operations(uuid.NewString(), uuid.NewString(), "")
 	for name, o := range all {
 		s.send(gateway, o, http.StatusUnauthorized, func(r *http.Request) { r.Header.Del("Authorization") })
 		s.send(gateway, o, http.StatusGatewayTimeout, func(r *http.Request) { r.Header.Set("Grpc-Timeout", "1n") })
@@ -144,7 +144,7 @@ func (s *statusTest) refusals(gateway string, all map[string]operation) {
 			r.Header.Set("Authorization", "Bearer "+s.token(access.Ingester, access.AllWorkspaces))
 		})
 		if strings.Contains(o.path, "/keys/") || name == "getRequestLog" {
-			s.send(gateway, nobody[name], http.StatusNotFound, nil)
+			s.send(gateway, absent[name], http.StatusNotFound, nil)
 		}
 		bad := o
 		if o.withBody() {
@@ -159,7 +159,7 @@ func (s *statusTest) refusals(gateway string, all map[string]operation) {
 	}
 }
 
-// conflicts are answers 409.
+// conflicts produces 409.
 func (s *statusTest) conflicts(gateway string, all map[string]operation) {
 	request := "?requestId=" + uuid.NewString()
 	create, rotate, update, remove := all["createKey"], all["rotateKey"], all["updateKey"], all["deleteKey"]
@@ -175,7 +175,7 @@ func (s *statusTest) conflicts(gateway string, all map[string]operation) {
 	s.send(gateway, remove, http.StatusConflict, nil)
 }
 
-// unreachable asks a gateway whose services are away: 503.
+// unreachable produces 503 with a gateway whose services are not running.
 func (s *statusTest) unreachable(all map[string]operation) {
 	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: stableAddr(s.t), LogsAddr: stableAddr(s.t), OpsAddr: anyPort}
 	config.TokenKeys = s.tokenKeys()
@@ -191,7 +191,7 @@ func (s *statusTest) unreachable(all map[string]operation) {
 	asking.Wait()
 }
 
-// endlessBody is a body that never comes.
+// endlessBody is a body that never arrives.
 type endlessBody struct{ ctx context.Context }
 
 func (b endlessBody) Read([]byte) (int, error) {
@@ -199,7 +199,7 @@ func (b endlessBody) Read([]byte) (int, error) {
 	return 0, b.ctx.Err()
 }
 
-// slowBodies sends requests whose body does not arrive in time: 408.
+// slowBodies produces 408 with bodies that do not arrive in time.
 func (s *statusTest) slowBodies(slow *sync.WaitGroup, gateway string, all map[string]operation) {
 	for _, o := range all {
 		if o.withBody() {
@@ -210,7 +210,7 @@ func (s *statusTest) slowBodies(slow *sync.WaitGroup, gateway string, all map[st
 	}
 }
 
-// broken takes the tables away from under the services: 500.
+// broken produces 500: it drops the tables of the services.
 func (s *statusTest) broken(dir, gateway string, all map[string]operation) {
 	for file, tables := range map[string][]string{"auth.db": {"secrets", "revision"}, "logs.db": {"request_logs"}} {
 		db, err := sql.Open("sqlite", filepath.Join(dir, file))

@@ -13,67 +13,59 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// tenant is a workspace with whoever works in it, and with what must be in it.
+// tenant is a workspace with its clients and the model of its contents.
 type tenant struct {
 	id string
-	// mark is in everything that the tenant names.
+	// mark is in every name of the tenant.
 	mark   string
 	checks authv1.CheckServiceClient
 	keys   authv1.KeyServiceClient
 	logs   logsv1.LogServiceClient
-	// has are the keys, by id; gone are those that were deleted.
-	has, gone map[string]*held
-	// rows are the request logs, by id, with their status.
+	// has are the keys by id, gone the deleted ones.
+	has, gone map[string]*modelKey
+	// rows maps the ids of the request logs to their status.
 	rows map[string]int32
-	// pages are the page tokens that were answered.
+	// pages are the page tokens that the tenant received.
 	pages []string
 }
 
-// held is a key as the model knows it.
-type held struct {
+// modelKey is a key in the model.
+type modelKey struct {
 	id, name, secret string
 	disabled         bool
 }
 
-// newTenant lets a workspace be used, with tokens of that workspace alone.
+// newTenant returns a tenant whose tokens are for its workspace only.
 func (s *system) newTenant(id, mark string) *tenant {
 	s.t.Helper()
-	auth, logs := dial(s.t, s.server.AuthAddr(), s.callers(id)), dial(s.t, s.server.LogsAddr(), s.callers(id))
+	auth, logs := dial(s.t, s.server.AuthAddr(), s.credentials(id)), dial(s.t, s.server.LogsAddr(), s.credentials(id))
 	return &tenant{
-		id: id, mark: mark, has: map[string]*held{}, gone: map[string]*held{}, rows: map[string]int32{},
+		id: id, mark: mark, has: map[string]*modelKey{}, gone: map[string]*modelKey{}, rows: map[string]int32{},
 		checks: authv1.NewCheckServiceClient(auth), keys: authv1.NewKeyServiceClient(auth), logs: logsv1.NewLogServiceClient(logs),
 	}
 }
 
-// known are all keys that there ever were.
-func (n *tenant) known() []*held {
+// known returns all keys, including deleted ones.
+func (n *tenant) known() []*modelKey {
 	all := maps.Clone(n.has)
 	maps.Copy(all, n.gone)
-	return slices.SortedFunc(maps.Values(all), func(a, b *held) int { return strings.Compare(a.id, b.id) })
+	return slices.SortedFunc(maps.Values(all), func(a, b *modelKey) int { return strings.Compare(a.id, b.id) })
 }
 
-// expectRows waits until a tenant has the rows of the model, and no other.
+// expectRows waits until a tenant has exactly the rows of the model.
 func (s *system) expectRows(n *tenant) {
 	s.t.Helper()
 	var found map[string]int32
 	s.await(func() bool {
 		found = map[string]int32{}
-		request := &logsv1.ListRequestLogsRequest{WorkspaceId: n.id, PageSize: 1000}
-		for more := true; more; more = request.PageToken != "" {
-			answer, err := n.logs.ListRequestLogs(s.t.Context(), request)
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			for _, row := range answer.GetRequestLogs() {
-				found[row.GetId()] = row.GetStatus()
-			}
-			request.PageToken = answer.GetNextPageToken()
+		for _, row := range walk(s.t, n.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: n.id}) {
+			found[row.GetId()] = row.GetStatus()
 		}
 		return maps.Equal(found, n.rows)
 	}, func() any { return fmt.Sprintf("%s has %v, want %v", n.id, found, n.rows) })
 }
 
-// expectNoneOf asks for the rows of another tenant, which are there, as if they were this one's.
+// expectNoneOf expects NOT_FOUND for the rows of another tenant.
 func (s *system) expectNoneOf(n, other *tenant) {
 	s.t.Helper()
 	for id := range other.rows {

@@ -14,7 +14,7 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
-func TestThePartsSpeakMutualTLS(t *testing.T) {
+func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	authority := tlstest.NewAuthority(t)
 	ca := authority.Write(t)
@@ -31,9 +31,9 @@ func TestThePartsSpeakMutualTLS(t *testing.T) {
 			gateway.TLSCA, gateway.TLSClientCert, gateway.TLSClientKey = ca, cert, key
 		},
 	})
-	k := s.createKey("acme", "k", nil) // REST, and the gateway's call on the auth service
+	k := s.createKey("acme", "k", nil) // over REST, and from the gateway to the auth service
 	answer := s.check(k, &authv1.CheckRequest{Endpoint: "/secured"})
-	row := s.row("acme", answer.GetRequestLogId(), exists) // the auth service's call on the log service
+	row := s.row("acme", answer.GetRequestLogId(), exists) // from the auth service to the log service
 	if row["endpoint"] != "/secured" {
 		t.Errorf("row %v", row)
 	}
@@ -42,14 +42,14 @@ func TestThePartsSpeakMutualTLS(t *testing.T) {
 		t.Errorf("the command line: %d %s", code, errs)
 	}
 	if code, out, errs := s.command(args...); code == 0 {
-		t.Errorf("a client without a certificate comes in: %s%s", out, errs)
+		t.Errorf("a client without a certificate is accepted: %s%s", out, errs)
 	}
 	if _, err := authv1.NewKeyServiceClient(dial(t, auth.AuthAddr())).ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme"}); err == nil {
-		t.Error("plaintext comes in")
+		t.Error("plaintext is accepted")
 	}
 }
 
-func TestServeSpeaksTLSAndTheCommandsFollow(t *testing.T) {
+func TestServeWithTLS(t *testing.T) {
 	t.Parallel()
 	authority := tlstest.NewAuthority(t)
 	cert, key := authority.Issue(t, "keytrail").Write(t)

@@ -20,17 +20,17 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// anyToken is how every token begins.
-const anyToken = "eyJ"
+// tokenPrefix is the start of every token.
+const tokenPrefix = "eyJ"
 
-// tokenPattern finds tokens among bytes that may be anything.
-var tokenPattern = regexp.MustCompile(anyToken + `[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.`)
+// tokenPattern finds tokens in binary data.
+var tokenPattern = regexp.MustCompile(tokenPrefix + `[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.`)
 
-// validFor is for how long the tokens of tests hold, half of it past: clocks of tests are set, by a month and more.
-const validFor = 100 * 24 * time.Hour
+// tokenTTL is the validity of tokens, half of it in the past: tests shift clocks by a month.
+const tokenTTL = 100 * 24 * time.Hour
 
-// readSigner reads the key that `keytrail serve` has made.
-func readSigner(t *testing.T, dataDir string) *access.Signer {
+// readSigner returns the signer of a `keytrail serve` data folder.
+func readSigner(t testing.TB, dataDir string) *access.Signer {
 	t.Helper()
 	signer, err := access.ReadSigner(filepath.Join(dataDir, "signing-key.pem"))
 	if err != nil {
@@ -39,7 +39,7 @@ func readSigner(t *testing.T, dataDir string) *access.Signer {
 	return signer
 }
 
-// newSigner makes a key in a file.
+// newSigner returns a new signer and the file with its key.
 func newSigner(t *testing.T) (signer *access.Signer, file string) {
 	t.Helper()
 	signer, err := access.NewSigner()
@@ -53,7 +53,7 @@ func newSigner(t *testing.T) (signer *access.Signer, file string) {
 	return signer, file
 }
 
-// tokenFile makes a file with a token.
+// tokenFile writes a token to a file and returns its path.
 func tokenFile(t *testing.T, token string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
@@ -63,14 +63,14 @@ func tokenFile(t *testing.T, token string) string {
 	return file
 }
 
-// token makes a token that holds now.
-func token(t *testing.T, signer *access.Signer, role access.Role, workspaces ...string) string {
+// token returns a token that is valid now.
+func token(t testing.TB, signer *access.Signer, role access.Role, workspaces ...string) string {
 	t.Helper()
-	made, err := signer.Token(access.Grant{Role: role, Workspaces: workspaces, From: time.Now().Add(-validFor / 2), TTL: validFor})
+	created, err := signer.Token(access.Grant{Role: role, Workspaces: workspaces, From: time.Now().Add(-tokenTTL / 2), TTL: tokenTTL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made
+	return created
 }
 
 // tokenKeys returns the files with the keys of the system's tokens.
@@ -83,7 +83,7 @@ func (s *system) token(role access.Role, workspaces ...string) string {
 	return token(s.t, s.signer, role, workspaces...)
 }
 
-// send sends a request of REST with a token.
+// send sends a REST request with a token.
 func send(t *testing.T, method, url, token string, body io.Reader) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -98,7 +98,7 @@ func send(t *testing.T, method, url, token string, body io.Reader) *http.Respons
 	return resp
 }
 
-// roleOfPath is a role that may do what a path of REST does.
+// roleOfPath returns a role that may call a REST path.
 func roleOfPath(path string) access.Role {
 	if path == "/v1/check" || path == "/v1/report" {
 		return access.Checker
@@ -106,15 +106,14 @@ func roleOfPath(path string) access.Role {
 	return access.Admin
 }
 
-// callers are the credentials of those who use the system: the backends, the auth service, and an admin for the rest.
-// They are of some workspaces; none named = all.
-func (s *system) callers(workspaces ...string) grpc.DialOption {
+// credentials returns call credentials that send the token of a role that may call the RPC. No workspace means all.
+func (s *system) credentials(workspaces ...string) grpc.DialOption {
 	s.t.Helper()
-	return callersWith(s.t, s.signer, workspaces...)
+	return credentialsFrom(s.t, s.signer, workspaces...)
 }
 
-// callersWith are callers with tokens of a key.
-func callersWith(t *testing.T, signer *access.Signer, workspaces ...string) grpc.DialOption {
+// credentialsFrom is credentials with tokens of a given signer.
+func credentialsFrom(t *testing.T, signer *access.Signer, workspaces ...string) grpc.DialOption {
 	t.Helper()
 	if len(workspaces) == 0 {
 		workspaces = []string{access.AllWorkspaces}

@@ -18,10 +18,10 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// span is what the tests ask of one.
+// span is the part of a span that the tests read.
 type span struct{ service, name, trace, id, parent string }
 
-// collector is a real receiver of OTLP.
+// collector is an OTLP receiver.
 type collector struct {
 	tracecollector.UnimplementedTraceServiceServer
 
@@ -30,7 +30,7 @@ type collector struct {
 	text  strings.Builder
 }
 
-// Export implements the contract of OTLP.
+// Export implements TraceServiceServer.
 func (c *collector) Export(_ context.Context, req *tracecollector.ExportTraceServiceRequest) (*tracecollector.ExportTraceServiceResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *collector) Export(_ context.Context, req *tracecollector.ExportTraceSer
 	return &tracecollector.ExportTraceServiceResponse{}, nil
 }
 
-// find answers the spans of a service with a name.
+// find returns the spans of a service by name.
 func (c *collector) find(service, name string) (found []span) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,10 +64,10 @@ func (c *collector) find(service, name string) (found []span) {
 	return found
 }
 
-// awaitSpan waits for a span of a service with a name, as a child of another; nil = of any.
+// awaitSpan waits for a span of a service by name, with this parent; nil for any.
 func (c *collector) awaitSpan(t *testing.T, service, name string, parent *span) (found span) {
 	t.Helper()
-	await(t, patience, func() bool {
+	await(t, waitTimeout, func() bool {
 		for _, found = range c.find(service, name) {
 			if parent == nil || found.parent == parent.id && found.trace == parent.trace {
 				return true
@@ -78,7 +78,7 @@ func (c *collector) awaitSpan(t *testing.T, service, name string, parent *span) 
 	return found
 }
 
-// collect runs a collector that every process of the test sends its traces to.
+// collect runs a collector and configures all processes of the test to send traces to it.
 func collect(t *testing.T) *collector {
 	t.Helper()
 	listener, err := net.Listen("tcp", anyPort)
@@ -99,7 +99,7 @@ func collect(t *testing.T) *collector {
 	return c
 }
 
-// tracedCheck checks a key over REST as a client that traces, and answers the trace and the client's span.
+// tracedCheck checks a key over REST with a traceparent header, and returns the client's span.
 func (s *system) tracedCheck(k key) (client span) {
 	s.t.Helper()
 	client = span{trace: "4bf92f3577b34da6a3ce929d0e0e4736", id: "00f067aa0ba902b7"}
@@ -116,7 +116,7 @@ func (s *system) tracedCheck(k key) (client span) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("the check is answered %d", resp.StatusCode)
+		s.t.Fatalf("the check returned %d", resp.StatusCode)
 	}
 	return client
 }
@@ -126,16 +126,16 @@ const (
 	record = "keytrail.logs.v1.LogService/RecordRequestLogs"
 )
 
-// The environment is of the whole process: the tests of traces do not run beside others.
+// The environment applies to the whole process, so the tests of traces are not parallel.
 
-func TestATraceGoesFromRESTThroughTheCheckAndABatchIntoTheStore(t *testing.T) {
+func TestTraceFromRESTToTheStore(t *testing.T) {
 	c := collect(t)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	s, _ := replica(t, pgtest.Database(t, nil), replicaOptions{})
 	k := s.createKey("acme", "k", nil)
-	// An answer repeats what was sent by mistake.
+	// The error response repeats the invalid value, which must not be in a trace.
 	if code, answer := s.rest("POST", "/v1/check", object{"agentType": "acme", "agentId": "a1", "endpoint": "/v1/a1"}); code != http.StatusBadRequest {
-		t.Errorf("a check of an unknown agent type is answered %d %v", code, answer)
+		t.Errorf("a check of an unknown agent type returned %d %v", code, answer)
 	}
 	client := s.tracedCheck(k)
 	rest := c.awaitSpan(t, "keytrail-gateway", "POST /v1/check", &client)
@@ -146,18 +146,18 @@ func TestATraceGoesFromRESTThroughTheCheckAndABatchIntoTheStore(t *testing.T) {
 	stored := c.awaitSpan(t, "keytrail-logsvc", record, &sent)
 	c.awaitSpan(t, "keytrail-logsvc", "store a batch", &stored)
 	if sent.trace == client.trace {
-		t.Error("the batch, which is of many calls, is in the trace of one of them")
+		t.Error("the batch is in the trace of one of its calls")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, secret := range []string{k.secret, "acme", "/v1/a1", "Bearer", "command"} {
 		if strings.Contains(c.text.String(), secret) {
-			t.Errorf("the traces tell %q", secret)
+			t.Errorf("the traces contain %q", secret)
 		}
 	}
 }
 
-func TestTheLastTracesAreSentAtTheEnd(t *testing.T) {
+func TestShutdownSendsTheLastTraces(t *testing.T) {
 	c := collect(t)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
 	s := start(t, t.TempDir(), time.Now)
@@ -173,18 +173,18 @@ func TestTheLastTracesAreSentAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestNothingWaitsForACollector(t *testing.T) {
-	// Whoever connects is left waiting.
+func TestAnUnavailableCollectorBlocksNothing(t *testing.T) {
+	// A collector that accepts connections and never responds.
 	silent, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	for name, addr := range map[string]string{"away": stableAddr(t), "silent": silent.Addr().String()} {
+	for name, addr := range map[string]string{"unavailable": stableAddr(t), "silent": silent.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+addr)
 			t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
-			// By itself an exporter gives up after 10 s.
+			// The default timeout of an exporter is 10 s.
 			t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "300000")
 			t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "300000")
 			t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
@@ -198,7 +198,7 @@ func TestNothingWaitsForACollector(t *testing.T) {
 			if err := s.stop(); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(began); took > patience/2 {
+			if took := time.Since(began); took > waitTimeout/2 {
 				t.Errorf("the stop took %v", took)
 			}
 		})

@@ -14,8 +14,8 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// ValidOrigin returns why a web origin cannot be one of Config.CORSOrigins. Browsers send scheme://host[:port] in lower
-// case, and it is compared literally.
+// ValidOrigin returns an error if a web origin is not valid in Config.CORSOrigins. Browsers send scheme://host[:port] in
+// lower case, and it is compared literally.
 func ValidOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	switch {
@@ -29,8 +29,8 @@ func ValidOrigin(origin string) error {
 	return nil
 }
 
-// refuseForeignOrigins refuses requests of web pages that are not of the configured origins. CORS decides what pages may
-// read; this is about what they may change.
+// refuseForeignOrigins refuses requests from web pages of other origins than the configured ones. CORS limits what pages
+// can read; this limits what they can change.
 func refuseForeignOrigins(next http.Handler, origins []string) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range origins {
@@ -42,8 +42,8 @@ func refuseForeignOrigins(next http.Handler, origins []string) (http.Handler, er
 	return protection.Handler(next), nil
 }
 
-// refuseForeignHosts refuses requests for other hosts than this machine, against DNS rebinding: a page whose host name was
-// made to resolve to a loopback address passes as the gateway's own.
+// refuseForeignHosts refuses requests for other hosts than this machine. It prevents DNS rebinding: a page whose host name
+// resolves to a loopback address has the same origin as the gateway.
 func refuseForeignHosts(next http.Handler) http.Handler {
 	foreign := forbidden("the gateway listens on this machine alone, and takes requests for localhost or a loopback address only")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +74,7 @@ func forbidden(reason string) http.Handler {
 	})
 }
 
-// withCORS lets the pages of the origins read responses. They send no cookies: there are none.
+// withCORS lets pages of the origins read responses. It allows no cookies, because the gateway uses none.
 func withCORS(next http.Handler, origins []string) http.Handler {
 	if len(origins) == 0 {
 		return next

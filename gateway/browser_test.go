@@ -28,12 +28,12 @@ func TestPagesOfOtherOriginsMayChangeNothing(t *testing.T) {
 			if method == "POST" {
 				path, body = "/v1/check", `{"agentType":"agent"}`
 			}
-			answer := send(handler, method, path, body, append(tt.header, "Content-Type", "text/plain")...)
+			response := send(handler, method, path, body, append(tt.header, "Content-Type", "text/plain")...)
 			if !tt.allowed {
-				expectError(t, answer, 403, fault.OriginForbidden, "--cors-origins")
+				expectError(t, response, 403, fault.OriginForbidden, "--cors-origins")
 			}
-			if took := services.took() != nil; tt.allowed != (answer.Code != 403) || took && !tt.allowed {
-				t.Errorf("%s from %s: %d %s, the service took it: %v", method, name, answer.Code, answer.Body, took)
+			if received := services.received() != nil; tt.allowed != (response.Code != 403) || received && !tt.allowed {
+				t.Errorf("%s from %s: %d %s, the service received it: %v", method, name, response.Code, response.Body, received)
 			}
 		}
 	}
@@ -49,13 +49,12 @@ func TestGatewayOnLoopbackRefusesOtherHosts(t *testing.T) {
 		} {
 			request := httptest.NewRequest("GET", "/v1/workspaces/acme/request-logs", nil)
 			request.Host = host
-			answer := httptest.NewRecorder()
-			handler.ServeHTTP(answer, request)
-			if want := own || !loopback; (answer.Code == 200) != want {
-				t.Errorf("loopback %v, a request for %q: %d %s", loopback, host, answer.Code, answer.Body)
+			response := serve(handler, request)
+			if want := own || !loopback; (response.Code == 200) != want {
+				t.Errorf("loopback %v, a request for %q: %d %s", loopback, host, response.Code, response.Body)
 			}
-			if answer.Code != 200 {
-				expectError(t, answer, 403, fault.OriginForbidden, "localhost")
+			if response.Code != 200 {
+				expectError(t, response, 403, fault.OriginForbidden, "localhost")
 			}
 		}
 	}
@@ -72,15 +71,15 @@ func TestMethodCannotBeOverridden(t *testing.T) {
 		"a form with its character": {"Content-Type", form + "; charset=utf-8"},
 	} {
 		for _, path := range []string{"/v1/workspaces/acme/request-logs", "/v1/workspaces/acme/keys/" + keyID} {
-			answer := send(handler, "POST", path, "page_size=1", header...)
-			expectError(t, answer, 405, fault.MethodUnknown, "POST")
-			if services.took() != nil {
-				t.Errorf("%s posted to %s came through", name, path)
+			response := send(handler, "POST", path, "page_size=1", header...)
+			expectError(t, response, 405, fault.MethodUnknown, "POST")
+			if services.received() != nil {
+				t.Errorf("%s posted to %s was forwarded", name, path)
 			}
 		}
 	}
-	if answer := send(handler, "HEAD", "/v1/workspaces/acme/keys", ""); answer.Code != 405 {
-		t.Errorf("HEAD answers %d", answer.Code)
+	if response := send(handler, "HEAD", "/v1/workspaces/acme/keys", ""); response.Code != 405 {
+		t.Errorf("HEAD returned %d", response.Code)
 	}
 }
 
@@ -95,7 +94,7 @@ func TestOriginsAreSchemeAndHost(t *testing.T) {
 		"https://a.com?x", "https://a.com#x", "https://user@a.com", "HTTPS://a.com", "https://A.com", "ftp://a.com", "//a.com", " https://a.com",
 	} {
 		if ValidOrigin(origin) == nil {
-			t.Errorf("%q is taken for an origin", origin)
+			t.Errorf("%q is accepted as an origin", origin)
 		}
 		if _, err := New(t.Context(), Config{CORSOrigins: []string{origin}}); err == nil || !strings.Contains(err.Error(), "CORS") {
 			t.Errorf("a gateway for %q: %v", origin, err)
@@ -103,8 +102,8 @@ func TestOriginsAreSchemeAndHost(t *testing.T) {
 	}
 }
 
-// TestGatewaysCanBeMadeBesideEachOther is for the race detector.
-func TestGatewaysCanBeMadeBesideEachOther(t *testing.T) {
+// TestGatewaysCanBeCreatedConcurrently is for the race detector.
+func TestGatewaysCanBeCreatedConcurrently(t *testing.T) {
 	handler, _ := newGateway(t)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -125,7 +124,7 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 		header             []string
 		code               int
 	}{
-		"an answer":        {"POST", "/v1/check", `{"agentType":"agent"}`, nil, 200},
+		"a response":       {"POST", "/v1/check", `{"agentType":"agent"}`, nil, 200},
 		"a bad request":    {"POST", "/v1/check", `{`, nil, 400},
 		"a body too large": {"POST", "/v1/check", strings.Repeat(" ", maxBodyBytes+1), nil, 413},
 		"another origin":   {"POST", "/v1/check", `{}`, []string{"Origin", "https://evil.example.com"}, 403},
@@ -135,16 +134,16 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 		"a preflight":      {"OPTIONS", "/v1/check", "", []string{"Origin", console, "Access-Control-Request-Method", "POST"}, 204},
 		"an RPC to come":   {"DELETE", "/v1/workspaces/acme/keys/" + keyID, "", nil, 501},
 	} {
-		answer := send(handler, tt.method, tt.path, tt.body, tt.header...)
-		if answer.Code != tt.code {
-			t.Errorf("%s: %d, want %d", name, answer.Code, tt.code)
+		response := send(handler, tt.method, tt.path, tt.body, tt.header...)
+		if response.Code != tt.code {
+			t.Errorf("%s: %d, want %d", name, response.Code, tt.code)
 		}
 		for header, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
 			"Content-Security-Policy":   "default-src 'none'; frame-ancestors 'none'",
 			"Strict-Transport-Security": "",
 		} {
-			if got := answer.Header().Get(header); got != want {
+			if got := response.Header().Get(header); got != want {
 				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
 			}
 		}
@@ -153,21 +152,21 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 
 func TestMetadataOfServicesIsNoHeader(t *testing.T) {
 	handler, _ := newGateway(t)
-	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "TE", "trailers")
-	for name, value := range answer.Header() {
+	response := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "TE", "trailers")
+	for name, value := range response.Header() {
 		if strings.HasPrefix(name, "Grpc-") || strings.Contains(name, "Trailer") {
-			t.Errorf("answered %s: %q", name, value)
+			t.Errorf("header %s: %q", name, value)
 		}
 	}
-	if answer.Code != 200 {
-		t.Errorf("answered %d", answer.Code)
+	if response.Code != 200 {
+		t.Errorf("got %d", response.Code)
 	}
 }
 
 func TestPagesMayReadTheHeadersOfErrors(t *testing.T) {
 	handler, _ := newGateway(t, console)
-	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "Origin", console)
-	if got := answer.Header().Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Retry-After, WWW-Authenticate") {
+	response := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "Origin", console)
+	if got := response.Header().Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Retry-After, WWW-Authenticate") {
 		t.Errorf("exposed are %q", got)
 	}
 }
@@ -177,9 +176,8 @@ func TestHSTSExceptOnLoopback(t *testing.T) {
 		handler, _ := newGatewayWith(t, Config{Loopback: loopback})
 		request := httptest.NewRequest("GET", "https://localhost/v1/workspaces/acme/request-logs", nil)
 		request.TLS = &tls.ConnectionState{}
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, request)
-		if got := answer.Header().Get("Strict-Transport-Security"); (got == "") != loopback {
+		response := serve(handler, request)
+		if got := response.Header().Get("Strict-Transport-Security"); (got == "") != loopback {
 			t.Errorf("loopback %v: %q", loopback, got)
 		}
 	}
@@ -191,9 +189,9 @@ func TestPagesMaySendTheirTokenAndNoOtherHeader(t *testing.T) {
 		"authorization": true, "content-type": true, "authorization,content-type": true, "x-api-key": false, "cookie": false,
 		"grpc-metadata-authorization": false,
 	} {
-		answer := send(handler, "OPTIONS", "/v1/check", "", "Origin", console,
+		response := send(handler, "OPTIONS", "/v1/check", "", "Origin", console,
 			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", header)
-		if got := answer.Header().Get("Access-Control-Allow-Headers"); (got != "") != allowed {
+		if got := response.Header().Get("Access-Control-Allow-Headers"); (got != "") != allowed {
 			t.Errorf("the headers %s: %q", header, got)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // certificates; those are logged. Errors that the service returns pass unchanged.
 type connection struct {
 	grpc.ClientConnInterface
-	// maxMessageBytes is the most bytes of a request that the service takes.
+	// maxMessageBytes is the maximum size of a request that the service accepts.
 	maxMessageBytes int
 	log             *slog.Logger
 }

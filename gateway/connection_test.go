@@ -12,19 +12,15 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/internal/fault"
-	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
-// TestErrorOfAConnectionHasNoAddress calls a service that is not there, at an address that is nobody's business.
+// TestErrorOfAConnectionHasNoAddress calls an unreachable service, whose address callers must not see.
 func TestErrorOfAConnectionHasNoAddress(t *testing.T) {
 	conn, err := grpc.NewClient("dns:///127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	must(t, err)
 	t.Cleanup(func() { must(t, conn.Close()) })
 	var log bytes.Buffer
-	signer := accesstest.NewSigner(t)
-	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn, Verifier: accesstest.Verifier(t, signer), Log: slog.New(slog.NewTextHandler(&log, nil))})
-	must(t, err)
-	handler = withToken(t, handler, signer)
+	handler := newGatewayAt(t, conn, slog.New(slog.NewTextHandler(&log, nil)))
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, tt := range map[string]struct {
@@ -41,11 +37,10 @@ func TestErrorOfAConnectionHasNoAddress(t *testing.T) {
 		for _, path := range []string{"/v1/workspaces/acme/keys", "/v1/workspaces/acme/request-logs"} {
 			request := httptest.NewRequestWithContext(tt.ctx, "GET", path, nil)
 			request.Header.Set("Grpc-Timeout", tt.timeout)
-			answer := httptest.NewRecorder()
-			handler.ServeHTTP(answer, request)
-			expectError(t, answer, tt.httpStatus, tt.reason, tt.says)
-			if text := answer.Body.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "rpc error") || strings.Contains(text, "transport") {
-				t.Errorf("%s: %s tells %s", name, path, text)
+			response := serve(handler, request)
+			expectError(t, response, tt.httpStatus, tt.reason, tt.says)
+			if text := response.Body.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "rpc error") || strings.Contains(text, "transport") {
+				t.Errorf("%s: %s contains %s", name, path, text)
 			}
 		}
 	}

@@ -24,9 +24,9 @@ import (
 func errorHandler(log *slog.Logger) runtime.ErrorHandlerFunc {
 	return func(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 		st := status.Convert(err)
-		switch unread := bodyError(r); {
-		case unread != nil:
-			writeFault(w, r, unread)
+		switch bodyErr := bodyError(r); {
+		case bodyErr != nil:
+			writeFault(w, r, bodyErr)
 		case reasonOf(st) == fault.BodyTooLarge.String():
 			writeStatus(w, r, http.StatusRequestEntityTooLarge, st)
 		case reasonOf(st) != "":

@@ -32,12 +32,12 @@ func documented(t *testing.T) map[string]string {
 func TestFaultsHaveTheStatusOfTheDocument(t *testing.T) {
 	statuses := documented(t)
 	for _, reason := range fault.Reasons() {
-		answer := httptest.NewRecorder()
-		writeFault(answer, httptest.NewRequest("GET", "/", nil), fault.New(reason, "so it is"))
-		if want := statuses[reason.String()]; want != "–" && !strings.HasPrefix(answer.Result().Status, want+" ") {
-			t.Errorf("%v is answered %q, the document says %q", reason, answer.Result().Status, want)
+		response := httptest.NewRecorder()
+		writeFault(response, httptest.NewRequest("GET", "/", nil), fault.New(reason, "a message"))
+		if want := statuses[reason.String()]; want != "–" && !strings.HasPrefix(response.Result().Status, want+" ") {
+			t.Errorf("%v has the status %q, the document says %q", reason, response.Result().Status, want)
 		}
-		expectError(t, answer, answer.Code, reason, "")
+		expectError(t, response, response.Code, reason, "")
 	}
 	if len(statuses) != len(fault.Reasons()) {
 		t.Errorf("the document has %d reasons, want %d", len(statuses), len(fault.Reasons()))
@@ -77,9 +77,9 @@ func TestOnly401HasAChallenge(t *testing.T) {
 		"/v1/workspaces/initech/keys/" + keyID: 401, "/v1/workspaces/globex/keys/" + keyID: 404, "/v1/workspaces/acme/keys/" + keyID: 200,
 		"/nowhere": 404,
 	} {
-		answer := send(handler, "GET", path, "")
-		if got := answer.Header().Values("WWW-Authenticate"); answer.Code != want || (want == 401) != (len(got) == 1) {
-			t.Errorf("%s: %d %q", path, answer.Code, got)
+		response := send(handler, "GET", path, "")
+		if got := response.Header().Values("WWW-Authenticate"); response.Code != want || (want == 401) != (len(got) == 1) {
+			t.Errorf("%s: %d %q", path, response.Code, got)
 		}
 	}
 	bare, _ := newGatewayOf(t, Config{}, accesstest.NewSigner(t))
@@ -97,7 +97,7 @@ func TestOnly401HasAChallenge(t *testing.T) {
 	}
 }
 
-func TestPanicOfAHandlerIsInternalAndNothingMore(t *testing.T) {
+func TestPanicOfAHandlerIsAnInternalError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
 		broken  bool // the connection is broken off
@@ -126,7 +126,7 @@ func TestPanicOfAHandlerIsInternalAndNothingMore(t *testing.T) {
 				expectError(t, response, 500, fault.InternalError, "internal error")
 			}
 			if strings.Contains(response.Body.String(), "SELECT") || strings.Count(log.String(), "\n") != tt.logged || tt.logged > 0 && !strings.Contains(log.String(), `"stack"`) {
-				t.Errorf("answered %s and logged %s", response.Body, log.String())
+				t.Errorf("got %s and logged %s", response.Body, log.String())
 			}
 		})
 	}

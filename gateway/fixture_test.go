@@ -28,8 +28,8 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
-// services are both services: they keep the last request and answer as little as they can. The workspace "globex"
-// has nothing, "initech" takes no token, and "hooli" is not ready.
+// services are both services. They record the last request and return minimal responses. GetKey fails for the workspaces
+// "globex", "initech" and "hooli".
 type services struct {
 	authv1.UnimplementedCheckServiceServer
 	authv1.UnimplementedKeyServiceServer
@@ -39,14 +39,14 @@ type services struct {
 	last proto.Message
 }
 
-func (s *services) keep(request proto.Message) {
+func (s *services) record(request proto.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = request
 }
 
-// took answers the last request since it was asked before; nil = none came through.
-func (s *services) took() proto.Message {
+// received returns the last request since the previous call, or nil.
+func (s *services) received() proto.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.last
@@ -55,22 +55,22 @@ func (s *services) took() proto.Message {
 }
 
 func (s *services) Check(_ context.Context, req *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &authv1.CheckResponse{HttpStatus: 401, Denial: &authv1.Denial{Code: "missing_token"}}, nil
 }
 
 func (s *services) Report(_ context.Context, req *authv1.ReportRequest) (*authv1.ReportResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &authv1.ReportResponse{}, nil
 }
 
 func (s *services) CreateKey(_ context.Context, req *authv1.CreateKeyRequest) (*authv1.CreateKeyResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &authv1.CreateKeyResponse{Key: &authv1.Key{Name: req.GetKey().GetName()}}, nil
 }
 
 func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
-	switch s.keep(req); req.GetWorkspaceId() {
+	switch s.record(req); req.GetWorkspaceId() {
 	case "globex":
 		return nil, fault.New(fault.KeyNotFound, "key not found")
 	case "initech":
@@ -82,12 +82,12 @@ func (s *services) GetKey(_ context.Context, req *authv1.GetKeyRequest) (*authv1
 }
 
 func (s *services) UpdateKey(_ context.Context, req *authv1.UpdateKeyRequest) (*authv1.UpdateKeyResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &authv1.UpdateKeyResponse{Key: &authv1.Key{}}, nil
 }
 
 func (s *services) RotateKey(_ context.Context, req *authv1.RotateKeyRequest) (*authv1.RotateKeyResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &authv1.RotateKeyResponse{}, nil
 }
 
@@ -96,13 +96,13 @@ func (s *services) GetCatalog(context.Context, *authv1.GetCatalogRequest) (*auth
 }
 
 func (s *services) GetRequestLog(_ context.Context, req *logsv1.GetRequestLogRequest) (*logsv1.GetRequestLogResponse, error) {
-	s.keep(req)
+	s.record(req)
 	return &logsv1.GetRequestLogResponse{RequestLog: &logsv1.RequestLog{}}, nil
 }
 
 func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
-	s.keep(req)
-	// What no caller of the gateway may see.
+	s.record(req)
+	// Callers of the gateway must not see these.
 	if err := errors.Join(grpc.SetHeader(ctx, metadata.Pairs("internal", "header")), grpc.SetTrailer(ctx, metadata.Pairs("internal", "trailer"))); err != nil {
 		return nil, err
 	}
@@ -120,8 +120,8 @@ func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
 func newGatewayWith(t *testing.T, config Config) (http.Handler, *services) {
 	t.Helper()
 	signer := accesstest.NewSigner(t)
-	handler, behind := newGatewayOf(t, config, signer)
-	return withToken(t, handler, signer), behind
+	handler, services := newGatewayOf(t, config, signer)
+	return withToken(t, handler, signer), services
 }
 
 // withToken adds a token to requests that have none.
@@ -148,27 +148,49 @@ func newGatewayOf(t *testing.T, config Config, signer *access.Signer) (http.Hand
 		Log: slog.New(slog.DiscardHandler), Authorizer: access.NewAuthorizer(verifier), MaxMessageBytes: grpcserver.AuthMessageBytes,
 	})
 	must(t, err)
-	behind := &services{}
-	authv1.RegisterCheckServiceServer(server, behind)
-	authv1.RegisterKeyServiceServer(server, behind)
-	logsv1.RegisterLogServiceServer(server, behind)
-	listener := bufconn.Listen(1 << 20)
+	service := &services{}
+	authv1.RegisterCheckServiceServer(server, service)
+	authv1.RegisterKeyServiceServer(server, service)
+	logsv1.RegisterLogServiceServer(server, service)
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, listener) }()
-	conn, err := grpc.NewClient("passthrough:services",
+	conn := connect(t, func(l net.Listener) error { return server.Run(ctx, l) }, stop)
+	config.Auth, config.Logs, config.Log, config.Verifier = conn, conn, slog.New(slog.DiscardHandler), verifier
+	handler, err := New(t.Context(), config)
+	must(t, err)
+	return handler, service
+}
+
+// connect serves in memory until the test ends, and returns a connection to the server.
+func connect(t *testing.T, serve func(net.Listener) error, stop func(), options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	listener, ended := bufconn.Listen(1<<20), make(chan error, 1)
+	go func() { ended <- serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:services", append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())
 		stop()
 		must(t, <-ended)
 	})
-	config.Auth, config.Logs, config.Log, config.Verifier = conn, conn, slog.New(slog.DiscardHandler), verifier
-	handler, err := New(t.Context(), config)
+	return conn
+}
+
+// newGatewayAt returns a gateway to a connection. It adds a token to requests that have none.
+func newGatewayAt(t *testing.T, conn *grpc.ClientConn, log *slog.Logger) http.Handler {
+	t.Helper()
+	signer := accesstest.NewSigner(t)
+	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn, Verifier: accesstest.Verifier(t, signer), Log: log})
 	must(t, err)
-	return handler, behind
+	return withToken(t, handler, signer)
+}
+
+// serve returns the response to a request.
+func serve(handler http.Handler, request *http.Request) *httptest.ResponseRecorder {
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, request)
+	return response
 }
 
 // send sends one request. The header is in pairs of name and value.
@@ -177,31 +199,29 @@ func send(handler http.Handler, method, path, body string, header ...string) *ht
 	for i := 0; i+1 < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, request)
-	return answer
+	return serve(handler, request)
 }
 
-// expectError expects a google.rpc.Status in JSON with a reason and a text that holds what is said.
-func expectError(t *testing.T, answer *httptest.ResponseRecorder, httpStatus int, reason fault.Reason, says string) {
+// expectError expects a google.rpc.Status in JSON with a reason and a message that contains a text.
+func expectError(t *testing.T, response *httptest.ResponseRecorder, httpStatus int, reason fault.Reason, text string) {
 	t.Helper()
 	var st spb.Status
-	if err := protojson.Unmarshal(answer.Body.Bytes(), &st); err != nil {
-		t.Errorf("the answer %.200q is no status: %v", answer.Body, err)
+	if err := protojson.Unmarshal(response.Body.Bytes(), &st); err != nil {
+		t.Errorf("the response %.200q is not a status: %v", response.Body, err)
 		return
 	}
 	want := grpcserver.Status(fault.New(reason, "x")).Code()
 	got := status.FromProto(&st)
-	if answer.Code != httpStatus || got.Code() != want || reasonOf(got) != reason.String() || !strings.Contains(got.Message(), says) {
-		t.Errorf("answered %d %.300s, want %d with %v, %v and %q", answer.Code, answer.Body, httpStatus, want, reason, says)
+	if response.Code != httpStatus || got.Code() != want || reasonOf(got) != reason.String() || !strings.Contains(got.Message(), text) {
+		t.Errorf("got %d %.300s, want %d with %v, %v and %q", response.Code, response.Body, httpStatus, want, reason, text)
 	}
-	header := answer.Header()
+	header := response.Header()
 	if got := header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("the error is of type %q", got)
 	}
 	repeat := httpStatus == 503 && reason != fault.ChangeNotInForce
 	if retry := header.Get("Retry-After"); (retry == "1") != repeat || retry != "" && !repeat {
-		t.Errorf("answered %d, %v, to be tried again after %q", httpStatus, reason, retry)
+		t.Errorf("%d, %v: Retry-After is %q", httpStatus, reason, retry)
 	}
 }
 

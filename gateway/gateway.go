@@ -23,7 +23,7 @@ import (
 type Config struct {
 	// Auth and Logs are the connections to the two services.
 	Auth, Logs grpc.ClientConnInterface
-	// Verifier verifies the tokens of requests before their bodies are read.
+	// Verifier verifies the tokens of requests; their roles are checked, too, before their bodies are read.
 	Verifier *access.Verifier
 	// Observe counts the requests that the gateway refuses as calls of their RPC; nil = they are not counted.
 	Observe grpc.UnaryServerInterceptor
@@ -41,14 +41,18 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the REST routes: %w", err)
 	}
+	authorizer := access.NewAuthorizer(config.Verifier)
+	if err := authorizer.ReadRules(routes.services()); err != nil {
+		return nil, fmt.Errorf("read the rules of the REST routes: %w", err)
+	}
 	mux := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &marshaler{runtime.JSONPb{MarshalOptions: jsonOptions}}),
 		// No X-HTTP-Method-Override, and no form that is posted to a GET route: a web page of any origin could send both.
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithErrorHandler(errorHandler(config.Log)),
 		runtime.WithRoutingErrorHandler(routes.routingErrorHandler),
 		// In this order: only authenticated callers learn what is wrong with a request.
-		runtime.WithMiddlewares(nameRoute, routes.authenticate(config.Verifier, config.Observe), limitBody, routes.refuseIgnored, pathInUTF8),
+		runtime.WithMiddlewares(nameRoute, routes.authenticate(authorizer, config.Observe), limitBody, routes.refuseIgnored, pathInUTF8),
 		// The library forwards Authorization by itself. Other headers must not become metadata: by default
 		// Grpc-Metadata-Authorization would become a second token.
 		runtime.WithIncomingHeaderMatcher(noHeader),

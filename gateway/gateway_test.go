@@ -10,8 +10,8 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// TestDefaultValuesAreWrittenOut: no field is null; unset messages and optional fields are left out.
-func TestDefaultValuesAreWrittenOut(t *testing.T) {
+// TestDefaultValuesAreWritten: no field is null; unset messages and optional fields are left out.
+func TestDefaultValuesAreWritten(t *testing.T) {
 	handler, _ := newGateway(t)
 	for name, tt := range map[string]struct{ method, path, body, want string }{
 		"a check": {"POST", "/v1/check", `{"agentType":"agent"}`, `{"allowed":false, "httpStatus":401, "requestLogId":"",
@@ -26,12 +26,12 @@ func TestDefaultValuesAreWrittenOut(t *testing.T) {
 			"allAgents":false, "agentIds":[], "disabled":false, "secrets":[], "etag":""}}`},
 		"a report": {"POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200,"latencyMs":0}]}`, `{"refused":[]}`},
 	} {
-		answer := send(handler, tt.method, tt.path, tt.body)
+		response := send(handler, tt.method, tt.path, tt.body)
 		var got, want any
-		must(t, json.Unmarshal(answer.Body.Bytes(), &got))
+		must(t, json.Unmarshal(response.Body.Bytes(), &got))
 		must(t, json.Unmarshal([]byte(tt.want), &want))
-		if diff := cmp.Diff(want, got); diff != "" || answer.Code != 200 {
-			t.Errorf("%s: %d (-want +got):\n%s", name, answer.Code, diff)
+		if diff := cmp.Diff(want, got); diff != "" || response.Code != 200 {
+			t.Errorf("%s: %d (-want +got):\n%s", name, response.Code, diff)
 		}
 	}
 }
@@ -73,16 +73,16 @@ func TestErrorsAreStatusesInJSON(t *testing.T) {
 
 func TestBrokenRulesAreDetailedInJSON(t *testing.T) {
 	handler, _ := newGateway(t)
-	answer := send(handler, "GET", "/v1/workspaces/acme/request-logs?page_size=-1&status_class=3xx", "")
+	response := send(handler, "GET", "/v1/workspaces/acme/request-logs?page_size=-1&status_class=3xx", "")
 	var status struct {
 		Details []struct {
 			Type            string `json:"@type"`
 			FieldViolations []struct{ Field, Description string }
 		}
 	}
-	must(t, json.Unmarshal(answer.Body.Bytes(), &status))
+	must(t, json.Unmarshal(response.Body.Bytes(), &status))
 	if len(status.Details) != 2 || status.Details[1].Type != "type.googleapis.com/google.rpc.BadRequest" {
-		t.Fatalf("the details of %s have no BadRequest", answer.Body)
+		t.Fatalf("the details of %s have no BadRequest", response.Body)
 	}
 	var fields []string
 	for _, v := range status.Details[1].FieldViolations {
@@ -100,11 +100,11 @@ const console = "https://console.example.com"
 func TestNoPageOfAnotherOriginMayCallUnlessConfigured(t *testing.T) {
 	handler, _ := newGateway(t)
 	for _, method := range []string{"GET", "OPTIONS"} {
-		answer := send(handler, method, "/v1/workspaces/acme/request-logs", "",
+		response := send(handler, method, "/v1/workspaces/acme/request-logs", "",
 			"Origin", console, "Access-Control-Request-Method", "GET")
-		for name := range answer.Header() {
+		for name := range response.Header() {
 			if strings.HasPrefix(name, "Access-Control-") {
-				t.Errorf("%s answers %s: %s", method, name, answer.Header().Get(name))
+				t.Errorf("%s returned %s: %s", method, name, response.Header().Get(name))
 			}
 		}
 	}
@@ -114,17 +114,17 @@ func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
 	handler, _ := newGateway(t, console)
 	const path = "/v1/workspaces/acme/request-logs"
 	for origin, want := range map[string]string{console: console, "https://evil.example.com": "", "https://console.example.com.evil.com": "", "null": ""} {
-		answer := send(handler, "GET", path, "", "Origin", origin)
-		if got := answer.Header().Get("Access-Control-Allow-Origin"); got != want || answer.Code != 200 {
-			t.Errorf("a page of %s gets %d and may be read by %q, want %q", origin, answer.Code, got, want)
+		response := send(handler, "GET", path, "", "Origin", origin)
+		if got := response.Header().Get("Access-Control-Allow-Origin"); got != want || response.Code != 200 {
+			t.Errorf("a page of %s gets %d and may be read by %q, want %q", origin, response.Code, got, want)
 		}
-		if answer.Header().Get("Access-Control-Allow-Credentials") != "" {
+		if response.Header().Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("a page of %s may send cookies", origin)
 		}
 		for _, method := range []string{"GET", "POST", "PATCH", "DELETE"} {
-			answer := send(handler, "OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", method,
+			response := send(handler, "OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", method,
 				"Access-Control-Request-Headers", "authorization,content-type")
-			if got := answer.Header().Get("Access-Control-Allow-Origin"); got != want {
+			if got := response.Header().Get("Access-Control-Allow-Origin"); got != want {
 				t.Errorf("a page of %s may %s as %q, want %q", origin, method, got, want)
 			}
 		}

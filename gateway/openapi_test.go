@@ -13,13 +13,13 @@ import (
 
 func TestOpenAPINeedsNoToken(t *testing.T) {
 	handler, _ := newGatewayOf(t, Config{CORSOrigins: []string{console}}, accesstest.NewSigner(t))
-	answer := send(handler, "GET", "/openapi.json", "", "Origin", console)
+	response := send(handler, "GET", "/openapi.json", "", "Origin", console)
 	var document struct{ OpenAPI string }
-	must(t, json.Unmarshal(answer.Body.Bytes(), &document))
-	if answer.Code != 200 || !bytes.Equal(answer.Body.Bytes(), gen.OpenAPI) || !strings.HasPrefix(document.OpenAPI, "3.1") {
-		t.Errorf("answered %d %.100s", answer.Code, answer.Body)
+	must(t, json.Unmarshal(response.Body.Bytes(), &document))
+	if response.Code != 200 || !bytes.Equal(response.Body.Bytes(), gen.OpenAPI) || !strings.HasPrefix(document.OpenAPI, "3.1") {
+		t.Errorf("got %d %.100s", response.Code, response.Body)
 	}
-	header := answer.Header()
+	header := response.Header()
 	for name, want := range map[string]string{
 		"Content-Type": "application/json", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff",
 		"Access-Control-Allow-Origin": console,
@@ -37,8 +37,8 @@ func TestOpenAPINeedsNoToken(t *testing.T) {
 	}
 	// Conditions whose errors would have no ErrorInfo.
 	for name, value := range map[string]string{"If-Match": `"other"`, "Range": "bytes=99999999-", "If-Unmodified-Since": "Mon, 02 Jan 2006 15:04:05 GMT"} {
-		if answer := send(handler, "GET", "/openapi.json", "", name, value); answer.Code != 200 || !bytes.Equal(answer.Body.Bytes(), gen.OpenAPI) {
-			t.Errorf("%s: %d %.100s", name, answer.Code, answer.Body)
+		if response := send(handler, "GET", "/openapi.json", "", name, value); response.Code != 200 || !bytes.Equal(response.Body.Bytes(), gen.OpenAPI) {
+			t.Errorf("%s: %d %.100s", name, response.Code, response.Body)
 		}
 	}
 	if head := send(handler, "HEAD", "/openapi.json", ""); head.Code != 200 || head.Body.Len() > 0 || head.Header().Get("ETag") != header.Get("ETag") {

@@ -9,13 +9,14 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/grpcserver"
 )
 
-// maxBodyBytes is the most bytes of a request body: JSON takes more than the message, which its service limits.
+// maxBodyBytes is the maximum size of a request body. JSON is larger than the encoded message, which its service limits.
 const maxBodyBytes = 4 << 20
 
 var (
@@ -23,19 +24,21 @@ var (
 	errBodyTooLarge = fault.New(fault.BodyTooLarge, "the body has more than %d bytes: send less at a time", maxBodyBytes)
 )
 
-// authenticate verifies the token of a request before its body is read: decoding a body can take many times its size. The
-// services verify the token again, with its role and workspaces. A refusal is counted as a call of the RPC.
-func (rs routes) authenticate(verifier *access.Verifier, observe grpc.UnaryServerInterceptor) runtime.Middleware {
+// authenticate verifies the token of a request and its role before its body is read: decoding a body can take many times its
+// size. The services verify them again, and the workspaces. A refusal is counted as a call of the RPC, unless the keys of
+// the token's issuer could not be fetched: anyone can cause any number of those, and an alert fires on UNAVAILABLE.
+func (rs routes) authenticate(authorizer *access.Authorizer, observe grpc.UnaryServerInterceptor) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-			_, err := verifier.VerifyHeader(r.Header.Values("Authorization"))
+			rpc := rs.of(r).rpc
+			_, err := authorizer.Authenticate(r.Context(), rpc, r.Header.Values("Authorization"))
 			if err == nil {
 				next(w, r, params)
 				return
 			}
-			if observe != nil {
-				refuse := func(context.Context, any) (any, error) { return nil, grpcserver.Status(err).Err() }
-				_, _ = observe(r.Context(), nil, &grpc.UnaryServerInfo{FullMethod: rs.of(r).rpc}, refuse) // the error is err
+			if refused := grpcserver.Status(err); observe != nil && refused.Code() != codes.Unavailable {
+				refuse := func(context.Context, any) (any, error) { return nil, refused.Err() }
+				_, _ = observe(r.Context(), nil, &grpc.UnaryServerInfo{FullMethod: rpc}, refuse) // the error is err
 			}
 			writeFault(w, r, err)
 		}

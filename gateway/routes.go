@@ -11,6 +11,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -84,7 +85,7 @@ func (rs routes) add(method protoreflect.MethodDescriptor) error {
 	return nil
 }
 
-// binding returns the HTTP method and the path of a rule; empty if it is of an unknown kind.
+// binding returns the HTTP method and the path of a rule; empty if the kind is unknown.
 func binding(rule *annotations.HttpRule) (method, template string) {
 	switch pattern := rule.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
@@ -108,6 +109,18 @@ func matcher(template string) *regexp.Regexp {
 		literals[i] = regexp.QuoteMeta(literal)
 	}
 	return regexp.MustCompile("^" + strings.Join(literals, "[^/]*") + "$")
+}
+
+// services returns the RPCs of the routes, as a gRPC server lists them.
+func (rs routes) services() map[string]grpc.ServiceInfo {
+	services := map[string]grpc.ServiceInfo{}
+	for _, route := range rs {
+		service, method, _ := strings.Cut(strings.TrimPrefix(route.rpc, "/"), "/")
+		info := services[service]
+		info.Methods = append(info.Methods, grpc.MethodInfo{Name: method})
+		services[service] = info
+	}
+	return services
 }
 
 // of returns the route of a request.

@@ -48,26 +48,25 @@ func TestWhatARouteIgnoresIsRefused(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		expectError(t, send(handler, method, path, tt.body), 400, fault.RequestMalformed, tt.says)
-		if got := services.took(); got != nil {
-			t.Errorf("%s: the service took %v", request, got)
+		if got := services.received(); got != nil {
+			t.Errorf("%s: the service received %v", request, got)
 		}
 	}
 }
 
-func TestBodyOfALengthThatIsNotToldIsRefused(t *testing.T) {
+func TestBodyOfUnknownLengthIsRefused(t *testing.T) {
 	handler, services := newGateway(t)
 	for _, method := range []string{"GET", "DELETE"} {
 		request := httptest.NewRequest(method, "/v1/workspaces/acme/keys/"+keyID, io.MultiReader(strings.NewReader(`{}`)))
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, request)
-		expectError(t, answer, 400, fault.RequestMalformed, method+" has no body here")
-		if services.took() != nil {
-			t.Errorf("%s: the service took it", method)
+		response := serve(handler, request)
+		expectError(t, response, 400, fault.RequestMalformed, method+" has no body here")
+		if services.received() != nil {
+			t.Errorf("%s: the service received it", method)
 		}
 	}
 }
 
-// TestRoutesAreKnown: one that is not known takes neither a query nor a body.
+// TestRoutesAreKnown: an unknown route accepts neither a query nor a body.
 func TestRoutesAreKnown(t *testing.T) {
 	read, err := readRoutes()
 	must(t, err)
@@ -115,12 +114,12 @@ func TestRouteOfAnUnknownFormIsAnError(t *testing.T) {
 		made, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
 		must(t, err)
 		if err := (routes{}).add(made.Services().Get(0).Methods().Get(0)); err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		}
 	}
 }
 
-func TestWrongMethodIsToldTheRightOnes(t *testing.T) {
+func TestAllowHeaderListsTheMethodsOfThePath(t *testing.T) {
 	handler, _ := newGateway(t)
 	const keys = "/v1/workspaces/acme/keys"
 	for path, want := range map[string]string{
@@ -132,9 +131,9 @@ func TestWrongMethodIsToldTheRightOnes(t *testing.T) {
 		"/v1/workspaces/acme/request-logs:purge": "POST",
 		"/openapi.json":                          "GET, HEAD",
 	} {
-		answer := send(handler, "PUT", path, "")
-		expectError(t, answer, 405, fault.MethodUnknown, "PUT")
-		if got := answer.Header().Get("Allow"); got != want {
+		response := send(handler, "PUT", path, "")
+		expectError(t, response, 405, fault.MethodUnknown, "PUT")
+		if got := response.Header().Get("Allow"); got != want {
 			t.Errorf("%s allows %q, want %q", path, got, want)
 		}
 	}

@@ -26,10 +26,6 @@ var jsonOptions = protojson.MarshalOptions{EmitDefaultValues: true}
 // marshaler refuses unknown fields: a misspelt expireTime must not create a key that never expires.
 type marshaler struct{ runtime.JSONPb }
 
-func newMarshaler() *marshaler {
-	return &marshaler{runtime.JSONPb{MarshalOptions: jsonOptions}}
-}
-
 // NewDecoder reads one request body.
 func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
@@ -44,18 +40,14 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 // expectEnd refuses text after the value: a second request in the body would be lost.
 func expectEnd(text *json.Decoder) error {
 	_, err := text.Token()
+	_, syntax := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
-	case err != nil && !isSyntax(err):
+	case err != nil && !syntax:
 		return err // the body could not be read
 	}
 	return errors.New("the body must be one JSON value, with nothing after it")
-}
-
-func isSyntax(err error) bool {
-	_, ok := errors.AsType[*json.SyntaxError](err)
-	return ok
 }
 
 // useStrictQueries installs strictQuery once. The library has one query parser per process, without a lock.

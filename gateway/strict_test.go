@@ -32,19 +32,19 @@ func TestUnknownFieldOfABodyIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			expectError(t, send(handler, tt.method, tt.path, tt.body), 400, fault.RequestMalformed, tt.says)
-			if got := services.took(); got != nil {
-				t.Errorf("the service took %v", got)
+			if got := services.received(); got != nil {
+				t.Errorf("the service received %v", got)
 			}
 		})
 	}
 }
 
-func TestReportComesThrough(t *testing.T) {
+func TestReportIsForwarded(t *testing.T) {
 	handler, services := newGateway(t)
-	answer := send(handler, "POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200,"latencyMs":12.5}]}`)
+	response := send(handler, "POST", "/v1/report", `{"outcomes":[{"reportToken":"t","status":200,"latencyMs":12.5}]}`)
 	want := &authv1.ReportRequest{Outcomes: []*authv1.Outcome{{ReportToken: "t", Status: 200, LatencyMs: new(12.5)}}}
-	if diff := cmp.Diff(proto.Message(want), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
-		t.Errorf("%d %s (-want +got):\n%s", answer.Code, answer.Body, diff)
+	if diff := cmp.Diff(proto.Message(want), services.received(), protocmp.Transform()); diff != "" || response.Code != 200 {
+		t.Errorf("%d %s (-want +got):\n%s", response.Code, response.Body, diff)
 	}
 }
 
@@ -59,9 +59,9 @@ func TestQueryIsReadStrictly(t *testing.T) {
 		"names of the contract": "status_class=4xx&key_id=" + keyID + "&endpoint=/%C3%A9%25_%5C%27&error_code=expired&start_time=2026-05-01T12:00:00Z&page_size=7&page_token=t",
 		"names of JSON":         "statusClass=4xx&keyId=" + keyID + "&endpoint=/%C3%A9%25_%5C%27&errorCode=expired&startTime=2026-05-01T12:00:00Z&pageSize=7&pageToken=t",
 	} {
-		answer := send(handler, "GET", path+query, "")
-		if diff := cmp.Diff(proto.Message(full), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
-			t.Errorf("%s: %d %s (-want +got):\n%s", name, answer.Code, answer.Body, diff)
+		response := send(handler, "GET", path+query, "")
+		if diff := cmp.Diff(proto.Message(full), services.received(), protocmp.Transform()); diff != "" || response.Code != 200 {
+			t.Errorf("%s: %d %s (-want +got):\n%s", name, response.Code, response.Body, diff)
 		}
 	}
 	for query, says := range map[string]string{
@@ -70,8 +70,8 @@ func TestQueryIsReadStrictly(t *testing.T) {
 		"start_time=yesterday": "", "status_class=4xx&status_class=5xx": "status_class",
 	} {
 		expectError(t, send(handler, "GET", path+query, ""), 400, fault.RequestMalformed, says)
-		if got := services.took(); got != nil {
-			t.Errorf("with the query %s the service took %v", query, got)
+		if got := services.received(); got != nil {
+			t.Errorf("with the query %s the service received %v", query, got)
 		}
 	}
 }
@@ -96,17 +96,17 @@ func TestUpdateChangesTheFieldsOfItsBodyWithoutAMask(t *testing.T) {
 	} {
 		key := &authv1.Key{}
 		must(t, protojson.Unmarshal([]byte(want.key), key))
-		answer := send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID, body)
+		response := send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID, body)
 		request := &authv1.UpdateKeyRequest{
 			WorkspaceId: "acme", KeyId: keyID, Key: key, UpdateMask: &fieldmaskpb.FieldMask{Paths: want.paths},
 		}
-		if diff := cmp.Diff(proto.Message(request), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
-			t.Errorf("%s: %d %s (-want +got):\n%s", body, answer.Code, answer.Body, diff)
+		if diff := cmp.Diff(proto.Message(request), services.received(), protocmp.Transform()); diff != "" || response.Code != 200 {
+			t.Errorf("%s: %d %s (-want +got):\n%s", body, response.Code, response.Body, diff)
 		}
 	}
 }
 
-func TestMaskOfTheQueryGoesBeforeTheBody(t *testing.T) {
+func TestMaskOfTheQueryOverridesTheBody(t *testing.T) {
 	handler, services := newGateway(t)
 	for query, tt := range map[string]struct {
 		body string
@@ -116,9 +116,9 @@ func TestMaskOfTheQueryGoesBeforeTheBody(t *testing.T) {
 		"updateMask=expireTime":        {`{}`, []string{"expireTime"}},
 	} {
 		send(handler, "PATCH", "/v1/workspaces/acme/keys/"+keyID+"?"+query, tt.body)
-		request, ok := services.took().(*authv1.UpdateKeyRequest)
+		request, ok := services.received().(*authv1.UpdateKeyRequest)
 		if !ok {
-			t.Fatalf("%s: the service took nothing", query)
+			t.Fatalf("%s: the service received nothing", query)
 		}
 		if diff := cmp.Diff(tt.want, request.GetUpdateMask().GetPaths()); diff != "" {
 			t.Errorf("%s: mask (-want +got):\n%s", query, diff)
@@ -126,14 +126,14 @@ func TestMaskOfTheQueryGoesBeforeTheBody(t *testing.T) {
 	}
 }
 
-func TestPathTellsWhoseKeyItIs(t *testing.T) {
+func TestPathIdentifiesTheKey(t *testing.T) {
 	handler, services := newGateway(t)
 	path := "/v1/workspaces/acme/keys/" + keyID + ":rotate"
 	want := &authv1.RotateKeyRequest{WorkspaceId: "acme", KeyId: keyID}
 	for _, body := range []string{`{}`, ``, `{"workspaceId":"globex","keyId":"x"}`} {
-		answer := send(handler, "POST", path, body)
-		if diff := cmp.Diff(proto.Message(want), services.took(), protocmp.Transform()); diff != "" || answer.Code != 200 {
-			t.Errorf("with the body %s: %d %s (-want +got):\n%s", body, answer.Code, answer.Body, diff)
+		response := send(handler, "POST", path, body)
+		if diff := cmp.Diff(proto.Message(want), services.received(), protocmp.Transform()); diff != "" || response.Code != 200 {
+			t.Errorf("with the body %s: %d %s (-want +got):\n%s", body, response.Code, response.Body, diff)
 		}
 	}
 }

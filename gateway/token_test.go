@@ -3,16 +3,13 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -27,18 +24,7 @@ func TestOnlyTheTokenOfTheRequestIsForwarded(t *testing.T) {
 		return &authv1.ListKeysResponse{}, nil
 	}))
 	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
-	listener := bufconn.Listen(1 << 20)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	conn, err := grpc.NewClient("passthrough:services",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
-	must(t, err)
-	t.Cleanup(func() {
-		must(t, conn.Close())
-		server.Stop()
-		must(t, <-ended)
-	})
+	conn := connect(t, server.Serve, server.Stop)
 	signer := accesstest.NewSigner(t)
 	handler, err := New(t.Context(), Config{Auth: conn, Logs: conn, Verifier: accesstest.Verifier(t, signer), Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
@@ -47,25 +33,24 @@ func TestOnlyTheTokenOfTheRequestIsForwarded(t *testing.T) {
 		header [][2]string
 		want   []string // nil: nothing arrives
 	}{
-		"one":                     {[][2]string{{"Authorization", a}}, []string{a}},
-		"none":                    {nil, nil},
-		"two":                     {[][2]string{{"Authorization", a}, {"Authorization", a}}, nil},
-		"gRPC metadata":           {[][2]string{{"Grpc-Metadata-Authorization", a}}, nil},
-		"gRPC metadata beside it": {[][2]string{{"Authorization", a}, {"grpc-metadata-authorization", "Bearer b"}}, []string{a}},
-		"the library's own name":  {[][2]string{{"Authorization", a}, {"Grpcgateway-Authorization", "Bearer b"}}, []string{a}},
-		"a proxy's":               {[][2]string{{"Authorization", a}, {"Proxy-Authorization", "Bearer b"}, {"X-Authorization", "Bearer c"}}, []string{a}},
-		"its binary form":         {[][2]string{{"Authorization", a}, {"Grpc-Metadata-Authorization-Bin", "QmVhcmVyIGI="}}, []string{a}},
-		"not ASCII":               {[][2]string{{"Authorization", "Bearer ä"}}, nil},
+		"one":                    {[][2]string{{"Authorization", a}}, []string{a}},
+		"none":                   {nil, nil},
+		"two":                    {[][2]string{{"Authorization", a}, {"Authorization", a}}, nil},
+		"gRPC metadata":          {[][2]string{{"Grpc-Metadata-Authorization", a}}, nil},
+		"additional metadata":    {[][2]string{{"Authorization", a}, {"grpc-metadata-authorization", "Bearer b"}}, []string{a}},
+		"the library's own name": {[][2]string{{"Authorization", a}, {"Grpcgateway-Authorization", "Bearer b"}}, []string{a}},
+		"a proxy's":              {[][2]string{{"Authorization", a}, {"Proxy-Authorization", "Bearer b"}, {"X-Authorization", "Bearer c"}}, []string{a}},
+		"its binary form":        {[][2]string{{"Authorization", a}, {"Grpc-Metadata-Authorization-Bin", "QmVhcmVyIGI="}}, []string{a}},
+		"not ASCII":              {[][2]string{{"Authorization", "Bearer ä"}}, nil},
 	} {
 		arrived = nil
 		request := httptest.NewRequest("GET", "/v1/workspaces/acme/keys", nil)
 		for _, h := range tt.header {
 			request.Header.Add(h[0], h[1])
 		}
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, request)
-		if got := arrived.Get("authorization"); (answer.Code == 200) != (tt.want != nil) || !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %d, arrived %q, want %q", name, answer.Code, got, tt.want)
+		response := serve(handler, request)
+		if got := arrived.Get("authorization"); (response.Code == 200) != (tt.want != nil) || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %d, arrived %q, want %q", name, response.Code, got, tt.want)
 		}
 		for key := range arrived {
 			if key != "authorization" && strings.Contains(key, "authorization") {

@@ -62,14 +62,14 @@ func TestInterruptedRunCanBeRepeated(t *testing.T) {
 	const seed = 20
 	random := rand.New(rand.NewPCG(seed, seed))
 	f := newFixture(t, 12)
-	cut, finished := 0, 0
+	interrupted, finished := 0, 0
 	for finished < 3 {
 		// The clock is read at every page, by several goroutines.
-		asked, at := atomic.Int64{}, 1+random.Int64N(40)
+		reads, at := atomic.Int64{}, 1+random.Int64N(40)
 		ctx, cancel := context.WithCancel(t.Context())
 		config := f.config()
 		config.Now = func() time.Time {
-			if asked.Add(1) == at {
+			if reads.Add(1) == at {
 				cancel()
 			}
 			return time.Now()
@@ -81,14 +81,14 @@ func TestInterruptedRunCanBeRepeated(t *testing.T) {
 			finished++
 			f.expectAll()
 		case errors.Is(err, context.Canceled):
-			cut++
+			interrupted++
 			f.expectNoOrAllKeys()
 		default:
-			t.Fatalf("cut at %d: %+v, %v", at, report, err)
+			t.Fatalf("interrupted at %d: %+v, %v", at, report, err)
 		}
 	}
-	if cut < 3 {
-		t.Errorf("it was interrupted only %d times", cut)
+	if interrupted < 3 {
+		t.Errorf("it was interrupted only %d times", interrupted)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -20,7 +19,7 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// services are what a server with all of Keytrail's services has.
+// services returns the services of a server that has all of Keytrail's.
 func services() map[string]grpc.ServiceInfo {
 	server := grpc.NewServer()
 	authv1.RegisterCheckServiceServer(server, authv1.UnimplementedCheckServiceServer{})
@@ -29,7 +28,7 @@ func services() map[string]grpc.ServiceInfo {
 	return server.GetServiceInfo()
 }
 
-// authorizer returns the authorizer of a server of all services.
+// authorizer returns the authorizer of a server with all services.
 func (f *fixture) authorizer(t testing.TB) *Authorizer {
 	t.Helper()
 	authorizer := NewAuthorizer(f.verifier)
@@ -37,7 +36,7 @@ func (f *fixture) authorizer(t testing.TB) *Authorizer {
 	return authorizer
 }
 
-// decide returns whether a call is allowed: nil, or why it is refused.
+// decide returns nil if a call is allowed.
 func decide(ctx context.Context, authorizer *Authorizer, method string, request any, authorization ...string) error {
 	ctx, err := authorizer.Authenticate(ctx, method, authorization)
 	if err != nil {
@@ -59,7 +58,7 @@ func TestRPCWithoutARuleIsAnError(t *testing.T) {
 	}
 	message := map[string]grpc.ServiceInfo{"keytrail.logs.v1": {Methods: []grpc.MethodInfo{{Name: "RequestLog"}}}}
 	if err := authorizer.ReadRules(message); err == nil || !strings.Contains(err.Error(), "keytrail.logs.v1.RequestLog") {
-		t.Errorf("read the rules with %v, want an error that names what is no RPC", err)
+		t.Errorf("read the rules with %v, want an error that names the message", err)
 	}
 }
 
@@ -83,7 +82,7 @@ func TestCallCarriesExactlyOneToken(t *testing.T) {
 	authorizer, token := f.authorizer(t), f.token(t, Viewer, "acme")
 	for name, tt := range map[string]struct {
 		headers []string
-		says    string // empty: it comes through
+		says    string // empty = allowed
 	}{
 		"as it should be":           {[]string{"Bearer " + token}, ""},
 		"in lower case":             {[]string{"bearer " + token}, ""},
@@ -117,7 +116,7 @@ func TestCallCarriesExactlyOneToken(t *testing.T) {
 	}
 }
 
-func TestRolesIncludeOneAnotherOnceOnly(t *testing.T) {
+func TestOnlyAdminIncludesAnotherRole(t *testing.T) {
 	for _, held := range Roles {
 		for _, needed := range Roles {
 			if want := held == needed || held == Admin && needed == Viewer; held.covers(needed) != want {
@@ -126,11 +125,11 @@ func TestRolesIncludeOneAnotherOnceOnly(t *testing.T) {
 		}
 	}
 	if Role("").Valid() || Role("unspecified").Valid() || !Admin.Valid() {
-		t.Error("a role that is none is valid, or the reverse")
+		t.Error("an unknown role is valid, or a known one is not")
 	}
 }
 
-func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
+func TestEveryWorkspaceOfARequestIsChecked(t *testing.T) {
 	rows := func(workspaces ...string) *logsv1.RecordRequestLogsRequest {
 		request := &logsv1.RecordRequestLogsRequest{}
 		for _, workspace := range workspaces {
@@ -146,7 +145,7 @@ func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
 		method  string
 		role    Role
 		request proto.Message
-		says    string // empty: it comes through
+		says    string // empty = allowed
 	}{
 		"a check in its workspace":        {check, Checker, &authv1.CheckRequest{WorkspaceId: "acme"}, ""},
 		"a check in its other workspace":  {check, Checker, &authv1.CheckRequest{WorkspaceId: "globex"}, ""},
@@ -157,7 +156,7 @@ func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
 		"rows of both":                    {record, Ingester, rows("acme", "globex"), ""},
 		"rows with another in between":    {record, Ingester, rows("acme", "initech", "globex"), `"initech"`},
 		"rows with another at the end":    {record, Ingester, rows("acme", "initech"), `"initech"`},
-		"rows of nobody":                  {record, Ingester, rows("_unattributed"), `"_unattributed"`},
+		"unattributed rows":               {record, Ingester, rows("_unattributed"), `"_unattributed"`},
 		"a record without a row":          {record, Ingester, &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{{}}}, field},
 		"no rows":                         {record, Ingester, rows(), field},
 		"another request than the RPC's":  {check, Checker, &authv1.ListKeysRequest{WorkspaceId: "acme"}, "all workspaces"},
@@ -177,7 +176,7 @@ func TestEveryWorkspaceOfARequestIsLookedAt(t *testing.T) {
 	}
 }
 
-// TestAnyWorkspaceAndAnyRole calls RPCs whose rules have any_workspace and ROLE_ANY; their handlers see who calls.
+// TestAnyWorkspaceAndAnyRole calls RPCs whose rules have any_workspace and ROLE_ANY; their handlers get the identity of the caller.
 func TestAnyWorkspaceAndAnyRole(t *testing.T) {
 	const report, catalog = authv1.CheckService_Report_FullMethodName, authv1.KeyService_GetCatalog_FullMethodName
 	f := newFixture(t)
@@ -186,7 +185,7 @@ func TestAnyWorkspaceAndAnyRole(t *testing.T) {
 		method     string
 		role       Role
 		workspaces []string
-		want       fault.Kind // zero: it comes through
+		want       fault.Kind // zero = allowed
 	}{
 		{report, Checker, []string{"acme"}, 0},
 		{report, Checker, []string{AllWorkspaces}, 0},
@@ -292,7 +291,7 @@ func TestRPCThatNamesNoWorkspaceIsForTokensOfAll(t *testing.T) {
 	}
 }
 
-func TestPathsLeadToStrings(t *testing.T) {
+func TestWorkspaceFieldIsAString(t *testing.T) {
 	record := (&logsv1.RecordRequestLogsRequest{}).ProtoReflect().Descriptor()
 	for path, good := range map[string]bool{
 		"": true, "records.request_log.workspace_id": true, "records": false, "records.from_report": false, "records.request_log": false,
@@ -304,34 +303,7 @@ func TestPathsLeadToStrings(t *testing.T) {
 	}
 }
 
-func TestTokenSourceRenewsItsTokens(t *testing.T) {
-	f := newFixture(t)
-	source := NewTokenSource(f.signer, f.now)
-	first, err := source.token(Ingester)
-	must(t, err)
-	if identity := f.expectAccepted(t, first.text.Reveal()); identity.Role != Ingester || !identity.Holds("acme") {
-		t.Errorf("made a token of %v", identity)
-	}
-	f.pass(tokenTTL/2 - time.Second)
-	if again, err := source.token(Ingester); err != nil || again.text.Reveal() != first.text.Reveal() {
-		t.Errorf("a new token before its time, %v", err)
-	}
-	f.pass(time.Second)
-	renewed, err := source.token(Ingester)
-	if err != nil || renewed.text.Reveal() == first.text.Reveal() {
-		t.Errorf("the token is not renewed, %v", err)
-	}
-	f.pass(tokenTTL/2 - time.Second)
-	f.expectAccepted(t, first.text.Reveal())
-	f.pass(2 * time.Second)
-	f.expectRefused(t, first.text.Reveal(), "expired")
-	f.expectAccepted(t, renewed.text.Reveal())
-	if other, err := source.token(Viewer); err != nil || f.expectAccepted(t, other.text.Reveal()).Role != Viewer {
-		t.Errorf("made %v", err)
-	}
-}
-
-// BenchmarkAuthorizer is what a check costs with a token that was verified before.
+// BenchmarkAuthorizer measures a check with a cached token.
 func BenchmarkAuthorizer(b *testing.B) {
 	for name, workspaces := range map[string][]string{"all": {AllWorkspaces}, "some": {"globex", "acme"}} {
 		b.Run(name, func(b *testing.B) {
@@ -348,7 +320,7 @@ func BenchmarkAuthorizer(b *testing.B) {
 	}
 }
 
-// BenchmarkVerify is what a token costs that was not verified before.
+// BenchmarkVerify measures the verification of a token that is not cached.
 func BenchmarkVerify(b *testing.B) {
 	f := newFixture(b)
 	token := f.token(b, Checker, AllWorkspaces)

@@ -13,16 +13,16 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// clock is set by the test.
+// clock is a clock that the test advances.
 type clock struct{ at time.Time }
 
 func (c *clock) now() time.Time { return c.at }
 
-func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+func (c *clock) advance(d time.Duration) { c.at = c.at.Add(d) }
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// fixture is a verifier that takes the tokens of a signer.
+// fixture is a verifier that accepts the tokens of a signer.
 type fixture struct {
 	*clock
 	signer   *Signer
@@ -47,7 +47,7 @@ func newSigner(t testing.TB) *Signer {
 	return signer
 }
 
-// token makes a token of an hour.
+// token returns a token that is valid for an hour.
 func (f *fixture) token(t testing.TB, role Role, workspaces ...string) string {
 	t.Helper()
 	token, err := f.signer.Token(Grant{Role: role, Workspaces: workspaces, From: f.at, TTL: time.Hour})
@@ -55,8 +55,8 @@ func (f *fixture) token(t testing.TB, role Role, workspaces ...string) string {
 	return token
 }
 
-// said are claims that are accepted at noon, changed by change.
-func said(change func(object)) object {
+// validClaims returns claims that are valid at noon, as modified by change.
+func validClaims(change func(object)) object {
 	claims := object{
 		"iss": "keytrail", "aud": "keytrail", "exp": noon.Add(time.Hour).Unix(), "role": "viewer", "workspaces": []string{"acme"},
 	}
@@ -66,7 +66,7 @@ func said(change func(object)) object {
 
 type object = map[string]any
 
-// sign makes a token of claims with whatever key and algorithm.
+// sign returns a token with claims, signed with any key and algorithm.
 func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, kid string, claims any) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, nil)
@@ -76,30 +76,30 @@ func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, kid string, 
 	return token
 }
 
-// sign makes a token of claims with the key that the verifier knows.
+// sign returns a token with claims, signed with the key that the verifier knows.
 func (f *fixture) sign(t testing.TB, claims any) string {
 	t.Helper()
 	return sign(t, jose.EdDSA, f.signer.key(), thumbprint(f.signer.Public()), claims)
 }
 
-// expectRefused expects a fault that says why, and nothing of the token.
+// expectRefused expects a fault whose message contains a text, and no part of the token.
 func (f *fixture) expectRefused(t *testing.T, token, says string) {
 	t.Helper()
 	identity, err := f.verifier.Verify(token)
 	if identity != nil || fault.KindOf(err) != fault.Unauthenticated || !strings.Contains(err.Error(), says) {
-		t.Errorf("answered %v, %v; want it refused with %q", identity, err, says)
+		t.Errorf("got %v, %v; want a refusal with %q", identity, err, says)
 	}
 	if err != nil {
 		expectNoneOf(t, err.Error(), token)
 	}
 }
 
-// expectNoneOf expects a text to hold no part of a token.
+// expectNoneOf expects a text to contain no part of a token.
 func expectNoneOf(t *testing.T, text, token string) {
 	t.Helper()
 	for part := range strings.FieldsFuncSeq(token, func(r rune) bool { return r == '.' }) {
 		if len(part) > 8 && strings.Contains(text, part[:8]) {
-			t.Errorf("%q holds a part of the token", text)
+			t.Errorf("%q contains a part of the token", text)
 		}
 	}
 }

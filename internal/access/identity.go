@@ -5,10 +5,7 @@ package access
 import (
 	"regexp"
 	"slices"
-	"strings"
 	"time"
-
-	accessv1 "github.com/keytrail/keytrail/gen/keytrail/access/v1"
 )
 
 // Role is what the bearer of a token may do, as tokens spell it.
@@ -35,11 +32,6 @@ func (r Role) Valid() bool { return slices.Contains(Roles, r) }
 // another one.
 func (r Role) covers(required Role) bool {
 	return required == anyRole || r == required || r == Admin && required == Viewer
-}
-
-// roleOf returns a role of the contract as tokens spell it.
-func roleOf(role accessv1.Role) Role {
-	return Role(strings.ToLower(strings.TrimPrefix(role.String(), "ROLE_")))
 }
 
 // AllWorkspaces is the only entry of `workspaces` in a token for all workspaces.

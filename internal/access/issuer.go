@@ -26,12 +26,12 @@ const (
 	minRefreshInterval = 10 * time.Second
 	// fetchTimeout bounds one fetch.
 	fetchTimeout = 3 * time.Second
-	// maxResponse is the most bytes of a response.
+	// maxResponse is the maximum size of a response.
 	maxResponse = 1 << 20
 )
 
-// ValidIssuer returns why a URL cannot be an OIDC issuer: one whose responses could be changed on the network path could
-// be made to accept forged tokens.
+// ValidIssuer returns an error if a URL is not valid for an OIDC issuer. Whoever can change the responses of an issuer can
+// forge tokens.
 func ValidIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
@@ -40,7 +40,7 @@ func ValidIssuer(issuer string) error {
 	return safeURL(issuer)
 }
 
-// safeURL returns why nothing may be fetched from a URL: it must be https, except on this machine.
+// safeURL returns an error unless a URL is https or on this machine.
 func safeURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
@@ -68,6 +68,8 @@ type issuer struct {
 	keys map[string]jose.JSONWebKey // by kid
 	// attempted is when the last fetch began, and fetched when the last one succeeded; zero = never.
 	attempted, fetched time.Time
+	// tried reports whether a fetch has ended.
+	tried bool
 }
 
 func newIssuer(url string, now func() time.Time, log *slog.Logger) *issuer {
@@ -100,6 +102,13 @@ func (i *issuer) key(kid string) (jose.JSONWebKey, error) {
 	return key, fault.New(fault.IssuerUnreachable, "the token's issuer cannot be asked for its keys; try again later")
 }
 
+// started reports whether a fetch has ended, with or without keys.
+func (i *issuer) started() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.tried
+}
+
 // run fetches the keys until ctx ends.
 func (i *issuer) run(ctx context.Context) {
 	ticker := time.NewTicker(refreshInterval)
@@ -123,12 +132,13 @@ func (i *issuer) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	keys, err := i.fetch(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.tried = true
 	if err != nil {
 		i.log.Warn("cannot fetch the keys of an OIDC issuer; the known keys remain in use", "issuer", i.url, "error", err)
 		return
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.keys, i.fetched = keys, i.now()
 }
 
@@ -142,7 +152,7 @@ func (i *issuer) fetch(ctx context.Context) (map[string]jose.JSONWebKey, error) 
 		return nil, err
 	}
 	if discovery.Issuer != i.url {
-		return nil, fmt.Errorf("the discovery document is of the issuer %.200q", discovery.Issuer)
+		return nil, fmt.Errorf("the discovery document names another issuer: %.200q", discovery.Issuer)
 	}
 	if err := i.safeKeys(discovery.JWKSURI); err != nil {
 		return nil, fmt.Errorf("jwks_uri: %w", err)
@@ -156,7 +166,7 @@ func (i *issuer) fetch(ctx context.Context) (map[string]jose.JSONWebKey, error) 
 	return signingKeys(set.Keys), nil
 }
 
-// safeKeys returns why keys must not be fetched from a URL that the issuer names. A remote issuer must not make this
+// safeKeys returns an error if keys must not be fetched from a URL that the issuer names. A remote issuer must not make this
 // process call services of its own machine.
 func (i *issuer) safeKeys(url string) error {
 	if !strings.HasPrefix(i.url, "http:") && !strings.HasPrefix(url, "https:") {

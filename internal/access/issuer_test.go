@@ -18,35 +18,37 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// login is an OIDC issuer on a port of this machine.
-type login struct {
+// testIssuer is an OIDC issuer on a local port.
+type testIssuer struct {
 	*httptest.Server
 
-	mu    sync.Mutex
-	keys  []jose.JSONWebKey
-	about object // over what it says of itself
-	down  bool
-	asked int // how often its keys were fetched
+	mu   sync.Mutex
+	keys []jose.JSONWebKey
+	// overrides replace fields of the discovery document.
+	overrides object
+	down      bool
+	// fetches is how often the keys were fetched.
+	fetches int
 }
 
-func newLogin(t *testing.T) *login {
+func newTestIssuer(t *testing.T) *testIssuer {
 	t.Helper()
-	l := &login{}
+	l := &testIssuer{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		about := object{"issuer": l.URL, "jwks_uri": l.URL + "/keys?v=1"}
-		for name, value := range l.about {
-			about[name] = value
+		discovery := object{"issuer": l.URL, "jwks_uri": l.URL + "/keys?v=1"}
+		for name, value := range l.overrides {
+			discovery[name] = value
 		}
-		l.answer(w, about)
+		l.respond(w, discovery)
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.asked++
-		l.answer(w, jose.JSONWebKeySet{Keys: l.keys})
+		l.fetches++
+		l.respond(w, jose.JSONWebKeySet{Keys: l.keys})
 	})
 	mux.HandleFunc("GET /moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/keys", http.StatusFound) })
 	l.Server = httptest.NewServer(mux)
@@ -54,38 +56,38 @@ func newLogin(t *testing.T) *login {
 	return l
 }
 
-func (l *login) answer(w http.ResponseWriter, what any) {
+func (l *testIssuer) respond(w http.ResponseWriter, body any) {
 	if l.down {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(what)
+	_ = json.NewEncoder(w).Encode(body)
 }
 
-// set changes the issuer.
-func (l *login) set(change func()) {
+// set changes the issuer while it is in use.
+func (l *testIssuer) set(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change()
 }
 
-func (l *login) timesAsked() int {
+func (l *testIssuer) fetchCount() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.asked
+	return l.fetches
 }
 
-// publish makes a key of the issuer known under a name.
-func (l *login) publish(signer *Signer, kid string) {
+// publish adds a key with a kid.
+func (l *testIssuer) publish(signer *Signer, kid string) {
 	l.set(func() {
 		l.keys = append(l.keys, jose.JSONWebKey{Key: signer.Public(), KeyID: kid, Use: "sig", Algorithm: "EdDSA"})
 	})
 }
 
-// token makes a token of the issuer.
-func (l *login) token(t *testing.T, signer *Signer, kid string) string {
+// token returns a token of the issuer.
+func (l *testIssuer) token(t *testing.T, signer *Signer, kid string) string {
 	t.Helper()
-	return sign(t, jose.EdDSA, signer.key(), kid, said(func(c object) {
+	return sign(t, jose.EdDSA, signer.key(), kid, validClaims(func(c object) {
 		c["iss"] = l.URL
 		c["aud"] = []string{"keytrail"}
 		c["exp"] = noon.Add(24 * time.Hour).Unix()
@@ -110,7 +112,7 @@ func (f *fixture) expectUnavailable(t *testing.T, token string) {
 }
 
 func TestTokensOfAnIssuerAreVerifiedWithItsKeys(t *testing.T) {
-	l := newLogin(t)
+	l := newTestIssuer(t)
 	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.publish(key, "k1")
@@ -119,26 +121,26 @@ func TestTokensOfAnIssuerAreVerifiedWithItsKeys(t *testing.T) {
 	for range 3 {
 		f.expectAccepted(t, l.token(t, key, "k1"))
 	}
-	if l.timesAsked() != 1 {
-		t.Errorf("the issuer was asked %d times", l.timesAsked())
+	if l.fetchCount() != 1 {
+		t.Errorf("the keys were fetched %d times", l.fetchCount())
 	}
 	f.expectRefused(t, l.token(t, newSigner(t), "k1"), "signature")
-	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
-	f.expectRefused(t, sign(t, jose.EdDSA, f.signer.key(), thumbprint(f.signer.Public()), said(func(c object) { c["iss"] = l.URL })), "`kid`")
-	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
-	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
-	f.expectRefused(t, sign(t, jose.HS256, []byte(key.Public()), "k1", said(func(c object) { c["iss"] = l.URL })), "")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", validClaims(func(c object) { c["iss"] = LocalIssuer })), "`kid`")
+	f.expectRefused(t, sign(t, jose.EdDSA, f.signer.key(), thumbprint(f.signer.Public()), validClaims(func(c object) { c["iss"] = l.URL })), "`kid`")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", validClaims(func(c object) { c["iss"], c["aud"] = l.URL, "billing" })), "`aud`")
+	f.expectRefused(t, sign(t, jose.EdDSA, key.key(), "k1", validClaims(func(c object) { c["iss"] = l.URL + "/" })), "`iss`")
+	f.expectRefused(t, sign(t, jose.HS256, []byte(key.Public()), "k1", validClaims(func(c object) { c["iss"] = l.URL })), "")
 }
 
 func TestIssuerMayUseOtherClaimNames(t *testing.T) {
-	l := newLogin(t)
+	l := newTestIssuer(t)
 	f := newFixture(t, l.URL)
 	f.verifier.claims = ClaimNames{Role: "https://example.com/role", Workspaces: "tenants"}
 	key := newSigner(t)
 	l.publish(key, "k1")
 	f.refresh(t)
 	token := func(change func(object)) string {
-		return sign(t, jose.EdDSA, key.key(), "k1", said(func(c object) {
+		return sign(t, jose.EdDSA, key.key(), "k1", validClaims(func(c object) {
 			c["iss"], c["role"], c["workspaces"] = l.URL, "viewer", []string{"*"}
 			c["https://example.com/role"], c["tenants"] = "checker", []string{"globex"}
 			change(c)
@@ -155,7 +157,7 @@ func TestIssuerMayUseOtherClaimNames(t *testing.T) {
 }
 
 func TestUnknownKeyRequestsAFetch(t *testing.T) {
-	l := newLogin(t)
+	l := newTestIssuer(t)
 	f := newFixture(t, l.URL)
 	issuer := f.verifier.issuers[l.URL]
 	old, next := newSigner(t), newSigner(t)
@@ -164,14 +166,14 @@ func TestUnknownKeyRequestsAFetch(t *testing.T) {
 	f.expectAccepted(t, l.token(t, old, "old"))
 	l.set(func() { l.keys = nil })
 	l.publish(next, "next")
-	// The keys are new: the token is wrong.
+	// The keys were just fetched, so the token is invalid.
 	for range 100 {
 		f.expectRefused(t, l.token(t, next, "next"), "`kid`")
 	}
 	if len(issuer.wake) != 0 {
 		t.Error("a fetch was requested right after the last one")
 	}
-	f.pass(minRefreshInterval)
+	f.advance(minRefreshInterval)
 	for range 100 {
 		f.expectUnavailable(t, l.token(t, next, "next"))
 	}
@@ -180,14 +182,14 @@ func TestUnknownKeyRequestsAFetch(t *testing.T) {
 	}
 	f.refresh(t)
 	f.expectAccepted(t, l.token(t, next, "next"))
-	// The old key becomes invalid when the cached token has run out.
-	f.pass(maxCacheTime * time.Second)
+	// The old key becomes invalid when the cached token is verified again.
+	f.advance(maxCacheTime * time.Second)
 	f.refresh(t)
 	f.expectRefused(t, l.token(t, old, "old"), "`kid`")
 }
 
-func TestIssuerThatIsAway(t *testing.T) {
-	l := newLogin(t)
+func TestUnreachableIssuer(t *testing.T) {
+	l := newTestIssuer(t)
 	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.publish(key, "k1")
@@ -197,32 +199,32 @@ func TestIssuerThatIsAway(t *testing.T) {
 	if len(f.verifier.issuers[l.URL].wake) != 0 {
 		t.Error("a fetch was requested right after the last one")
 	}
-	f.expectAccepted(t, f.token(t, Viewer, "acme")) // others do not depend on it
+	f.expectAccepted(t, f.token(t, Viewer, "acme")) // local keys do not depend on the issuer
 	l.set(func() { l.down = false })
 	f.refresh(t)
 	f.expectAccepted(t, l.token(t, key, "k1"))
-	// The known keys remain in use while it is away.
+	// The known keys remain in use while the issuer is unreachable.
 	l.set(func() { l.down = true })
 	for range 5 {
-		f.pass(maxCacheTime * time.Second)
+		f.advance(maxCacheTime * time.Second)
 		f.refresh(t)
 		f.expectAccepted(t, l.token(t, key, "k1"))
 	}
 	f.expectUnavailable(t, l.token(t, key, "k2"))
 }
 
-func TestIssuerMustBeWhoItIs(t *testing.T) {
-	for name, change := range map[string]func(*login){
-		"another name":        func(l *login) { l.about = object{"issuer": "https://login.example.com"} },
-		"no name":             func(l *login) { l.about = object{"issuer": ""} },
-		"keys in plaintext":   func(l *login) { l.about = object{"jwks_uri": "http://keys.example.com/"} },
-		"keys in a file":      func(l *login) { l.about = object{"jwks_uri": "file:///etc/passwd"} },
-		"keys that moved":     func(l *login) { l.about = object{"jwks_uri": l.URL + "/moved"} },
-		"no keys":             func(l *login) { l.about = object{"jwks_uri": l.URL + "/none"} },
-		"a response too long": func(l *login) { l.about = object{"more": strings.Repeat("x", maxResponse)} },
+func TestInvalidDiscoveryIsRefused(t *testing.T) {
+	for name, change := range map[string]func(*testIssuer){
+		"another name":        func(l *testIssuer) { l.overrides = object{"issuer": "https://login.example.com"} },
+		"no name":             func(l *testIssuer) { l.overrides = object{"issuer": ""} },
+		"keys in plaintext":   func(l *testIssuer) { l.overrides = object{"jwks_uri": "http://keys.example.com/"} },
+		"keys in a file":      func(l *testIssuer) { l.overrides = object{"jwks_uri": "file:///etc/passwd"} },
+		"keys that moved":     func(l *testIssuer) { l.overrides = object{"jwks_uri": l.URL + "/moved"} },
+		"no keys":             func(l *testIssuer) { l.overrides = object{"jwks_uri": l.URL + "/none"} },
+		"a response too long": func(l *testIssuer) { l.overrides = object{"more": strings.Repeat("x", maxResponse)} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLogin(t)
+			l := newTestIssuer(t)
 			f := newFixture(t, l.URL)
 			key := newSigner(t)
 			l.publish(key, "k1")
@@ -247,7 +249,7 @@ func TestRemoteIssuerMustNotNameLocalKeys(t *testing.T) {
 		{"http://127.0.0.1:8000", "http://keys.example.com/", false},
 	} {
 		if err := newIssuer(tt.issuer, nil, nil).safeKeys(tt.keys); (err == nil) != tt.safe {
-			t.Errorf("%s sends to %q: %v", tt.issuer, tt.keys, err)
+			t.Errorf("issuer %s with the keys at %q: %v", tt.issuer, tt.keys, err)
 		}
 	}
 }
@@ -258,16 +260,16 @@ func TestKeysThatDoNotSignAreNotUsed(t *testing.T) {
 		key jose.JSONWebKey
 		use bool
 	}{
-		"a public key":            {jose.JSONWebKey{Key: key.Public(), KeyID: "k"}, true},
-		"a key for encryption":    {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Use: "enc"}, false},
-		"a key without a name":    {jose.JSONWebKey{Key: key.Public()}, false},
-		"a private key":           {jose.JSONWebKey{Key: key.key(), KeyID: "k"}, false},
-		"a key for two sides":     {jose.JSONWebKey{Key: []byte("hunter2"), KeyID: "k"}, false},
-		"a key of an algorithm":   {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Algorithm: "EdDSA"}, true},
-		"a key of another kind":   {jose.JSONWebKey{}, false},
-		"a name, and not the key": {jose.JSONWebKey{KeyID: "k"}, false},
+		"a public key":          {jose.JSONWebKey{Key: key.Public(), KeyID: "k"}, true},
+		"a key for encryption":  {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Use: "enc"}, false},
+		"a key without a name":  {jose.JSONWebKey{Key: key.Public()}, false},
+		"a private key":         {jose.JSONWebKey{Key: key.key(), KeyID: "k"}, false},
+		"a key for two sides":   {jose.JSONWebKey{Key: []byte("hunter2"), KeyID: "k"}, false},
+		"a key of an algorithm": {jose.JSONWebKey{Key: key.Public(), KeyID: "k", Algorithm: "EdDSA"}, true},
+		"a key of another kind": {jose.JSONWebKey{}, false},
+		"a kid without a key":   {jose.JSONWebKey{KeyID: "k"}, false},
 	} {
-		text := []byte(`{"kty":"of tomorrow","kid":"k"}`)
+		text := []byte(`{"kty":"unknown","kid":"k"}`)
 		if tt.key.Key != nil {
 			var err error
 			text, err = tt.key.MarshalJSON()
@@ -278,12 +280,12 @@ func TestKeysThatDoNotSignAreNotUsed(t *testing.T) {
 		}
 	}
 	if got := signingKeys([]json.RawMessage{[]byte(`7`), nil}); len(got) != 0 {
-		t.Errorf("what is no key is used: %v", got)
+		t.Errorf("invalid keys are used: %v", got)
 	}
 }
 
-func TestAlgorithmOfAKeyIsTheOnlyOne(t *testing.T) {
-	l := newLogin(t)
+func TestKeyIsUsedWithItsOwnAlgorithmOnly(t *testing.T) {
+	l := newTestIssuer(t)
 	f := newFixture(t, l.URL)
 	key := newSigner(t)
 	l.set(func() { l.keys = []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "RS256"}} })
@@ -315,11 +317,15 @@ func TestKeysAreFetchedInTheBackground(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.verifier.Run(ctx) }()
-		token := sign(t, jose.EdDSA, f.signer.key(), "k", said(func(c object) { c["iss"] = url }))
+		token := sign(t, jose.EdDSA, f.signer.key(), "k", validClaims(func(c object) { c["iss"] = url }))
 		synctest.Wait()
 		f.expectUnavailable(t, token) // while the first fetch waits for the issuer
+		if f.verifier.CheckStarted() == nil {
+			t.Error("started before the first fetch has ended")
+		}
 		<-time.After(minRefreshInterval)
 		f.expectUnavailable(t, token) // and requests the second fetch
+		must(t, f.verifier.CheckStarted())
 		<-time.After(refreshInterval)
 		synctest.Wait()
 		var at []time.Duration
@@ -327,7 +333,7 @@ func TestKeysAreFetchedInTheBackground(t *testing.T) {
 			at = append(at, request.Sub(began))
 		}
 		if !slices.Equal(at, []time.Duration{0, minRefreshInterval, refreshInterval}) {
-			t.Errorf("the issuer was asked after %v", at)
+			t.Errorf("the keys were fetched after %v", at)
 		}
 		cancel()
 		must(t, <-ended)

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-func TestKeysAreFilesForTheirOwner(t *testing.T) {
+func TestKeyFilesArePrivateAndNotOverwritten(t *testing.T) {
 	dir := t.TempDir()
 	private, public := filepath.Join(dir, "key.pem"), filepath.Join(dir, "key.pub")
 	made, err := EnsureSigner(private)
@@ -46,8 +46,8 @@ func TestKeysAreFilesForTheirOwner(t *testing.T) {
 	}
 }
 
-// TestKeysOfOneFileAreOne starts many at once, as replicas that share a folder are.
-func TestKeysOfOneFileAreOne(t *testing.T) {
+// TestConcurrentEnsureSignerCreatesOneKey starts replicas that share a folder.
+func TestConcurrentEnsureSignerCreatesOneKey(t *testing.T) {
 	for range 20 {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "key.pem")
@@ -57,7 +57,7 @@ func TestKeysOfOneFileAreOne(t *testing.T) {
 			starting.Go(func() {
 				var err error
 				if signers[i], err = EnsureSigner(file); err != nil {
-					t.Errorf("the key is not whole, or not alone: %v", err)
+					t.Errorf("the key is incomplete, or not the only one: %v", err)
 				}
 			})
 		}
@@ -87,7 +87,7 @@ func TestOneFileMayHoldSeveralKeys(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreNoKeysSayWhy(t *testing.T) {
+func TestInvalidKeyFilesAreErrors(t *testing.T) {
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	ecPrivate, err := x509.MarshalPKCS8PrivateKey(ecKey)
@@ -99,7 +99,7 @@ func TestFilesThatAreNoKeysSayWhy(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ text, says string }{
 		"empty":                         {"", "holds no PEM"},
-		"a word":                        {"hunter2hunter2", "holds no PEM"},
+		"no PEM":                        {"hunter2hunter2", "holds no PEM"},
 		"a certificate":                 {block("CERTIFICATE", []byte("hunter2hunter2")), "CERTIFICATE"},
 		"a broken private key":          {block(privateBlock, []byte("hunter2hunter2")), "cannot be read"},
 		"a broken public key":           {block(publicBlock, []byte("hunter2hunter2")), "cannot be read"},
@@ -117,7 +117,7 @@ func TestFilesThatAreNoKeysSayWhy(t *testing.T) {
 			t.Errorf("%s as a signing key: %v", name, signerErr)
 		}
 		if all := errors.Join(err, signerErr); all != nil && strings.Contains(all.Error(), "hunter2") {
-			t.Errorf("%s: %v tells what is in it", name, all)
+			t.Errorf("%s: %v contains the content of the file", name, all)
 		}
 	}
 	if _, err := ReadPublicKeys(filepath.Join(t.TempDir(), "none.pem")); !errors.Is(err, fs.ErrNotExist) {
@@ -125,13 +125,13 @@ func TestFilesThatAreNoKeysSayWhy(t *testing.T) {
 	}
 }
 
-func TestTokensThatNobodyWouldTakeAreNotMade(t *testing.T) {
+func TestSignerRefusesGrantsThatNoVerifierAccepts(t *testing.T) {
 	good := Grant{Role: Viewer, Workspaces: []string{"acme"}, From: noon, TTL: time.Minute}
 	for name, change := range map[string]func(*Grant){
 		"no role":       func(g *Grant) { g.Role = "" },
 		"no workspace":  func(g *Grant) { g.Workspaces = nil },
 		"* and another": func(g *Grant) { g.Workspaces = []string{AllWorkspaces, "acme"} },
-		"no life":       func(g *Grant) { g.TTL = 0 },
+		"no TTL":        func(g *Grant) { g.TTL = 0 },
 		"too long": func(g *Grant) {
 			g.Workspaces = nil
 			for range 200 {

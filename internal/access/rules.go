@@ -70,7 +70,7 @@ func ruleOf(files protodesc.Resolver, method string) (*rule, error) {
 		return nil, fmt.Errorf("%s is not an RPC", name)
 	}
 	options, _ := proto.GetExtension(rpc.Options(), accessv1.E_Rule).(*accessv1.Rule)
-	role := roleOf(options.GetRole())
+	role := Role(strings.ToLower(strings.TrimPrefix(options.GetRole().String(), "ROLE_"))) // as tokens spell it
 	if !role.Valid() && role != anyRole {
 		return nil, fmt.Errorf("%s does not say which role may call it: it needs the option (keytrail.access.v1.rule)", name)
 	}

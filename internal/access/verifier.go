@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -19,17 +20,16 @@ import (
 )
 
 const (
-	// maxToken is the most bytes of a token; longer ones are refused unread.
+	// maxToken is the maximum size of a token. A longer one is refused before it is parsed.
 	maxToken = 8 << 10
-	// maxCached is the most verified tokens that are cached.
+	// maxCached is the maximum number of verified tokens in the cache.
 	maxCached = 10_000
-	// maxCacheTime is after how many seconds a cached token is verified again, so that one whose key was withdrawn
-	// becomes invalid.
+	// maxCacheTime is the number of seconds after which a cached token is verified again, so that a token of a
+	// removed key becomes invalid.
 	maxCacheTime = 300
 )
 
-// algorithms are the accepted signature algorithms. All are asymmetric: no public key can make a signature. `none` is
-// not one of them.
+// algorithms are the accepted signature algorithms. All are asymmetric, so that no public key can make a signature.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.EdDSA, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
 }
@@ -40,7 +40,7 @@ type Config struct {
 	Keys []ed25519.PublicKey
 	// Issuers are the URLs of OIDC issuers; see ValidIssuer. Run fetches their keys.
 	Issuers []string
-	// Claims are the names of the claims in the tokens of OIDC issuers; the zero value is DefaultClaimNames.
+	// Claims are the names of the claims in the tokens of OIDC issuers. An empty name is that of DefaultClaimNames.
 	Claims ClaimNames
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -70,10 +70,11 @@ func NewVerifier(config Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		keys: map[string]ed25519.PublicKey{}, issuers: map[string]*issuer{}, claims: config.Claims, cache: cache, now: config.Now,
-	}
-	if v.claims == (ClaimNames{}) {
-		v.claims = DefaultClaimNames
+		keys: map[string]ed25519.PublicKey{}, issuers: map[string]*issuer{}, cache: cache, now: config.Now,
+		claims: ClaimNames{
+			Role:       cmp.Or(config.Claims.Role, DefaultClaimNames.Role),
+			Workspaces: cmp.Or(config.Claims.Workspaces, DefaultClaimNames.Workspaces),
+		},
 	}
 	for _, key := range config.Keys {
 		v.keys[thumbprint(key)] = key
@@ -95,6 +96,16 @@ func (v *Verifier) Run(ctx context.Context) error {
 	}
 	running.Wait()
 	<-ctx.Done()
+	return nil
+}
+
+// CheckStarted returns an error until the keys of every issuer were fetched once, or the attempt failed.
+func (v *Verifier) CheckStarted() error {
+	for url, issuer := range v.issuers {
+		if !issuer.started() {
+			return fmt.Errorf("the keys of %s are being fetched", url)
+		}
+	}
 	return nil
 }
 

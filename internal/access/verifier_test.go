@@ -19,7 +19,7 @@ func TestIdentityOfAToken(t *testing.T) {
 	some := f.expectAccepted(t, f.token(t, Viewer, "acme", "globex"))
 	all := f.expectAccepted(t, f.token(t, Admin, AllWorkspaces))
 	if some.Role != Viewer || all.Role != Admin || !some.Expires().Equal(noon.Add(time.Hour)) {
-		t.Errorf("the tokens say %v and %v", some, all)
+		t.Errorf("the tokens have the identities %v and %v", some, all)
 	}
 	for workspace, held := range map[string]bool{"acme": true, "globex": true, "acm": false, "": false, "_unattributed": false, "*": false} {
 		if some.Holds(workspace) != held || !all.Holds(workspace) {
@@ -28,7 +28,7 @@ func TestIdentityOfAToken(t *testing.T) {
 	}
 }
 
-func TestTokenOfBadClaimsIsRefused(t *testing.T) {
+func TestTokenWithBadClaimsIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(object)
 		says   string
@@ -62,22 +62,22 @@ func TestTokenOfBadClaimsIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.expectRefused(t, f.sign(t, said(tt.change)), tt.says)
+			f.expectRefused(t, f.sign(t, validClaims(tt.change)), tt.says)
 		})
 	}
 }
 
-func TestTimesHaveALeewayOfAMinuteButNotTheEnd(t *testing.T) {
+func TestStartTimesHaveALeewayOfAMinute(t *testing.T) {
 	f := newFixture(t)
-	f.expectAccepted(t, f.sign(t, said(func(c object) { c["nbf"], c["iat"] = noon.Unix()+60, noon.Unix()+60 })))
-	f.expectAccepted(t, f.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 1 })))
-	f.expectAccepted(t, f.sign(t, said(func(c object) { c["aud"] = []string{"billing", "keytrail"} })))
+	f.expectAccepted(t, f.sign(t, validClaims(func(c object) { c["nbf"], c["iat"] = noon.Unix()+60, noon.Unix()+60 })))
+	f.expectAccepted(t, f.sign(t, validClaims(func(c object) { c["exp"] = noon.Unix() + 1 })))
+	f.expectAccepted(t, f.sign(t, validClaims(func(c object) { c["aud"] = []string{"billing", "keytrail"} })))
 }
 
-// TestSignatureIsOfAKnownKey goes through the ways to pass off a token as signed.
+// TestSignatureIsOfAKnownKey tries the known ways to forge a token.
 func TestSignatureIsOfAKnownKey(t *testing.T) {
 	f := newFixture(t)
-	public, kid, good := f.signer.Public(), thumbprint(f.signer.Public()), said(func(object) {})
+	public, kid, good := f.signer.Public(), thumbprint(f.signer.Public()), validClaims(func(object) {})
 	pem, err := f.signer.PublicPEM()
 	must(t, err)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -140,13 +140,13 @@ func TestSeveralKeysLetOneBeReplaced(t *testing.T) {
 	next.expectRefused(t, old.token(t, Viewer, "acme"), "`kid`")
 }
 
-func TestTokenThatExpiresWhileItIsRememberedIsRefused(t *testing.T) {
+func TestTokenThatExpiresWhileItIsCachedIsRefused(t *testing.T) {
 	f := newFixture(t)
-	token := f.sign(t, said(func(c object) { c["exp"] = noon.Unix() + 10 }))
+	token := f.sign(t, validClaims(func(c object) { c["exp"] = noon.Unix() + 10 }))
 	f.expectAccepted(t, token)
-	f.pass(9 * time.Second)
+	f.advance(9 * time.Second)
 	f.expectAccepted(t, token)
-	f.pass(time.Second)
+	f.advance(time.Second)
 	f.expectRefused(t, token, "expired")
 }
 
@@ -155,9 +155,9 @@ func TestTokenIsVerifiedAgainAfterAWhile(t *testing.T) {
 	token := f.token(t, Viewer, "acme")
 	f.expectAccepted(t, token)
 	clear(f.verifier.keys) // as though the key had been withdrawn
-	f.pass((maxCacheTime - 1) * time.Second)
+	f.advance((maxCacheTime - 1) * time.Second)
 	f.expectAccepted(t, token)
-	f.pass(time.Second)
+	f.advance(time.Second)
 	f.expectRefused(t, token, "`kid`")
 }
 
@@ -173,10 +173,10 @@ func TestCacheOfTokensIsBounded(t *testing.T) {
 	}
 }
 
-func TestRefusedTokensAreNotRemembered(t *testing.T) {
+func TestRefusedTokensAreNotCached(t *testing.T) {
 	f := newFixture(t)
-	f.expectRefused(t, f.sign(t, said(func(c object) { c["aud"] = "billing" })), "")
-	f.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key(), thumbprint(f.signer.Public()), said(func(object) {})), "")
+	f.expectRefused(t, f.sign(t, validClaims(func(c object) { c["aud"] = "billing" })), "")
+	f.expectRefused(t, sign(t, jose.EdDSA, newSigner(t).key(), thumbprint(f.signer.Public()), validClaims(func(object) {})), "")
 	if n := f.verifier.cache.Len(); n != 0 {
 		t.Errorf("%d tokens are cached", n)
 	}

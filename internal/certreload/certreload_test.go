@@ -14,19 +14,18 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
-// shown returns the subject of the current certificate.
-func shown(t *testing.T, c *Certificate) string {
+// subject returns the subject of the current certificate.
+func subject(t *testing.T, c *Certificate) string {
 	t.Helper()
-	leaf, err := x509.ParseCertificate(c.files.current().Certificate[0])
-	must(t, err)
-	return leaf.Subject.CommonName
+	return leaf(t, c).Subject.CommonName
 }
 
-func expiryOf(t *testing.T, der []byte) time.Time {
+// leaf parses the current certificate.
+func leaf(t *testing.T, c *Certificate) *x509.Certificate {
 	t.Helper()
-	leaf, err := x509.ParseCertificate(der)
+	parsed, err := x509.ParseCertificate(c.files.current().Certificate[0])
 	must(t, err)
-	return leaf.NotAfter
+	return parsed
 }
 
 func TestFilesAreReadAgainWhenTheyHaveChanged(t *testing.T) {
@@ -36,15 +35,15 @@ func TestFilesAreReadAgainWhenTheyHaveChanged(t *testing.T) {
 		c, err := OpenCertificate(cert, key, slog.New(slog.NewTextHandler(log, nil)))
 		must(t, err)
 		authority.Issue(t, "second").WriteTo(t, cert, key)
-		if name := shown(t, c); name != "first" {
-			t.Errorf("within the second in which the files were read, %q is shown", name)
+		if name := subject(t, c); name != "first" {
+			t.Errorf("within the second in which the files were read, the subject is %q", name)
 		}
 		<-time.After(checkInterval)
-		if name := shown(t, c); name != "second" {
-			t.Errorf("after the replacement, %q is shown", name)
+		if name := subject(t, c); name != "second" {
+			t.Errorf("after the replacement, the subject is %q", name)
 		}
-		if leaf := c.files.current().Certificate[0]; !c.NotAfter().Equal(expiryOf(t, leaf)) {
-			t.Errorf("it is told to expire at %v", c.NotAfter())
+		if !c.NotAfter().Equal(leaf(t, c).NotAfter) {
+			t.Errorf("NotAfter returned %v", c.NotAfter())
 		}
 		if !strings.Contains(log.String(), "level=INFO") || strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("logged %s", log)
@@ -70,7 +69,7 @@ func TestReplacementWithSameSizeAndTimeIsNoticed(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeUsedLeavesTheOldInUse(t *testing.T) {
+func TestInvalidFilesLeaveThePreviousOnesInUse(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	for name, breakIt := range map[string]func(cert, key string){
 		"half a replacement": func(cert, _ string) { tlstest.Replace(t, cert, authority.Issue(t, "second").Cert) },
@@ -88,20 +87,20 @@ func TestWhatCannotBeUsedLeavesTheOldInUse(t *testing.T) {
 				breakIt(cert, key)
 				for range 5 {
 					<-time.After(checkInterval)
-					if name := shown(t, c); name != "first" {
-						t.Errorf("%q is shown", name)
+					if name := subject(t, c); name != "first" {
+						t.Errorf("the subject is %q", name)
 					}
 				}
-				if told := strings.Count(log.String(), "level=ERROR"); told != 1 || !strings.Contains(log.String(), cert) {
-					t.Errorf("told %d times, want once: %s", told, log)
+				if logged := strings.Count(log.String(), "level=ERROR"); logged != 1 || !strings.Contains(log.String(), cert) {
+					t.Errorf("logged %d errors, want one: %s", logged, log)
 				}
 				if strings.Contains(log.String(), string(first.Key)) {
 					t.Errorf("the key is in the log: %s", log)
 				}
 				authority.Issue(t, "third").WriteTo(t, cert, key)
 				<-time.After(checkInterval)
-				if name := shown(t, c); name != "third" {
-					t.Errorf("after the files were mended, %q is shown", name)
+				if name := subject(t, c); name != "third" {
+					t.Errorf("after the files were repaired, the subject is %q", name)
 				}
 			})
 		})

@@ -1,16 +1,19 @@
 package grpcserver
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
@@ -37,7 +40,7 @@ func TestRequestIsNotValidatedWithoutAToken(t *testing.T) {
 func TestTokenSourceReadsTheCatalog(t *testing.T) {
 	f := newFixture(t, &keys{})
 	if _, err := f.client.GetCatalog(t.Context(), &authv1.GetCatalogRequest{}); status.Code(err) != codes.Unimplemented {
-		t.Errorf("answered %v, want what the handler says", err)
+		t.Errorf("got %v, want the error of the handler", err)
 	}
 }
 
@@ -48,9 +51,25 @@ func TestServerWithAnRPCWithoutARuleDoesNotServe(t *testing.T) {
 	grpc_testing.RegisterTestServiceServer(server, grpc_testing.UnimplementedTestServiceServer{})
 	listener := bufconn.Listen(1 << 10)
 	if err := server.Run(t.Context(), listener); err == nil || !strings.Contains(err.Error(), "grpc.testing.TestService.") {
-		t.Errorf("Run answers %v, want an error that names the RPC", err)
+		t.Errorf("Run returned %v, want an error that names the RPC", err)
 	}
 	if _, err := listener.Dial(); err == nil {
 		t.Error("the listener is still open")
+	}
+}
+
+// TestInvalidTokensDoNotBlockValidOnes sends many invalid tokens from the one address that a proxy has.
+func TestInvalidTokensDoNotBlockValidOnes(t *testing.T) {
+	f := newFixture(t, &keys{get: func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
+		return &authv1.GetKeyResponse{}, nil
+	}})
+	bad, good := f.overTCP(t, grpc.WithPerRPCCredentials(access.NewToken("bad"))), f.overTCP(t, f.token)
+	for i := range 2000 {
+		if _, err := bad.GetKey(t.Context(), validRequest); status.Code(err) != codes.Unauthenticated {
+			t.Fatalf("bad token %d: %v, want UNAUTHENTICATED", i, err)
+		}
+	}
+	if _, err := good.GetKey(t.Context(), validRequest); err != nil {
+		t.Errorf("a new token from the same address: %v", err)
 	}
 }

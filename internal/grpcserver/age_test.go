@@ -20,7 +20,7 @@ func TestConnectionsEndWithAgeAndNotForOccasionalPings(t *testing.T) {
 				for {
 					select {
 					case <-time.After(11 * time.Second):
-						_ = framer.WritePing(false, [8]byte{}) // the server may have hung up by then
+						_ = framer.WritePing(false, [8]byte{}) // the server may have closed the connection
 					case <-ended:
 						return
 					}
@@ -29,15 +29,15 @@ func TestConnectionsEndWithAgeAndNotForOccasionalPings(t *testing.T) {
 		}, func(frame http2.Frame) bool {
 			away, ok := frame.(*http2.GoAwayFrame)
 			if ok && away.ErrCode != http2.ErrCodeNo {
-				t.Errorf("sent away with %v after %v", away, time.Since(began))
+				t.Errorf("GOAWAY has %v after %v", away, time.Since(began))
 			}
 			return ok
 		})
 		close(ended)
 		<-pinged
-		// The age of each connection differs by up to a tenth, so that not all come back at once.
+		// The age of each connection differs by up to a tenth, so that not all clients reconnect at once.
 		if age := time.Since(began); age < maxConnectionAge*9/10 || age > maxConnectionAge*11/10 {
-			t.Errorf("sent away after %v", age)
+			t.Errorf("GOAWAY after %v", age)
 		}
 	})
 }

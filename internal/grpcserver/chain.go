@@ -1,6 +1,7 @@
 package grpcserver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -57,10 +58,10 @@ func newChain(config Config) (*chain, error) {
 	return c, nil
 }
 
-// RegisterService implements grpc.ServiceRegistrar. It puts the chain around each unary method, because generated code
+// RegisterService implements grpc.ServiceRegistrar. It wraps each unary method in the chain, because generated code
 // decodes the request before it calls an interceptor. grpc.InTapHandle runs early enough, too, but grpc-go does not release
-// the deadline of a call that it refuses: callers without a token could fill the memory (450 bytes a call, for as long as
-// they please). Streams need neither: their interceptors run before the first message.
+// the timer of a call that it refuses: callers without a token could fill the memory (450 bytes a call, until a deadline
+// that they choose). Streams need neither: their interceptors run before the first message.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, service any) {
 	chained := *desc
 	chained.Methods = slices.Clone(desc.Methods)
@@ -127,13 +128,16 @@ func (s *checkedStream) RecvMsg(request any) error {
 	if err := s.ServerStream.RecvMsg(request); err != nil {
 		return err
 	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
 	return s.chain.check(s.ctx, request)
 }
 
 // check decides whether a decoded request reaches its handler.
 func (c *chain) check(ctx context.Context, request any) error {
 	message, ok := request.(proto.Message)
-	if ok && isMalformed(message) {
+	if ok && bytes.Equal(message.ProtoReflect().GetUnknown(), malformedMark) {
 		return errMalformed
 	}
 	if err := access.Authorize(ctx, request); err != nil || !ok {

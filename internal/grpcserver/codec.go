@@ -26,9 +26,5 @@ func (c codec) Unmarshal(data mem.BufferSlice, into any) error {
 	return nil
 }
 
-// malformedMark is an unknown field. A caller who sends it is told that the request is malformed.
+// malformedMark is an unknown field. A request in which a caller sends it is refused, too.
 var malformedMark = protowire.AppendVarint(protowire.AppendTag(nil, protowire.MaxValidNumber, protowire.VarintType), 1)
-
-func isMalformed(message proto.Message) bool {
-	return string(message.ProtoReflect().GetUnknown()) == string(malformedMark)
-}

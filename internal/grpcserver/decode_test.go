@@ -18,35 +18,35 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// wire is sent in place of the request.
-type wire []byte
+// rawCodec sends its bytes in place of the request.
+type rawCodec []byte
 
 // Marshal implements encoding.CodecV2.
-func (w wire) Marshal(any) (mem.BufferSlice, error) {
+func (w rawCodec) Marshal(any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(w)}, nil
 }
 
 // Unmarshal implements encoding.CodecV2.
-func (wire) Unmarshal(mem.BufferSlice, any) error { return nil }
+func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 
 // Name implements encoding.CodecV2.
-func (wire) Name() string { return "proto" }
+func (rawCodec) Name() string { return "proto" }
 
-// TestRequestIsNotDecodedWithoutAToken sends a request that cannot be decoded: only a server that tries notices.
+// TestRequestIsNotDecodedWithoutAToken sends a request that cannot be decoded: the error shows whether the server decodes it.
 func TestRequestIsNotDecodedWithoutAToken(t *testing.T) {
 	f := newFixture(t, &keys{})
 	bare, err := f.dial()
 	must(t, err)
 	defer bare.Close()
 	send := func(conn *grpc.ClientConn) error {
-		return conn.Invoke(t.Context(), authv1.KeyService_GetKey_FullMethodName, someKey, &authv1.GetKeyResponse{}, grpc.ForceCodecV2(wire("\xff\xff\xff")))
+		return conn.Invoke(t.Context(), authv1.KeyService_GetKey_FullMethodName, validRequest, &authv1.GetKeyResponse{}, grpc.ForceCodecV2(rawCodec("\xff\xff\xff")))
 	}
 	if err := send(bare); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without a token: %v, want UNAUTHENTICATED", err)
 	}
-	stream, err := f.conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, grpc_health_v1.Health_Watch_FullMethodName, grpc.ForceCodecV2(wire("\xff")))
+	stream, err := f.conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, grpc_health_v1.Health_Watch_FullMethodName, grpc.ForceCodecV2(rawCodec("\xff")))
 	must(t, err)
-	must(t, stream.SendMsg(someKey))
+	must(t, stream.SendMsg(validRequest))
 	must(t, stream.CloseSend())
 	expectReason(t, "of a stream", stream.RecvMsg(nil), codes.InvalidArgument, fault.RequestMalformed)
 	expectReason(t, "with a token", send(f.conn), codes.InvalidArgument, fault.RequestMalformed)
@@ -62,7 +62,7 @@ func TestLargestRequestsOfTheContractFit(t *testing.T) {
 	now, batch, report := timestamppb.Now(), &logsv1.RecordRequestLogsRequest{}, &authv1.ReportRequest{}
 	for range 5000 {
 		batch.Records = append(batch.Records, &logsv1.RequestLogRecord{RequestLog: &logsv1.RequestLog{
-			Id: someKey.GetKeyId(), Time: now, Endpoint: strings.Repeat("/", 700),
+			Id: validRequest.GetKeyId(), Time: now, Endpoint: strings.Repeat("/", 700),
 		}})
 	}
 	for range 1000 {

@@ -10,12 +10,13 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// frames opens a connection of HTTP/2 below gRPC. What the server sends is passed to seen, until that answers true.
+// frames opens an HTTP/2 connection without gRPC and passes the frames of the server to seen until that returns true.
 func (f *fixture) frames(t *testing.T, write func(*http2.Framer), seen func(http2.Frame) bool) {
 	t.Helper()
 	conn, err := f.listener.DialContext(t.Context())
@@ -29,7 +30,7 @@ func (f *fixture) frames(t *testing.T, write func(*http2.Framer), seen func(http
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			t.Errorf("the server hung up: %v", err)
+			t.Errorf("the server closed the connection: %v", err)
 			return
 		}
 		if seen(frame) {
@@ -58,12 +59,12 @@ func TestTooManyPingsEndAConnection(t *testing.T) {
 	f := newFixture(t, &keys{})
 	f.frames(t, func(framer *http2.Framer) {
 		for range 10 {
-			_ = framer.WritePing(false, [8]byte{}) // the server may have hung up by then
+			_ = framer.WritePing(false, [8]byte{}) // the server may have closed the connection
 		}
 	}, func(frame http2.Frame) bool {
 		away, ok := frame.(*http2.GoAwayFrame)
 		if ok && (away.ErrCode != http2.ErrCodeEnhanceYourCalm || string(away.DebugData()) != "too_many_pings") {
-			t.Errorf("sent away with %v", away)
+			t.Errorf("GOAWAY has %v", away)
 		}
 		return ok
 	})
@@ -73,10 +74,10 @@ func TestMessagesHaveALimit(t *testing.T) {
 	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) {}})
 	_, err := f.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{WorkspaceId: strings.Repeat("x", AuthMessageBytes)})
 	if status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("a message of 4 MiB and more: %v", err)
+		t.Errorf("a message above the limit: %v", err)
 	}
 	if _, err := f.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{WorkspaceId: strings.Repeat("x", AuthMessageBytes-1000)}); status.Code(err) != codes.InvalidArgument {
-		t.Errorf("a message of 4 MiB: %v, want what the rules say of it", err)
+		t.Errorf("a message below the limit: %v, want a violated rule", err)
 	}
 }
 
@@ -92,7 +93,7 @@ func TestHundredsOfCallsOfOneConnectionAreInFlight(t *testing.T) {
 	var ended sync.WaitGroup
 	for range calls {
 		ended.Go(func() {
-			if _, err := f.client.GetKey(t.Context(), someKey); err != nil {
+			if _, err := f.client.GetKey(t.Context(), validRequest); err != nil {
 				t.Error(err)
 			}
 		})
@@ -100,20 +101,14 @@ func TestHundredsOfCallsOfOneConnectionAreInFlight(t *testing.T) {
 	ended.Wait()
 }
 
-// networkClient is a client over the network.
-type networkClient struct {
-	authv1.KeyServiceClient
-	addr string
-}
-
-// overTCP makes the server listen on a real socket, too. It returns a client of that.
-func (f *fixture) overTCP(t *testing.T, options ...grpc.DialOption) networkClient {
+// overTCP makes the server also listen on a TCP socket, and returns a client that uses it.
+func (f *fixture) overTCP(t *testing.T, options ...grpc.DialOption) authv1.KeyServiceClient {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	go func() { _ = f.server.Serve(listener) }() // until the world's stop
-	conn, err := grpc.NewClient(listener.Addr().String(), append(options, grpc.WithTransportCredentials(plaintext))...)
+	go func() { _ = f.server.Serve(listener) }() // until the fixture stops the server
+	conn, err := grpc.NewClient(listener.Addr().String(), append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	must(t, err)
 	t.Cleanup(func() { must(t, conn.Close()) })
-	return networkClient{authv1.NewKeyServiceClient(conn), listener.Addr().String()}
+	return authv1.NewKeyServiceClient(conn)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// failing is a service whose GetKey answers an error.
+// failing returns a service whose GetKey returns an error.
 func failing(err error) *keys {
 	return &keys{get: func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) { return nil, err }}
 }
@@ -43,9 +43,9 @@ func TestErrorsHaveTheirStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, failing(tt.err))
-			_, err := f.client.GetKey(t.Context(), someKey)
+			_, err := f.client.GetKey(t.Context(), validRequest)
 			if st := status.Convert(err); st.Code() != tt.code || st.Message() != tt.message {
-				t.Errorf("answered %v, want %v: %s", err, tt.code, tt.message)
+				t.Errorf("got %v, want %v: %s", err, tt.code, tt.message)
 			}
 			records := f.log.records(t)
 			if (len(records) == 1) != tt.logged || len(records) > 1 {
@@ -71,8 +71,8 @@ func TestEveryReason(t *testing.T) {
 		if !mapped || code == codes.OK {
 			t.Errorf("%v has the kind %v, which has no code", reason, reason.Kind())
 		}
-		given = &fault.Error{Reason: reason, Message: "so it is", Metadata: map[string]string{"key_id": "k"}}
-		_, err := f.client.GetKey(t.Context(), someKey)
+		given = &fault.Error{Reason: reason, Message: "a message", Metadata: map[string]string{"key_id": "k"}}
+		_, err := f.client.GetKey(t.Context(), validRequest)
 		expectReason(t, reason.String(), err, code, reason)
 		if got := infoOf(err).GetMetadata()["key_id"]; (got == "k") != (code != codes.Internal) {
 			t.Errorf("%v has the metadata %q", reason, got)
@@ -82,7 +82,7 @@ func TestEveryReason(t *testing.T) {
 			want = retryDelay
 		}
 		if delay := retryDelayOf(err); delay != want {
-			t.Errorf("%v is to be tried again after %v, want %v", reason, delay, want)
+			t.Errorf("%v has the retry delay %v, want %v", reason, delay, want)
 		}
 		row := regexp.MustCompile(`(?m)^\| ` + "`" + reason.String() + "` " + `\| ([A-Z_]+) \| [0-9–, ]+ \| [^|]+ \| [^|]+ \| [^|]+ \|$`).FindStringSubmatch(document)
 		if row == nil || row[1] != codeNames[code] {
@@ -122,7 +122,7 @@ func TestKindsHaveDifferentCodes(t *testing.T) {
 
 func TestFaultInAFieldIsDetailed(t *testing.T) {
 	f := newFixture(t, failing(fault.InvalidField("scopes[1]", "unknown agent type")))
-	_, err := f.client.GetKey(t.Context(), someKey)
+	_, err := f.client.GetKey(t.Context(), validRequest)
 	if diff := cmp.Diff(map[string]string{"scopes[1]": "unknown agent type"}, violations(err)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
@@ -139,9 +139,9 @@ func TestPanicIsAnInternalErrorWithoutDetails(t *testing.T) {
 		}
 		return &authv1.GetKeyResponse{}, nil
 	}})
-	_, err := f.client.GetKey(t.Context(), someKey)
+	_, err := f.client.GetKey(t.Context(), validRequest)
 	if st := status.Convert(err); st.Code() != codes.Internal || st.Message() != "internal error" || len(st.Details()) != 1 {
-		t.Errorf("answered %v, want INTERNAL without a word", err)
+		t.Errorf("got %v, want INTERNAL without details", err)
 	}
 	expectReason(t, "a panic", err, codes.Internal, fault.InternalError)
 	records := f.log.records(t)
@@ -149,13 +149,13 @@ func TestPanicIsAnInternalErrorWithoutDetails(t *testing.T) {
 		!strings.Contains(fmt.Sprint(records[0]["stack"]), "errors_test.go") {
 		t.Errorf("logged %v, want the panic, the RPC and the stack", records)
 	}
-	if _, err := f.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "globex", KeyId: someKey.GetKeyId()}); err != nil {
+	if _, err := f.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "globex", KeyId: validRequest.GetKeyId()}); err != nil {
 		t.Errorf("the next call fails: %v", err)
 	}
 }
 
 func TestCallThatItsCallerCancelledIsNotAnInternalError(t *testing.T) {
-	// Time passes when the call has come as far as it goes, however slow the machine is.
+	// In a bubble, the deadline passes only when the handler waits, however slow the machine is.
 	synctest.Test(t, func(t *testing.T) {
 		handled := make(chan struct{})
 		f := newFixture(t, &keys{get: func(ctx context.Context, _ *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error) {
@@ -165,8 +165,8 @@ func TestCallThatItsCallerCancelledIsNotAnInternalError(t *testing.T) {
 		}})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		if _, err := f.client.GetKey(ctx, someKey); status.Code(err) != codes.DeadlineExceeded {
-			t.Errorf("answered %v, want DEADLINE_EXCEEDED", err)
+		if _, err := f.client.GetKey(ctx, validRequest); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("got %v, want DEADLINE_EXCEEDED", err)
 		}
 		<-handled
 		must(t, f.stop())

@@ -21,7 +21,7 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
 
-// keys is a KeyService whose responses the test provides; behind a nil one, the RPC is not implemented.
+// keys is a KeyService whose handlers the test provides.
 type keys struct {
 	authv1.UnimplementedKeyServiceServer
 	get    func(context.Context, *authv1.GetKeyRequest) (*authv1.GetKeyResponse, error)
@@ -43,8 +43,8 @@ func (k *keys) UpdateKey(_ context.Context, req *authv1.UpdateKeyRequest) (*auth
 	return &authv1.UpdateKeyResponse{}, nil
 }
 
-// someKey is a request that breaks no rule.
-var someKey = &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: "01890a5d-ac96-774b-bcce-b302099a8057"}
+// validRequest satisfies the rules of the contract.
+var validRequest = &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: "01890a5d-ac96-774b-bcce-b302099a8057"}
 
 // fixture is a server with a service, and a client of it.
 type fixture struct {
@@ -53,9 +53,9 @@ type fixture struct {
 	conn     *grpc.ClientConn
 	listener *bufconn.Listener
 	log      *logBuffer
-	// token sends a good one with each call.
+	// token sends a valid token with each call.
 	token grpc.DialOption
-	// stop ends the server and answers what Run answered; it may be called again.
+	// stop stops the server and returns the result of Run. It can be called again.
 	stop func() error
 }
 
@@ -88,12 +88,7 @@ func (f *fixture) dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
 
-// plaintext is the transport of connections without TLS.
-var plaintext = insecure.NewCredentials()
-
-func logger(to *logBuffer) *slog.Logger { return slog.New(slog.NewJSONHandler(to, nil)) }
-
-// logBuffer keeps what is logged, one JSON object a line.
+// logBuffer holds log records, one JSON object per line. It is safe for concurrent use.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -105,7 +100,7 @@ func (l *logBuffer) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-// records returns what has been logged.
+// records returns the records that were logged.
 func (l *logBuffer) records(t *testing.T) []map[string]any {
 	t.Helper()
 	l.mu.Lock()
@@ -119,7 +114,7 @@ func (l *logBuffer) records(t *testing.T) []map[string]any {
 	return records
 }
 
-// infoOf returns the google.rpc.ErrorInfo of an error; empty if it has none.
+// infoOf returns the google.rpc.ErrorInfo of an error, or nil.
 func infoOf(err error) *errdetails.ErrorInfo {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
@@ -137,7 +132,7 @@ func expectReason(t *testing.T, what string, err error, code codes.Code, reason 
 	}
 }
 
-// violations are the fields and reasons that a status details.
+// violations returns the field violations in the details of a status.
 func violations(err error) map[string]string {
 	found := map[string]string{}
 	for _, detail := range status.Convert(err).Details() {

@@ -1,4 +1,4 @@
-// Package grpcserver is the gRPC server of both services: who may call, limits, validation, errors, health and reflection.
+// Package grpcserver is the gRPC server of both services: authorization, limits, validation, errors, health and reflection.
 package grpcserver
 
 import (
@@ -24,28 +24,29 @@ import (
 // stay below that.
 const drainTimeout = 1500 * time.Millisecond
 
-// The most bytes of a request. They bound what a call can cost: docs/security.md has the figures.
+// The maximum sizes of a request. They limit what a call can cost: docs/security.md has the figures.
 const (
 	AuthMessageBytes = 1 << 20
 	LogsMessageBytes = 4 << 20
 )
 
 const (
-	// maxHeaderBytes is the most bytes of a call's headers: more than the gateway takes, so that REST refuses first.
+	// maxHeaderBytes is the maximum size of the headers of a call. It is more than the gateway accepts, so that REST refuses
+	// first.
 	maxHeaderBytes = 128 << 10
 	// maxConcurrentCalls is per connection; further calls wait in the client.
 	maxConcurrentCalls = 1000
-	// maxConnectionAge is when clients are asked to connect again, which spreads them over new replicas.
+	// maxConnectionAge is when clients must reconnect, which spreads them over new replicas.
 	maxConnectionAge = 5 * time.Minute
-	// maxConnectionAgeGrace is how long calls may then take. No unary call takes that long: it is for long streams.
+	// maxConnectionAgeGrace is how long the calls in flight may then take. It is for long streams.
 	maxConnectionAgeGrace = time.Hour
 )
 
-// Instrumentation observes calls: what is refused, too. The zero value observes nothing.
+// Instrumentation observes calls, refused ones included. The zero value observes nothing.
 type Instrumentation struct {
 	Unary  grpc.UnaryServerInterceptor
 	Stream grpc.StreamServerInterceptor
-	// Stats follows calls below the interceptors.
+	// Stats observes the transport.
 	Stats stats.Handler
 }
 
@@ -54,7 +55,7 @@ type Config struct {
 	Log             *slog.Logger
 	Authorizer      *access.Authorizer
 	Instrumentation Instrumentation
-	// MaxMessageBytes is the most bytes of a request.
+	// MaxMessageBytes is the maximum size of a request.
 	MaxMessageBytes int
 }
 
@@ -114,7 +115,11 @@ func (s *Server) SetReady(ready bool) {
 // listeners. It returns nil after an orderly stop. It does not start if an RPC has no access rule.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	if err := s.chain.authorizer.ReadRules(s.GetServiceInfo()); err != nil {
-		return errors.Join(fmt.Errorf("serve gRPC: %w", err), closeAll(listeners))
+		err = fmt.Errorf("serve gRPC: %w", err)
+		for _, l := range listeners {
+			err = errors.Join(err, l.Close())
+		}
+		return err
 	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -146,12 +151,4 @@ func (s *Server) shutDown() {
 	})
 	defer timer.Stop()
 	s.GracefulStop()
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 	must(t, err)
 	must(t, f.stop())
 	for err == nil {
-		_, err = watch.Recv() // first, perhaps, that the service is not serving any more
+		_, err = watch.Recv() // the first may be NOT_SERVING
 	}
 	expectReason(t, "the watch", err, codes.Unavailable, fault.ServerStopping)
 	if delay := retryDelayOf(err); delay != retryDelay {
@@ -49,7 +50,7 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 		t.Errorf("the reflection: %v", err)
 	}
 	if records := f.log.records(t); len(records) != 0 {
-		t.Errorf("the stop cut something off: %v", records)
+		t.Errorf("the stop cut calls off: %v", records)
 	}
 }
 
@@ -85,7 +86,7 @@ func (s *testStream) RecvMsg(message any) error {
 	if len(s.workspaces) == 0 {
 		return io.EOF
 	}
-	message.(*authv1.GetKeyRequest).WorkspaceId, message.(*authv1.GetKeyRequest).KeyId = s.workspaces[0], someKey.GetKeyId()
+	message.(*authv1.GetKeyRequest).WorkspaceId, message.(*authv1.GetKeyRequest).KeyId = s.workspaces[0], validRequest.GetKeyId()
 	s.workspaces = s.workspaces[1:]
 	return nil
 }
@@ -124,7 +125,7 @@ func newTestChain(t *testing.T, log *logBuffer) (*chain, *access.Signer) {
 		authv1.KeyService_ServiceDesc.ServiceName: {Methods: []grpc.MethodInfo{{Name: "GetKey"}}},
 		"grpc.health.v1.Health":                   {Methods: []grpc.MethodInfo{{Name: "Check"}}},
 	}))
-	c, err := newChain(Config{Log: logger(log), Authorizer: authorizer})
+	c, err := newChain(Config{Log: slog.New(slog.NewJSONHandler(log, nil)), Authorizer: authorizer})
 	must(t, err)
 	return c, signer
 }
@@ -172,6 +173,23 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 	})
 }
 
+// TestExpiredTokenSendsNoRequest: a handler that only waits for requests does not look at its context.
+func TestExpiredTokenSendsNoRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, signer := newTestChain(t, &logBuffer{})
+		token := accesstest.Bearer(t, signer, access.Viewer, "acme")
+		s := &testStream{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", token)), workspaces: []string{"acme", "acme"}}
+		err := c.stream(nil, s, getKey, func(service any, stream grpc.ServerStream) error {
+			if err := stream.RecvMsg(&authv1.GetKeyRequest{}); err != nil {
+				t.Errorf("before the token expires: %v", err)
+			}
+			<-time.After(time.Hour)
+			return stream.RecvMsg(&authv1.GetKeyRequest{})
+		})
+		expectReason(t, "a request after the token has expired", err, codes.Unauthenticated, fault.TokenInvalid)
+	})
+}
+
 func TestOpenStreamRequiresNothing(t *testing.T) {
 	c, _ := newTestChain(t, &logBuffer{})
 	s := &testStream{ctx: t.Context()}
@@ -206,7 +224,7 @@ func TestStreamsHaveTheErrorsOfTheTable(t *testing.T) {
 	}
 }
 
-// TestOpenCallEndsWithoutItsRequest: a caller without a token must not hold memory by never sending its request.
+// TestOpenCallEndsWithoutItsRequest: a caller without a token must not hold memory by never sending the request.
 func TestOpenCallEndsWithoutItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, &keys{})
@@ -229,7 +247,7 @@ func TestRefusedCallHoldsNothing(t *testing.T) {
 	refuse := func(times int) {
 		for range times {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
-			if _, err := client.GetKey(ctx, someKey); status.Code(err) != codes.Unauthenticated {
+			if _, err := client.GetKey(ctx, validRequest); status.Code(err) != codes.Unauthenticated {
 				t.Fatalf("without a token: %v", err)
 			}
 			cancel()

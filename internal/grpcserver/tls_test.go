@@ -28,7 +28,7 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
-// secured are a gRPC server and an HTTP server in TLS, on real sockets.
+// secured is a gRPC server and an HTTP server with TLS, on TCP sockets.
 type secured struct {
 	authority, clients *tlstest.Authority
 	cert, key, ca      string
@@ -36,7 +36,7 @@ type secured struct {
 	pipe               *bufconn.Listener
 }
 
-// newSecured starts them. With mutual, gRPC takes the clients of one authority only.
+// newSecured starts the servers. With mutual, gRPC requires a client certificate.
 func newSecured(t *testing.T, pair func(*tlstest.Authority) tlstest.Pair, mutual bool) *secured {
 	t.Helper()
 	s := &secured{authority: tlstest.NewAuthority(t), clients: tlstest.NewAuthority(t), pipe: bufconn.Listen(1 << 16)}
@@ -72,7 +72,7 @@ func listenLocally(t *testing.T) net.Listener {
 	return l
 }
 
-// background runs a part to the test's end.
+// background runs a part until the test ends.
 func background(t *testing.T, part lifecycle.Part) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -85,7 +85,7 @@ func issue(t *testing.T, name string) func(*tlstest.Authority) tlstest.Pair {
 	return func(a *tlstest.Authority) tlstest.Pair { return a.Issue(t, name) }
 }
 
-// call calls over gRPC on a new connection, and answers whose certificate the server showed.
+// call makes a gRPC call on a new connection. It returns the subject of the certificate that the server presented.
 func (s *secured) call(t *testing.T, config *tls.Config) (name string, err error) {
 	t.Helper()
 	config = config.Clone()
@@ -105,16 +105,16 @@ func checkHealth(t *testing.T, addr string, transport credentials.TransportCrede
 	return err
 }
 
-// get gets over HTTP on a new connection, and answers the protocol.
+// get makes an HTTP request on a new connection. It returns the protocol.
 func (s *secured) get(t *testing.T, config *tls.Config, h2 bool) (proto string, err error) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: h2, DisableKeepAlives: true}
-	answer, err := (&http.Client{Transport: transport}).Get("https://" + s.rest)
+	response, err := (&http.Client{Transport: transport}).Get("https://" + s.rest)
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
 	return string(body), err
 }
 
@@ -132,7 +132,7 @@ func TestTLSOverRealSockets(t *testing.T) {
 	}
 	old := &tls.Config{RootCAs: s.authority.Pool(), MaxVersion: tls.VersionTLS11}
 	if _, err := s.get(t, old, false); err == nil {
-		t.Error("TLS 1.1 will do")
+		t.Error("TLS 1.1 is accepted")
 	}
 	foreign := &tls.Config{RootCAs: s.clients.Pool()}
 	if _, err := s.call(t, foreign); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "authority") {
@@ -140,17 +140,17 @@ func TestTLSOverRealSockets(t *testing.T) {
 	}
 }
 
-func TestPlaintextAtAPortOfTLSIsRefusedAndTheServerGoesOn(t *testing.T) {
+func TestPlaintextAtATLSPortIsRefusedAndTheServerContinues(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, issue(t, "server"), false)
 	if err := checkHealth(t, s.grpc, insecure.NewCredentials()); status.Code(err) != codes.Unavailable {
 		t.Errorf("gRPC in plaintext: %v", err)
 	}
-	answer, err := http.Get("http://" + s.rest)
+	response, err := http.Get("http://" + s.rest)
 	must(t, err)
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("REST in plaintext: %d", answer.StatusCode)
+	response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Errorf("REST in plaintext: %d", response.StatusCode)
 	}
 	for _, addr := range []string{s.grpc, s.rest} {
 		conn, err := net.Dial("tcp", addr)
@@ -167,7 +167,7 @@ func TestPlaintextAtAPortOfTLSIsRefusedAndTheServerGoesOn(t *testing.T) {
 	}
 }
 
-func TestTheProcessItselfNeedsNoTLS(t *testing.T) {
+func TestInMemoryConnectionNeedsNoTLS(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, issue(t, "server"), true)
 	conn, err := grpc.NewClient("passthrough:pipe", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -191,7 +191,7 @@ func TestExpiredCertificatesAreRefused(t *testing.T) {
 	}
 }
 
-func TestMutualTLSLetsClientsOfTheAuthorityIn(t *testing.T) {
+func TestMutualTLSAcceptsClientsOfTheAuthority(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, issue(t, "server"), true)
 	with := func(pair tlstest.Pair) *tls.Config {
@@ -216,18 +216,18 @@ func TestMutualTLSLetsClientsOfTheAuthorityIn(t *testing.T) {
 		}
 	}
 	if _, err := s.get(t, none, true); err != nil {
-		t.Errorf("REST asks browsers for a certificate: %v", err)
+		t.Errorf("REST requires a client certificate: %v", err)
 	}
 }
 
-// eventually polls until done: files are looked at once a second.
+// eventually polls until done returns true: changed files are read once a second.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for !done() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -276,11 +276,11 @@ func TestClientsFollowTheirFiles(t *testing.T) {
 	must(t, err)
 	transport := certreload.ClientCredentials(servers, own)
 	if err := checkHealth(t, s.grpc, transport); err == nil {
-		t.Error("the server's authority is not in the file, and is trusted")
+		t.Error("a server of an authority that is not in the file is trusted")
 	}
 	tlstest.Replace(t, ca, s.authority.PEM)
 	eventually(t, "trust in the server", func() bool { return checkHealth(t, s.grpc, transport) == nil })
-	tlstest.NewAuthority(t).Issue(t, "stranger").WriteTo(t, cert, key)
+	tlstest.NewAuthority(t).Issue(t, "other").WriteTo(t, cert, key)
 	eventually(t, "the new certificate of the client", func() bool { return checkHealth(t, s.grpc, transport) != nil })
 	if err := checkHealth(t, s.grpc, certreload.ClientCredentials(nil, own)); err == nil || !strings.Contains(err.Error(), "authority") {
 		t.Errorf("the system's authorities: %v", err)

@@ -24,8 +24,8 @@ func (c *chain) validate(request proto.Message) error {
 
 // A request can violate a rule in each of many elements: the error must stay cheap and fit into the headers of a call.
 const (
-	// maxExplainedBytes is the most bytes of a request whose violations are all searched for; of a larger one, only the
-	// first is reported.
+	// maxExplainedBytes is the maximum size of a request whose violations are all reported. Of a larger one, only the first
+	// is.
 	maxExplainedBytes = 16 << 10
 	maxViolations     = 16
 	// maxFieldName truncates the name of a field, which contains the keys of maps.

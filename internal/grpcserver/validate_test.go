@@ -13,7 +13,7 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// notUTF8 are requests with a string that is not UTF-8, as a client writes them that does not look: Go's does not send them.
+// notUTF8 returns encoded requests with a string that is not UTF-8, which Go's client refuses to send.
 func notUTF8() map[string][]byte {
 	return map[string][]byte{
 		"in a field":     inField(1, []byte("acme\xff")),
@@ -24,9 +24,9 @@ func notUTF8() map[string][]byte {
 }
 
 func TestTextThatIsNotUTF8IsMalformed(t *testing.T) {
-	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a request came to the handler") }})
+	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a request reached the handler") }})
 	for name, text := range notUTF8() {
-		err := f.conn.Invoke(t.Context(), authv1.KeyService_CreateKey_FullMethodName, someKey, &authv1.CreateKeyResponse{}, grpc.ForceCodecV2(wire(text)))
+		err := f.conn.Invoke(t.Context(), authv1.KeyService_CreateKey_FullMethodName, validRequest, &authv1.CreateKeyResponse{}, grpc.ForceCodecV2(rawCodec(text)))
 		expectReason(t, name, err, codes.InvalidArgument, fault.RequestMalformed)
 		if !strings.Contains(status.Convert(err).Message(), "not UTF-8") {
 			t.Errorf("%s: %v", name, err)
@@ -42,13 +42,13 @@ func TestTextThatIsNotUTF8IsMalformed(t *testing.T) {
 }
 
 func TestBrokenRulesNameEveryFieldAndItsReason(t *testing.T) {
-	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
+	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request reached the handler") }})
 	_, err := f.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
 		WorkspaceId: "Not An Id", Key: &authv1.Key{Name: strings.Repeat("n", 101), Scopes: []string{"agent", "Not A Scope"}, AgentIds: []string{""}},
 	})
 	st, found := status.Convert(err), violations(err)
 	if st.Code() != codes.InvalidArgument {
-		t.Fatalf("answered %v, want INVALID_ARGUMENT", err)
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
 	}
 	for _, field := range []string{"workspace_id", "key.name", "key.scopes[1]", "key.agent_ids[0]"} {
 		if found[field] == "" || !strings.Contains(st.Message(), field+": "+found[field]) {
@@ -66,8 +66,8 @@ func TestBrokenRulesNameEveryFieldAndItsReason(t *testing.T) {
 
 // TestErrorOfManyBrokenRulesIsShort sends requests that break a rule in every element.
 func TestErrorOfManyBrokenRulesIsShort(t *testing.T) {
-	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
-	// So many fields: each scope, and the list for not being unique; that of 1,000 is also too long.
+	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request reached the handler") }})
+	// Each scope is a violation, and the list is not unique; a list of 1,000 is also too long.
 	for scopes, want := range map[int]int{2: 3, 1000: maxViolations - 1, 16_000: 1} {
 		_, err := f.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
 			WorkspaceId: "acme", Key: &authv1.Key{Name: "n", AllAgents: true, Scopes: slices.Repeat([]string{"NOT"}, scopes)},
@@ -80,7 +80,7 @@ func TestErrorOfManyBrokenRulesIsShort(t *testing.T) {
 
 // TestNameOfAFieldIsTruncated sends a map with a long key: the error must fit into the headers of a call.
 func TestNameOfAFieldIsTruncated(t *testing.T) {
-	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request came to the handler") }})
+	f := newFixture(t, &keys{create: func(*authv1.CreateKeyRequest) { t.Error("a bad request reached the handler") }})
 	_, err := f.client.CreateKey(t.Context(), &authv1.CreateKeyRequest{
 		WorkspaceId: "acme", Key: &authv1.Key{Name: "n", Metadata: map[string]string{strings.Repeat("é", 1<<18): "v"}},
 	})

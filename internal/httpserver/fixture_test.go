@@ -17,7 +17,7 @@ func background(t *testing.T, run func(context.Context) error) {
 	t.Cleanup(func() { cancel(); must(t, <-ended) })
 }
 
-// logBuffer keeps what is logged, one JSON object per line.
+// logBuffer holds log records, one JSON object per line. It is safe for concurrent use.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -29,7 +29,7 @@ func (l *logBuffer) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-// records returns what has been logged.
+// records returns the records that were logged.
 func (l *logBuffer) records(t *testing.T) []map[string]any {
 	t.Helper()
 	l.mu.Lock()

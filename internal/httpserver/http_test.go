@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// pipes is a listener within the bubble of a test, whose clock is its own.
-type pipes struct {
+// pipeListener accepts in-memory connections, which work in a synctest bubble.
+type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.conns:
 		return conn, nil
@@ -28,14 +28,14 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error { close(p.closed); return nil }
+func (p *pipeListener) Close() error { close(p.closed); return nil }
 
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// connectHTTP serves the handler and answers a connection to it.
+// connectHTTP serves the handler and returns a connection to it.
 func connectHTTP(t *testing.T, handler http.Handler) net.Conn {
 	t.Helper()
-	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	background(t, func(ctx context.Context) error {
 		return Serve(ctx, listener, handler, slog.New(slog.DiscardHandler))
 	})
@@ -45,7 +45,7 @@ func connectHTTP(t *testing.T, handler http.Handler) net.Conn {
 	return client
 }
 
-// trickle sends one byte a second for as long as the server takes it.
+// trickle sends one byte per second until the server closes the connection.
 func trickle(conn net.Conn, text string) {
 	for i := range len(text) {
 		if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
@@ -94,10 +94,10 @@ func TestHeadersHaveALimit(t *testing.T) {
 		go func() {
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 1<<20)+"\r\n\r\n")
 		}()
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		must(t, err)
-		if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("answered %d", answer.StatusCode)
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("got %d", response.StatusCode)
 		}
 	})
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
-// flaky fails to accept once.
-type flaky struct {
-	*pipes
+// flakyListener fails to accept once.
+type flakyListener struct {
+	*pipeListener
 	failed bool
 }
 
-func (f *flaky) Accept() (net.Conn, error) {
+func (f *flakyListener) Accept() (net.Conn, error) {
 	if !f.failed {
 		f.failed = true
 		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	}
-	return f.pipes.Accept()
+	return f.pipeListener.Accept()
 }
 
 // TestConnectionErrorsAreNotLogged connects in plaintext to a TLS port, and sends only the preface of HTTP/2. A failure to
@@ -34,10 +34,10 @@ func (f *flaky) Accept() (net.Conn, error) {
 func TestConnectionErrorsAreNotLogged(t *testing.T) {
 	pair := tlstest.NewAuthority(t).Issue(t, "server")
 	synctest.Test(t, func(t *testing.T) {
-		book, inner := &logBuffer{}, &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		log, inner := &logBuffer{}, &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		config := &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}, NextProtos: []string{"h2"}}
 		background(t, func(ctx context.Context) error {
-			return Serve(ctx, tls.NewListener(&flaky{pipes: inner}, config), http.NotFoundHandler(), slog.New(slog.NewJSONHandler(book, nil)))
+			return Serve(ctx, tls.NewListener(&flakyListener{pipeListener: inner}, config), http.NotFoundHandler(), slog.New(slog.NewJSONHandler(log, nil)))
 		})
 		for range 10 {
 			client, server := net.Pipe()
@@ -54,12 +54,12 @@ func TestConnectionErrorsAreNotLogged(t *testing.T) {
 		silent := tls.Client(client, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 		_, err := io.WriteString(silent, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 		must(t, err)
-		if _, err := io.ReadAll(silent); err != nil { // until the server has had enough of it
+		if _, err := io.ReadAll(silent); err != nil { // until the server closes the connection
 			t.Error(err)
 		}
 		synctest.Wait()
-		if records := book.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
-			t.Errorf("logged %v, want that it could not accept", records)
+		if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
+			t.Errorf("logged %v, want the failure to accept", records)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func TestReadinessHasTheResultOfEveryCheck(t *testing.T) {
-	well := func(context.Context) error { return nil }
+	healthy := func(context.Context) error { return nil }
 	stale := func(context.Context) error { return errors.New("30s behind") }
 	for name, tt := range map[string]struct {
 		checks map[string]Check
@@ -26,15 +26,15 @@ func TestReadinessHasTheResultOfEveryCheck(t *testing.T) {
 		want   map[string]string
 	}{
 		"nothing to check": {nil, 200, map[string]string{}},
-		"all is well":      {map[string]Check{"a": well, "b": well}, 200, map[string]string{"a": "ok", "b": "ok"}},
-		"one is not":       {map[string]Check{"a": well, "b": stale}, 503, map[string]string{"a": "ok", "b": "30s behind"}},
+		"all is well":      {map[string]Check{"a": healthy, "b": healthy}, 200, map[string]string{"a": "ok", "b": "ok"}},
+		"one is not":       {map[string]Check{"a": healthy, "b": stale}, 503, map[string]string{"a": "ok", "b": "30s behind"}},
 	} {
-		answer := httptest.NewRecorder()
-		Ops(tt.checks, prometheus.NewRegistry()).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+		response := httptest.NewRecorder()
+		Ops(tt.checks, prometheus.NewRegistry()).ServeHTTP(response, httptest.NewRequest("GET", "/readyz", nil))
 		var got map[string]string
-		must(t, json.Unmarshal(answer.Body.Bytes(), &got))
-		if diff := cmp.Diff(tt.want, got); diff != "" || answer.Code != tt.code || answer.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %d %v (-want +got):\n%s", name, answer.Code, answer.Header(), diff)
+		must(t, json.Unmarshal(response.Body.Bytes(), &got))
+		if diff := cmp.Diff(tt.want, got); diff != "" || response.Code != tt.code || response.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %v (-want +got):\n%s", name, response.Code, response.Header(), diff)
 		}
 	}
 }
@@ -45,21 +45,21 @@ func TestCheckThatHangsTimesOut(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		answer := httptest.NewRecorder()
-		Ops(map[string]Check{"a": hangs}, prometheus.NewRegistry()).ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
-		if answer.Code != 503 {
-			t.Errorf("a check that hangs answers %d", answer.Code)
+		response := httptest.NewRecorder()
+		Ops(map[string]Check{"a": hangs}, prometheus.NewRegistry()).ServeHTTP(response, httptest.NewRequest("GET", "/readyz", nil))
+		if response.Code != 503 {
+			t.Errorf("a check that hangs returned %d", response.Code)
 		}
 	})
 }
 
-func TestHealthIsThatTheProcessRuns(t *testing.T) {
-	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("away") }}, prometheus.NewRegistry())
+func TestHealthzReportsThatTheProcessRuns(t *testing.T) {
+	handler := Ops(map[string]Check{"a": func(context.Context) error { return errors.New("unavailable") }}, prometheus.NewRegistry())
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/": 404, "/metrics/x": 404} {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
-		if answer.Code != want {
-			t.Errorf("GET %s answers %d, want %d", path, answer.Code, want)
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, httptest.NewRequest("GET", path, nil))
+		if response.Code != want {
+			t.Errorf("GET %s returned %d, want %d", path, response.Code, want)
 		}
 	}
 }
@@ -67,23 +67,23 @@ func TestHealthIsThatTheProcessRuns(t *testing.T) {
 func TestServeLetsRequestsInFlightFinish(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	arrived, goOn := make(chan struct{}), make(chan struct{})
+	arrived, release := make(chan struct{}), make(chan struct{})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
-		<-goOn
+		<-release
 		_, _ = io.WriteString(w, "late")
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped, bodies := make(chan error, 1), make(chan string, 1)
 	go func() { stopped <- Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
 	go func() {
-		answer, err := http.Get("http://" + listener.Addr().String())
+		response, err := http.Get("http://" + listener.Addr().String())
 		if err != nil {
 			bodies <- err.Error()
 			return
 		}
-		defer answer.Body.Close()
-		body, _ := io.ReadAll(answer.Body)
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
 		bodies <- string(body)
 	}()
 	<-arrived
@@ -95,18 +95,18 @@ func TestServeLetsRequestsInFlightFinish(t *testing.T) {
 		}
 		conn.Close()
 	}
-	close(goOn)
+	close(release)
 	if body := <-bodies; body != "late" {
 		t.Errorf("the request in flight ended with %q", body)
 	}
 	if err := <-stopped; err != nil {
-		t.Errorf("an orderly stop answers %v", err)
+		t.Errorf("an orderly stop returned %v", err)
 	}
 }
 
 func TestServeCutsOffAStalledClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		arrived := make(chan struct{})
 		handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			close(arrived)
@@ -124,7 +124,7 @@ func TestServeCutsOffAStalledClient(t *testing.T) {
 		began := time.Now()
 		cancel()
 		if err := <-stopped; err != nil {
-			t.Errorf("a stop that cut a client off answers %v", err)
+			t.Errorf("a stop that cut a client off returned %v", err)
 		}
 		if took := time.Since(began); took != drainTimeout {
 			t.Errorf("the stop took %v", took)
@@ -140,17 +140,17 @@ func TestServeReturnsWhyItFailed(t *testing.T) {
 	must(t, err)
 	must(t, listener.Close())
 	if err := Serve(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("HTTP on a closed listener answers %v", err)
+		t.Errorf("HTTP on a closed listener returned %v", err)
 	}
 }
 
 func TestProfilesExcludeTheCommandLine(t *testing.T) {
 	handler := Ops(nil, prometheus.NewRegistry())
 	for path, want := range map[string]int{"/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/goroutine": 200, "/debug/pprof/cmdline": 404} {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
-		if answer.Code != want {
-			t.Errorf("GET %s answers %d, want %d", path, answer.Code, want)
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, httptest.NewRequest("GET", path, nil))
+		if response.Code != want {
+			t.Errorf("GET %s returned %d, want %d", path, response.Code, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Part is a part of a process. It runs until ctx ends, then stops and returns nil.
@@ -29,8 +30,8 @@ func Run(ctx context.Context, parts ...Part) error {
 	case <-ctx.Done():
 	case <-returned:
 	}
-	for i := len(parts) - 1; i >= 0; i-- {
-		stops[i]()
+	for _, stop := range slices.Backward(stops) {
+		stop()
 	}
 	return errors.Join(errs...)
 }

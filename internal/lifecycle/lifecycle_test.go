@@ -16,11 +16,11 @@ type recorder struct {
 	ended []string
 }
 
-// part works until its context ends, and takes a while to wind up.
-func (r *recorder) part(name string, windUp time.Duration, err error) Part {
+// part runs until its context ends, and then takes stopTime to stop.
+func (r *recorder) part(name string, stopTime time.Duration, err error) Part {
 	return func(ctx context.Context) error {
 		<-ctx.Done()
-		<-time.After(windUp)
+		<-time.After(stopTime)
 		return r.end(name, err)
 	}
 }
@@ -38,20 +38,20 @@ func TestPartsStopInReverseOrder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
 		began := time.Now()
-		// The first are quicker to end: were they told at once, they would be first.
+		// The first parts stop faster: if all were stopped at once, they would end first.
 		err := Run(ctx, r.part("store", 0, nil), r.part("queue", time.Second, nil), r.part("server", time.Hour, nil))
 		if err != nil || !slices.Equal(r.ended, []string{"server", "queue", "store"}) {
 			t.Errorf("ended %v, error %v", r.ended, err)
 		}
 		if took := time.Since(began); took != time.Minute+time.Hour+time.Second {
-			t.Errorf("it took %v: the parts did not wait for each other", took)
+			t.Errorf("it took %v, want the sum of all stop times", took)
 		}
 	})
 }
 
 func TestPartThatReturnsStopsTheOthers(t *testing.T) {
-	away, full := errors.New("away"), errors.New("full")
-	for name, stops := range map[string]error{"with an error": away, "without one": nil} {
+	failed, full := errors.New("failed"), errors.New("full")
+	for name, stops := range map[string]error{"with an error": failed, "without one": nil} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &recorder{}
 			err := Run(t.Context(),
@@ -83,7 +83,7 @@ func TestPartRunsUntilLaterPartsHaveStopped(t *testing.T) {
 			<-ctx.Done()
 			below := <-first
 			if below.Err() != nil || below.Value(key{}) != "value" {
-				t.Errorf("what it leans on has the context %v", below)
+				t.Errorf("the earlier part has the context %v", below)
 			}
 			return nil
 		})

@@ -40,7 +40,7 @@ func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.P
 	return pool, nil
 }
 
-// errURL replaces the parser's error, which would quote a password with a stray "/" or "%" as a port or an escape.
+// errURL replaces the parser's error, which would quote a password with an unescaped "/" or "%" as a port or an escape.
 var errURL = errors.New("the database URL cannot be read; it is postgres://user:password@host:port/database?sslmode=…, " +
 	"with special characters of the password percent-encoded (the details stay hidden: they could hold the password)")
 
@@ -62,7 +62,12 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = defaultConnectTimeout
 	}
-	conn.DialFunc = dialer().DialContext
+	// Idle connections, such as that of a listener, detect the loss of the server by keep-alive probes; those that wait for a
+	// result detect it by the limit on unacknowledged data.
+	conn.DialFunc = (&net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3},
+		Control:         limitUnacknowledged,
+	}).DialContext
 	for name, value := range map[string]string{
 		"application_name":                    schema,
 		"statement_timeout":                   "5min",
@@ -81,17 +86,8 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 // query to a machine that vanished, or through a firewall that dropped the connection, would wait for a quarter of an hour.
 const silence = 30 * time.Second
 
-// dialer returns a dialer of connections that detect the loss of the server: while they are idle, as a listener is, by
-// keep-alive probes, and while they wait for a result by the limit on unacknowledged data.
-func dialer() *net.Dialer {
-	return &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3},
-		Control:         limitUnacknowledged,
-	}
-}
-
-// PlaintextHost returns the first host of a URL that a connection to could cross a network in plaintext; empty if there is
-// none. The driver's default, sslmode=prefer, is one: an attacker on the path can say that the server has no TLS.
+// PlaintextHost returns the first host of a URL to which a connection could cross a network in plaintext; empty if there is
+// none. sslmode=prefer, the default of the driver, permits plaintext: an attacker on the path can disable TLS.
 func PlaintextHost(url string) (host string, err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {

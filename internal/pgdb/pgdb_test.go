@@ -179,12 +179,12 @@ func TestLostDatabaseIsUnavailable(t *testing.T) {
 		t.Errorf("a lost connection is of kind %v: %v", kind, err)
 	}
 	if _, err = pool.Exec(t.Context(), `SELECT nonsense`); pgdb.Unavailable(t.Context(), err) != err {
-		t.Errorf("a wrong statement is not what it was: %v", err)
+		t.Errorf("the error of a wrong statement has changed: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err = pool.Exec(ctx, `SELECT 1`); pgdb.Unavailable(ctx, err) != err || !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled call is not what it was: %v", err)
+		t.Errorf("the error of a cancelled call has changed: %v", err)
 	}
 }
 

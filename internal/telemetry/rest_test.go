@@ -25,9 +25,9 @@ func newProcess(t *testing.T) *Process {
 
 // scrape returns the lines of a metric at /metrics.
 func (p *Process) scrape(name string) (lines string) {
-	answer := httptest.NewRecorder()
-	promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
-	for line := range strings.Lines(answer.Body.String()) {
+	response := httptest.NewRecorder()
+	promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{}).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	for line := range strings.Lines(response.Body.String()) {
 		if strings.HasPrefix(line, name) {
 			lines += line
 		}

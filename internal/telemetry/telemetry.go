@@ -50,9 +50,6 @@ func New(part, version string) (*Process, error) {
 	return p, err
 }
 
-// Close flushes the traces. It waits up to 2 s.
-func (p *Process) Close() error { return p.tracing.close() }
-
 // Register adds metrics.
 func (p *Process) Register(all ...prometheus.Collector) error {
 	var errs []error

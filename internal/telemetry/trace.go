@@ -86,15 +86,15 @@ func (t *tracing) grpcOptions() []otelgrpc.Option {
 	}
 }
 
-// close flushes the spans. A failure is logged: it is no reason to fail the shutdown.
-func (t *tracing) close() error {
-	if t == nil {
+// Close flushes the traces. It waits up to 2 s. It logs a failure and returns nil, because the shutdown must not fail.
+func (p *Process) Close() error {
+	if p.tracing == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	if err := t.provider.Shutdown(ctx); err != nil {
-		slog.Warn("the last traces are lost", "error", err)
+	if err := p.tracing.provider.Shutdown(ctx); err != nil {
+		slog.Warn("traces not exported at shutdown; they are lost", "error", err)
 	}
 	return nil
 }

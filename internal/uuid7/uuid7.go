@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// New returns a new id of time t. The 12 bits behind the milliseconds are the fraction of the millisecond (section 6.2,
+// New returns a new id of time t. The 12 bits after the milliseconds are the fraction of the millisecond (section 6.2,
 // method 3), so ids of one process sort by time to about 250 ns; the last 62 bits are random.
-// They make ids unique, not secret: math/rand/v2 (ChaCha8, seeded by the system) does without the system call that was an
-// eighth of the processor time of a check.
+// They make ids unique, not secret: math/rand/v2 (ChaCha8, seeded by the system) avoids the system call that took an eighth
+// of the CPU time of a check.
 func New(t time.Time) uuid.UUID {
 	id := First(t)
 	fraction := uint16(t.Nanosecond() % int(time.Millisecond) * 4096 / int(time.Millisecond))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -18,7 +19,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// retries is a service config as a backend has it: all replicas in turn, and again on another where one goes away.
+// retries is the service config of a typical backend: round robin, with retries of UNAVAILABLE.
 const retries = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"methodConfig": [{"name": [{}], "retryPolicy": {
@@ -26,13 +27,16 @@ const retries = `{
 	}}]
 }`
 
-// workspace is where all of it happens.
+// workspace is the workspace of all calls.
 const workspace = "load"
 
-// restTime is for how long a REST client tries again where the gateway is away.
+// restTime is how long a REST client retries while the gateway is unavailable.
 const restTime = 30 * time.Second
 
-// clients are a backend's.
+// rest has a short dial timeout, so that post retries when the gateway was replaced and its old address is silent.
+var rest = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}}
+
+// clients are the clients of a backend.
 type clients struct {
 	checks         authv1.CheckServiceClient
 	keys           authv1.KeyServiceClient
@@ -56,13 +60,13 @@ func connect() (*clients, error) {
 	}, nil
 }
 
-// dial connects to all replicas behind a name.
+// dial connects to all replicas of a DNS name.
 func dial(addr string) (*grpc.ClientConn, error) {
 	return grpc.NewClient("dns:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(retries), grpc.WithDisableServiceConfig())
 }
 
-// with sends a token.
+// with returns a context for calls with a token.
 func with(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
@@ -74,11 +78,11 @@ func (c *clients) createKey(ctx context.Context) (secret string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// Every replica knows it within a second.
+	// Every replica knows the key within a second.
 	return answer.GetSecret(), pause(ctx, 2*time.Second)
 }
 
-// overGRPC checks and reports one call. What gRPC sends again has the same call id.
+// overGRPC checks and reports one call. Retries of gRPC have the same call id.
 func (c *clients) overGRPC(ctx context.Context, secret string, one call) error {
 	ctx, cancel := context.WithTimeout(with(ctx, c.checker), restTime)
 	defer cancel()
@@ -88,7 +92,7 @@ func (c *clients) overGRPC(ctx context.Context, secret string, one call) error {
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	if err := one.decidedAs(answer.GetRequestLogId(), answer.GetAllowed(), answer.GetDenial().GetCode()); err != nil {
+	if err := one.checkDecision(answer.GetRequestLogId(), answer.GetAllowed(), answer.GetDenial().GetCode()); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
 	outcome := &authv1.Outcome{ReportToken: answer.GetReportToken(), Status: one.status, LatencyMs: new(one.latencyMs)}
@@ -102,7 +106,7 @@ func (c *clients) overGRPC(ctx context.Context, secret string, one call) error {
 	return nil
 }
 
-// overREST does the same through the gateway.
+// overREST is overGRPC through the gateway.
 func (c *clients) overREST(ctx context.Context, secret string, one call) error {
 	var answer struct {
 		Allowed      bool
@@ -120,7 +124,7 @@ func (c *clients) overREST(ctx context.Context, secret string, one call) error {
 	if answer.Denial != nil {
 		code = answer.Denial.Code
 	}
-	if err := one.decidedAs(answer.RequestLogID, answer.Allowed, code); err != nil {
+	if err := one.checkDecision(answer.RequestLogID, answer.Allowed, code); err != nil {
 		return fmt.Errorf("check over REST: %w", err)
 	}
 	outcome := map[string]any{"reportToken": answer.ReportToken, "status": one.status, "latencyMs": one.latencyMs}
@@ -134,7 +138,7 @@ func (c *clients) overREST(ctx context.Context, secret string, one call) error {
 	return nil
 }
 
-// post sends until the gateway is there, as every client of a service behind one address must.
+// post retries while the gateway is unavailable, because there is only one.
 func (c *clients) post(ctx context.Context, path string, body, answer any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -143,8 +147,8 @@ func (c *clients) post(ctx context.Context, path string, body, answer any) error
 	deadline := time.Now().Add(restTime)
 	for {
 		code, err := c.postOnce(ctx, path, text, answer)
-		away := err != nil && code == 0 || code == http.StatusBadGateway || code == http.StatusServiceUnavailable
-		if !away || time.Now().After(deadline) {
+		unavailable := err != nil && code == 0 || code == http.StatusBadGateway || code == http.StatusServiceUnavailable
+		if !unavailable || time.Now().After(deadline) {
 			return err
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
@@ -153,7 +157,7 @@ func (c *clients) post(ctx context.Context, path string, body, answer any) error
 	}
 }
 
-// pause waits for a time, or until ctx ends.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -172,7 +176,7 @@ func (c *clients) postOnce(ctx context.Context, path string, body []byte, answer
 	}
 	req.Header.Set("Authorization", "Bearer "+c.checker)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := rest.Do(req)
 	if err != nil {
 		return 0, err
 	}

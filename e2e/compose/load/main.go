@@ -1,10 +1,10 @@
-// Command load calls a running Keytrail like a backend does, until it is told to stop, and then compares the request
-// logs with what it was answered. It runs on the network of the compose file.
+// Command load calls a running Keytrail like a backend until SIGTERM, then compares the request logs with the calls. It
+// runs on the network of the compose file.
 //
-// Environment: AUTH_ADDR, LOGS_ADDR and GATEWAY_URL say where, ADMIN_TOKEN and CHECKER_TOKEN with which tokens.
+// Environment: AUTH_ADDR, LOGS_ADDR and GATEWAY_URL are the addresses, ADMIN_TOKEN and CHECKER_TOKEN the tokens.
 //
-//	load reach ADDR N       calls the auth service at ADDR until N replicas have answered
-//	load unreachable ADDR…  fails if a connection to one of them can be made
+//	load reach ADDR N       calls the auth service at ADDR until N replicas have responded
+//	load unreachable ADDR…  fails if one of them accepts a connection
 package main
 
 import (
@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	// overGRPC and overREST are how many clients call at once.
+	// overGRPC and overREST are the numbers of clients.
 	overGRPC, overREST = 6, 2
-	// pace is how often each of them does.
+	// pace is the interval between the calls of a client.
 	pace = 20 * time.Millisecond
-	// patience is how long it waits for the last rows.
-	patience = 2 * time.Minute
+	// waitTimeout is how long to wait for the last rows.
+	waitTimeout = 2 * time.Minute
 )
 
 func main() {
@@ -56,7 +56,7 @@ func command(ctx context.Context, args []string) error {
 }
 
 func run(ctx context.Context) error {
-	// A replica that is replaced has another address; gRPC would ask DNS anew every 30 s only.
+	// A replaced replica has another address. The default interval of gRPC is 30 s.
 	dns.SetMinResolutionInterval(time.Second)
 	background := context.WithoutCancel(ctx)
 	c, err := connect()
@@ -67,7 +67,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create a key: %w", err)
 	}
-	l := &ledger{prefix: fmt.Sprintf("/load-%d", time.Now().Unix()), answered: map[string]row{}}
+	h := &history{prefix: fmt.Sprintf("/load-%d", time.Now().Unix()), answered: map[string]row{}}
 	var group errgroup.Group
 	for i := range overGRPC + overREST {
 		do := c.overGRPC
@@ -75,7 +75,7 @@ func run(ctx context.Context) error {
 			do = c.overREST
 		}
 		group.Go(func() error {
-			l.keepCalling(ctx, i, func(ctx context.Context, one call) error { return do(ctx, secret, one) })
+			h.run(ctx, i, func(ctx context.Context, one call) error { return do(ctx, secret, one) })
 			return nil
 		})
 	}
@@ -83,9 +83,9 @@ func run(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	late, cancel := context.WithTimeout(background, patience)
+	late, cancel := context.WithTimeout(background, waitTimeout)
 	defer cancel()
-	v, err := l.compare(late, c)
+	v, err := h.awaitRows(late, c)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func run(ctx context.Context) error {
 	}
 	fmt.Println(string(line))
 	if v.Failed+v.Lost+v.Doubled+v.Wrong > 0 {
-		return fmt.Errorf("%d calls failed, %d rows are lost, %d doubled, %d wrong; the first: %v", v.Failed, v.Lost, v.Doubled, v.Wrong, l.failures)
+		return fmt.Errorf("%d calls failed, %d rows lost, %d duplicated, %d wrong; first failures: %v", v.Failed, v.Lost, v.Doubled, v.Wrong, h.failures)
 	}
 	return nil
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
-// reachTime is how long reach looks for replicas.
+// reachTime is the timeout of reach.
 const reachTime = 30 * time.Second
 
-// reach calls the auth service at an address until so many replicas have answered.
+// reach calls the auth service at an address until this many replicas have responded.
 func reach(ctx context.Context, addr string, want int) error {
 	conn, err := dial(addr)
 	if err != nil {
@@ -34,18 +34,18 @@ func reach(ctx context.Context, addr string, want int) error {
 			AgentType: "agent", Endpoint: "/reach", WorkspaceId: workspace, CallId: uuid7.New(time.Now()).String(),
 		}, grpc.Peer(&from), grpc.WaitForReady(true))
 		if err != nil {
-			return fmt.Errorf("check at %s: %d of %d replicas have answered: %w", addr, len(answered), want, err)
+			return fmt.Errorf("check at %s: %d of %d replicas have responded: %w", addr, len(answered), want, err)
 		}
 		if code := answer.GetDenial().GetCode(); code != "missing_token" {
 			return fmt.Errorf("check at %s: denied with %q, want missing_token", addr, code)
 		}
 		answered[from.Addr.String()] = true
 	}
-	fmt.Printf("%s: replicas that answered: %d\n", addr, len(answered))
+	fmt.Printf("%s: %d replicas responded\n", addr, len(answered))
 	return nil
 }
 
-// unreachable fails if a connection to one of the addresses can be made.
+// unreachable returns an error if it can connect to one of the addresses.
 func unreachable(ctx context.Context, addrs []string) error {
 	if len(addrs) == 0 {
 		return errors.New("no addresses")
@@ -55,9 +55,9 @@ func unreachable(ctx context.Context, addrs []string) error {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
 		if err == nil {
 			conn.Close()
-			return fmt.Errorf("%s can be reached", addr)
+			return fmt.Errorf("%s is reachable", addr)
 		}
-		fmt.Printf("not reached: %v\n", err)
+		fmt.Printf("not reachable: %v\n", err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// What ./run tells the tests: where the service is and with what to call it.
+// The addresses and credentials that ./run passes to the tests.
 
 function variable(name: string): string {
   const value = process.env[name];

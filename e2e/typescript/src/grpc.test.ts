@@ -1,4 +1,4 @@
-// The contract as protobuf-es generates it, called over gRPC.
+// Calls over gRPC with the code that protobuf-es generates.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -17,7 +17,7 @@ function client(token: string) {
   return createClient(CheckService, createGrpcTransport({ baseUrl: authURL, interceptors: [withToken] }));
 }
 
-// reasonOf reads the reason, the first field, of the first detail of an error, which is a google.rpc.ErrorInfo.
+// reasonOf returns the reason, field 1, of the first error detail, a google.rpc.ErrorInfo.
 function reasonOf(error: ConnectError): string {
   const [info] = error.details;
   assert.ok(info && "type" in info);

@@ -1,4 +1,4 @@
-// REST with the types that openapi-typescript generates from /openapi.json.
+// Calls over REST with the types that openapi-typescript generates from /openapi.json.
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import type { paths } from "./gen/openapi.js";
 
 const client = (token: string) => createClient<paths>({ baseUrl: gatewayURL, headers: { Authorization: `Bearer ${token}` } });
 
-// listOnce lists the rows of one endpoint, and waits up to ten seconds for the first.
+// listOnce lists the rows of an endpoint. It waits up to ten seconds for the first.
 async function listOnce(endpoint: string) {
   for (let attempt = 0; attempt < 100; attempt++) {
     const { data, error } = await client(viewerToken).GET("/v1/workspaces/{workspaceId}/request-logs", {
@@ -39,7 +39,7 @@ test("a call that was checked over REST is listed", async () => {
   assert.equal(row.callCount, 1);
 });
 
-test("what is always there needs no question whether it is", async () => {
+test("required fields are not optional in the types", async () => {
   const { data: checked, error } = await client(checkerToken).POST("/v1/check", {
     body: { apiKey, agentType: "agent", method: "GET", endpoint: `/v1/agents/present-${process.pid}`, workspaceId },
   });
@@ -67,7 +67,7 @@ test("an error has its code and reason", async () => {
   assert.equal(error.details[0]?.reason, "TOKEN_INVALID");
 });
 
-test("what the document does not have does not compile", () => {
+test("requests outside the document do not compile", () => {
   const unused = () => [
     // @ts-expect-error: agentType is required
     client(checkerToken).POST("/v1/check", { body: { apiKey } }),

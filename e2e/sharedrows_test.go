@@ -14,27 +14,27 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// TestStrangersCannotFillATable floods a process with calls that prove no key, from many callers at once.
-func TestStrangersCannotFillATable(t *testing.T) {
+// TestUnprovedCallsShareRows sends many calls that prove no key, from concurrent callers.
+func TestUnprovedCallsShareRows(t *testing.T) {
 	t.Parallel()
 	const callers, callsEach, rowsPerSecond = 20, 150, 5
 	p := startProcess(t, t.TempDir(), fmt.Sprint("--stranger-rows-per-second=", rowsPerSecond))
-	checks := authv1.NewCheckServiceClient(dial(t, p.auth, p.callers()))
+	checks := authv1.NewCheckServiceClient(dial(t, p.auth, p.credentials()))
 	began := time.Now()
 	var mu sync.Mutex
-	answered := map[string]bool{} // the ids of rows
+	answered := map[string]bool{} // by row id
 	group, ctx := errgroup.WithContext(t.Context())
 	for caller := range callers {
 		group.Go(func() error {
 			for i := range callsEach {
 				answer, err := checks.Check(ctx, &authv1.CheckRequest{
-					ApiKey: "sk_stranger", AgentType: "agent", Endpoint: fmt.Sprintf("/%d/%d", caller, i), WorkspaceId: "acme",
+					ApiKey: "sk_unknown", AgentType: "agent", Endpoint: fmt.Sprintf("/%d/%d", caller, i), WorkspaceId: "acme",
 				})
 				if err != nil {
 					return err
 				}
 				if answer.GetDenial().GetCode() != "invalid_token" {
-					return fmt.Errorf("a stranger is answered %v", answer)
+					return fmt.Errorf("unexpected result of an unproved call: %v", answer)
 				}
 				mu.Lock()
 				answered[answer.GetRequestLogId()] = true
@@ -46,7 +46,7 @@ func TestStrangersCannotFillATable(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	// Ten seconds of rows at once, then those of each second with the one that is shared.
+	// The burst of ten seconds, then the rows of each second and its shared row.
 	most := 10*rowsPerSecond + (rowsPerSecond+1)*(int(time.Since(began)/time.Second)+2)
 
 	var rows map[string]int
@@ -63,17 +63,17 @@ func TestStrangersCannotFillATable(t *testing.T) {
 	}
 	for id := range answered {
 		if rows[id] == 0 {
-			t.Errorf("no row has the id %s, which a check was answered with", id)
+			t.Errorf("no row has the id %s that a check returned", id)
 		}
 	}
 	for id, n := range rows {
 		if !answered[id] {
-			t.Errorf("the row %s of %d calls is of no check", id, n)
+			t.Errorf("the row %s of %d calls belongs to no check", id, n)
 		}
 	}
 }
 
-// callCounts lists over REST how many calls each row of a workspace stands for.
+// callCounts returns the call count of each row of a workspace, over REST.
 func (p *process) callCounts(workspace string) map[string]int {
 	p.t.Helper()
 	resp := send(p.t, http.MethodGet, "http://"+p.rest+"/v1/workspaces/"+workspace+"/request-logs?page_size=1000", p.token(access.Viewer, access.AllWorkspaces), nil)

@@ -19,25 +19,26 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// stand is a whole Keytrail of real processes, each of which can be killed.
-type stand struct {
+// cluster is a Keytrail deployment of real processes, each of which can be killed.
+type cluster struct {
 	t *testing.T
-	// postgres is nil, and auth and logs are one process, where everything is in one.
+	// In an embedded cluster postgres is nil, and auth and logs are the same process.
 	postgres   *pgserver.Server
 	auth, logs *daemon
 	authAddr   string
+	logsAddr   string
 	trailDir   string
 	signer     *access.Signer
-	keyFile    string // has the signer's key
+	keyFile    string // the signer's private key
 	checks     authv1.CheckServiceClient
 	keys       authv1.KeyServiceClient
 	list       logsv1.LogServiceClient
 }
 
-// splitStand runs an auth service, with these flags more, a log service and a Postgres of their own.
-func splitStand(t *testing.T, flags ...string) *stand {
+// newCluster returns an auth service with extra flags, a log service and a private Postgres. Only Postgres is started.
+func newCluster(t *testing.T, flags ...string) *cluster {
 	t.Helper()
-	s := &stand{t: t, postgres: pgtest.Private(t), authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
+	s := &cluster{t: t, postgres: pgtest.Private(t), authAddr: stableAddr(t), trailDir: filepath.Join(t.TempDir(), "trail")}
 	database, logsAddr := s.postgres.URL("postgres"), stableAddr(t)
 	signer, keyFile := newSigner(t)
 	s.keyFile = keyFile
@@ -50,11 +51,11 @@ func splitStand(t *testing.T, flags ...string) *stand {
 	return s
 }
 
-// embeddedStand runs everything in one process.
-func embeddedStand(t *testing.T) *stand {
+// newEmbeddedCluster returns a cluster that is one `keytrail serve` process.
+func newEmbeddedCluster(t *testing.T) *cluster {
 	t.Helper()
 	dir, logsAddr := t.TempDir(), stableAddr(t)
-	s := &stand{t: t, authAddr: stableAddr(t), trailDir: filepath.Join(dir, "trail")}
+	s := &cluster{t: t, authAddr: stableAddr(t), trailDir: filepath.Join(dir, "trail")}
 	s.auth = newDaemon(t, "serve", stableAddr(t), "--data-dir", dir, "--gateway-addr", anyPort, "--auth-addr", s.authAddr, "--logs-addr", logsAddr)
 	s.logs = s.auth
 	signer, keyFile := newSigner(t)
@@ -66,17 +67,17 @@ func embeddedStand(t *testing.T) *stand {
 	return s
 }
 
-// connect makes the clients.
-func (s *stand) connect(signer *access.Signer, logsAddr string) {
+// connect creates the clients.
+func (s *cluster) connect(signer *access.Signer, logsAddr string) {
 	s.t.Helper()
-	s.signer = signer
-	auth := dial(s.t, s.authAddr, callersWith(s.t, signer))
+	s.signer, s.logsAddr = signer, logsAddr
+	auth := dial(s.t, s.authAddr, credentialsFrom(s.t, signer))
 	s.checks, s.keys = authv1.NewCheckServiceClient(auth), authv1.NewKeyServiceClient(auth)
-	s.list = logsv1.NewLogServiceClient(dial(s.t, logsAddr, callersWith(s.t, signer)))
+	s.list = logsv1.NewLogServiceClient(dial(s.t, logsAddr, credentialsFrom(s.t, signer)))
 }
 
-// start brings the processes up and waits until they are ready.
-func (s *stand) start() {
+// start starts the processes and waits until they are ready.
+func (s *cluster) start() {
 	s.t.Helper()
 	for _, d := range []*daemon{s.logs, s.auth} {
 		if err := d.up(); err != nil {
@@ -87,18 +88,18 @@ func (s *stand) start() {
 	s.auth.awaitReady()
 }
 
-// kind is a kind of call, and what must come of it.
+// kind is a kind of call with its expected result.
 type kind struct {
 	code string
 	call *authv1.CheckRequest
-	// workspace is where its rows are.
+	// workspace is the workspace of its rows.
 	workspace string
-	// weight is how often it comes among all others.
+	// weight is its relative frequency.
 	weight int
 }
 
-// kinds makes the keys for calls that are allowed, and for the codes that are for holders of a key.
-func (s *stand) kinds() []kind {
+// kinds creates keys for allowed calls and for each code that needs a valid secret.
+func (s *cluster) kinds() []kind {
 	s.t.Helper()
 	good, off, old := s.createKey("good"), s.createKey("off"), s.createKey("old")
 	listed := s.createKey("listed", "a1", "a2")
@@ -117,15 +118,15 @@ func (s *stand) kinds() []kind {
 	}
 }
 
-// strangers are calls that prove no key. They must stay rare: over 100 a second their rows are folded.
-func strangers() []kind {
+// unprovedKinds returns calls that prove no key. They must stay rare: above 100 a second they share rows.
+func unprovedKinds() []kind {
 	return []kind{
 		{"missing_token", &authv1.CheckRequest{AgentType: "agent", WorkspaceId: "acme"}, "acme", 1},
-		{"invalid_token", &authv1.CheckRequest{AgentType: "agent", ApiKey: "sk_stranger"}, "_unattributed", 1},
+		{"invalid_token", &authv1.CheckRequest{AgentType: "agent", ApiKey: "sk_unknown"}, "_unattributed", 1},
 	}
 }
 
-func (s *stand) createKey(name string, agents ...string) *authv1.CreateKeyResponse {
+func (s *cluster) createKey(name string, agents ...string) *authv1.CreateKeyResponse {
 	s.t.Helper()
 	answer, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{
 		WorkspaceId: "acme", Key: &authv1.Key{Name: name, Scopes: []string{"agent"}, AllAgents: len(agents) == 0, AgentIds: agents},
@@ -136,7 +137,7 @@ func (s *stand) createKey(name string, agents ...string) *authv1.CreateKeyRespon
 	return answer
 }
 
-func (s *stand) update(k *authv1.CreateKeyResponse, change *authv1.Key, field string) {
+func (s *cluster) update(k *authv1.CreateKeyResponse, change *authv1.Key, field string) {
 	s.t.Helper()
 	mask := &fieldmaskpb.FieldMask{Paths: []string{field}}
 	request := &authv1.UpdateKeyRequest{WorkspaceId: "acme", KeyId: k.GetKey().GetId(), Key: change, UpdateMask: mask}
@@ -145,17 +146,17 @@ func (s *stand) update(k *authv1.CreateKeyResponse, change *authv1.Key, field st
 	}
 }
 
-// rows lists every row there is.
-func (s *stand) rows() []*logsv1.RequestLog {
+// rows lists all rows.
+func (s *cluster) rows() []*logsv1.RequestLog {
 	s.t.Helper()
 	return append(walk(s.t, s.list, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"}),
 		walk(s.t, s.list, &logsv1.ListRequestLogsRequest{WorkspaceId: "_unattributed"})...)
 }
 
-// walk answers all pages of a list.
+// walk returns the rows of all pages of a list.
 func walk(t *testing.T, list logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (rows []*logsv1.RequestLog) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	request.PageSize = 1000
 	for more := true; more; more = request.GetPageToken() != "" {
@@ -168,8 +169,8 @@ func walk(t *testing.T, list logsv1.LogServiceClient, request *logsv1.ListReques
 	return rows
 }
 
-// expectCleanTrail fails the test if the trail has dead letters or was damaged.
-func (s *stand) expectCleanTrail() {
+// expectCleanTrail expects a trail without dead letters and damage.
+func (s *cluster) expectCleanTrail() {
 	s.t.Helper()
 	files, err := os.ReadDir(s.trailDir)
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *stand) expectCleanTrail() {
 	for _, file := range files {
 		if name := file.Name(); strings.HasPrefix(name, "dead-letters") {
 			content, err := os.ReadFile(filepath.Join(s.trailDir, name))
-			s.t.Errorf("the trail has set aside %s: %.500q %v", name, content, err)
+			s.t.Errorf("dead letters in %s: %.500q %v", name, content, err)
 		}
 	}
 	if printed := s.auth.printed.String(); strings.Contains(printed, "trail segment damaged") {
@@ -186,8 +187,8 @@ func (s *stand) expectCleanTrail() {
 	}
 }
 
-// settle waits until everything that was promised is stored, and compares it with what was asked.
-func (s *stand) settle(calls ledger) verdict {
+// settle waits until all acknowledged rows are stored, and compares them with the calls.
+func (s *cluster) settle(calls history) comparison {
 	s.t.Helper()
 	s.logs.awaitReady()
 	awaitShipped(s.t, s.auth.ops)

@@ -15,24 +15,24 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// call is one numbered call as its client knows it.
+// call is one numbered call, as observed by its client.
 type call struct {
 	number int
 	kind   kind
 	began  time.Time
 	took   time.Duration
-	// checked is what the check was answered; nil = no answer came, so that it may have a row or not.
+	// checked is the result of the check; nil without a response, and then the call may or may not have a row.
 	checked *checked
-	// outcome is the first report that was sent of it; nil = none was.
+	// outcome is the first report that was sent; nil for none.
 	outcome *authv1.Outcome
-	// acknowledged tells that the report was answered.
+	// acknowledged reports whether a response to the report arrived.
 	acknowledged bool
 }
 
-// endpoint is what tells the row of a call.
+// endpoint returns the endpoint that identifies the row of a call.
 func (c *call) endpoint(suffix string) string { return fmt.Sprintf("/load/%d/%s", c.number, suffix) }
 
-// numberOf is the number of the call whose row this is; -1 = it is none's.
+// numberOf returns the number of the call of a row, or -1.
 func numberOf(row *logsv1.RequestLog) int {
 	number := -1
 	if _, err := fmt.Sscanf(row.GetEndpoint(), "/load/%d/", &number); err != nil {
@@ -41,12 +41,12 @@ func numberOf(row *logsv1.RequestLog) int {
 	return number
 }
 
-// ledger is every call that was made.
-type ledger []*call
+// history is the list of all calls of a load.
+type history []*call
 
-// answered are the calls whose check was answered.
-func (l ledger) answered() (calls ledger) {
-	for _, c := range l {
+// answered returns the calls with a response.
+func (h history) answered() (calls history) {
+	for _, c := range h {
 		if c.checked != nil {
 			calls = append(calls, c)
 		}
@@ -54,10 +54,10 @@ func (l ledger) answered() (calls ledger) {
 	return calls
 }
 
-// p99 is the 99th percentile of how long the checks took that began between two times.
-func (l ledger) p99(from, to time.Time) time.Duration {
+// p99 returns the 99th percentile latency of the checks that began between two times.
+func (h history) p99(from, to time.Time) time.Duration {
 	var took []time.Duration
-	for _, c := range l {
+	for _, c := range h {
 		if !c.began.Before(from) && c.began.Before(to) {
 			took = append(took, c.took)
 		}
@@ -69,13 +69,13 @@ func (l ledger) p99(from, to time.Time) time.Duration {
 	return took[len(took)*99/100]
 }
 
-// verdict is what became of the calls of a ledger.
-type verdict struct {
-	// problems are rows that are wrong, twice there, or of no call.
+// comparison compares a history with the stored rows.
+type comparison struct {
+	// problems describe rows that are wrong, duplicated, or of no call.
 	problems []string
-	// lost are the answered calls without a row.
+	// lost describes the calls with a response and without a row.
 	lost []string
-	// asked, answered and rows count calls and rows by error code; unknown are rows of calls without an answer.
+	// asked, answered and rows count calls and rows by error code; unknown counts rows of calls without a response.
 	asked, answered, rows, unknown map[string]int
 	// reported counts acknowledged reports.
 	reported int
@@ -88,29 +88,28 @@ func sum(counts map[string]int) (n int) {
 	return n
 }
 
-// String sums it up in some lines.
-func (v verdict) String() string {
+func (v comparison) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d checks, %d answered, %d reports acknowledged, %d rows, %d of them of checks without an answer; %d lost, %d wrong",
+	fmt.Fprintf(&text, "%d checks, %d with a response, %d reports acknowledged, %d rows, %d of them without a response; %d lost, %d wrong",
 		sum(v.asked), sum(v.answered), v.reported, sum(v.rows), sum(v.unknown), len(v.lost), len(v.problems))
 	for _, code := range slices.Sorted(maps.Keys(v.asked)) {
-		fmt.Fprintf(&text, "\n  %-14s %6d checks %6d answered %6d rows", cmp.Or(code, "allowed"), v.asked[code], v.answered[code], v.rows[code])
+		fmt.Fprintf(&text, "\n  %-14s %6d checks %6d responses %6d rows", cmp.Or(code, "allowed"), v.asked[code], v.answered[code], v.rows[code])
 	}
 	return text.String()
 }
 
-// expectRight expects every row that there is to be right, and of a call of its own.
-func (v verdict) expectRight(t *testing.T, seed uint64) {
+// expectCorrect expects every row to be correct and to belong to exactly one call.
+func (v comparison) expectCorrect(t *testing.T, seed uint64) {
 	t.Helper()
 	if n := len(v.problems); n > 0 {
 		t.Errorf("-seed %d: %d rows are wrong:\n%s", seed, n, strings.Join(v.problems[:min(10, n)], "\n"))
 	}
 }
 
-// expectWhole expects exactly one right row of each answered call, at most one of the others, and no more.
-func (v verdict) expectWhole(t *testing.T, seed uint64) {
+// expectComplete expects one correct row of each call with a response, and at most one of each other call.
+func (v comparison) expectComplete(t *testing.T, seed uint64) {
 	t.Helper()
-	v.expectRight(t, seed)
+	v.expectCorrect(t, seed)
 	if n := len(v.lost); n > 0 {
 		t.Errorf("-seed %d: %d rows are lost:\n%s", seed, n, strings.Join(v.lost[:min(10, n)], "\n"))
 	}
@@ -121,26 +120,26 @@ func (v verdict) expectWhole(t *testing.T, seed uint64) {
 	}
 }
 
-// compare holds the rows that there are against the calls.
-func (l ledger) compare(rows []*logsv1.RequestLog) verdict {
-	v := verdict{asked: map[string]int{}, answered: map[string]int{}, rows: map[string]int{}, unknown: map[string]int{}}
+// compare compares the rows with the calls.
+func (h history) compare(rows []*logsv1.RequestLog) comparison {
+	v := comparison{asked: map[string]int{}, answered: map[string]int{}, rows: map[string]int{}, unknown: map[string]int{}}
 	there := map[int][]*logsv1.RequestLog{}
 	for _, row := range rows {
 		there[numberOf(row)] = append(there[numberOf(row)], row)
 		v.rows[row.GetErrorCode()]++
 	}
-	for _, c := range l {
+	for _, c := range h {
 		v.add(c, there[c.number])
 		delete(there, c.number)
 	}
 	for _, extra := range there {
-		v.problems = append(v.problems, fmt.Sprintf("no check is known of %v", extra))
+		v.problems = append(v.problems, fmt.Sprintf("no check belongs to %v", extra))
 	}
 	return v
 }
 
-// add judges one call by its rows.
-func (v *verdict) add(c *call, rows []*logsv1.RequestLog) {
+// add compares one call with its rows.
+func (v *comparison) add(c *call, rows []*logsv1.RequestLog) {
 	v.asked[c.kind.code]++
 	if c.checked != nil {
 		v.answered[c.kind.code]++
@@ -161,14 +160,14 @@ func (v *verdict) add(c *call, rows []*logsv1.RequestLog) {
 	}
 }
 
-func (v *verdict) judge(c *call, row, want *logsv1.RequestLog) {
+func (v *comparison) judge(c *call, row, want *logsv1.RequestLog) {
 	if !proto.Equal(row, want) {
-		v.problems = append(v.problems, fmt.Sprintf("call %d has the row\n  %v, want\n  %v", c.number, row, want))
+		v.problems = append(v.problems, fmt.Sprintf("call %d: row\n  %v, want\n  %v", c.number, row, want))
 	}
 }
 
-// want is the row that an answered call must have. Of a report that was sent and not acknowledged it may hold
-// nothing or all.
+// want returns the expected row of a call with a response. If a report was sent and not acknowledged, the row may hold
+// all of it or nothing.
 func (c *call) want(row *logsv1.RequestLog) *logsv1.RequestLog {
 	want := proto.CloneOf(c.checked.row)
 	if c.acknowledged || c.outcome != nil && row.LatencyMs != nil {
@@ -177,7 +176,7 @@ func (c *call) want(row *logsv1.RequestLog) *logsv1.RequestLog {
 	return want
 }
 
-// wantUnanswered is the row that a call without an answer may have: only the service knows the rest.
+// wantUnanswered returns the row that a call without a response may have. The client does not know the other fields.
 func (c *call) wantUnanswered(row *logsv1.RequestLog) *logsv1.RequestLog {
 	want := proto.CloneOf(row)
 	want.ErrorCode, want.WorkspaceId = c.kind.code, c.kind.workspace
