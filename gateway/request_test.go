@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -163,4 +166,22 @@ func TestRefusedTokensAreCounted(t *testing.T) {
 	if !slices.Equal(counted, want) {
 		t.Errorf("counted %q, want %q", counted, want)
 	}
+}
+
+// TestUnreachableIssuerIsNotCounted: anyone can send a token with an unknown key, and an alert fires on UNAVAILABLE.
+func TestUnreachableIssuerIsNotCounted(t *testing.T) {
+	const issuer = "https://login.example.com"
+	verifier, err := access.NewVerifier(access.Config{Issuers: []string{issuer}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	observe := func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		t.Error("the refusal was counted")
+		return nil, nil
+	}
+	handler, err := New(t.Context(), Config{Verifier: verifier, Observe: observe, Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	encode := base64.RawURLEncoding.EncodeToString
+	claims := fmt.Sprintf(`{"iss":%q,"aud":"keytrail","exp":%d,"role":"viewer","workspaces":["acme"]}`, issuer, time.Now().Add(time.Hour).Unix())
+	token := encode([]byte(`{"alg":"EdDSA","kid":"k"}`)) + "." + encode([]byte(claims)) + "." + encode(make([]byte, 64))
+	response := send(handler, "GET", "/v1/workspaces/acme/keys", "", "Authorization", "Bearer "+token)
+	expectError(t, response, 503, fault.IssuerUnreachable, "")
 }

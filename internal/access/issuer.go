@@ -133,13 +133,14 @@ func (i *issuer) refresh(ctx context.Context) {
 	defer cancel()
 	keys, err := i.fetch(ctx)
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.tried = true
+	if err == nil {
+		i.keys, i.fetched = keys, i.now()
+	}
+	i.mu.Unlock()
 	if err != nil {
 		i.log.Warn("cannot fetch the keys of an OIDC issuer; the known keys remain in use", "issuer", i.url, "error", err)
-		return
 	}
-	i.keys, i.fetched = keys, i.now()
 }
 
 // fetch reads the issuer's discovery document, then the keys.

@@ -153,7 +153,7 @@ func (r *Reader) bytes(s segment, offset int64, n int) ([]byte, error) {
 	if r.file == nil {
 		f, err := os.Open(filepath.Join(r.w.options.Dir, s.name()))
 		if err != nil {
-			return nil, fmt.Errorf("open a segment: %w", err)
+			return nil, fmt.Errorf("read the segment %s: %w", s.name(), err)
 		}
 		r.file, r.fileSeq, r.buf, r.bufStart = f, s.seq, r.buf[:0], 0
 	}
