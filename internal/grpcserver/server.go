@@ -36,6 +36,9 @@ const (
 	maxHeaderBytes = 128 << 10
 	// maxConcurrentCalls is per connection; further calls wait in the client.
 	maxConcurrentCalls = 1000
+	// streamWorkers are goroutines that take calls one after the other, so that their stacks have grown already. A new one for
+	// each call costs 6 to 9 % of the CPU time of a check (`go run ./bench check`). Calls above that get a new one.
+	streamWorkers = 64
 	// maxConnectionAge is when clients must reconnect, which spreads them over new replicas.
 	maxConnectionAge = 5 * time.Minute
 	// maxConnectionAgeGrace is how long the calls in flight may then take. It is for long streams.
@@ -85,6 +88,7 @@ func New(config Config) (*Server, error) {
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxConcurrentCalls),
+		grpc.NumStreamWorkers(streamWorkers),
 		// A silent connection would delay the shutdown by this.
 		grpc.ConnectionTimeout(drainTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
