@@ -184,7 +184,7 @@ func TestDeadLettersCountIntoTheLimit(t *testing.T) {
 			}
 			pass(logInterval)
 		}
-		if err := w.Append(t.Context(), wide(100)...); reasonOf(err) != fault.TrailFull || !strings.Contains(err.Error(), "refused for good") || strings.Contains(err.Error(), w.dir) {
+		if err := w.Append(t.Context(), wide(100)...); reasonOf(err) != fault.TrailFull || !strings.Contains(err.Error(), "refused permanently") || strings.Contains(err.Error(), w.dir) {
 			t.Errorf("a trail full of dead letters returns %v", err)
 		}
 		if text := w.book.text(rejectedMessage); !strings.Contains(text, path) {

@@ -161,7 +161,7 @@ func (t *Trail) reject(rows int, err error) error {
 		reason, message = fault.TrailFull, "the trail of request logs is full; try again later"
 		// Records are shipped eventually, but dead letters stay until an operator moves them away.
 		if bytes := t.deadLetters.bytes(); bytes > t.wal.BacklogBytes() {
-			message = "the trail of request logs is full of rows that were refused for good; try again once they have been moved away"
+			message = "the trail of request logs is full of rows that were refused permanently; try again once they have been moved away"
 			err = fmt.Errorf("%w: %d bytes of it are in %s, which is to be moved away", err, bytes, t.deadLetters.path())
 		}
 	}

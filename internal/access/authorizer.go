@@ -60,7 +60,7 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 func (a *Authorizer) Authenticate(ctx context.Context, method string, authorization []string) (context.Context, error) {
 	rule := a.rules[method]
 	if rule == nil {
-		return ctx, fault.New(fault.MethodForbidden, "nobody may call %s", method)
+		return ctx, fault.New(fault.MethodForbidden, "no caller may call %s", method)
 	}
 	if rule.open {
 		return context.WithValue(ctx, callKey{}, call{rule: rule}), nil

@@ -31,7 +31,7 @@ func TestRequestIsNotValidatedWithoutAToken(t *testing.T) {
 	if _, err := f.client.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "!", KeyId: "x"}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a bad request with a token: %v, want INVALID_ARGUMENT", err)
 	}
-	if records := f.log.records(t); len(records) != 0 {
+	if records := f.log.Records(t); len(records) != 0 {
 		t.Errorf("logged %v", records)
 	}
 }

@@ -47,7 +47,7 @@ func TestErrorsHaveTheirStatus(t *testing.T) {
 			if st := status.Convert(err); st.Code() != tt.code || st.Message() != tt.message {
 				t.Errorf("got %v, want %v: %s", err, tt.code, tt.message)
 			}
-			records := f.log.records(t)
+			records := f.log.Records(t)
 			if (len(records) == 1) != tt.logged || len(records) > 1 {
 				t.Fatalf("logged %v, want a record: %v", records, tt.logged)
 			}
@@ -144,7 +144,7 @@ func TestPanicIsAnInternalErrorWithoutDetails(t *testing.T) {
 		t.Errorf("got %v, want INTERNAL without details", err)
 	}
 	expectReason(t, "a panic", err, codes.Internal, fault.InternalError)
-	records := f.log.records(t)
+	records := f.log.Records(t)
 	if len(records) != 1 || records[0]["panic"] != "password hunter2" || records[0]["rpc"] != authv1.KeyService_GetKey_FullMethodName ||
 		!strings.Contains(fmt.Sprint(records[0]["stack"]), "errors_test.go") {
 		t.Errorf("logged %v, want the panic, the RPC and the stack", records)
@@ -170,7 +170,7 @@ func TestCallThatItsCallerCancelledIsNotAnInternalError(t *testing.T) {
 		}
 		<-handled
 		must(t, f.stop())
-		if records := f.log.records(t); len(records) != 0 {
+		if records := f.log.Records(t); len(records) != 0 {
 			t.Errorf("logged %v", records)
 		}
 	})

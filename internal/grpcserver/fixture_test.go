@@ -1,9 +1,7 @@
 package grpcserver
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"sync"
@@ -19,6 +17,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/logtest"
 )
 
 // keys is a KeyService whose handlers the test provides.
@@ -52,7 +51,7 @@ type fixture struct {
 	client   authv1.KeyServiceClient
 	conn     *grpc.ClientConn
 	listener *bufconn.Listener
-	log      *logBuffer
+	log      *logtest.Buffer
 	// token sends a valid token with each call.
 	token grpc.DialOption
 	// stop stops the server and returns the result of Run. It can be called again.
@@ -61,7 +60,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, service *keys) *fixture {
 	t.Helper()
-	f := &fixture{log: &logBuffer{}, listener: bufconn.Listen(1 << 20)}
+	f := &fixture{log: &logtest.Buffer{}, listener: bufconn.Listen(1 << 20)}
 	authorizer, credentials := accesstest.Pair(t)
 	server, err := New(Config{Log: slog.New(slog.NewJSONHandler(f.log, nil)), Authorizer: authorizer, MaxMessageBytes: AuthMessageBytes})
 	must(t, err)
@@ -86,32 +85,6 @@ func (f *fixture) dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:service", append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return f.listener.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-}
-
-// logBuffer holds log records, one JSON object per line. It is safe for concurrent use.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-// records returns the records that were logged.
-func (l *logBuffer) records(t *testing.T) []map[string]any {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var records []map[string]any
-	for line := range bytes.Lines(l.text.Bytes()) {
-		var record map[string]any
-		must(t, json.Unmarshal(line, &record))
-		records = append(records, record)
-	}
-	return records
 }
 
 // infoOf returns the google.rpc.ErrorInfo of an error, or nil.

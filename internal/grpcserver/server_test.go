@@ -120,8 +120,8 @@ func TestRunWithACancelledContextReturnsNil(t *testing.T) {
 func TestUnimplementedRPCIsUnimplemented(t *testing.T) {
 	f := newFixture(t, &keys{})
 	_, err := f.client.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme"})
-	if status.Code(err) != codes.Unimplemented || len(f.log.records(t)) != 0 {
-		t.Errorf("got %v, and logged %v", err, f.log.records(t))
+	if status.Code(err) != codes.Unimplemented || len(f.log.Records(t)) != 0 {
+		t.Errorf("got %v, and logged %v", err, f.log.Records(t))
 	}
 	if err := f.conn.Invoke(t.Context(), "/no.Service/Nothing", validRequest, &authv1.GetKeyResponse{}, grpc.WaitForReady(true)); status.Code(err) != codes.Unimplemented {
 		t.Errorf("an unknown service: %v", err)

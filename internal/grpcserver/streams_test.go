@@ -22,6 +22,7 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
+	"github.com/keytrail/keytrail/internal/testing/logtest"
 )
 
 func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
@@ -49,7 +50,7 @@ func TestStopEndsStreamsThatHaveNoEnd(t *testing.T) {
 	if _, err = reflection.Recv(); status.Code(err) != codes.Canceled {
 		t.Errorf("the reflection: %v", err)
 	}
-	if records := f.log.records(t); len(records) != 0 {
+	if records := f.log.Records(t); len(records) != 0 {
 		t.Errorf("the stop cut calls off: %v", records)
 	}
 }
@@ -117,7 +118,7 @@ func echo(_ any, stream grpc.ServerStream) error {
 }
 
 // newTestChain returns a chain whose streams are calls of KeyService.GetKey.
-func newTestChain(t *testing.T, log *logBuffer) (*chain, *access.Signer) {
+func newTestChain(t *testing.T, log *logtest.Buffer) (*chain, *access.Signer) {
 	t.Helper()
 	signer := accesstest.NewSigner(t)
 	authorizer := access.NewAuthorizer(accesstest.Verifier(t, signer))
@@ -133,7 +134,7 @@ func newTestChain(t *testing.T, log *logBuffer) (*chain, *access.Signer) {
 var getKey = &grpc.StreamServerInfo{FullMethod: authv1.KeyService_GetKey_FullMethodName, IsServerStream: true}
 
 func TestStreamsRequireTokensRolesAndWorkspaces(t *testing.T) {
-	c, signer := newTestChain(t, &logBuffer{})
+	c, signer := newTestChain(t, &logtest.Buffer{})
 	viewer, all := accesstest.Bearer(t, signer, access.Viewer, "acme", "globex"), accesstest.Bearer(t, signer, access.Admin, access.AllWorkspaces)
 	for name, tt := range map[string]struct {
 		token      string
@@ -159,7 +160,7 @@ func TestStreamsRequireTokensRolesAndWorkspaces(t *testing.T) {
 
 func TestStreamEndsWithItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, signer := newTestChain(t, &logBuffer{})
+		c, signer := newTestChain(t, &logtest.Buffer{})
 		s := &testStream{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", accesstest.Bearer(t, signer, access.Viewer, "acme")))}
 		began := time.Now()
 		err := c.stream(nil, s, getKey, func(_ any, stream grpc.ServerStream) error {
@@ -176,7 +177,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 // TestExpiredTokenSendsNoRequest: a handler that only waits for requests does not look at its context.
 func TestExpiredTokenSendsNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, signer := newTestChain(t, &logBuffer{})
+		c, signer := newTestChain(t, &logtest.Buffer{})
 		token := accesstest.Bearer(t, signer, access.Viewer, "acme")
 		s := &testStream{ctx: metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", token)), workspaces: []string{"acme", "acme"}}
 		err := c.stream(nil, s, getKey, func(service any, stream grpc.ServerStream) error {
@@ -191,7 +192,7 @@ func TestExpiredTokenSendsNoRequest(t *testing.T) {
 }
 
 func TestOpenStreamRequiresNothing(t *testing.T) {
-	c, _ := newTestChain(t, &logBuffer{})
+	c, _ := newTestChain(t, &logtest.Buffer{})
 	s := &testStream{ctx: t.Context()}
 	err := c.stream(nil, s, &grpc.StreamServerInfo{FullMethod: grpc_health_v1.Health_Check_FullMethodName}, func(_ any, stream grpc.ServerStream) error {
 		return stream.SendMsg(&authv1.GetKeyResponse{})
@@ -202,7 +203,7 @@ func TestOpenStreamRequiresNothing(t *testing.T) {
 }
 
 func TestStreamsHaveTheErrorsOfTheTable(t *testing.T) {
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	c, signer := newTestChain(t, log)
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", accesstest.Bearer(t, signer, access.Viewer, "acme")))
 	for name, tt := range map[string]struct {
@@ -219,7 +220,7 @@ func TestStreamsHaveTheErrorsOfTheTable(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.code)
 		}
 	}
-	if records := log.records(t); len(records) != 2 || records[0]["rpc"] != getKey.FullMethod {
+	if records := log.Records(t); len(records) != 2 || records[0]["rpc"] != getKey.FullMethod {
 		t.Errorf("logged %v, want the panic and the other error", records)
 	}
 }

@@ -36,7 +36,7 @@ func TestTextThatIsNotUTF8IsMalformed(t *testing.T) {
 	if status.Code(err) != codes.Internal || infoOf(err) != nil {
 		t.Errorf("Go's own client says %v", err)
 	}
-	if records := f.log.records(t); len(records) != 0 {
+	if records := f.log.Records(t); len(records) != 0 {
 		t.Errorf("logged %v", records)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/keytrail/keytrail/internal/testing/logtest"
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
@@ -34,7 +35,7 @@ func (f *flakyListener) Accept() (net.Conn, error) {
 func TestConnectionErrorsAreNotLogged(t *testing.T) {
 	pair := tlstest.NewAuthority(t).Issue(t, "server")
 	synctest.Test(t, func(t *testing.T) {
-		log, inner := &logBuffer{}, &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		log, inner := &logtest.Buffer{}, &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		config := &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}, NextProtos: []string{"h2"}}
 		background(t, func(ctx context.Context) error {
 			return Serve(ctx, tls.NewListener(&flakyListener{pipeListener: inner}, config), http.NotFoundHandler(), slog.New(slog.NewJSONHandler(log, nil)))
@@ -58,7 +59,7 @@ func TestConnectionErrorsAreNotLogged(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
+		if records := log.Records(t); len(records) != 1 || records[0]["level"] != "WARN" {
 			t.Errorf("logged %v, want the failure to accept", records)
 		}
 	})

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keytrail/keytrail/internal/testing/logtest"
 )
 
 func TestReadinessHasTheResultOfEveryCheck(t *testing.T) {
@@ -113,7 +115,7 @@ func TestServeCutsOffAStalledClient(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		stopped, log := make(chan error, 1), &logBuffer{}
+		stopped, log := make(chan error, 1), &logtest.Buffer{}
 		go func() { stopped <- Serve(ctx, listener, handler, slog.New(slog.NewJSONHandler(log, nil))) }()
 		conn, server := net.Pipe()
 		defer conn.Close()
@@ -129,7 +131,7 @@ func TestServeCutsOffAStalledClient(t *testing.T) {
 		if took := time.Since(began); took != drainTimeout {
 			t.Errorf("the stop took %v", took)
 		}
-		if records := log.records(t); len(records) != 1 || records[0]["level"] != "WARN" {
+		if records := log.Records(t); len(records) != 1 || records[0]["level"] != "WARN" {
 			t.Errorf("logged %v, want a warning", records)
 		}
 	})
