@@ -185,6 +185,7 @@ func TestExpiredTokenSendsNoRequest(t *testing.T) {
 				t.Errorf("before the token expires: %v", err)
 			}
 			<-time.After(time.Hour)
+			synctest.Wait() // the deadline of the token is at the same instant
 			return stream.RecvMsg(&authv1.GetKeyRequest{})
 		})
 		expectReason(t, "a request after the token has expired", err, codes.Unauthenticated, fault.TokenInvalid)
