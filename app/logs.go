@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/telemetry"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/grpcapi"
 	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
@@ -86,8 +88,11 @@ func (s *Server) openLogs(config logsConfig) error {
 	if err != nil {
 		return err
 	}
+	if config.service.OnDamage, err = s.reportDamage(); err != nil {
+		return err
+	}
 	service := logsvc.NewService(store, config.service)
-	if err := s.telemetry.Register(counters("logs_refused_rows_total", "Rows that were rejected and will never be stored.", "reason", service.Rejected, logsvc.RejectReason.String)...); err != nil {
+	if err := s.registerLogs(service); err != nil {
 		return err
 	}
 	grpcapi.Register(server, service)
@@ -104,7 +109,30 @@ func (s *Server) openLogs(config logsConfig) error {
 	}
 	s.parts = append(s.parts, background(func(ctx context.Context) {
 		service.ExpireDaily(ctx, func(err error) { s.log.Error("expiry of old request logs failed", "error", err) })
+	}), background(func(ctx context.Context) {
+		service.SealPeriodically(ctx, func(err error) { s.log.Error("sealing of request logs failed", "error", err) })
 	}))
 	s.serveGRPC(server, append(config.inMemory, listener)...)
 	return nil
+}
+
+// registerLogs registers the metrics of the service.
+func (s *Server) registerLogs(service *logsvc.Service) error {
+	rejected := counters("logs_refused_rows_total", "Rows that were rejected and will never be stored.", "reason", service.Rejected, logsvc.RejectReason.String)
+	return s.telemetry.Register(append(rejected,
+		telemetry.Counter("logs_purged_rows_total", "Rows that were purged.", nil, func() float64 { return float64(service.Purged()) }),
+		telemetry.Gauge("logs_seal_success_timestamp_seconds", "When the last pass of sealing succeeded; 0 = not since the start.",
+			nil, func() float64 { return float64(service.Sealed()) }))...)
+}
+
+// reportDamage returns a function that logs and counts damaged blocks.
+func (s *Server) reportDamage() (func(workspaceID string, b logsvc.Block, err error), error) {
+	var count atomic.Int64
+	err := s.telemetry.Register(telemetry.Counter("logs_damaged_blocks_total",
+		"Times that a search has met a damaged block.", nil, func() float64 { return float64(count.Load()) }))
+	return func(workspaceID string, b logsvc.Block, err error) {
+		count.Add(1)
+		s.log.Error("damaged block of request logs", "workspace_id", workspaceID, "first_id", b.First, "last_id", b.Last,
+			"start_time", uuid7.Time(b.First), "end_time", uuid7.Time(b.Last), "rows", b.Rows, "error", err)
+	}, err
 }

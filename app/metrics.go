@@ -63,7 +63,7 @@ type instrumentedStore struct {
 	logsvc.Store
 	telemetry      *telemetry.Process
 	rows, seconds  prometheus.Histogram
-	failed, purged atomic.Int64
+	failed, sealed atomic.Int64
 	// expired is when old rows were last deleted, in Unix seconds; 0 = not since the start.
 	expired atomic.Int64
 }
@@ -77,7 +77,7 @@ func instrumentStore(store logsvc.Store, to *telemetry.Process) (*instrumentedSt
 	value := func(n *atomic.Int64) func() float64 { return func() float64 { return float64(n.Load()) } }
 	return s, to.Register(s.rows, s.seconds,
 		telemetry.Counter("logs_failed_batches_total", "Batches that could not be stored.", nil, value(&s.failed)),
-		telemetry.Counter("logs_purged_rows_total", "Rows that were purged.", nil, value(&s.purged)),
+		telemetry.Counter("logs_sealed_rows_total", "Rows that were stored in sealed blocks; those of a block that is rewritten count again.", nil, value(&s.sealed)),
 		telemetry.Gauge("logs_expire_success_timestamp_seconds", "When rows older than the retention were last deleted; 0 = not since the start.",
 			nil, value(&s.expired)))
 }
@@ -97,11 +97,15 @@ func (s *instrumentedStore) Record(ctx context.Context, entries []logsvc.Entry) 
 	return nil
 }
 
-// Purge implements logsvc.Store.
-func (s *instrumentedStore) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
-	purged, err := s.Store.Purge(ctx, workspaceID, upTo)
-	s.purged.Add(purged)
-	return purged, err
+// Replace implements logsvc.Store.
+func (s *instrumentedStore) Replace(ctx context.Context, workspaceID string, change logsvc.Change) error {
+	err := s.Store.Replace(ctx, workspaceID, change)
+	if err == nil {
+		for _, b := range change.Insert {
+			s.sealed.Add(int64(b.Rows))
+		}
+	}
+	return err
 }
 
 // Expire implements logsvc.Store.

@@ -25,6 +25,7 @@ type Trail interface {
 type Checker struct {
 	config  CheckerConfig
 	tokens  *reportTokens
+	ids     *uuid7.Generator
 	shared  *sharedRows
 	results counters[ErrorCode]
 	refused counters[RefusalReason]
@@ -53,8 +54,9 @@ func NewChecker(config CheckerConfig) (*Checker, error) {
 		return nil, err
 	}
 	config.TokenKey = nil // tokens has it, and does not print it
+	ids := uuid7.NewGenerator()
 	return &Checker{
-		config: config, tokens: tokens, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows)),
+		config: config, tokens: tokens, ids: ids, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows), ids),
 		results: newCounters("", MissingToken, InvalidToken, Disabled, Expired, ScopeDenied, AgentDenied),
 		refused: newCounters(InvalidReport, ExpiredReport, ForeignReport),
 	}, nil
@@ -144,7 +146,7 @@ func (c *Checker) decide(apiKey string, call Call, arrived time.Time) Decision {
 		Method: sanitizeMethod(call.Method), Endpoint: CleanEndpoint(call.Endpoint), CallCount: 1,
 	}
 	if call.ID == uuid.Nil {
-		entry.ID = uuid7.New(arrived)
+		entry.ID = c.ids.New(arrived)
 	}
 	var metadata map[string]string
 	proved, code := c.prove(apiKey)

@@ -1,9 +1,12 @@
 package authsvc_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/internal/fault"
@@ -45,6 +48,31 @@ func TestCallThatSharesARowIsFoundByTheIDOfItsDecision(t *testing.T) {
 		if decided.Endpoint != c.Endpoint || decided.ErrorCode != authsvc.MissingToken || decided.ID != first.ID || decided.CallCount != i+1 {
 			t.Errorf("call %d on %s returned %+v, want its own fields with the id and the number of the row", i, c.Endpoint, decided)
 		}
+	}
+}
+
+// TestIDsOfOneCheckerDifferInTimeAndCounterOnly looks at rows of their own and shared ones: such ids take less storage.
+func TestIDsOfOneCheckerDifferInTimeAndCounterOnly(t *testing.T) {
+	fx := newFixture(t, oneRow)
+	for range 3 {
+		fx.exhaust(t, "acme")
+		fx.check(t, "", authsvc.Call{WorkspaceID: "acme"})
+		fx.clock.move(10 * time.Second)
+	}
+	rows, seen := fx.trail.all(), map[uuid.UUID]bool{}
+	for i, row := range rows {
+		if counter := binary.BigEndian.Uint16(row.ID[6:]) & 0xfff; counter > 11 || [8]byte(row.ID[8:]) != [8]byte(rows[0].ID[8:]) {
+			t.Errorf("row %d has the id %v, the first row %v", i, row.ID, rows[0].ID)
+		}
+		seen[row.ID] = true
+	}
+	if len(seen) != 33 {
+		t.Errorf("%d rows have %d ids, want 33", len(rows), len(seen))
+	}
+	replica, err := entryOf(t, fx.checkerOn(t, fx.keyring, fx.trail), "", call)
+	must(t, err)
+	if [8]byte(replica.ID[8:]) == [8]byte(rows[0].ID[8:]) {
+		t.Errorf("another replica made the id %v, this one %v", replica.ID, rows[0].ID)
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 // another call. It is safe for concurrent use.
 type sharedRows struct {
 	rowsPerSecond int
+	ids           *uuid7.Generator
 
 	mu       sync.Mutex
 	limiters map[string]*rowLimiter // by workspace
@@ -73,8 +74,10 @@ func (r *sharedRow) entry() Entry {
 	return row
 }
 
-func newSharedRows(rowsPerSecond int) *sharedRows {
-	return &sharedRows{rowsPerSecond: rowsPerSecond, limiters: map[string]*rowLimiter{}, rows: map[sharedRowKey]*sharedRow{}}
+func newSharedRows(rowsPerSecond int, ids *uuid7.Generator) *sharedRows {
+	return &sharedRows{
+		rowsPerSecond: rowsPerSecond, ids: ids, limiters: map[string]*rowLimiter{}, rows: map[sharedRowKey]*sharedRow{},
+	}
 }
 
 // rowOf returns the row to append for a call that proved no key, and the shared row that counts the call; nil if the call
@@ -89,7 +92,7 @@ func (s *sharedRows) rowOf(call Entry, now time.Time) (Entry, *sharedRow) {
 	key := sharedRowKey{call.WorkspaceID, call.ErrorCode}
 	row := s.rows[key]
 	if row == nil || elapsed(row.began, now, sharedRowTime) {
-		call.ID = uuid7.New(now)
+		call.ID = s.ids.New(now)
 		row = &sharedRow{began: now, first: call}
 		s.rows[key] = row
 	}

@@ -55,7 +55,7 @@ func TestSumOverTheRowsIsEveryCall(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &flood{sharedRows: newSharedRows(1 + int(seed)%3)}
+				f := &flood{sharedRows: newSharedRows(1+int(seed)%3, uuid7.NewGenerator())}
 				rows, called := make([][]Entry, 8), make([]map[sharedRowKey]int, 8)
 				var group sync.WaitGroup
 				for caller := range rows {
@@ -121,7 +121,7 @@ func expectSums(t *testing.T, seed uint64, rows [][]Entry, called []map[sharedRo
 
 func TestCallsAboveTheLimitShareOneRowASecondForEachCode(t *testing.T) {
 	const rowsPerSecond, seconds, callsPerSecond = 7, 12, 200
-	s, stored := newSharedRows(rowsPerSecond), table{}
+	s, stored := newSharedRows(rowsPerSecond, uuid7.NewGenerator()), table{}
 	own := 0
 	for i := range seconds * callsPerSecond {
 		now := noon.Add(time.Duration(i) * time.Second / callsPerSecond)
@@ -147,7 +147,7 @@ func TestCallsAboveTheLimitShareOneRowASecondForEachCode(t *testing.T) {
 }
 
 func TestSharedRowEndsASecondAfterItBegan(t *testing.T) {
-	s := newSharedRows(1)
+	s := newSharedRows(1, uuid7.NewGenerator())
 	for range burstSeconds {
 		s.rowOf(unproved("acme", MissingToken, noon), noon)
 	}
@@ -194,7 +194,7 @@ func newID(t *testing.T, row, call Entry) uuid.UUID {
 
 // TestOnlyTheFirstWriteOfASharedRowIsWhole lets the trail refuse the first row: the next one must be whole too.
 func TestOnlyTheFirstWriteOfASharedRowIsWhole(t *testing.T) {
-	s := newSharedRows(1)
+	s := newSharedRows(1, uuid7.NewGenerator())
 	for range burstSeconds {
 		s.rowOf(unproved("acme", MissingToken, noon), noon)
 	}
@@ -231,7 +231,7 @@ func TestOnlyTheFirstWriteOfASharedRowIsWhole(t *testing.T) {
 }
 
 func TestWorkspacesDoNotShareALimit(t *testing.T) {
-	s := newSharedRows(1)
+	s := newSharedRows(1, uuid7.NewGenerator())
 	for range 1000 {
 		s.rowOf(unproved("loud", InvalidToken, noon), noon)
 	}
@@ -248,7 +248,7 @@ func TestWorkspacesDoNotShareALimit(t *testing.T) {
 }
 
 func TestFullLimitersAndEndedRowsAreRemoved(t *testing.T) {
-	s := newSharedRows(1)
+	s := newSharedRows(1, uuid7.NewGenerator())
 	for i := range 1000 {
 		for range burstSeconds + 1 {
 			s.rowOf(unproved(fmt.Sprint("w", i), MissingToken, noon), noon)
@@ -267,7 +267,7 @@ func TestFullLimitersAndEndedRowsAreRemoved(t *testing.T) {
 }
 
 func TestLimiterInUseIsNotRemoved(t *testing.T) {
-	s, own := newSharedRows(1), 0
+	s, own := newSharedRows(1, uuid7.NewGenerator()), 0
 	for second := range 100 {
 		now := noon.Add(time.Duration(second) * time.Second)
 		for range 5 {
@@ -282,7 +282,7 @@ func TestLimiterInUseIsNotRemoved(t *testing.T) {
 }
 
 func TestClockThatIsSetBackDoesNotStopTheRows(t *testing.T) {
-	s, stored := newSharedRows(1), table{}
+	s, stored := newSharedRows(1, uuid7.NewGenerator()), table{}
 	flood := func(now time.Time, calls int) (own int) {
 		for range calls {
 			row, shared := s.rowOf(unproved("acme", MissingToken, now), now)
@@ -311,7 +311,7 @@ func TestClockThatIsSetBackDoesNotStopTheRows(t *testing.T) {
 func TestUncountedCallsAreNotCounted(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		s, stored, kept := newSharedRows(1), table{}, 0
+		s, stored, kept := newSharedRows(1, uuid7.NewGenerator()), table{}, 0
 		for range burstSeconds {
 			s.rowOf(unproved("acme", MissingToken, noon), noon)
 		}

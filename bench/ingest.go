@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,25 +15,9 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-const (
-	// batchRows is the maximum of RecordRequestLogs.
-	batchRows = 5000
-	// senders is the number of concurrent calls.
-	senders = 3
-)
-
-// ingest records all rows over gRPC and returns the rows per second.
-func (l *logService) ingest(ctx context.Context, g *generator) (rowsPerSecond float64, err error) {
-	began := time.Now()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(senders)
-	for from := 0; from < g.rows && ctx.Err() == nil; from += batchRows {
-		group.Go(func() error { return l.send(ctx, g.batch(from, min(from+batchRows, g.rows))) })
-	}
-	if err := group.Wait(); err != nil {
-		return 0, err
-	}
-	return float64(g.rows) / time.Since(began).Seconds(), nil
+// record records batches over gRPC.
+func (l *logService) record(ctx context.Context, batches [][]logsvc.Entry) error {
+	return sendAll(ctx, senders, batches, l.send)
 }
 
 func (l *logService) send(ctx context.Context, rows []logsvc.Entry) error {
@@ -59,36 +44,83 @@ func message(e *logsvc.Entry) *logsv1.RequestLog {
 	}
 }
 
-// stream records small batches with current times until stop is closed, and returns the latencies.
-func (l *logService) stream(ctx context.Context, g *generator, stop <-chan struct{}) ([]time.Duration, error) {
-	const rows, streams = 500, 2
-	var mu sync.Mutex
-	var took []time.Duration
+// traffic is the calls that go on while something else is measured: small batches of rows, and lists.
+type traffic struct {
+	*logService
+	g *generator
+	// sent is the number of rows of g that were sent.
+	sent atomic.Int64
+}
+
+// newTraffic returns traffic of the hour after the service's clock.
+func newTraffic(l *logService, randomIDs bool) *traffic {
+	return &traffic{logService: l, g: newGenerator(10_000_000, l.clock.now(), time.Hour, randomIDs)}
+}
+
+// during returns the latencies of the batches that are recorded while do runs. A failed list is an error.
+func (t *traffic) during(ctx context.Context, do func(context.Context) error) (took []time.Duration, err error) {
+	const streams = 2
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
-	for s := range streams {
+	var mu sync.Mutex
+	for range streams {
 		group.Go(func() error {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				default:
-				}
-				batch := g.batch(s*1_000_000_000+n*rows, s*1_000_000_000+(n+1)*rows)
-				for i := range batch {
-					batch[i].ID = renew(batch[i].ID)
-				}
+			return repeatUntil(stop, func() error {
 				began := time.Now()
-				if err := l.send(ctx, batch); err != nil {
-					return err
-				}
+				err := t.sendNext(ctx)
 				mu.Lock()
+				defer mu.Unlock()
 				took = append(took, time.Since(began))
-				mu.Unlock()
-			}
+				return err
+			})
 		})
 	}
-	err := group.Wait()
+	group.Go(func() error {
+		return repeatUntil(stop, func() error {
+			if _, err := t.page(ctx, &request{StatusClass: "4xx"}); err != nil {
+				return err
+			}
+			return pause(ctx, 50*time.Millisecond)
+		})
+	})
+	group.Go(func() error {
+		defer close(stop)
+		return do(ctx)
+	})
+	err = group.Wait()
 	return took, err
+}
+
+// sendNext records the next 500 rows.
+func (t *traffic) sendNext(ctx context.Context) error {
+	const rows = 500
+	to := int(t.sent.Add(rows))
+	return t.send(ctx, t.g.batch(to-rows, to))
+}
+
+// repeatUntil repeats do until stop is closed.
+func repeatUntil(stop <-chan struct{}, do func() error) error {
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if err := do(); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(max(0, d))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -17,89 +17,137 @@ const (
 // request lists the workspace that has half of all rows.
 type request = logsv1.ListRequestLogsRequest
 
-// searches returns the measured searches. Each returns a request with random values.
-func searches(g *generator, r *rand.Rand) map[string]func() *request {
+// search is a measured list. Next returns a request with random values.
+type search struct {
+	key, name, goal string
+	next            func() *request
+}
+
+// firstPages are searches of which one page is measured.
+func firstPages(g *generator, r *rand.Rand) []search {
 	key := func() string { return g.keys[0][r.IntN(keysPerWorkspace)].KeyID.String() }
-	return map[string]func() *request{
-		"none":    func() *request { return &request{} },
-		"key":     func() *request { return &request{KeyId: key()} },
-		"5xx":     func() *request { return &request{StatusClass: "5xx"} },
-		"key_4xx": func() *request { return &request{KeyId: key(), StatusClass: "4xx"} },
-		"common": func() *request {
-			return &request{Endpoint: []string{"Messages", "/v1/", "billing", "tools"}[r.IntN(4)]}
-		},
-		"rare":    func() *request { return &request{Endpoint: fmt.Sprintf("item%04d", r.IntN(commonEndpoints))} },
-		"absent6": func() *request { return &request{Endpoint: "zq" + randomHex(r, 4)} },
+	agent := func() string { return g.agents[0][r.IntN(agentsOfEach)] }
+	item := func() string { return fmt.Sprintf("item%04d", r.IntN(commonEndpoints)) }
+	const quick = "p99 ≤ 10 ms"
+	return []search{
+		{"list_newest", "newest page", quick, func() *request { return &request{} }},
+		{"list_key", "key", quick, func() *request { return &request{KeyId: key()} }},
+		{"list_5xx", "5xx", quick, func() *request { return &request{StatusClass: "5xx"} }},
+		{"list_key_4xx", "key + 4xx", quick, func() *request { return &request{KeyId: key(), StatusClass: "4xx"} }},
+		{"list_code", "code", quick, func() *request { return &request{ErrorCode: "scope_denied"} }},
+		{"list_agent", "agent", quick, func() *request { return &request{AgentId: agent()} }},
+		{"list_rare", "substring of 1 row in 7,000", "≤ 15 / 30 ms", func() *request { return &request{Endpoint: item()} }},
 	}
 }
 
-// listAll measures every search and returns its p99 in ms.
-func (l *logService) listAll(ctx context.Context, g *generator, print func(name string, took []time.Duration)) (map[string]float64, error) {
-	p99 := map[string]float64{}
-	note := func(name string, took []time.Duration, err error) error {
+// wholeWalks are searches that match nothing, which are measured until everything was searched.
+func wholeWalks(r *rand.Rand) []search {
+	endpoint := func(next func() string) func() *request { return func() *request { return &request{Endpoint: next()} } }
+	return []search{
+		{"list_absent6", "6 absent characters", "≤ 2 / 5 ms", endpoint(func() string { return "zq" + randomHex(r, 4) })},
+		{"list_absent2", "2 absent characters", "≤ 10 ms", endpoint(func() string { return "zq" })},
+		{"list_hex12", "12 absent hex digits", "≤ 150 ms", endpoint(func() string { return randomHex(r, 12) })},
+	}
+}
+
+// lists measures all searches.
+func (l *logService) lists(ctx context.Context, g *generator, r report) error {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, s := range firstPages(g, random) {
+		took, err := l.repeat(ctx, s)
 		if err != nil {
-			return fmt.Errorf("list %s: %w", name, err)
+			return err
 		}
-		print(name, took)
-		p99[name] = ms(quantile(took, 0.99))
-		return nil
+		r.addTimes(s.key, s.name, took, s.goal)
 	}
-	for name, make := range searches(g, rand.New(rand.NewPCG(3, 4))) {
-		took, err := l.repeat(ctx, make)
-		if err := note(name, took, err); err != nil {
-			return nil, err
-		}
-	}
-	token, err := l.walk(ctx, &request{}, deepPages, nil)
+	deep, err := l.walk(ctx, &request{}, deepPages)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	took, err := l.repeat(ctx, func() *request { return &request{PageToken: token} })
-	if err := note("deep_page", took, err); err != nil {
-		return nil, err
+	took, err := l.repeat(ctx, search{name: "deep page", next: func() *request { return &request{PageToken: deep.token} }})
+	if err != nil {
+		return err
 	}
-	var pages []time.Duration
-	_, err = l.walk(ctx, &request{Endpoint: "zq"}, 10_000, func(d time.Duration) { pages = append(pages, d) })
-	return p99, note("absent2", pages, err)
+	r.addTimes("list_deep", "page after 100 pages", took, "p99 ≤ 10 ms")
+	for _, s := range wholeWalks(random) {
+		if err := l.wholeWalk(ctx, s, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // repeat measures first pages, after a warm-up.
-func (l *logService) repeat(ctx context.Context, make func() *request) ([]time.Duration, error) {
-	took := []time.Duration{}
+func (l *logService) repeat(ctx context.Context, s search) (took []time.Duration, err error) {
+	found := 0
 	for i := -10; i < runs; i++ {
 		began := time.Now()
-		if _, err := l.page(ctx, make()); err != nil {
-			return nil, err
+		page, err := l.page(ctx, s.next())
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", s.name, err)
 		}
 		if i >= 0 {
 			took = append(took, time.Since(began))
 		}
+		found += len(page.GetRequestLogs())
+	}
+	if found == 0 {
+		return nil, fmt.Errorf("list %s: no page has a row", s.name)
 	}
 	return took, nil
 }
 
-func (l *logService) page(ctx context.Context, req *request) (*logsv1.ListRequestLogsResponse, error) {
-	req.WorkspaceId, req.PageSize = "ws-0000", 50
-	return l.client.ListRequestLogs(ctx, req)
+// wholeWalk measures walks to the end.
+func (l *logService) wholeWalk(ctx context.Context, s search, r report) error {
+	var took []time.Duration
+	pages := 0
+	for i := -2; i < runs/4; i++ {
+		began := time.Now()
+		w, err := l.walk(ctx, s.next(), 100_000)
+		switch {
+		case err != nil:
+			return fmt.Errorf("list %s: %w", s.name, err)
+		case w.found > 0 || w.token != "":
+			return fmt.Errorf("list %s: %d rows found in %d pages, next page %q", s.name, w.found, w.pages, w.token)
+		case i >= 0:
+			took = append(took, time.Since(began))
+			pages = max(pages, w.pages)
+		}
+	}
+	r[s.key+"_pages"] = float64(pages)
+	r.addTimes(s.key, fmt.Sprintf("%s, all 30 days (pages: %d)", s.name, pages), took, s.goal)
+	return nil
 }
 
-// walk lists a number of pages, or all, and returns the next page token.
-func (l *logService) walk(ctx context.Context, req *request, pages int, each func(time.Duration)) (token string, err error) {
-	for range pages {
-		began := time.Now()
+func (l *logService) page(ctx context.Context, req *request) (*logsv1.ListRequestLogsResponse, error) {
+	req.WorkspaceId, req.PageSize = "ws-0000", 50
+	page, err := l.client.ListRequestLogs(ctx, req)
+	if damaged := page.GetUnreadableRanges(); len(damaged) > 0 {
+		return nil, fmt.Errorf("%v cannot be read", damaged)
+	}
+	return page, err
+}
+
+// walked is the result of a walk.
+type walked struct {
+	pages, found int
+	// token is that of the next page, empty at the end.
+	token string
+}
+
+// walk lists a number of pages, or fewer if there are no more.
+func (l *logService) walk(ctx context.Context, req *request, pages int) (w walked, err error) {
+	for w.pages < pages {
 		page, err := l.page(ctx, req)
 		if err != nil {
-			return "", err
+			return w, err
 		}
-		if each != nil {
-			each(time.Since(began))
-		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
-			return "", nil
+		w.pages++
+		w.found += len(page.GetRequestLogs())
+		w.token = page.GetNextPageToken()
+		if req.PageToken = w.token; w.token == "" {
+			break
 		}
 	}
-	if each != nil {
-		return "", fmt.Errorf("the walk did not end within %d pages", pages)
-	}
-	return req.PageToken, nil
+	return w, nil
 }

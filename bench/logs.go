@@ -2,218 +2,170 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"text/tabwriter"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/keytrail/keytrail/logsvc"
-	"github.com/keytrail/keytrail/logsvc/postgres"
 )
 
-// small is the number of rows in the small log service of growth.
-const small = 1_000_000
+// comparedRows is how many rows SQLite and Citus get, at most.
+const comparedRows = 1_000_000
 
 type logsBench struct {
 	database `embed:""`
-	Rows     int `default:"1000000" help:"Number of request logs, spread over 30 days."`
+	Rows     int    `default:"1000000" help:"Number of request logs, spread over 30 days."`
+	IDs      string `name:"ids" enum:"counter,random" default:"counter" help:"Layout of the ids: a counter and bits that stay the same for an hour, or random bits."`
+	CitusURL string `help:"URL of a database on a Citus coordinator, to compare it with Postgres; its schema keytrail_logs is dropped."`
 }
 
-// figures are the last line of the output.
-type figures struct {
-	Rows                int                `json:"rows"`
-	IngestRowsPerS      float64            `json:"ingest_rows_per_s"`
-	CopyRowsPerS        float64            `json:"copy_rows_per_s"`
-	CopyTwoStreamsPerS  float64            `json:"copy_two_streams_rows_per_s"`
-	CopyPKRowsPerS      float64            `json:"copy_pk_rows_per_s"`
-	IngestRatio         float64            `json:"ingest_ratio"`
-	IndexRowsPerS       float64            `json:"index_rows_per_s"`
-	BytesPerRow         float64            `json:"bytes_per_row"`
-	ListP99Ms           map[string]float64 `json:"list_p99_ms"`
-	FirstPageGrowth     float64            `json:"first_page_growth"`
-	PurgeDayS           float64            `json:"purge_day_s"`
-	PurgeIngestP99Ratio float64            `json:"purge_ingest_p99_ratio"`
+// logsRun is one measurement of the log service.
+type logsRun struct {
+	report
+	g            *generator
+	makeDatabase func(name string) (url string, err error)
 }
 
-// Run measures ingest, lists and retention.
+// Run measures ingest, disk use, lists, sealing and retention.
 func (b *logsBench) Run(ctx context.Context) (err error) {
 	makeDatabase, stop, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(table, "%s\t%s\t\n", name, fmt.Sprintf(format, args...))
-		table.Flush()
+	r := &logsRun{report: report{}, g: b.generator(b.Rows), makeDatabase: makeDatabase}
+	fmt.Printf("%d rows, %s ids; latencies are p50 / p99; the goals are for 10 M rows\n\n", r.g.rows, b.IDs)
+	r.report["rows"] = float64(r.g.rows)
+	if err := r.postgres(ctx); err != nil {
+		return err
 	}
-	f := &figures{Rows: b.Rows}
-	// Shorter than the retention, so that no row expires while the measurement runs.
-	g := newGenerator(b.Rows, logsvc.DefaultRetention-2*time.Hour, time.Now())
-	for _, part := range []func(context.Context, *generator, func(string) (string, error), func(string, string, ...any)) error{
-		f.copies, f.service,
-	} {
-		if err := part(ctx, g, makeDatabase, row); err != nil {
-			return err
+	compared := b.generator(min(b.Rows, comparedRows))
+	if err := r.sqlite(ctx, compared); err != nil {
+		return fmt.Errorf("measure SQLite: %w", err)
+	}
+	if b.CitusURL != "" {
+		if err := r.citus(ctx, compared, b.CitusURL); err != nil {
+			return fmt.Errorf("compare with Citus: %w", err)
 		}
 	}
-	line, err := json.Marshal(f)
+	return r.print()
+}
+
+// generator returns the rows of 30 days. The dates are fixed, so that runs are alike.
+func (b *logsBench) generator(rows int) *generator {
+	return newGenerator(rows, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), logsvc.DefaultRetention, b.IDs == "random")
+}
+
+// postgres measures the log service on Postgres.
+func (r *logsRun) postgres(ctx context.Context) (err error) {
+	l, err := r.startEmpty(ctx, "logs")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Println(string(line))
+	defer func() { err = errors.Join(err, l.stop()) }()
+	if err := r.passDays(ctx, l); err != nil {
+		return err
+	}
+	for _, measure := range []func(context.Context, *logService) error{
+		func(ctx context.Context, l *logService) error { return l.lists(ctx, r.g, r.report) },
+		r.counts, r.growth, r.heap, r.sealing, r.retention,
+	} {
+		if err := measure(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passDays takes all rows through the service. The same rows are copied by the baseline in turn.
+func (r *logsRun) passDays(ctx context.Context, l *logService) error {
+	copied, err := newBaseline(ctx, l.url)
+	if err != nil {
+		return err
+	}
+	p, err := l.fill(ctx, r.g, copied.copy)
+	if err := errors.Join(err, copied.drop(ctx)); err != nil {
+		return err
+	}
+	rows := float64(p.rows)
+	r.add("ingest_rows_per_s", "ingest through gRPC", "%.0f rows/s", rows/p.recording.Seconds(), "")
+	r.add("copy_rows_per_s", "one stream of COPY, primary key alone", "%.0f rows/s", rows/copied.took.Seconds(), "")
+	r.add("ingest_ratio", "ingest ÷ COPY", "%.2f", copied.took.Seconds()/p.recording.Seconds(), "≥ 0.7")
+	return r.disk(ctx, l, p)
+}
+
+// fill takes all rows of g through a service. BeforePart may be nil.
+func (l *logService) fill(ctx context.Context, g *generator, beforePart func(context.Context, [][]logsvc.Entry) error) (*passage, error) {
+	for day := g.start; !day.After(g.end()); day = day.Add(dayLength) { // in reality they are created ahead too
+		if err := l.store.CreateDay(ctx, day); err != nil {
+			return nil, err
+		}
+	}
+	p := newPassage(l.clock, l.store, l.record)
+	p.beforePart, p.afterPass = beforePart, l.vacuum
+	return p, p.run(ctx, g)
+}
+
+// startEmpty runs a log service on an empty database.
+func (r *logsRun) startEmpty(ctx context.Context, name string) (*logService, error) {
+	url, err := r.makeDatabase(name)
+	if err != nil {
+		return nil, err
+	}
+	return startLogs(ctx, url, newClock(r.g.start))
+}
+
+// growth compares the median latency of a first page with that of a service with a tenth of the rows, in turn.
+func (r *logsRun) growth(ctx context.Context, l *logService) (err error) {
+	few, err := r.startEmpty(ctx, "few")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, few.stop()) }()
+	if _, err := few.fill(ctx, newGenerator(r.g.rows/10, r.g.start, r.g.span, r.g.randomIDs), nil); err != nil {
+		return err
+	}
+	ratio, err := compare(ctx, l, few, func() *request { return &request{} })
+	r.add("first_page_growth", "first page ÷ first page of a tenth of the rows", "%.2f", ratio, "≤ 1.1")
 	return err
 }
 
-// copies measures the baselines: one and two COPY streams into the table with its indexes, and one into a table with
-// only the primary key.
-func (f *figures) copies(ctx context.Context, g *generator, makeDatabase func(string) (string, error), row func(string, string, ...any)) error {
-	for _, baseline := range []struct {
-		name        string
-		connections int
-		bare        bool
-		rate        *float64
-	}{{"copy", 1, false, &f.CopyRowsPerS}, {"copy, two streams", 2, false, &f.CopyTwoStreamsPerS}, {"copy, primary key only", 1, true, &f.CopyPKRowsPerS}} {
-		url, err := makeDatabase("copy")
+// compare returns the median latency of a page of one service relative to that of another one, measured in turn.
+func compare(ctx context.Context, one, other *logService, next func() *request) (float64, error) {
+	sides := [2]*logService{one, other}
+	var took [2][]time.Duration
+	for i := range 2*runs + 20 {
+		for side, l := range sides {
+			began := time.Now()
+			if _, err := l.page(ctx, next()); err != nil {
+				return 0, err
+			}
+			if i >= 20 {
+				took[side] = append(took[side], time.Since(began))
+			}
+		}
+	}
+	return float64(quantile(took[0], 0.5)) / float64(quantile(took[1], 0.5)), nil
+}
+
+// counts measures the counts of the largest workspace over all days.
+func (r *logsRun) counts(ctx context.Context, l *logService) error {
+	var took []time.Duration
+	calls := int64(0)
+	for i := -10; i < runs; i++ {
+		began := time.Now()
+		summary, err := l.searcher.Summarize(ctx, "ws-0000", logsvc.TimeRange(r.g.start, r.g.end()))
 		if err != nil {
 			return err
 		}
-		if err := prepare(ctx, url, g, baseline.bare); err != nil {
-			return err
+		if i >= 0 {
+			took = append(took, time.Since(began))
 		}
-		if *baseline.rate, err = copyRows(ctx, url, g, baseline.connections); err != nil {
-			return err
-		}
-		*baseline.rate = round(*baseline.rate)
-		row(baseline.name, "%.0f rows/s", *baseline.rate)
-	}
-	_, err := makeDatabase("copy")
-	return err
-}
-
-// prepare creates the table with a partition for every day, as the service does.
-func prepare(ctx context.Context, url string, g *generator, bare bool) error {
-	store, err := postgres.Open(ctx, url, time.Now)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	for at := g.start; at.Before(g.end.Add(24 * time.Hour)); at = at.Add(24 * time.Hour) {
-		if err := store.CreateDay(ctx, at); err != nil {
-			return err
+		calls = 0
+		for _, key := range summary.Keys {
+			calls += key.Calls
 		}
 	}
-	if !bare {
-		return nil
-	}
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, `DROP INDEX keytrail_logs.request_logs_by_key, keytrail_logs.request_logs_failed,
-		keytrail_logs.request_logs_failed_by_key, keytrail_logs.request_logs_denied`)
-	return err
-}
-
-// smaller returns a log service with at most a million rows.
-func smaller(ctx context.Context, g *generator, makeDatabase func(string) (string, error)) (*logService, error) {
-	url, err := makeDatabase("small")
-	if err != nil {
-		return nil, err
-	}
-	l, err := startLogs(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	_, err = l.ingest(ctx, newGenerator(min(small, g.rows), g.end.Sub(g.start), g.end))
-	return l, err
-}
-
-// growth returns the median latency of a first page relative to that of the smaller log service, measured in turn.
-func (l *logService) growth(ctx context.Context, other *logService) (float64, error) {
-	var here, there []time.Duration
-	for range 2 * runs {
-		for _, side := range []struct {
-			on   *logService
-			took *[]time.Duration
-		}{{l, &here}, {other, &there}} {
-			began := time.Now()
-			if _, err := side.on.page(ctx, &request{}); err != nil {
-				return 0, err
-			}
-			*side.took = append(*side.took, time.Since(began))
-		}
-	}
-	return float64(quantile(here, 0.5)) / float64(quantile(there, 0.5)), nil
-}
-
-// service measures the log service itself.
-func (f *figures) service(ctx context.Context, g *generator, makeDatabase func(string) (string, error), row func(string, string, ...any)) error {
-	url, err := makeDatabase("logs")
-	if err != nil {
-		return err
-	}
-	l, err := startLogs(ctx, url)
-	if err != nil {
-		return err
-	}
-	if f.IngestRowsPerS, err = l.ingest(ctx, g); err != nil {
-		return err
-	}
-	f.IngestRowsPerS, f.IngestRatio = round(f.IngestRowsPerS), round(f.IngestRowsPerS/f.CopyRowsPerS)
-	row("ingest through gRPC", "%.0f rows/s", f.IngestRowsPerS)
-	row("relative to one COPY stream", "%.2f", f.IngestRatio)
-	began := time.Now()
-	if err := l.store.Maintain(ctx); err != nil {
-		return err
-	}
-	f.IndexRowsPerS = round(float64(g.rows) / time.Since(began).Seconds())
-	row("maintenance of closed days", "%.0f rows/s", f.IndexRowsPerS)
-	if f.BytesPerRow, err = bytesPerRow(ctx, url, g.rows); err != nil {
-		return err
-	}
-	row("on disk, with all indexes", "%.1f B/row", f.BytesPerRow)
-	if f.ListP99Ms, err = l.listAll(ctx, g, func(name string, took []time.Duration) {
-		row("list "+name, "p50 %.2f ms  p99 %.2f ms  max %.2f ms  of %d", ms(quantile(took, 0.5)), ms(quantile(took, 0.99)), ms(quantile(took, 1)), len(took))
-	}); err != nil {
-		return err
-	}
-	few, err := smaller(ctx, g, makeDatabase)
-	if err != nil {
-		return err
-	}
-	growth, err := l.growth(ctx, few)
-	if err != nil {
-		return err
-	}
-	f.FirstPageGrowth = round(growth)
-	row("growth of a first page", "%.2f", f.FirstPageGrowth)
-	if err := few.stop(); err != nil {
-		return err
-	}
-	longest, ratio, err := l.purge(ctx, g)
-	if err != nil {
-		return err
-	}
-	f.PurgeDayS, f.PurgeIngestP99Ratio = round(longest.Seconds()), round(ratio)
-	row("retention of a day", "%.3f s", f.PurgeDayS)
-	row("p99 of ingest during retention", "%.2f of the p99 before", f.PurgeIngestP99Ratio)
-	return l.stop()
-}
-
-func bytesPerRow(ctx context.Context, url string, rows int) (float64, error) {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close(ctx)
-	var bytes int64
-	err = conn.QueryRow(ctx, `SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
-		WHERE c.relnamespace = 'keytrail_logs'::regnamespace AND c.relkind = 'r'`).Scan(&bytes)
-	return round(float64(bytes) / float64(rows)), err
+	r.addTimes("counts", fmt.Sprintf("counts by hour, class, code and key (%d calls)", calls), took, "≤ 10 ms")
+	return nil
 }

@@ -22,24 +22,38 @@ import (
 
 // logService is a running log service on Postgres, with a client.
 type logService struct {
-	store  *postgres.Store
-	client logsv1.LogServiceClient
-	addr   string
-	stop   func() error
+	store    *postgres.Store
+	searcher *logsvc.Searcher
+	client   logsv1.LogServiceClient
+	url      string // of the database
+	addr     string
+	// clock is the service's clock in startLogs.
+	clock *clock
+	stop  func() error
 }
 
-// startLogs runs the log service on a loopback port, without maintenance, which is measured separately.
-func startLogs(ctx context.Context, url string) (*logService, error) {
+// startLogs runs the log service on a loopback port with a clock, without maintenance, expiry and sealing, which are measured
+// separately.
+func startLogs(ctx context.Context, url string, c *clock) (*logService, error) {
 	signer, err := access.NewSigner()
 	if err != nil {
 		return nil, err
 	}
-	return startLogsAt(ctx, url, "127.0.0.1:0", signer)
+	l, err := serveLogs(ctx, url, "127.0.0.1:0", signer, c.now)
+	if err != nil {
+		return nil, err
+	}
+	l.clock = c
+	return l, nil
 }
 
-// startLogsAt is startLogs with an address and a signer of the accepted tokens.
+// startLogsAt runs the log service on an address, with a signer of the accepted tokens.
 func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (*logService, error) {
-	store, err := postgres.Open(ctx, url, time.Now)
+	return serveLogs(ctx, url, addr, signer, time.Now)
+}
+
+func serveLogs(ctx context.Context, url, addr string, signer *access.Signer, now func() time.Time) (*logService, error) {
+	store, err := postgres.Open(ctx, url, now)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +66,12 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 	if err != nil {
 		return nil, err
 	}
-	config := logsvc.Config{Retention: logsvc.DefaultRetention, SearchBudget: logsvc.DefaultSearchBudget, Now: time.Now}
-	grpcapi.Register(server, logsvc.NewService(store, config))
+	onDamage := func(workspaceID string, b logsvc.Block, err error) {
+		log.Error("damaged block", "workspace_id", workspaceID, "first_id", b.First, "error", err)
+	}
+	grpcapi.Register(server, logsvc.NewService(store, logsvc.Config{
+		Retention: logsvc.DefaultRetention, SearchBudget: logsvc.DefaultSearchBudget, Now: now, OnDamage: onDamage,
+	}))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -65,7 +83,11 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
-	return &logService{store: store, addr: listener.Addr().String(), client: logsv1.NewLogServiceClient(conn), stop: func() error {
+	l := &logService{
+		store: store, searcher: logsvc.NewSearcher(store, onDamage),
+		client: logsv1.NewLogServiceClient(conn), url: url, addr: listener.Addr().String(),
+	}
+	l.stop = func() error {
 		if err := conn.Close(); err != nil {
 			return fmt.Errorf("close the client: %w", err)
 		}
@@ -74,7 +96,8 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 			return err
 		}
 		return store.Close()
-	}}, nil
+	}
+	return l, nil
 }
 
 // newAuthorizer returns the authorizer of a server that accepts the tokens of one signer.

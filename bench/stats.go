@@ -4,10 +4,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
-
-	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // quantile returns the smallest duration that a share q of them does not exceed.
@@ -20,13 +16,6 @@ func quantile(took []time.Duration, q float64) time.Duration {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// renew returns an id with the current time.
-func renew(id uuid.UUID) uuid.UUID {
-	now := uuid7.First(time.Now())
-	copy(id[:6], now[:6])
-	return id
-}
 
 // round rounds to three decimal places.
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }

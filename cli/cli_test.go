@@ -132,8 +132,8 @@ func TestOnlySettingsHaveEnvironmentVariables(t *testing.T) {
 	want["token"], want["data-dir"], want["signing-key"] = true, true, true
 	// The workspaces of a new token are not a setting.
 	noSetting := map[string]bool{"keytrail token create workspace": true}
-	// These are settings of the services, which migrate shares.
-	shared := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true}
+	// These are settings of the services, which other commands share.
+	shared := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true, "keytrail logs verify database-url": true}
 	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
 		want[name] = true
 	}

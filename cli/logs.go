@@ -12,9 +12,10 @@ import (
 )
 
 type logsCommand struct {
-	List  logsList  `cmd:"" help:"List request logs, newest first."`
-	Get   logsGet   `cmd:"" help:"Show a request log."`
-	Purge logsPurge `cmd:"" help:"Delete all request logs of a workspace permanently."`
+	List   logsList   `cmd:"" help:"List request logs, newest first."`
+	Get    logsGet    `cmd:"" help:"Show a request log."`
+	Purge  logsPurge  `cmd:"" help:"Delete all request logs of a workspace permanently."`
+	Verify logsVerify `cmd:"" help:"Read every sealed block of request logs, and name those that are damaged."`
 }
 
 // requestLogFlags are the flags of every command on request logs.
@@ -30,6 +31,8 @@ type logsList struct {
 	KeyID           string `env:"-" name:"key" help:"Only calls with the key of this ID."`
 	Endpoint        string `env:"-" help:"Only endpoints that contain this text, ignoring case."`
 	ErrorCode       string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
+	AgentType       string `env:"-" help:"Only calls of agents of this type, e.g. data_agent."`
+	AgentID         string `env:"-" help:"Only calls of the agent of this ID."`
 	Since           string `env:"-" help:"Only calls since this time: RFC 3339, or a duration before now, e.g. 90m."`
 	Until           string `env:"-" help:"Only calls before this time, in the same formats."`
 	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all."`
@@ -47,12 +50,20 @@ func (c *logsList) Run(ctx context.Context, to console) error {
 			return err
 		}
 		return c.print(to, found, func() error {
-			if found.GetNextPageToken() != "" {
-				defer fmt.Fprintln(to.err, "There may be more; --limit 0 lists all.")
-			}
+			defer printMissing(to, found)
 			return printLogs(to, found.GetRequestLogs()...)
 		})
 	})
+}
+
+// printMissing says what may be missing from a list.
+func printMissing(to console, found *logsv1.ListRequestLogsResponse) {
+	for _, r := range found.GetUnreadableRanges() {
+		fmt.Fprintf(to.err, "Rows between %s and %s cannot be read: their storage is damaged.\n", formatTime(r.GetStartTime()), formatTime(r.GetEndTime()))
+	}
+	if found.GetNextPageToken() != "" {
+		fmt.Fprintln(to.err, "There may be more; --limit 0 lists all.")
+	}
 }
 
 func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error) {
@@ -69,7 +80,7 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 	}
 	return &logsv1.ListRequestLogsRequest{
 		WorkspaceId: c.Workspace, StatusClass: c.StatusClass, KeyId: c.KeyID, Endpoint: c.Endpoint,
-		ErrorCode: c.ErrorCode, StartTime: start, EndTime: end,
+		ErrorCode: c.ErrorCode, AgentType: c.AgentType, AgentId: c.AgentID, StartTime: start, EndTime: end,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 24, "number of kills in each crash test")
+	kills = flag.Int("kills", 0, "number of kills in each crash test; 0 for few")
 	seeds = flag.Uint64("seed", 0, "random seed of the tests under load; 0 for a random one")
 )
 
@@ -106,7 +107,7 @@ func (s *cluster) crash(overloads ...*load) {
 	working, stop := l.start(s.t)
 	expectCounted := s.startOverloads(overloads)
 	k := &killer{random: rand.New(rand.NewPCG(seed, 1<<32)), targets: s.targets(), killed: map[string]int{}}
-	if err := k.run(working, *kills); err != nil {
+	if err := k.run(working, cmp.Or(*kills, 24)); err != nil {
 		s.t.Fatal(err)
 	}
 	calls, err := stop()

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 
 	"github.com/keytrail/keytrail/app"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -122,6 +124,18 @@ func dial(t testing.TB, addr string, options ...grpc.DialOption) *grpc.ClientCon
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// dialAll is dial for a connection that balances between services.
+func dialAll(t testing.TB, addrs []string, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	all, state := manual.NewBuilderWithScheme("all"), resolver.State{}
+	for _, addr := range addrs {
+		state.Addresses = append(state.Addresses, resolver.Address{Addr: addr})
+	}
+	all.InitialState(state)
+	balanced := grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`)
+	return dial(t, "all:///", append(options, grpc.WithResolvers(all), balanced)...)
 }
 
 // object is a JSON object as a frontend sees it.

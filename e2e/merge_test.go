@@ -61,8 +61,11 @@ func logged(e authsvc.Entry) logsvc.Entry {
 // recorded converts a record to an entry of the log service.
 func recorded(record *logsv1.RequestLogRecord) logsvc.Entry {
 	row := record.GetRequestLog()
+	keyID, _ := uuid.Parse(row.GetKeyId()) // rows without a key have none
 	return logsvc.Entry{
-		ID: uuid.MustParse(row.GetId()), WorkspaceID: row.GetWorkspaceId(), KeyName: row.GetKeyName(), Endpoint: row.GetEndpoint(),
+		ID: uuid.MustParse(row.GetId()), WorkspaceID: row.GetWorkspaceId(),
+		KeyID: keyID, KeyName: row.GetKeyName(), KeyLast4: row.GetKeyLast4(), ExternalID: row.GetExternalId(),
+		AgentType: row.GetAgentType(), AgentID: row.GetAgentId(), Method: row.GetMethod(), Endpoint: row.GetEndpoint(),
 		Status: int(row.GetStatus()), ErrorCode: row.GetErrorCode(), Cause: row.GetCause(), Reported: row.LatencyMs != nil,
 		Latency: wire.ParseLatency(row.GetLatencyMs()), CallCount: int(row.GetCallCount()), FromReport: record.GetFromReport(),
 	}

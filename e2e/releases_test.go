@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -64,17 +62,8 @@ func newMixedReleases(t *testing.T) *mixedReleases {
 			"--auth-addr", s.authAddr, "--logs-addr", logsAddrs[i], "--token-keys", keyFile)
 		m.clusters[i] = s
 	}
-	m.checks = authv1.NewCheckServiceClient(m.dialBoth(signer))
+	m.checks = authv1.NewCheckServiceClient(dialAll(t, []string{m.clusters[0].authAddr, m.clusters[1].authAddr}, credentialsFrom(t, signer)))
 	return m
-}
-
-// dialBoth returns a connection that balances between both auth services.
-func (m *mixedReleases) dialBoth(signer *access.Signer) *grpc.ClientConn {
-	m.t.Helper()
-	both := manual.NewBuilderWithScheme("both")
-	both.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: m.clusters[0].authAddr}, {Addr: m.clusters[1].authAddr}}})
-	return dial(m.t, "both:///", grpc.WithResolvers(both), credentialsFrom(m.t, signer),
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`))
 }
 
 // start starts the services of the previous release, then those of this one on the database in use.

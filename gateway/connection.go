@@ -22,14 +22,16 @@ type connection struct {
 	grpc.ClientConnInterface
 	// maxMessageBytes is the maximum size of a request that the service accepts.
 	maxMessageBytes int
-	log             *slog.Logger
+	// ids makes the call ids of checks.
+	ids *uuid7.Generator
+	log *slog.Logger
 }
 
 // Invoke implements grpc.ClientConnInterface. It gives a check a call id before the connection can retry it on another
 // replica, so that the call has one row.
 func (c connection) Invoke(ctx context.Context, method string, request, response any, options ...grpc.CallOption) error {
 	if check, ok := request.(*authv1.CheckRequest); ok && check.GetCallId() == "" {
-		check.CallId = uuid7.New(time.Now()).String()
+		check.CallId = c.ids.New(time.Now()).String()
 	}
 	var header, trailer metadata.MD
 	options = append(options, grpc.Header(&header), grpc.Trailer(&trailer), grpc.MaxCallSendMsgSize(c.maxMessageBytes))

@@ -17,6 +17,7 @@ import (
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/telemetry"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // Config configures the gateway.
@@ -86,8 +87,8 @@ func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 }
 
 func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
-	auth := connection{config.Auth, grpcserver.AuthMessageBytes, config.Log}
-	logs := connection{config.Logs, grpcserver.LogsMessageBytes, config.Log}
+	auth := connection{config.Auth, grpcserver.AuthMessageBytes, uuid7.NewGenerator(), config.Log}
+	logs := connection{ClientConnInterface: config.Logs, maxMessageBytes: grpcserver.LogsMessageBytes, log: config.Log}
 	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// purgingStore is a store whose Purge returns the numbers of chunks, each after a delay, and then fails.
+// purgingStore is a store of recent rows whose PurgeRecent returns the numbers of chunks, each after a delay, and then fails.
 type purgingStore struct {
 	logsvc.Store
 	newest uuid.UUID
@@ -24,19 +24,24 @@ type purgingStore struct {
 	upTo   uuid.UUID
 }
 
-func (s *purgingStore) List(_ context.Context, query logsvc.Query) (logsvc.Page, error) {
-	if s.newest == uuid.Nil {
-		return logsvc.Page{}, nil
+func (s *purgingStore) View(_ context.Context, query logsvc.ViewQuery) (logsvc.View, error) {
+	view := logsvc.View{RowsFrom: query.Range.From, BlocksFrom: query.Range.From}
+	if s.newest != uuid.Nil {
+		view.Rows = []logsvc.Entry{{ID: s.newest, WorkspaceID: query.WorkspaceID}}
 	}
-	return logsvc.Page{Entries: []logsvc.Entry{{ID: s.newest, WorkspaceID: query.WorkspaceID}}}, nil
+	return view, nil
 }
 
-func (s *purgingStore) Purge(_ context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
+func (s *purgingStore) TryLock(ctx context.Context, _ string, do func(context.Context) error) (bool, error) {
+	return true, do(ctx)
+}
+
+func (s *purgingStore) PurgeRecent(_ context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
 	<-time.After(s.each)
 	s.calls++
 	s.upTo = upTo
 	if workspaceID != "acme" || len(s.chunks) == 0 {
-		return 1, errors.New("disk full")
+		return 0, errors.New("disk full")
 	}
 	n := s.chunks[0]
 	s.chunks = s.chunks[1:]
@@ -102,8 +107,8 @@ func TestPurgeIsLimitedInTime(t *testing.T) {
 
 func TestFailedPurgeReturnsHowMuchIsDeleted(t *testing.T) {
 	purged, complete, err := logsvc.NewService(purging(10, 10), config(time.Now)).Purge(t.Context(), "acme")
-	if purged != 21 || complete || err == nil || !strings.Contains(err.Error(), "21 are deleted") {
-		t.Errorf("purged %d, complete %t, error %v; want 21, and an error that says so", purged, complete, err)
+	if purged != 20 || complete || err == nil || !strings.Contains(err.Error(), "20 are deleted") {
+		t.Errorf("purged %d, complete %t, error %v; want 20, and an error that says so", purged, complete, err)
 	}
 }
 
@@ -111,9 +116,14 @@ func TestPurgeDeletesAllOfOneWorkspace(t *testing.T) {
 	service, _ := newService(t)
 	other := entryAt(noon)
 	other.WorkspaceID = "globex"
-	record(t, service, other, entryAt(noon.Add(-29*24*time.Hour)), entryAt(noon), entryAt(noon.Add(23*time.Hour)))
-	if purged, complete, err := service.Purge(t.Context(), "acme"); err != nil || purged != 3 || !complete {
-		t.Errorf("purged %d rows, complete %t, %v; want 3", purged, complete, err)
+	record(t, service, other, entryAt(noon.Add(-29*24*time.Hour)), entryAt(noon.Add(-24*time.Hour)))
+	must(t, service.Seal(t.Context())) // the days that have ended
+	record(t, service, entryAt(noon), entryAt(noon.Add(23*time.Hour)))
+	if purged, complete, err := service.Purge(t.Context(), "acme"); err != nil || purged != 4 || !complete {
+		t.Errorf("purged %d rows, complete %t, %v; want 4", purged, complete, err)
+	}
+	if service.Purged() != 4 {
+		t.Errorf("since the start it has purged %d", service.Purged())
 	}
 	if got := list(t, service); len(got) != 0 {
 		t.Errorf("acme still has %v", got)

@@ -45,12 +45,13 @@ func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, 
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-purgeMargin).Before(until) {
 		until = deadline.Add(-purgeMargin)
 	}
+	defer func() { s.purged.Add(purged) }()
 	newest, found, err := s.newest(ctx, workspaceID)
 	if err != nil || !found {
 		return 0, err == nil, err
 	}
 	for {
-		n, err := s.store.Purge(ctx, workspaceID, newest)
+		n, err := s.sealer.Purge(ctx, workspaceID, newest)
 		purged += n
 		switch {
 		case err != nil:
@@ -63,16 +64,22 @@ func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, 
 	}
 }
 
+// Purged returns how many entries have been purged since the start.
+func (s *Service) Purged() int64 { return s.purged.Load() }
+
 // newest returns the highest id of a workspace. A purge up to it ends, although rows keep arriving.
 func (s *Service) newest(ctx context.Context, workspaceID string) (id uuid.UUID, found bool, err error) {
-	page, err := s.store.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{To: uuid.Max}, Limit: 1})
+	page, err := s.searcher.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{To: uuid.Max}, Limit: 1})
 	if err != nil {
 		return uuid.Nil, false, fmt.Errorf("find the newest request log of a workspace: %w", err)
 	}
-	if len(page.Entries) == 0 {
-		return uuid.Nil, false, nil
+	if len(page.Entries) > 0 {
+		id, found = page.Entries[0].ID, true
 	}
-	return page.Entries[0].ID, true, nil
+	if len(page.Unreadable) > 0 { // a damaged block is purged, too
+		id, found = higher(id, page.Unreadable[0].To), true
+	}
+	return id, found, nil
 }
 
 // Expire deletes what is older than the retention.
@@ -86,17 +93,40 @@ func (s *Service) Expire(ctx context.Context) error {
 const (
 	// expireInterval can be long: reads leave out every row that is too old.
 	expireInterval = 24 * time.Hour
-	// expireRetry is the delay after a failed attempt.
-	expireRetry = time.Minute
+	// sealInterval is short enough for a workspace with many rows, and long enough for the count of rows before each pass.
+	sealInterval = 5 * time.Minute
+	// retryInterval is the delay after a failed attempt.
+	retryInterval = time.Minute
 )
 
 // ExpireDaily calls Expire at once and then every day until ctx is done. It passes errors to onError, and retries.
 func (s *Service) ExpireDaily(ctx context.Context, onError func(error)) {
+	repeat(ctx, expireInterval, s.Expire, onError)
+}
+
+// SealPeriodically seals at once and then every 5 minutes until ctx is done. It passes errors to onError, and retries.
+func (s *Service) SealPeriodically(ctx context.Context, onError func(error)) {
+	repeat(ctx, sealInterval, s.Seal, onError)
+}
+
+// Seal makes one pass of the Sealer. Calls must not overlap.
+func (s *Service) Seal(ctx context.Context) error {
+	if err := s.sealer.Seal(ctx); err != nil {
+		return err
+	}
+	s.sealed.Store(s.config.Now().Unix())
+	return nil
+}
+
+// Sealed returns when Seal last succeeded, in Unix seconds; 0 = not since the start.
+func (s *Service) Sealed() int64 { return s.sealed.Load() }
+
+func repeat(ctx context.Context, interval time.Duration, do func(context.Context) error, onError func(error)) {
 	for {
-		delay := expireInterval
-		if err := s.Expire(ctx); err != nil && ctx.Err() == nil {
+		delay := interval
+		if err := do(ctx); err != nil && ctx.Err() == nil {
 			onError(err)
-			delay = expireRetry
+			delay = min(interval, retryInterval)
 		}
 		select {
 		case <-ctx.Done():

@@ -81,11 +81,20 @@ func TestRetentionIsConfigurable(t *testing.T) {
 	}
 }
 
-// countingStore counts the calls of Expire, which fail while it is broken.
+// countingStore counts the calls of Expire and those of Backlog, with which a pass of the sealer begins. They fail while it is
+// broken.
 type countingStore struct {
 	logsvc.Store
-	expiries atomic.Int32
-	broken   atomic.Bool
+	expiries, passes atomic.Int32
+	broken           atomic.Bool
+}
+
+func (s *countingStore) Backlog(ctx context.Context, before uuid.UUID, minRows int) ([]logsvc.Backlog, error) {
+	s.passes.Add(1)
+	if s.broken.Load() {
+		return nil, errors.New("disk full")
+	}
+	return s.Store.Backlog(ctx, before, minRows)
 }
 
 func (s *countingStore) Expire(ctx context.Context, before uuid.UUID) error {
@@ -94,6 +103,43 @@ func (s *countingStore) Expire(ctx context.Context, before uuid.UUID) error {
 		return errors.New("disk full")
 	}
 	return s.Store.Expire(ctx, before)
+}
+
+func TestRowsAreSealedAtTheStartAndEveryFewMinutes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logs.db")
+	synctest.Test(t, func(t *testing.T) {
+		real, err := sqlite.Open(t.Context(), path)
+		must(t, err)
+		defer real.Close()
+		store, failures := &countingStore{Store: real}, atomic.Int32{}
+		service := logsvc.NewService(store, config(time.Now))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			service.SealPeriodically(ctx, func(error) { failures.Add(1) })
+		}()
+		began := time.Now()
+		expect := func(after time.Duration, passes, failed int32, sealed time.Time) {
+			t.Helper()
+			<-time.After(time.Until(began.Add(after)))
+			synctest.Wait()
+			if store.passes.Load() != passes || failures.Load() != failed || service.Sealed() != sealed.Unix() {
+				t.Errorf("after %v: %d passes, %d failures, the last at %d, want %d, %d and %d", after, store.passes.Load(),
+					failures.Load(), service.Sealed(), passes, failed, sealed.Unix())
+			}
+		}
+		expect(0, 1, 0, began)
+		expect(5*time.Minute-1, 1, 0, began)
+		expect(5*time.Minute, 2, 0, began.Add(5*time.Minute))
+		store.broken.Store(true)
+		expect(10*time.Minute, 3, 1, began.Add(5*time.Minute))
+		store.broken.Store(false)
+		expect(11*time.Minute, 4, 1, began.Add(11*time.Minute))
+		expect(16*time.Minute, 5, 1, began.Add(16*time.Minute))
+		cancel()
+		<-ended
+	})
 }
 
 func TestOldRowsAreDeletedAtTheStartAndEveryDay(t *testing.T) {

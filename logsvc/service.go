@@ -24,18 +24,28 @@ type Config struct {
 	SearchBudget time.Duration
 	// Now is the clock.
 	Now func() time.Time
+	// OnDamage is called for each damaged block that a search meets.
+	OnDamage func(workspaceID string, b Block, err error)
 }
 
 // Service records and finds request logs within the retention window. It is safe for concurrent use.
 type Service struct {
 	store    Store
 	config   Config
+	searcher *Searcher
+	sealer   *Sealer
 	rejected [rejectReasons]atomic.Int64
+	purged   atomic.Int64
+	sealed   atomic.Int64
 }
 
 // NewService returns a service on a store.
 func NewService(store Store, config Config) *Service {
-	return &Service{store: store, config: config}
+	return &Service{
+		store: store, config: config,
+		searcher: NewSearcher(store, config.OnDamage),
+		sealer:   NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: config.Now}),
+	}
 }
 
 // Retention returns how long rows are kept and shown.
@@ -112,7 +122,7 @@ func (s *Service) Record(ctx context.Context, entries []Entry) (rejected map[int
 
 // Get returns one entry, or a NotFound fault.
 func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (Entry, error) {
-	entry, found, err := s.store.Get(ctx, workspaceID, id)
+	entry, found, err := s.searcher.Get(ctx, workspaceID, id)
 	if err != nil {
 		return Entry{}, fmt.Errorf("get a request log: %w", err)
 	}
@@ -125,7 +135,7 @@ func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (En
 
 // Ping returns an error if the store cannot be read. It looks up a row that does not exist.
 func (s *Service) Ping(ctx context.Context) error {
-	if _, _, err := s.store.Get(ctx, "ping", uuid7.First(s.config.Now())); err != nil {
+	if _, _, err := s.searcher.Get(ctx, "ping", uuid7.First(s.config.Now())); err != nil {
 		return fmt.Errorf("read the store of request logs: %w", err)
 	}
 	return nil
@@ -139,7 +149,7 @@ func (s *Service) List(ctx context.Context, query Query) (page Page, more bool, 
 		return Page{SearchedTo: query.Range.From}, false, nil
 	}
 	query.Budget = s.config.SearchBudget
-	if page, err = s.store.List(ctx, query); err != nil {
+	if page, err = s.searcher.List(ctx, query); err != nil {
 		return Page{}, false, fmt.Errorf("list request logs: %w", err)
 	}
 	return page, page.SearchedTo != query.Range.From, nil

@@ -165,7 +165,7 @@ func (f *fixture) expectAll() {
 	if !slices.Equal(tokenKey, f.tokenKey) {
 		f.Error("the token keys differ")
 	}
-	logs := f.targetLogs()
+	logs := logsvc.NewSearcher(f.targetLogs(), func(string, logsvc.Block, error) {})
 	for workspaceID, want := range f.logs {
 		page, err := logs.List(f.Context(), logsvc.Query{
 			WorkspaceID: workspaceID, Limit: 1000, Range: logsvc.Range{From: uuid7.First(now.Add(-2 * retention)), To: uuid.Max},

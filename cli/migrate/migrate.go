@@ -8,7 +8,6 @@ package migrate
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -21,10 +20,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/keytrail/keytrail/authsvc"
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
@@ -84,6 +79,8 @@ type migration struct {
 	fromLogs *logsqlite.Store
 	toKeys   *authpostgres.Store
 	toLogs   *logspostgres.Store
+	// source and target find the request logs of fromLogs and toLogs.
+	source, target *logsvc.Searcher
 	// resources are closed in reverse order.
 	resources []io.Closer
 }
@@ -157,6 +154,9 @@ func (m *migration) open(ctx context.Context) (err error) {
 		return fmt.Errorf("open the target: %w", err)
 	}
 	m.resources = append(m.resources, m.toLogs)
+	// A page says itself that it is unreadable.
+	ignore := func(string, logsvc.Block, error) {}
+	m.source, m.target = logsvc.NewSearcher(m.fromLogs, ignore), logsvc.NewSearcher(m.toLogs, ignore)
 	return nil
 }
 
@@ -217,109 +217,4 @@ func sumKeys(ctx context.Context, store authsvc.Store) (map[string]keySum, error
 		return err
 	})
 	return sums, err
-}
-
-const (
-	// pageRows is the number of request logs that are read and stored at once.
-	pageRows = 2000
-	// concurrency is the number of pages that are stored at once, so that the target's disk is not waited for each time.
-	concurrency = 4
-)
-
-// copyLogs copies the request logs that have not expired, and returns the number of those that have.
-func (m *migration) copyLogs(ctx context.Context) (expired int64, err error) {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(concurrency)
-	err = m.eachPage(groupCtx, "copied request logs", func(page []logsvc.Entry, ids logsvc.Range) error {
-		group.Go(func() error {
-			// Reading is much cheaper than storing what is stored already.
-			stored, err := m.stored(groupCtx, page, ids)
-			if err != nil || slices.Equal(stored, page) {
-				return err
-			}
-			return m.toLogs.Record(groupCtx, page)
-		})
-		return nil
-	})
-	// An error of the target cancels groupCtx, and so is the cause of an error of the source.
-	if err := cmp.Or(group.Wait(), err); err != nil {
-		return 0, err
-	}
-	old := logsvc.Range{To: m.unexpired().From}
-	err = m.eachWorkspace(ctx, func(workspaceID string) error {
-		rows, err := m.fromLogs.Count(ctx, workspaceID, old)
-		expired += rows
-		return err
-	})
-	return expired, err
-}
-
-// compareLogs reads the request logs of source and target. Rows of the target that are newer than those of the source are
-// not compared, because they come from elsewhere.
-func (m *migration) compareLogs(ctx context.Context) (pairs []Pair, err error) {
-	err = m.eachPage(ctx, "compared request logs", func(page []logsvc.Entry, ids logsvc.Range) error {
-		if id := page[0].WorkspaceID; len(pairs) == 0 || pairs[len(pairs)-1].WorkspaceID != id {
-			pairs = append(pairs, Pair{What: RequestLogs, WorkspaceID: id, Equal: true})
-		}
-		stored, err := m.stored(ctx, page, ids)
-		pair := &pairs[len(pairs)-1]
-		pair.From += int64(len(page))
-		pair.To += int64(len(stored))
-		pair.Equal = pair.Equal && slices.Equal(stored, page)
-		return err
-	})
-	return pairs, err
-}
-
-// stored returns the rows of the target in the range of a page of the source. It stops at twice the size of a page, which
-// is enough to see that they differ.
-func (m *migration) stored(ctx context.Context, page []logsvc.Entry, ids logsvc.Range) ([]logsvc.Entry, error) {
-	return m.toLogs.Dump(ctx, page[0].WorkspaceID, ids, 2*pageRows)
-}
-
-// eachPage calls do with pages of the unexpired request logs of the source, by workspace and ascending ID. The ranges of the
-// pages of a workspace leave no gap.
-func (m *migration) eachPage(ctx context.Context, what string, do func(page []logsvc.Entry, ids logsvc.Range) error) error {
-	total, start, sometimes := 0, time.Now(), rate.Sometimes{Interval: 2 * time.Second}
-	return m.eachWorkspace(ctx, func(workspaceID string) error {
-		for ids := m.unexpired(); ; ids.From = ids.To {
-			ids.To = uuid.Max
-			page, err := m.fromLogs.Dump(ctx, workspaceID, ids, pageRows)
-			if err != nil || len(page) == 0 {
-				return err
-			}
-			ids.To = next(page[len(page)-1].ID)
-			if err := do(page, ids); err != nil {
-				return err
-			}
-			total += len(page)
-			sometimes.Do(func() { m.Progress(fmt.Sprintf("%s: %d, %.0f s", what, total, time.Since(start).Seconds())) })
-		}
-	})
-}
-
-func (m *migration) eachWorkspace(ctx context.Context, do func(workspaceID string) error) error {
-	for workspaceID := ""; ; {
-		var err error
-		if workspaceID, err = m.fromLogs.NextWorkspace(ctx, workspaceID); err != nil || workspaceID == "" {
-			return err
-		}
-		if err := do(workspaceID); err != nil {
-			return err
-		}
-	}
-}
-
-func (m *migration) unexpired() logsvc.Range {
-	return logsvc.Range{From: logsvc.WindowAt(m.Now(), m.Retention).From, To: uuid.Max}
-}
-
-// next returns the lowest ID that is greater than id.
-func next(id uuid.UUID) uuid.UUID {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			break
-		}
-	}
-	return id
 }

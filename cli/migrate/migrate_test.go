@@ -64,8 +64,8 @@ func TestInterruptedRunCanBeRepeated(t *testing.T) {
 	f := newFixture(t, 12)
 	interrupted, finished := 0, 0
 	for finished < 3 {
-		// The clock is read at every page, by several goroutines.
-		reads, at := atomic.Int64{}, 1+random.Int64N(40)
+		// The clock is read some 70 times, several times for each workspace.
+		reads, at := atomic.Int64{}, 1+random.Int64N(100)
 		ctx, cancel := context.WithCancel(t.Context())
 		config := f.config()
 		config.Now = func() time.Time {
@@ -170,9 +170,9 @@ func TestDifferenceIsReported(t *testing.T) {
 		"a status":       `UPDATE keytrail_logs.request_logs SET status = 500 WHERE status = 200`,
 		"an endpoint":    `UPDATE keytrail_logs.request_logs SET endpoint = endpoint || '/'`,
 		"a call count":   `UPDATE keytrail_logs.request_logs SET call_count = 58 WHERE call_count = 57`,
-		"a name of keys": `UPDATE keytrail_logs.request_log_keys SET key_name = 'x'`,
-		"an additional row": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, latency_us, key_ref, call_count, hour,
-			status, from_report, workspace_id, agent_type, agent_id, method, error_code, cause, endpoint
+		"a name of keys": `UPDATE keytrail_logs.request_logs SET key_name = 'x' WHERE key_name <> ''`,
+		"an additional row": `INSERT INTO keytrail_logs.request_logs SELECT (left(id::text, 35) || '0')::uuid, key_id, latency_us, call_count, status,
+			from_report, workspace_id, endpoint, error_code, agent_type, agent_id, method, cause, key_name, key_last4, external_id
 			FROM keytrail_logs.request_logs WHERE right(id::text, 1) <> '0' ORDER BY id LIMIT 1`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,8 @@ const (
 	Exhausted
 	// Late: the request came too late, or was not finished in time.
 	Late
+	// DataLoss: what is asked for is stored, but damaged.
+	DataLoss
 	// Cancelled: the caller has cancelled the request.
 	Cancelled
 	// Unimplemented: the method does not exist.
@@ -56,36 +58,37 @@ func (r Reason) Kind() Kind { return r.kind }
 
 // The reasons. docs/errors.md documents each of them and its metadata.
 var (
-	FieldInvalid        = add("FIELD_INVALID", Invalid)
-	CallIDClock         = add("CALL_ID_CLOCK", Invalid)
-	RequestMalformed    = add("REQUEST_MALFORMED", Invalid)
-	KeyNotFound         = add("KEY_NOT_FOUND", NotFound)
-	RequestLogNotFound  = add("REQUEST_LOG_NOT_FOUND", NotFound)
-	RouteNotFound       = add("ROUTE_NOT_FOUND", NotFound)
-	RequestIDUsed       = add("REQUEST_ID_USED", AlreadyExists)
-	TooManySecrets      = add("TOO_MANY_SECRETS", Precondition)
-	AgentAccessConflict = add("AGENT_ACCESS_CONFLICT", Precondition)
-	StoreNotEmpty       = add("STORE_NOT_EMPTY", Precondition)
-	ETagMismatch        = add("ETAG_MISMATCH", Aborted)
-	TokenMissing        = add("TOKEN_MISSING", Unauthenticated)
-	TokenInvalid        = add("TOKEN_INVALID", Unauthenticated)
-	RoleMissing         = add("ROLE_MISSING", Forbidden)
-	WorkspaceForbidden  = add("WORKSPACE_FORBIDDEN", Forbidden)
-	MethodForbidden     = add("METHOD_FORBIDDEN", Forbidden)
-	OriginForbidden     = add("ORIGIN_FORBIDDEN", Forbidden)
-	BodyTooLarge        = add("BODY_TOO_LARGE", Exhausted)
-	RequestLate         = add("REQUEST_LATE", Late)
-	DeadlineExceeded    = add("DEADLINE_EXCEEDED", Late)
-	CallCancelled       = add("CALL_CANCELLED", Cancelled)
-	MethodUnknown       = add("METHOD_UNKNOWN", Unimplemented)
-	TrailFull           = add("TRAIL_FULL", Unavailable)
-	TrailFailed         = add("TRAIL_FAILED", Unavailable)
-	StoreUnavailable    = add("STORE_UNAVAILABLE", Unavailable)
-	ChangeNotInForce    = add("CHANGE_NOT_IN_FORCE", Unavailable)
-	ServiceUnreachable  = add("SERVICE_UNREACHABLE", Unavailable)
-	IssuerUnreachable   = add("ISSUER_UNREACHABLE", Unavailable)
-	ServerStopping      = add("SERVER_STOPPING", Unavailable)
-	InternalError       = add("INTERNAL", Internal)
+	FieldInvalid         = add("FIELD_INVALID", Invalid)
+	CallIDClock          = add("CALL_ID_CLOCK", Invalid)
+	RequestMalformed     = add("REQUEST_MALFORMED", Invalid)
+	KeyNotFound          = add("KEY_NOT_FOUND", NotFound)
+	RequestLogNotFound   = add("REQUEST_LOG_NOT_FOUND", NotFound)
+	RouteNotFound        = add("ROUTE_NOT_FOUND", NotFound)
+	RequestIDUsed        = add("REQUEST_ID_USED", AlreadyExists)
+	TooManySecrets       = add("TOO_MANY_SECRETS", Precondition)
+	AgentAccessConflict  = add("AGENT_ACCESS_CONFLICT", Precondition)
+	StoreNotEmpty        = add("STORE_NOT_EMPTY", Precondition)
+	ETagMismatch         = add("ETAG_MISMATCH", Aborted)
+	TokenMissing         = add("TOKEN_MISSING", Unauthenticated)
+	TokenInvalid         = add("TOKEN_INVALID", Unauthenticated)
+	RoleMissing          = add("ROLE_MISSING", Forbidden)
+	WorkspaceForbidden   = add("WORKSPACE_FORBIDDEN", Forbidden)
+	MethodForbidden      = add("METHOD_FORBIDDEN", Forbidden)
+	OriginForbidden      = add("ORIGIN_FORBIDDEN", Forbidden)
+	BodyTooLarge         = add("BODY_TOO_LARGE", Exhausted)
+	RequestLate          = add("REQUEST_LATE", Late)
+	DeadlineExceeded     = add("DEADLINE_EXCEEDED", Late)
+	CallCancelled        = add("CALL_CANCELLED", Cancelled)
+	MethodUnknown        = add("METHOD_UNKNOWN", Unimplemented)
+	TrailFull            = add("TRAIL_FULL", Unavailable)
+	TrailFailed          = add("TRAIL_FAILED", Unavailable)
+	StoreUnavailable     = add("STORE_UNAVAILABLE", Unavailable)
+	ChangeNotInForce     = add("CHANGE_NOT_IN_FORCE", Unavailable)
+	ServiceUnreachable   = add("SERVICE_UNREACHABLE", Unavailable)
+	IssuerUnreachable    = add("ISSUER_UNREACHABLE", Unavailable)
+	ServerStopping       = add("SERVER_STOPPING", Unavailable)
+	RequestLogUnreadable = add("REQUEST_LOG_UNREADABLE", DataLoss)
+	InternalError        = add("INTERNAL", Internal)
 )
 
 var reasons []Reason

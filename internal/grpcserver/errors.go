@@ -36,6 +36,7 @@ var faultCodes = map[fault.Kind]codes.Code{
 	fault.Forbidden:       codes.PermissionDenied,
 	fault.Exhausted:       codes.ResourceExhausted,
 	fault.Late:            codes.DeadlineExceeded,
+	fault.DataLoss:        codes.DataLoss,
 	fault.Cancelled:       codes.Canceled,
 	fault.Unimplemented:   codes.Unimplemented,
 	fault.Unavailable:     codes.Unavailable,

@@ -97,7 +97,7 @@ var codeNames = map[codes.Code]string{
 	codes.FailedPrecondition: "FAILED_PRECONDITION", codes.Aborted: "ABORTED", codes.Unauthenticated: "UNAUTHENTICATED",
 	codes.PermissionDenied: "PERMISSION_DENIED", codes.ResourceExhausted: "RESOURCE_EXHAUSTED", codes.Canceled: "CANCELLED",
 	codes.DeadlineExceeded: "DEADLINE_EXCEEDED", codes.Unimplemented: "UNIMPLEMENTED", codes.Unavailable: "UNAVAILABLE",
-	codes.Internal: "INTERNAL",
+	codes.DataLoss: "DATA_LOSS", codes.Internal: "INTERNAL",
 }
 
 // retryDelayOf returns the delay of the google.rpc.RetryInfo of an error; 0 if it has none.

@@ -10,8 +10,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// New returns a new id of time t. The 12 bits after the milliseconds are the fraction of the millisecond (section 6.2,
-// method 3), so ids of one process sort by time to about 250 ns; the last 62 bits are random.
+// New returns a new id of time t, for keys and single ids; a Generator makes those of request logs. The 12 bits after the
+// milliseconds are the fraction of the millisecond (section 6.2, method 3), so ids of one process sort by time to about 250 ns;
+// the last 62 bits are random.
 // They make ids unique, not secret: math/rand/v2 (ChaCha8, seeded by the system) avoids the system call that took an eighth
 // of the CPU time of a check.
 func New(t time.Time) uuid.UUID {

@@ -1,10 +1,12 @@
 package grpcapi
 
 import (
+	"bytes"
 	"cmp"
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -76,6 +78,9 @@ func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenSc
 	if !noNUL(req.GetEndpoint()) {
 		return logsvc.Query{}, nil, fault.InvalidField("endpoint", "must not hold NUL")
 	}
+	if !noNUL(req.GetAgentId()) {
+		return logsvc.Query{}, nil, fault.InvalidField("agent_id", "must not hold NUL")
+	}
 	keyID, err := wire.ParseID("key_id", req.GetKeyId())
 	if err != nil {
 		return logsvc.Query{}, nil, err
@@ -90,15 +95,19 @@ func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenSc
 	}
 	query = logsvc.Query{
 		WorkspaceID: req.GetWorkspaceId(),
-		Filter:      logsvc.Filter{KeyID: keyID, Endpoint: req.GetEndpoint(), ErrorCode: req.GetErrorCode()},
-		Range:       logsvc.TimeRange(start, end),
-		Limit:       min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize),
+		Filter: logsvc.Filter{
+			KeyID: keyID, Endpoint: req.GetEndpoint(), ErrorCode: req.GetErrorCode(),
+			AgentType: req.GetAgentType(), AgentID: req.GetAgentId(),
+		},
+		Range: logsvc.TimeRange(start, end),
+		Limit: min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize),
 	}
 	if class := req.GetStatusClass(); class != "" {
 		query.Filter.StatusClass = int(class[0] - '0')
 	}
 	tokenScope = []string{
 		"request_logs", req.GetWorkspaceId(), req.GetStatusClass(), keyID.String(), req.GetEndpoint(), req.GetErrorCode(),
+		req.GetAgentType(), req.GetAgentId(),
 		strconv.FormatInt(start.UnixMilli(), 10), strconv.FormatInt(end.UnixMilli(), 10),
 	}
 	if token := req.GetPageToken(); token != "" {
@@ -111,14 +120,19 @@ func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenSc
 	return query, tokenScope, nil
 }
 
-// searchedTo returns the earliest time from which on every match has been listed.
-func searchedTo(page logsvc.Page) time.Time {
-	at := uuid7.Time(page.SearchedTo)
-	if uuid7.First(at) != page.SearchedTo {
-		// The search stopped within this millisecond.
-		at = at.Add(time.Millisecond)
+// timeFrom returns the first millisecond that has no id below bound: where times end if ids do at the bound, and from when on
+// everything was searched if the search stopped there.
+func timeFrom(bound uuid.UUID) time.Time {
+	at := uuid7.Time(bound)
+	if first := uuid7.First(at); bytes.Compare(bound[:], first[:]) > 0 {
+		return at.Add(time.Millisecond)
 	}
 	return at
+}
+
+// toTimes returns the times of the ids in a range.
+func toTimes(ids logsvc.Range) *logsv1.TimeRange {
+	return &logsv1.TimeRange{StartTime: timestamppb.New(uuid7.Time(ids.From)), EndTime: timestamppb.New(timeFrom(ids.To))}
 }
 
 // maxTime is the last millisecond that a protobuf Timestamp can hold.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/keytrail/keytrail/internal/fault"
@@ -40,15 +41,36 @@ func TestSearchedToIsNotBeforeWhatWasSearched(t *testing.T) {
 	within := lowest
 	within[15]++
 	for name, tt := range map[string]struct {
-		page logsvc.Page
-		want time.Time
+		bound uuid.UUID
+		want  time.Time
 	}{
-		"a millisecond that was searched whole": {logsvc.Page{SearchedTo: lowest}, noon},
-		"one that was not":                      {logsvc.Page{SearchedTo: within}, noon.Add(time.Millisecond)},
-		"the middle of one":                     {logsvc.Page{SearchedTo: uuid7.New(noon.Add(500 * time.Microsecond))}, noon.Add(time.Millisecond)},
+		"a millisecond that was searched whole": {lowest, noon},
+		"one that was not":                      {within, noon.Add(time.Millisecond)},
+		"the middle of one":                     {uuid7.New(noon.Add(500 * time.Microsecond)), noon.Add(time.Millisecond)},
 	} {
-		if got := searchedTo(tt.page); !got.Equal(tt.want) {
+		if got := timeFrom(tt.bound); !got.Equal(tt.want) {
 			t.Errorf("%s: searched to %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+func TestTimesOfARangeHoldEachOfItsIDs(t *testing.T) {
+	noon := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	id := uuid7.New(noon.Add(500 * time.Microsecond))
+	after := id
+	after[15]++
+	later := noon.Add(time.Second)
+	for name, tt := range map[string]struct {
+		ids        logsvc.Range
+		start, end time.Time
+	}{
+		"one id":                    {logsvc.Range{From: id, To: after}, noon, noon.Add(time.Millisecond)},
+		"up to a millisecond":       {logsvc.Range{From: id, To: uuid7.First(later)}, noon, later},
+		"whole milliseconds":        {logsvc.TimeRange(noon, later), noon, later},
+		"into the last millisecond": {logsvc.Range{From: id, To: uuid7.New(later.Add(1))}, noon, later.Add(time.Millisecond)},
+	} {
+		if got := toTimes(tt.ids); !got.GetStartTime().AsTime().Equal(tt.start) || !got.GetEndTime().AsTime().Equal(tt.end) {
+			t.Errorf("%s: %v, want %v to %v", name, got, tt.start, tt.end)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,11 +98,12 @@ func TestTokenIsRefusedWithAnotherQuery(t *testing.T) {
 	keyID := uuid7.New(noon)
 	for range 3 {
 		e := entryAt(noon)
-		e.KeyID, e.Status, e.ErrorCode = keyID, 401, "expired"
+		e.KeyID, e.Status, e.ErrorCode, e.AgentType, e.AgentID = keyID, 401, "expired", "agent", "a1"
 		logs.record(t, e)
 	}
 	original := &logsv1.ListRequestLogsRequest{
 		WorkspaceId: "acme", StatusClass: "4xx", KeyId: keyID.String(), Endpoint: "/V1", ErrorCode: "expired",
+		AgentType: "agent", AgentId: "a1",
 		StartTime: timestamppb.New(noon.Add(-time.Hour)), EndTime: timestamppb.New(noon.Add(time.Hour)), PageSize: 1,
 	}
 	page, err := logs.ListRequestLogs(t.Context(), original)
@@ -114,6 +116,9 @@ func TestTokenIsRefusedWithAnotherQuery(t *testing.T) {
 		"another key":          func(r *logsv1.ListRequestLogsRequest) { r.KeyId = uuid7.New(noon).String() },
 		"another endpoint":     func(r *logsv1.ListRequestLogsRequest) { r.Endpoint = "/v2" },
 		"another error code":   func(r *logsv1.ListRequestLogsRequest) { r.ErrorCode = "disabled" },
+		"another agent type":   func(r *logsv1.ListRequestLogsRequest) { r.AgentType = "data_agent" },
+		"another agent":        func(r *logsv1.ListRequestLogsRequest) { r.AgentId = "a2" },
+		"an agent as the type": func(r *logsv1.ListRequestLogsRequest) { r.AgentType, r.AgentId = r.AgentId, r.AgentType },
 		"another start":        func(r *logsv1.ListRequestLogsRequest) { r.StartTime = nil },
 		"another end":          func(r *logsv1.ListRequestLogsRequest) { r.EndTime = nil },
 		"a made-up token":      func(r *logsv1.ListRequestLogsRequest) { r.PageToken = "AAAA" },
@@ -157,6 +162,8 @@ func TestInvalidListRequestsNameTheField(t *testing.T) {
 		"a key":            {"key_id", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", KeyId: "k"}},
 		"a long endpoint":  {"endpoint", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: string(make([]byte, 257))}},
 		"an error code":    {"error_code", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", ErrorCode: "Expired"}},
+		"an agent type":    {"agent_type", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", AgentType: "Data Agent"}},
+		"a long agent":     {"agent_id", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", AgentId: strings.Repeat("é", 256)}},
 		"a size below 0":   {"page_size", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", PageSize: -1}},
 		"a token":          {"page_token", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", PageToken: "%%%"}},
 		"end before start": {"end_time", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", StartTime: timestamppb.New(noon), EndTime: timestamppb.New(noon)}},
@@ -193,6 +200,39 @@ func TestListReturnsTheRetention(t *testing.T) {
 	}
 }
 
+func TestListIsFilteredByTypeAndIDOfTheAgent(t *testing.T) {
+	logs := newFixture(t)
+	longest := strings.Repeat("é", 255)
+	for _, agent := range [][2]string{{"agent", "a1"}, {"data_agent", "a1"}, {"data_agent", longest}, {"", ""}} {
+		e := entryAt(noon)
+		e.AgentType, e.AgentID = agent[0], agent[1]
+		logs.record(t, e)
+	}
+	for name, tt := range map[string]struct {
+		agentType, agentID string
+		want               []string
+	}{
+		"nothing":         {"", "", []string{" ", "agent a1", "data_agent a1", "data_agent " + longest}},
+		"a type":          {"data_agent", "", []string{"data_agent a1", "data_agent " + longest}},
+		"an id":           {"", "a1", []string{"agent a1", "data_agent a1"}},
+		"both":            {"data_agent", "a1", []string{"data_agent a1"}},
+		"the longest id":  {"", longest, []string{"data_agent " + longest}},
+		"a part of an id": {"", "a", nil},
+		"another case":    {"", "A1", nil},
+		"an unknown type": {"robot", "", nil},
+	} {
+		page, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", AgentType: tt.agentType, AgentId: tt.agentID})
+		must(t, err)
+		var got []string
+		for _, r := range page.GetRequestLogs() {
+			got = append(got, r.GetAgentType()+" "+r.GetAgentId())
+		}
+		if slices.Sort(got); !slices.Equal(got, tt.want) {
+			t.Errorf("%s finds %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestErrorCodeOfALaterReleaseIsStoredAndFound(t *testing.T) {
 	logs := newFixture(t)
 	later := row()
@@ -224,8 +264,13 @@ func TestLastTimeOfTheContractIsAValidBound(t *testing.T) {
 
 func TestFilterWithNULNamesTheField(t *testing.T) {
 	logs := newFixture(t)
-	_, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Endpoint: "/a\x00b"})
-	if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != "endpoint: must not hold NUL" {
-		t.Errorf("error %v, want INVALID_ARGUMENT in endpoint", err)
+	for field, request := range map[string]*logsv1.ListRequestLogsRequest{
+		"endpoint": {WorkspaceId: "acme", Endpoint: "/a\x00b"},
+		"agent_id": {WorkspaceId: "acme", AgentId: "a\x00b"},
+	} {
+		_, err := logs.ListRequestLogs(t.Context(), request)
+		if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != field+": must not hold NUL" {
+			t.Errorf("error %v, want INVALID_ARGUMENT in %s", err, field)
+		}
 	}
 }

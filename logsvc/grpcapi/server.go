@@ -67,10 +67,13 @@ func (s server) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestLogs
 		return nil, err
 	}
 	resp := &logsv1.ListRequestLogsResponse{
-		SearchedTo: timestamppb.New(searchedTo(page)), Retention: durationpb.New(s.logs.Retention()),
+		SearchedTo: timestamppb.New(timeFrom(page.SearchedTo)), Retention: durationpb.New(s.logs.Retention()),
 	}
 	for _, e := range page.Entries {
 		resp.RequestLogs = append(resp.RequestLogs, toProto(e))
+	}
+	for _, ids := range page.Unreadable {
+		resp.UnreadableRanges = append(resp.UnreadableRanges, toTimes(ids))
 	}
 	if more {
 		resp.NextPageToken = pagetoken.Encode(page.SearchedTo, tokenScope...)

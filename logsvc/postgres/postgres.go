@@ -1,5 +1,5 @@
-// Package postgres is the logsvc.Store on Postgres 14 or later, for any number of replicas. It has one partition a UTC day, so
-// that expiry drops partitions, and every search goes day by day, newest first. The schema is explained in
+// Package postgres is the logsvc.Store on Postgres 14 or later, or on Citus, for any number of replicas. It has one partition
+// of each table a UTC day, so that expiry drops partitions. The schema is explained in
 // docs/decisions/0001-request-logs-in-postgres.md.
 package postgres
 
@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -30,37 +32,47 @@ var _ logsvc.Store = (*Store)(nil)
 // Store is a logsvc.Store in one Postgres database.
 type Store struct {
 	pool *pgxpool.Pool
-	// readers are connections whose planner follows the indexes that List chose.
+	// readers are the connections of searches, which take none from writers.
 	readers *pgxpool.Pool
-	now     func() time.Time
-	// knownDays caches the days that this replica has seen a partition of, so that a batch need not look them up.
+	// locks are the connections that hold the locks of workspaces. Holders use the other pools, so none waits for itself.
+	locks *pgxpool.Pool
+	now   func() time.Time
+	// knownDays caches the days that this replica has seen partitions of, so that a batch need not look them up.
 	knownDays sync.Map
-	snapshots *knownSnapshots
-	indexes   knownIndexes
+	// walkTime is how long one View may walk rows that do not match.
+	walkTime time.Duration
 }
 
-// Open connects with two pools of pool_max_conns connections each (10 where the URL does not say), brings the schema up
-// to date and creates the partitions of yesterday to the day after tomorrow. RunMaintenance creates those of later days.
+// Open connects with pools of pool_max_conns connections each (10 where the URL does not say) for writers, for readers and
+// for the locks of workspaces, brings the schema up to date and creates the partitions of yesterday to the day after tomorrow.
+// RunMaintenance creates those of later days.
 func Open(ctx context.Context, url string, now func() time.Time) (*Store, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, fmt.Errorf("open request logs: %w", err)
-	}
-	pool, err := pgdb.Open(ctx, url, schema, files)
-	if err != nil {
-		return nil, fmt.Errorf("open request logs: %w", err)
-	}
-	readers, err := openReaders(ctx, pool.Config())
-	if err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("open request logs: %w", err)
-	}
-	s := &Store{pool: pool, readers: readers, now: now, snapshots: newKnownSnapshots()}
-	if err := s.createUpcoming(ctx); err != nil {
-		s.Close()
+	s := &Store{now: now, walkTime: defaultWalkTime}
+	if err := s.open(ctx, url); err != nil {
+		_ = s.Close() // it has no error
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}
 	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, url string) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if s.pool, err = pgdb.Open(ctx, url, schema, files); err != nil {
+		return err
+	}
+	config := s.pool.Config()
+	if s.locks, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
+		return err
+	}
+	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "5s"
+	if s.readers, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
+	}
+	return s.createUpcoming(ctx)
 }
 
 // Writers returns the statistics of the connections that write.
@@ -71,33 +83,25 @@ func (s *Store) Readers() *pgxpool.Stat { return s.readers.Stat() }
 
 // Close closes all connections.
 func (s *Store) Close() error {
-	s.readers.Close()
-	s.pool.Close()
+	for _, pool := range []*pgxpool.Pool{s.readers, s.pool, s.locks} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 	return nil
 }
 
-// openReaders opens connections for searches. Their statements are written for one index each; without statistics, as on a
-// day that has just begun, the planner would prefer a scan of the table and a sort.
-func openReaders(ctx context.Context, config *pgxpool.Config) (*pgxpool.Pool, error) {
-	for name, value := range map[string]string{
-		"enable_seqscan": "off", "enable_sort": "off", "jit": "off", "plan_cache_mode": "force_generic_plan",
-		"statement_timeout": "5s", "default_transaction_read_only": "on",
-	} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
-	return pgxpool.NewWithConfig(ctx, config)
+// db is a pool, a connection or a transaction.
+type db interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-func hasCode(err error, code string) bool {
+func hasCode(err error, codes ...string) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Code == code
+	return ok && slices.Contains(codes, pg.Code)
 }
-
-// undefinedTable reports whether a partition has been dropped since the catalogue was read.
-func undefinedTable(err error) bool { return hasCode(err, "42P01") }
-
-// queryCanceled reports whether a statement has exceeded its timeout.
-func queryCanceled(err error) bool { return hasCode(err, "57014") }
 
 // noPartition reports whether the day of a row has no partition; the code is check_violation.
 func noPartition(err error) bool { return hasCode(err, "23514") }

@@ -34,7 +34,8 @@ func open(t *testing.T, url string, now func() time.Time) *postgres.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Test(t, func(t *testing.T) logsvc.Store {
-		return open(t, pgtest.Database(t, migrate), time.Now)
+		url := pgtest.Database(t, migrate)
+		return storetest.Replicas(open(t, url, time.Now), open(t, url, time.Now))
 	})
 }
 

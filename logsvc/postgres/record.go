@@ -9,12 +9,9 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
-	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -29,14 +26,15 @@ const (
 // FROM they would be written to a temporary file first.
 var upsert = `
 	INSERT INTO request_logs AS t
-		(id, latency_us, key_ref, call_count, hour, status, from_report, workspace_id, agent_type, agent_id, method,
-			error_code, cause, endpoint)
-	SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::integer[]), unnest($5::smallint[]),
-		unnest($6::smallint[]), unnest($7::boolean[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
-		unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[])
+		(id, key_id, latency_us, call_count, status, from_report, workspace_id, endpoint, error_code, agent_type, agent_id,
+			method, cause, key_name, key_last4, external_id)
+	SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::integer[]), unnest($5::smallint[]),
+		unnest($6::boolean[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
+		unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[])
 	ON CONFLICT (workspace_id, id) DO UPDATE SET
 		` + newWhere(outranks, "status", "error_code", "cause", "latency_us") + `,
-		` + newWhere(describes, "key_ref", "agent_type", "agent_id", "method", "endpoint", "from_report") + `,
+		` + newWhere(describes, "key_id", "key_name", "key_last4", "external_id", "agent_type", "agent_id", "method", "endpoint",
+	"from_report") + `,
 		call_count = greatest(t.call_count, excluded.call_count)
 		WHERE ` + outranks + ` OR ` + describes + ` OR excluded.call_count > t.call_count`
 
@@ -55,83 +53,39 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 		return nil
 	}
 	merged := mergeBatch(entries)
-	err := s.record(ctx, merged)
-	if noPartition(err) {
-		// Another replica, or an earlier call, has dropped a partition that is cached here or has just been created.
-		s.knownDays.Clear()
-		err = s.recordLocked(ctx, merged)
-	}
+	days := daysOf(merged, func(e *logsvc.Entry) uuid.UUID { return e.ID })
+	err := s.inDays(ctx, days, func(db db) error {
+		_, err := db.Exec(ctx, upsert, columnsOf(merged)...)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
 	}
 	return nil
 }
 
-func (s *Store) record(ctx context.Context, entries []*logsvc.Entry) error {
-	for _, d := range daysOf(entries) {
-		if _, known := s.knownDays.Load(d); known {
-			continue
-		}
-		if err := s.createPartition(ctx, d); err != nil {
-			return err
-		}
-	}
-	return s.insert(ctx, s.pool, entries)
-}
-
-// recordLocked creates the partitions and stores the entries under the layout lock, so that no partition can be dropped in
-// between.
-func (s *Store) recordLocked(ctx context.Context, entries []*logsvc.Entry) error {
-	return s.withLock(ctx, layoutLock, func(conn *pgxpool.Conn) error {
-		for _, d := range daysOf(entries) {
-			if err := attach(ctx, conn, d); err != nil {
-				return fmt.Errorf("create the partition %s: %w", d.table(), err)
-			}
-		}
-		return s.insert(ctx, conn, entries)
-	})
-}
-
-// insert stores entries whose partitions exist.
-func (s *Store) insert(ctx context.Context, db sender, entries []*logsvc.Entry) error {
-	today := dayOf(s.now())
-	refs, unstored := s.snapshots.resolve(entries, today)
-	// The statements of a batch are one transaction.
-	batch := &pgx.Batch{}
-	queueSnapshots(batch, unstored, today)
-	batch.Queue(upsert, columnsOf(entries, refs)...)
-	if err := db.SendBatch(ctx, batch).Close(); err != nil {
-		return err
-	}
-	s.snapshots.add(unstored, today)
-	return nil
-}
-
-// sender is a pool or a connection.
-type sender interface {
-	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
-}
-
 // columnsOf returns one array per column, in the order of upsert.
-func columnsOf(entries []*logsvc.Entry, refs []int64) []any {
+func columnsOf(entries []*logsvc.Entry) []any {
 	type entry = *logsvc.Entry
 	return []any{
 		column(entries, func(e entry) pgtype.UUID { return pgUUID(e.ID) }),
+		column(entries, func(e entry) pgtype.UUID { return pgUUID(e.KeyID) }),
 		column(entries, func(e entry) pgtype.Int8 {
 			return pgtype.Int8{Int64: e.Latency.Microseconds(), Valid: e.Reported}
 		}),
-		refs,
 		column(entries, func(e entry) int32 { return int32(e.CallCount) }),
-		column(entries, func(e entry) int16 { return hourOf(e.ID) }),
 		column(entries, func(e entry) int16 { return int16(e.Status) }),
 		column(entries, func(e entry) bool { return e.FromReport }),
 		column(entries, func(e entry) string { return e.WorkspaceID }),
+		column(entries, func(e entry) string { return e.Endpoint }),
+		column(entries, func(e entry) string { return e.ErrorCode }),
 		column(entries, func(e entry) string { return e.AgentType }),
 		column(entries, func(e entry) string { return e.AgentID }),
 		column(entries, func(e entry) string { return e.Method }),
-		column(entries, func(e entry) string { return e.ErrorCode }),
 		column(entries, func(e entry) string { return e.Cause }),
-		column(entries, func(e entry) string { return e.Endpoint }),
+		column(entries, func(e entry) string { return e.KeyName }),
+		column(entries, func(e entry) string { return e.KeyLast4 }),
+		column(entries, func(e entry) string { return e.ExternalID }),
 	}
 }
 
@@ -145,9 +99,6 @@ func column[Row, Value any](rows []Row, value func(Row) Value) pgtype.FlatArray[
 }
 
 func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
-
-// hourOf returns the hour of the UTC day of an id.
-func hourOf(id uuid.UUID) int16 { return int16(uuid7.Time(id).Hour()) }
 
 // mergeBatch sorts the batch by (workspace, id), the order in which every replica takes its locks, and merges the entries of
 // one id: one statement cannot update a row twice.

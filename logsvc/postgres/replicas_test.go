@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,23 +30,19 @@ func rows(workspace string, from time.Time, n int) []logsvc.Entry {
 		entries[i] = logsvc.Entry{
 			ID: uuid7.New(from.Add(time.Duration(i) * time.Millisecond)), WorkspaceID: workspace,
 			KeyID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), KeyName: "k", KeyLast4: "x7Qz",
-			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i), Status: 200, Latency: time.Millisecond, Reported: true, CallCount: 1,
+			AgentType: "agent", Method: "GET", Endpoint: fmt.Sprintf("/v1/item%05d", i),
+			Status: 200, Latency: time.Millisecond, Reported: true, CallCount: 1,
 		}
 	}
 	return entries
 }
 
-// all lists all pages of a workspace.
-func all(t *testing.T, store logsvc.Store, workspace string, filter logsvc.Filter) []logsvc.Entry {
+// all returns all recent rows of a workspace, newest first.
+func all(t *testing.T, store logsvc.Store, workspace string) []logsvc.Entry {
 	t.Helper()
-	var found []logsvc.Entry
-	to := uuid.Max
-	for to != uuid.Nil {
-		page, err := store.List(t.Context(), logsvc.Query{WorkspaceID: workspace, Filter: filter, Range: logsvc.Range{To: to}, Limit: 1000})
-		must(t, err)
-		found = append(found, page.Entries...)
-		to = page.SearchedTo
-	}
+	found, err := store.Oldest(t.Context(), workspace, logsvc.Range{To: uuid.Max}, 1_000_000)
+	must(t, err)
+	slices.Reverse(found)
 	return found
 }
 
@@ -75,7 +70,7 @@ func TestBatchRepeatedAndReorderedOnTwoReplicasIsStoredOnce(t *testing.T) {
 		group.Go(func() error { return replicas[i/2%2].Record(ctx, send) })
 	}
 	must(t, group.Wait())
-	if diff := cmp.Diff(newestFirst(batch), all(t, replicas[0], "acme", logsvc.Filter{})); diff != "" {
+	if diff := cmp.Diff(newestFirst(batch), all(t, replicas[0], "acme")); diff != "" {
 		t.Errorf("stored (-sent +found):\n%s", diff)
 	}
 }
@@ -96,15 +91,16 @@ func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 				if err := store.Expire(ctx, uuid7.First(at.Add(-2*day))); err != nil {
 					return fmt.Errorf("expire: %w", err)
 				}
-				if _, err := store.List(ctx, logsvc.Query{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Limit: 100}); err != nil {
-					return fmt.Errorf("list: %w", err)
+				query := logsvc.ViewQuery{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Rows: 9, Blocks: 9}
+				if _, err := store.View(ctx, query); err != nil {
+					return fmt.Errorf("view: %w", err)
 				}
 			}
 			return nil
 		})
 	}
 	must(t, group.Wait())
-	kept := all(t, replicas[0], "acme", logsvc.Filter{})
+	kept := all(t, replicas[0], "acme")
 	if oldest := kept[len(kept)-1].Time(); oldest.Before(now.Add(-3 * day)) {
 		t.Errorf("a row of %v still exists", oldest)
 	}
@@ -119,62 +115,6 @@ func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 	}
 }
 
-func TestReplicasIndexCreateAndDropConcurrently(t *testing.T) {
-	t.Parallel()
-	url := pgtest.Database(t, migrate)
-	group, ctx := errgroup.WithContext(t.Context())
-	for range 4 {
-		group.Go(func() error {
-			store, err := postgres.Open(ctx, url, time.Now)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			for back := range 3 {
-				at := time.Now().Add(-time.Duration(back+1) * day)
-				if err := store.Record(ctx, rows("acme", at, 500)); err != nil {
-					return fmt.Errorf("record: %w", err)
-				}
-				if err := store.Maintain(ctx); err != nil {
-					return fmt.Errorf("maintain: %w", err)
-				}
-				if err := store.Expire(ctx, uuid7.First(time.Now().Add(-3*day))); err != nil {
-					return fmt.Errorf("expire: %w", err)
-				}
-			}
-			return nil
-		})
-	}
-	must(t, group.Wait())
-	store := open(t, url, time.Now)
-	if found := all(t, store, "acme", logsvc.Filter{Endpoint: "item00007"}); len(found) != 4*3 {
-		t.Errorf("found %d rows, want %d", len(found), 4*3)
-	}
-}
-
-func TestInterruptedDropIsFinished(t *testing.T) {
-	t.Parallel()
-	url := pgtest.Database(t, migrate)
-	store := open(t, url, time.Now)
-	at := time.Now().Add(-5 * day)
-	must(t, store.Record(t.Context(), rows("acme", at, 3)))
-	// As if the process had been killed between the two steps of a drop.
-	conn := connect(t, url)
-	table := "keytrail_logs.request_logs_" + at.UTC().Format("20060102")
-	_, err := conn.Exec(t.Context(), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+table)
-	must(t, err)
-	must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-10*day))))
-	var exists bool
-	if err := conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists); err != nil || exists {
-		t.Errorf("the table still exists: %v %v", exists, err)
-	}
-	again := rows("acme", at, 3)
-	must(t, store.Record(t.Context(), again))
-	if diff := cmp.Diff(newestFirst(again), all(t, store, "acme", logsvc.Filter{})); diff != "" {
-		t.Errorf("rows of the day (-sent +found):\n%s", diff)
-	}
-}
-
 func TestReplicaWithAClockAheadOrBehindStoresItsRows(t *testing.T) {
 	t.Parallel()
 	store := open(t, pgtest.Database(t, migrate), time.Now)
@@ -186,50 +126,9 @@ func TestReplicaWithAClockAheadOrBehindStoresItsRows(t *testing.T) {
 		if err := store.Record(t.Context(), batch); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(newestFirst(batch), all(t, store, name, logsvc.Filter{})); diff != "" {
+		if diff := cmp.Diff(newestFirst(batch), all(t, store, name)); diff != "" {
 			t.Errorf("%s (-sent +found):\n%s", name, diff)
 		}
-	}
-}
-
-func TestSearchesFindTheSameInIndexedAndOpenHours(t *testing.T) {
-	t.Parallel()
-	// Noon, so that some hours of the day are over and some are not.
-	noon := time.Now().UTC().Truncate(day).Add(12*time.Hour + 30*time.Minute)
-	var ahead atomic.Int64
-	store := open(t, pgtest.Database(t, migrate), func() time.Time { return noon.Add(time.Duration(ahead.Load())) })
-	var sent []logsvc.Entry
-	for _, at := range []time.Time{noon.Add(-day), noon.Add(-5 * time.Hour), noon.Add(-time.Minute)} {
-		sent = append(sent, rows("acme", at, 3000)...)
-	}
-	sent[4000].Endpoint, sent[8000].Endpoint, sent[100].Endpoint = "/v1/Needle%1_", "/v1/neeDLE%1_", "/v1/NEEDLE%1_"
-	want := newestFirst([]logsvc.Entry{sent[4000], sent[8000], sent[100]})
-	record := func(entries []logsvc.Entry) {
-		t.Helper()
-		for chunk := range slices.Chunk(entries, 3000) {
-			must(t, store.Record(t.Context(), chunk))
-		}
-	}
-	find := func(when string) {
-		t.Helper()
-		if diff := cmp.Diff(want, all(t, store, "acme", logsvc.Filter{Endpoint: "needle%1_"})); diff != "" {
-			t.Errorf("%s (-want +found):\n%s", when, diff)
-		}
-		if found := all(t, store, "acme", logsvc.Filter{Endpoint: "nowhere"}); len(found) != 0 {
-			t.Errorf("%s: found %v", when, found)
-		}
-	}
-	record(sent)
-	find("before the first index")
-	for hour := range 3 {
-		ahead.Store(int64(hour) * int64(time.Hour))
-		must(t, store.Maintain(t.Context()))
-		find(fmt.Sprintf("%d hours later", hour))
-		late := rows("acme", noon.Add(-6*time.Hour), 1)
-		late[0].Endpoint = fmt.Sprintf("/late/needle%%1_/%d", hour)
-		record(late)
-		want = newestFirst(append(want, late...))
-		find("with a late row")
 	}
 }
 
@@ -286,7 +185,7 @@ func TestPostgresRestartUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	stop()
 	senders.Wait()
 	found := map[uuid.UUID]int{}
-	for _, e := range all(t, replicas[0], "acme", logsvc.Filter{}) {
+	for _, e := range all(t, replicas[0], "acme") {
 		found[e.ID]++
 	}
 	for _, e := range acknowledged {
@@ -302,10 +201,10 @@ func TestInterruptedPurgeContinues(t *testing.T) {
 	must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)))
 	cut, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.Purge(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {
+	if _, err := store.PurgeRecent(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {
 		t.Errorf("a purge with a cancelled context: %v", err)
 	}
-	if n, err := store.Purge(t.Context(), "acme", uuid.Max); err != nil || n != 100 {
+	if n, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 100 {
 		t.Errorf("purged %d, %v", n, err)
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
-	"github.com/keytrail/keytrail/logsvc"
 )
 
 // unmanaged are partitions of request_logs that this service has not created.
@@ -40,24 +39,20 @@ func TestUnmanagedPartitionIsNotTouchedAndAllElseWorks(t *testing.T) {
 			store := open(t, url, time.Now) // creates partitions beside the unmanaged one
 			old, young := rows("acme", time.Now().Add(-5*day), 3), rows("acme", time.Now(), 3)
 			must(t, store.Record(t.Context(), append(old, young...)))
-			must(t, store.Maintain(t.Context()))
-			if diff := cmp.Diff(newestFirst(append(old, young...)), all(t, store, "acme", logsvc.Filter{})); diff != "" {
+			if diff := cmp.Diff(newestFirst(append(old, young...)), all(t, store, "acme")); diff != "" {
 				t.Errorf("stored (-sent +found):\n%s", diff)
-			}
-			if _, found, err := store.Get(t.Context(), "acme", old[0].ID); err != nil || !found {
-				t.Errorf("get: found %t, %v", found, err)
 			}
 			days, err := store.Days(t.Context())
 			if err != nil || len(days) != 5 {
 				t.Errorf("the days are %v, %v; want yesterday to the day after tomorrow, and five days ago", days, err)
 			}
 			must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-2*day))))
-			if diff := cmp.Diff(newestFirst(young), all(t, store, "acme", logsvc.Filter{})); diff != "" {
+			if diff := cmp.Diff(newestFirst(young), all(t, store, "acme")); diff != "" {
 				t.Errorf("after the expiry (-sent +found):\n%s", diff)
 			}
 			must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-3*day), 3)))
-			if n, err := store.Purge(t.Context(), "acme", uuid.Max); err != nil || n != 3 {
-				t.Errorf("purged %d rows of the newest day, %v; want 3", n, err)
+			if n, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 6 {
+				t.Errorf("purged %d rows of two days, %v; want 6", n, err)
 			}
 			var count int
 			err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
@@ -89,11 +84,11 @@ func TestUnmanagedPartitionIsLoggedByRunMaintenanceOnly(t *testing.T) {
 	running.Go(func() { store.RunMaintenance(ctx, slog.New(slog.NewTextHandler(logged, nil))) })
 	line := <-logged
 	if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "table=request_logs_default") ||
-		!strings.Contains(line, "not listed, purged or expired") {
+		!strings.Contains(line, "not sealed or expired") {
 		t.Errorf("logged %q, want the table and the consequence", line)
 	}
-	all(t, store, "acme", logsvc.Filter{})
-	must(t, store.Maintain(t.Context()))
+	all(t, store, "acme")
+	must(t, store.CreateDay(t.Context(), time.Now().Add(-4*day)))
 	stop()
 	running.Wait()
 	if len(logged) != 0 {

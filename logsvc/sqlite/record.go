@@ -27,7 +27,8 @@ const (
 // repeat an id.
 var onConflict = ` ON CONFLICT (workspace_id, id) DO UPDATE SET
 	` + newWhere(outranks, "status", "error_code", "cause", "latency_us") + `,
-	` + newWhere(describes, "key_id", "key_name", "key_last4", "external_id", "agent_type", "agent_id", "method", "endpoint", "from_report") + `,
+	` + newWhere(describes, "key_id", "key_name", "key_last4", "external_id", "agent_type", "agent_id", "method", "endpoint",
+	"from_report") + `,
 	call_count = max(t.call_count, excluded.call_count)
 	WHERE ` + outranks + ` OR ` + describes + ` OR excluded.call_count > t.call_count`
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,15 +39,36 @@ func scan(row interface{ Scan(...any) error }) (e logsvc.Entry, err error) {
 	return e, err
 }
 
-// Get implements logsvc.Store.
-func (s *Store) Get(ctx context.Context, workspaceID string, id uuid.UUID) (logsvc.Entry, bool, error) {
-	entry, err := scan(s.db.Read.QueryRowContext(ctx,
-		`SELECT `+columns+` FROM request_logs WHERE workspace_id = ? AND id = ?`, workspaceID, id[:]))
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return logsvc.Entry{}, false, nil
-	case err != nil:
-		return logsvc.Entry{}, false, fmt.Errorf("get request log %s of %s: %w", id, workspaceID, err)
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row
+}
+
+// entries returns all rows of a statement that selects columns.
+func entries(ctx context.Context, db querier, statement string, args ...any) ([]logsvc.Entry, error) {
+	rows, err := db.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return nil, err
 	}
-	return entry, true, nil
+	defer rows.Close()
+	var entries []logsvc.Entry
+	for rows.Next() {
+		entry, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, rows.Err()
+}
+
+// selectID returns the id that a statement selects, or another one if it selects nothing.
+func selectID(ctx context.Context, db querier, otherwise uuid.UUID, statement string, args ...any) (uuid.UUID, error) {
+	id := otherwise
+	err := db.QueryRowContext(ctx, statement, args...).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return otherwise, nil
+	}
+	return id, err
 }

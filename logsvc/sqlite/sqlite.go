@@ -3,19 +3,23 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
+	"sync"
+	"time"
 
 	"github.com/keytrail/keytrail/internal/sqlitedb"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
 const (
-	// searchChunk is how many rows a search reads before it checks its budget again: a few milliseconds.
-	searchChunk = 2_000
-	// deleteChunk is how many rows one transaction deletes, so that batches never wait long for the writer.
-	deleteChunk = 10_000
+	// viewRows is how many rows a View with a filter looks at: a few milliseconds.
+	viewRows = 20_000
+	// deleteRows and deleteBlocks are how many one transaction deletes, so that batches never wait long for the writer.
+	deleteRows   = 10_000
+	deleteBlocks = 50
 )
 
 //go:embed migrations/*.sql
@@ -26,8 +30,10 @@ var _ logsvc.Store = (*Store)(nil)
 // Store is a logsvc.Store on one SQLite file.
 type Store struct {
 	db *sqlitedb.DB
-	// The two chunks are constant except in tests, which test the boundaries between chunks with a few rows.
-	searchChunk, deleteChunk int
+	// locked has the workspaces whose lock is held. No other process can hold one: the file belongs to this one.
+	locked sync.Map
+	// These are constant except in tests, which test the boundaries between chunks with a few rows.
+	viewRows, deleteRows, deleteBlocks int
 }
 
 // Open opens the file at path, or creates it, and brings its schema up to date.
@@ -40,7 +46,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return openStore(ctx, path, sqlitedb.OpenReadOnly)
 }
 
-func openStore(ctx context.Context, path string, openDB func(context.Context, string, fs.FS) (*sqlitedb.DB, error)) (*Store, error) {
+type openFunc func(ctx context.Context, path string, migrations fs.FS) (*sqlitedb.DB, error)
+
+func openStore(ctx context.Context, path string, openDB openFunc) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
@@ -49,13 +57,43 @@ func openStore(ctx context.Context, path string, openDB func(context.Context, st
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}
-	return &Store{db: db, searchChunk: searchChunk, deleteChunk: deleteChunk}, nil
+	return &Store{db: db, viewRows: viewRows, deleteRows: deleteRows, deleteBlocks: deleteBlocks}, nil
 }
 
 // Close closes the file.
 func (s *Store) Close() error {
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close request logs: %w", err)
+	}
+	return nil
+}
+
+// snapshot calls read with a transaction that sees one state of the file.
+func (s *Store) snapshot(ctx context.Context, read func(*sql.Tx) error) error {
+	tx, err := s.db.Read.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return read(tx)
+}
+
+// TryLock implements logsvc.Store.
+func (s *Store) TryLock(ctx context.Context, workspaceID string, do func(context.Context) error) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("lock the request logs of %s: %w", workspaceID, err)
+	}
+	if _, held := s.locked.LoadOrStore(workspaceID, true); held {
+		return false, nil
+	}
+	defer s.locked.Delete(workspaceID)
+	return true, do(ctx)
+}
+
+// Compact implements logsvc.Store. It has nothing to do: SQLite stores new rows and blocks where deleted ones were.
+func (s *Store) Compact(ctx context.Context, _ time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("compact request logs: %w", err)
 	}
 	return nil
 }

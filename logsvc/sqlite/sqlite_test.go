@@ -6,13 +6,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
-	"github.com/keytrail/keytrail/logsvc/storetest"
 )
 
 func open(t testing.TB, path string) *Store {
@@ -30,31 +28,22 @@ func openNew(t testing.TB) *Store { return open(t, filepath.Join(t.TempDir(), "l
 // openSmallChunks opens a store whose chunks are so small that a few rows cross every boundary.
 func openSmallChunks(t testing.TB) *Store {
 	store := openNew(t)
-	store.searchChunk, store.deleteChunk = 8, 2
+	store.viewRows, store.deleteRows, store.deleteBlocks = 8, 2, 2
 	return store
 }
 
-func TestStore(t *testing.T) {
-	t.Parallel()
-	storetest.Test(t, func(t *testing.T) logsvc.Store { return openNew(t) })
-}
-
-func TestStoreInSmallChunks(t *testing.T) {
-	t.Parallel()
-	storetest.Test(t, func(t *testing.T) logsvc.Store { return openSmallChunks(t) })
-}
-
 // calls returns count calls of twenty keys, the newest first.
-func calls(count int) []logsvc.Entry {
+func calls(count int) []logsvc.Entry { return callsAt(time.Now(), count) }
+
+func callsAt(newest time.Time, count int) []logsvc.Entry {
 	entries := make([]logsvc.Entry, count)
-	now := time.Now()
 	keys := make([]uuid.UUID, 20)
 	for i := range keys {
 		keys[i] = uuid.New()
 	}
 	for i := range entries {
 		entries[i] = logsvc.Entry{
-			ID: uuid7.New(now.Add(-time.Duration(i) * time.Microsecond)), WorkspaceID: "acme", KeyID: keys[i%len(keys)],
+			ID: uuid7.New(newest.Add(-time.Duration(i) * time.Microsecond)), WorkspaceID: "acme", KeyID: keys[i%len(keys)],
 			Endpoint: "/v1/agents/agent-1/calls", Status: 200, CallCount: 1,
 		}
 	}
@@ -63,112 +52,94 @@ func calls(count int) []logsvc.Entry {
 
 func record(t testing.TB, store *Store, entries ...logsvc.Entry) {
 	t.Helper()
-	if err := store.Record(t.Context(), entries); err != nil {
-		t.Fatal(err)
+	must(t, store.Record(t.Context(), entries))
+}
+
+// sealed returns a block of the entries, newest first, whose summary and data are only text: stores do not read them.
+func sealed(entries ...logsvc.Entry) logsvc.SealedBlock {
+	return logsvc.SealedBlock{
+		Block: logsvc.Block{
+			ID: uuid.New(), First: entries[len(entries)-1].ID, Last: entries[0].ID, Rows: len(entries),
+			Summary: []byte("summary"),
+		},
+		Data: []byte("0123456789"),
 	}
 }
 
-func list(t testing.TB, store *Store, query logsvc.Query) logsvc.Page {
+func replace(t testing.TB, store *Store, change logsvc.Change) {
+	t.Helper()
+	must(t, store.Replace(t.Context(), "acme", change))
+}
+
+func everything() logsvc.Range { return logsvc.Range{To: uuid.Max} }
+
+// holds fails unless acme has exactly these rows, newest first, and blocks.
+func holds(t testing.TB, store *Store, rows []logsvc.Entry, blocks ...logsvc.SealedBlock) {
+	t.Helper()
+	got := view(t, store, logsvc.ViewQuery{Range: everything(), Rows: 100, Blocks: 100})
+	if !slices.Equal(got.Rows, rows) || got.RowsFrom != uuid.Nil {
+		t.Errorf("rows down to %s: %+v\nwant %+v", got.RowsFrom, got.Rows, rows)
+	}
+	sameBlocks(t, got.Blocks, blocks...)
+	if got.BlocksFrom != uuid.Nil {
+		t.Errorf("blocks down to %s", got.BlocksFrom)
+	}
+}
+
+func view(t testing.TB, store *Store, query logsvc.ViewQuery) logsvc.View {
 	t.Helper()
 	query.WorkspaceID = "acme"
-	if query.Range == (logsvc.Range{}) {
-		query.Range.To = uuid.Max
+	view, err := store.View(t.Context(), query)
+	must(t, err)
+	return view
+}
+
+func sameBlocks(t testing.TB, got []logsvc.Block, want ...logsvc.SealedBlock) {
+	t.Helper()
+	same := slices.EqualFunc(got, want, func(got logsvc.Block, want logsvc.SealedBlock) bool {
+		return got.ID == want.ID && got.First == want.First && got.Last == want.Last && got.Rows == want.Rows &&
+			string(got.Summary) == string(want.Summary)
+	})
+	if !same {
+		t.Errorf("blocks %v\nwant %v", got, want)
 	}
-	page, err := store.List(t.Context(), query)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return page
 }
 
-func TestEntriesSurviveReopen(t *testing.T) {
+func TestEverythingSurvivesReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a folder?", "..", "logs #1.db")
-	store, want := open(t, path), calls(3)
-	record(t, store, want...)
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := list(t, open(t, path), logsvc.Query{Limit: 10}).Entries; !slices.Equal(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-func TestSearchStopsAfterTheChunkInWhichItsBudgetRanOut(t *testing.T) {
-	store, entries := openSmallChunks(t), calls(10)
+	store, entries := open(t, path), calls(4)
 	record(t, store, entries...)
-	page := list(t, store, logsvc.Query{Filter: logsvc.Filter{Endpoint: "nowhere"}, Limit: 10, Budget: 1})
-	if want := entries[7].ID; page.SearchedTo != want {
-		t.Errorf("SearchedTo = %s, want the eighth row, %s", page.SearchedTo, want)
-	}
+	block := sealed(entries[2:]...)
+	replace(t, store, logsvc.Change{Rows: entries[2:], Insert: []logsvc.SealedBlock{block}})
+	must(t, store.Close())
+	holds(t, open(t, path), entries[:2], block)
 }
 
-func TestPurgeDeletesOneChunkAtMost(t *testing.T) {
-	store, entries := openSmallChunks(t), calls(3)
-	record(t, store, entries...)
-	for _, want := range []int64{2, 1, 0} {
-		if got, err := store.Purge(t.Context(), "acme", uuid.Max); got != want || err != nil {
-			t.Errorf("Purge = %d, %v, want %d", got, err, want)
-		}
-	}
-}
-
-func TestExpireIsExact(t *testing.T) {
-	store, entries := openSmallChunks(t), calls(10)
-	record(t, store, entries...)
-	if err := store.Expire(t.Context(), entries[4].ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := list(t, store, logsvc.Query{Limit: 10}).Entries; !slices.Equal(got, entries[:5]) {
-		t.Errorf("got %+v, want %+v", got, entries[:5])
-	}
-}
-
-// TestEveryWalkFollowsAnIndex reads the plans: one that sorts, or reads other workspaces, has no bound.
-func TestEveryWalkFollowsAnIndex(t *testing.T) {
-	store := openNew(t)
-	for _, filter := range []logsvc.Filter{
-		{}, {StatusClass: 2}, {StatusClass: 4}, {ErrorCode: "expired"}, {KeyID: uuid.New(), StatusClass: 5}, {Endpoint: "x"},
+func TestReadOnlyStoreReadsAndRefusesToWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logs.db")
+	writer, entries := open(t, path), calls(4)
+	record(t, writer, entries...)
+	block := sealed(entries[2:]...)
+	replace(t, writer, logsvc.Change{Rows: entries[2:], Insert: []logsvc.SealedBlock{block}})
+	must(t, writer.Close())
+	store, err := OpenReadOnly(t.Context(), path)
+	must(t, err)
+	defer store.Close()
+	holds(t, store, entries[:2], block)
+	for name, err := range map[string]error{
+		"Record":  store.Record(t.Context(), entries),
+		"Replace": store.Replace(t.Context(), "acme", logsvc.Change{Rows: entries[:1]}),
+		"Expire":  store.Expire(t.Context(), uuid.Max),
 	} {
-		walk := newWalk("acme", filter)
-		statement, args := walk.matches(logsvc.Range{}, 1)
-		rows, err := store.db.Read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var plan string
-			if err := rows.Scan(&id, &parent, &unused, &plan); err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(plan, "(workspace_id=? AND ") || strings.Contains(plan, "TEMP B-TREE") {
-				t.Errorf("plan of %+v: %s", filter, plan)
-			}
-		}
-		if err := rows.Close(); err != nil {
-			t.Fatal(err)
+		if err == nil || !strings.Contains(err.Error(), "readonly") {
+			t.Errorf("%s returned %v", name, err)
 		}
 	}
-}
-
-func FuzzEndpointFilter(f *testing.F) {
-	for _, seed := range [][2]string{
-		{"/V1/Agents", "/v1/agents"}, {"%", "/a"}, {"_", "/a_b"}, {"\\", "/\\"}, {"'", "''"}, {"É", "/é"}, {"k", "/\u212a"},
-		{"\x00", "/"}, {"\x00b", "a\x00B"}, {"a\x00", "a"}, {"", ""},
-	} {
-		f.Add(seed[0], seed[1])
-	}
-	store, entry := openNew(f), calls(1)[0]
-	f.Fuzz(func(t *testing.T, needle, endpoint string) {
-		if !utf8.ValidString(needle) || !utf8.ValidString(endpoint) {
-			t.Skip("neither can be anything but UTF-8")
-		}
-		entry.ID, entry.Endpoint = uuid7.New(time.Now()), endpoint
-		record(t, store, entry)
-		query := logsvc.Query{Filter: logsvc.Filter{Endpoint: needle}, Limit: 1, Range: logsvc.Range{From: entry.ID, To: uuid.Max}}
-		got := list(t, store, query).Entries
-		if want := storetest.Match(query.Filter, entry); (len(got) == 1) != want || want && got[0] != entry {
-			t.Errorf("%q in %q: got %+v, want %t", needle, endpoint, got, want)
-		}
-	})
 }

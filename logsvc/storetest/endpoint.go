@@ -43,20 +43,26 @@ var endpointCases = []struct {
 }
 
 func endpoint(f *fixture) {
+	var all []logsvc.Entry
+	found := make([][]logsvc.Entry, len(endpointCases))
 	for i, c := range endpointCases {
-		workspaceID := fmt.Sprintf("case-%d", i)
-		var found, skipped []logsvc.Entry
+		var skipped []logsvc.Entry
 		for _, path := range c.finds {
-			found = append(found, f.at(workspaceID, path, len(found)))
+			found[i] = append(found[i], f.at(workspaceOf(i), path, len(found[i])))
 		}
 		for _, path := range c.skips {
-			skipped = append(skipped, f.at(workspaceID, path, len(found)+len(skipped)))
+			skipped = append(skipped, f.at(workspaceOf(i), path, len(found[i])+len(skipped)))
 		}
-		f.record(append(skipped, found...)...)
-		f.same(f.all(workspaceID, logsvc.Filter{Endpoint: c.needle}), found)
-		f.agrees(c.needle, found, skipped)
+		all = append(append(all, skipped...), found[i]...)
+		f.agrees(c.needle, found[i], skipped)
+	}
+	f.record(all...)
+	for i, c := range endpointCases {
+		f.same(f.all(workspaceOf(i), logsvc.Filter{Endpoint: c.needle}), found[i])
 	}
 }
+
+func workspaceOf(i int) string { return fmt.Sprintf("case-%d", i) }
 
 // agrees fails unless the model selects the same.
 func (f *fixture) agrees(needle string, found, skipped []logsvc.Entry) {

@@ -14,8 +14,10 @@ var filterSentences = []sentence{
 	{"StatusClass is the first digit of the status: 2, 4 or 5", statusClass},
 	{"KeyID", keyID},
 	{"ErrorCode", errorCode},
+	{"AgentType and AgentID", agents},
 	{"Endpoint is a substring: ASCII letters match either case, every other character stands for itself", endpoint},
 	{"its fields combine with AND", fieldsCombine},
+	{"selects entries as they are known now, not as they were", selectsAsKnownNow},
 }
 
 // selects fails unless a filter selects exactly what the model says, and that is something but not all.
@@ -63,8 +65,7 @@ func statusClass(f *fixture) {
 func keyID(f *fixture) {
 	calls := f.calls(6)
 	calls[2].KeyID, calls[4].KeyID = calls[0].KeyID, uuid.Nil
-	f.record(calls...)
-	f.record(in(globex, calls[0]))
+	f.record(append(calls, in(globex, calls[0]))...)
 	f.selects(logsvc.Filter{KeyID: calls[0].KeyID}, calls)
 	f.same(f.all(acme, logsvc.Filter{KeyID: uuid.New()}), nil)
 }
@@ -79,36 +80,82 @@ func errorCode(f *fixture) {
 	f.same(f.all(acme, logsvc.Filter{ErrorCode: "code_of_a_later_release"}), nil)
 }
 
-// fieldsCombine tries all 16 combinations of four fields on rows that have all 16 combinations of values.
+func agents(f *fixture) {
+	calls := f.calls(6)
+	calls[1].AgentType, calls[2].AgentType, calls[3].AgentType = "agent", "", "VOICE_AGENT"
+	calls[1].AgentID, calls[2].AgentID, calls[4].AgentID = "agent-10", "", "Agent-1"
+	f.record(calls...)
+	f.selects(logsvc.Filter{AgentType: "agent"}, calls)
+	f.selects(logsvc.Filter{AgentType: "voice_agent"}, calls)
+	f.selects(logsvc.Filter{AgentID: "agent-1"}, calls)
+	f.selects(logsvc.Filter{AgentType: "voice_agent", AgentID: "Agent-1"}, calls)
+	f.same(f.all(acme, logsvc.Filter{AgentID: "agent"}), nil)
+}
+
+// fieldsCombine tries all combinations of six fields on rows that have all combinations of values.
 func fieldsCombine(f *fixture) {
-	filter := logsvc.Filter{StatusClass: 4, KeyID: uuid.New(), Endpoint: "/V1", ErrorCode: "expired"}
+	filter := logsvc.Filter{
+		StatusClass: 4, KeyID: uuid.New(), Endpoint: "/V1", ErrorCode: "expired", AgentType: "agent", AgentID: "agent-2",
+	}
 	var calls []logsvc.Entry
-	for bits := range 16 {
+	for bits := range 1 << filterFields {
 		call := f.call(time.Duration(bits) * time.Hour)
 		part := some(filter, bits)
 		call.KeyID, call.ErrorCode, call.Endpoint = part.KeyID, part.ErrorCode, "/a"+part.Endpoint
+		call.AgentType, call.AgentID = part.AgentType, part.AgentID
 		call.Status = 200 + part.StatusClass*50
 		calls = append(calls, call)
 	}
 	f.record(calls...)
-	for bits := 1; bits < 16; bits++ {
+	for bits := 1; bits < 1<<filterFields; bits++ {
 		f.selects(some(filter, bits), calls)
 	}
 }
 
+const filterFields = 6
+
 // some keeps the fields of a filter whose bit is set.
 func some(filter logsvc.Filter, bits int) (part logsvc.Filter) {
-	if bits&1 != 0 {
+	keep := func(bit int) bool { return bits&(1<<bit) != 0 }
+	if keep(0) {
 		part.StatusClass = filter.StatusClass
 	}
-	if bits&2 != 0 {
+	if keep(1) {
 		part.KeyID = filter.KeyID
 	}
-	if bits&4 != 0 {
+	if keep(2) {
 		part.Endpoint = filter.Endpoint
 	}
-	if bits&8 != 0 {
+	if keep(3) {
 		part.ErrorCode = filter.ErrorCode
 	}
+	if keep(4) {
+		part.AgentType = filter.AgentType
+	}
+	if keep(5) {
+		part.AgentID = filter.AgentID
+	}
 	return part
+}
+
+// selectsAsKnownNow changes one of many entries in every field that a filter has.
+func selectsAsKnownNow(f *fixture) {
+	calls := f.calls(12)
+	for i := range calls {
+		calls[i] = inProgress(fromReport(calls[i]))
+		calls[i].KeyID = calls[0].KeyID
+	}
+	f.record(calls...)
+	before := calls[3]
+	calls[3] = denied(redescribed(before), 401, "expired", "")
+	calls[3].FromReport = false
+	f.record(calls[3])
+	now := calls[3]
+	for _, filter := range []logsvc.Filter{
+		{StatusClass: 4}, {ErrorCode: now.ErrorCode}, {KeyID: now.KeyID}, {AgentType: now.AgentType}, {AgentID: now.AgentID},
+		{Endpoint: now.Endpoint}, {KeyID: before.KeyID}, {AgentType: before.AgentType}, {AgentID: before.AgentID},
+		{Endpoint: before.Endpoint},
+	} {
+		f.selects(filter, calls)
+	}
 }

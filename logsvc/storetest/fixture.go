@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,30 +18,71 @@ const (
 	globex = "globex"
 
 	day = 24 * time.Hour
+	// sealRows and blockRows are so small that a few rows fill several blocks, and blocks are joined at the end of a day.
+	sealRows  = 4
+	blockRows = 8
 )
 
-// fixture is the store of one subtest. All times are relative to now, because a store need only keep rows of the retention and
-// one day ahead.
+// subject is the store of one sentence, and what searches and seals it. All times are relative to now, because a store need only
+// keep rows of the retention and one day ahead.
+type subject struct {
+	store    logsvc.Store
+	searcher *logsvc.Searcher
+	sealer   *logsvc.Sealer
+	now      time.Time
+	// ahead is by how much the sealer's clock is after now.
+	ahead *atomic.Int64
+	// damaged counts the damaged blocks that the searcher has met.
+	damaged *atomic.Int64
+}
+
+func newSubject(store logsvc.Store, now time.Time) subject {
+	s := subject{store: store, now: now, ahead: &atomic.Int64{}, damaged: &atomic.Int64{}}
+	// So far ahead, all rows are at rest and all of their days have ended.
+	s.ahead.Store(int64(3 * day))
+	s.searcher = logsvc.NewSearcher(store, func(string, logsvc.Block, error) { s.damaged.Add(1) })
+	s.sealer = s.newSealer(store)
+	return s
+}
+
+func (s subject) newSealer(store logsvc.Store) *logsvc.Sealer {
+	return logsvc.NewSealer(store, logsvc.SealConfig{
+		SealRows: sealRows, BlockRows: blockRows, Grace: 15 * time.Minute,
+		Now: func() time.Time { return s.now.Add(time.Duration(s.ahead.Load())) },
+	})
+}
+
+// fixture is a subject in one mode. The modes of a sentence share a store; each has workspaces of its own, whose names begin
+// with the mode in the store, but not in the tests.
 type fixture struct {
 	*testing.T
-	store logsvc.Store
-	now   time.Time
+	subject
+	mode mode
+	// recorded counts the calls of record, and unsettled the seals that the next pages are followed by.
+	recorded, unsettled int
 }
 
-// call returns a reported call of acme.
-func (f *fixture) call(ago time.Duration) logsvc.Entry {
-	return logsvc.Entry{
-		ID: uuid7.New(f.now.Add(-ago)), WorkspaceID: acme, KeyID: uuid.New(), KeyName: "build", KeyLast4: "x7Qz", ExternalID: "customer-7",
-		AgentType: "voice_agent", AgentID: "agent-1", Method: "POST", Endpoint: "/v1/agents/agent-1/calls",
-		Status: 200, Latency: 12345 * time.Microsecond, Reported: true, CallCount: 1,
-	}
-}
+// scoped returns the name of a workspace in the store.
+func (f *fixture) scoped(workspaceID string) string { return string(f.mode) + "/" + workspaceID }
 
-// calls returns count calls, newest first, a second apart.
-func (f *fixture) calls(count int) []logsvc.Entry {
-	entries := make([]logsvc.Entry, count)
+// outer returns entries as the store gets them, and inner the reverse.
+func (f *fixture) outer(entries []logsvc.Entry) []logsvc.Entry {
+	entries = slices.Clone(entries)
 	for i := range entries {
-		entries[i] = f.call(time.Duration(i) * time.Second)
+		entries[i].WorkspaceID = f.scoped(entries[i].WorkspaceID)
+	}
+	return entries
+}
+
+func (f *fixture) inner(entries []logsvc.Entry) []logsvc.Entry {
+	f.Helper()
+	entries = slices.Clone(entries)
+	for i := range entries {
+		name, ok := strings.CutPrefix(entries[i].WorkspaceID, f.scoped(""))
+		if !ok {
+			f.Errorf("an entry of workspace %q was returned", entries[i].WorkspaceID)
+		}
+		entries[i].WorkspaceID = name
 	}
 	return entries
 }
@@ -49,28 +92,49 @@ func (f *fixture) everything() logsvc.Range {
 	return logsvc.Range{From: uuid7.First(f.now.Add(-30 * day)), To: uuid7.First(f.now.Add(day))}
 }
 
-func (f *fixture) record(entries ...logsvc.Entry) {
-	f.Helper()
-	if err := f.store.Record(f.Context(), entries); err != nil {
-		f.Fatalf("Record: %v", err)
-	}
-}
-
 func (f *fixture) list(query logsvc.Query) logsvc.Page {
 	f.Helper()
-	page, err := f.store.List(f.Context(), query)
+	query.WorkspaceID = f.scoped(query.WorkspaceID)
+	page, err := f.searcher.List(f.Context(), query)
 	if err != nil {
 		f.Fatalf("List(%+v): %v", query, err)
 	}
+	if len(page.Unreadable) > 0 {
+		f.Errorf("List(%+v) could not read %v", query, page.Unreadable)
+	}
+	page.Entries = f.inner(page.Entries)
+	f.pageListed()
 	return page
 }
 
-// all returns all matches of the workspace, in one page.
-func (f *fixture) all(workspaceID string, filter logsvc.Filter) []logsvc.Entry {
+// all returns all matches of the workspace: in one page, or in pages that are sealed between.
+func (f *fixture) all(workspaceID string, filter logsvc.Filter) (entries []logsvc.Entry) {
 	f.Helper()
-	return f.list(logsvc.Query{
-		WorkspaceID: workspaceID, Filter: filter, Range: f.everything(), Limit: 100_000,
-	}).Entries
+	query := logsvc.Query{WorkspaceID: workspaceID, Filter: filter, Range: f.everything()}
+	for !query.Range.Empty() {
+		query.Limit = 100_000
+		if f.mode == betweenPages && f.unsettled > 0 {
+			query.Limit = 3
+		}
+		page := f.list(query)
+		f.progressed(query, page)
+		entries = append(entries, page.Entries...)
+		query.Range.To = page.SearchedTo
+	}
+	return entries
+}
+
+// get returns the entry of a workspace and id.
+func (f *fixture) get(workspaceID string, id uuid.UUID) (e logsvc.Entry, found bool) {
+	f.Helper()
+	e, found, err := f.searcher.Get(f.Context(), f.scoped(workspaceID), id)
+	if err != nil {
+		f.Fatalf("Get(%s, %s): %v", workspaceID, id, err)
+	}
+	if found {
+		e = f.inner([]logsvc.Entry{e})[0]
+	}
+	return e, found
 }
 
 // holds fails unless the workspace holds exactly these entries, newest first.
@@ -79,10 +143,31 @@ func (f *fixture) holds(workspaceID string, want ...logsvc.Entry) {
 	f.same(f.all(workspaceID, logsvc.Filter{}), want)
 }
 
+// holdsEach fails unless Get returns each of the entries; after the first ones, some are sealed.
+func (f *fixture) holdsEach(want ...logsvc.Entry) {
+	f.Helper()
+	for _, e := range want {
+		if got, found := f.get(e.WorkspaceID, e.ID); !found || got != e {
+			f.Errorf("Get(%s, %s) = %+v, %t\nwant %+v", e.WorkspaceID, e.ID, got, found, e)
+		}
+		f.pageListed()
+	}
+}
+
+// same fails at the first difference.
 func (f *fixture) same(got, want []logsvc.Entry) {
 	f.Helper()
-	if !slices.Equal(got, want) {
-		f.Fatalf("got %d entries:\n%+v\nwant %d:\n%+v", len(got), got, len(want), want)
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			f.Fatalf("of %d entries, number %d is\n%+v\nwant %d, and it is\n%+v", len(got), i, got[i], len(want), want[i])
+		}
+	}
+	if len(got) != len(want) {
+		longer, n := got, len(want)
+		if len(want) > len(got) {
+			longer, n = want, len(got)
+		}
+		f.Fatalf("got %d entries, want %d; the first that only one of them has:\n%+v", len(got), len(want), longer[n])
 	}
 }
 
@@ -90,7 +175,7 @@ func (f *fixture) same(got, want []logsvc.Entry) {
 func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
 	f.Helper()
 	for {
-		n, err := f.store.Purge(f.Context(), workspaceID, upTo)
+		n, err := f.sealer.Purge(f.Context(), f.scoped(workspaceID), upTo)
 		if err != nil {
 			f.Fatalf("Purge: %v", err)
 		}
@@ -106,36 +191,4 @@ func (f *fixture) expire(before uuid.UUID) {
 	if err := f.store.Expire(f.Context(), before); err != nil {
 		f.Fatalf("Expire: %v", err)
 	}
-}
-
-// in returns the entry in another workspace.
-func in(workspaceID string, e logsvc.Entry) logsvc.Entry {
-	e.WorkspaceID = workspaceID
-	return e
-}
-
-// counted returns the entry as a row about several calls.
-func counted(e logsvc.Entry, calls int) logsvc.Entry {
-	e.CallCount = calls
-	return e
-}
-
-// reported returns the entry after a report.
-func reported(e logsvc.Entry, status int, errorCode string, latency time.Duration) logsvc.Entry {
-	e.Status, e.ErrorCode, e.Latency, e.Reported = status, errorCode, latency, true
-	return e
-}
-
-// denied returns the entry after a check that denied the call.
-func denied(e logsvc.Entry, status int, errorCode, cause string) logsvc.Entry {
-	e.Status, e.ErrorCode, e.Cause, e.Latency, e.Reported = status, errorCode, cause, 0, false
-	return e
-}
-
-func inProgress(e logsvc.Entry) logsvc.Entry { return denied(e, 0, "", "") }
-
-// fromReport returns the entry with a description that was made from a report alone.
-func fromReport(e logsvc.Entry) logsvc.Entry {
-	e.KeyName, e.ExternalID, e.AgentID, e.Endpoint, e.FromReport = "bui", "cust", "agent", "/v1", true
-	return e
 }

@@ -104,7 +104,7 @@ func everyCallMakesProgress(f *fixture) {
 
 func (f *fixture) progressed(query logsvc.Query, page logsvc.Page) {
 	f.Helper()
-	if !contains(query.Range, page.SearchedTo) {
+	if !query.Range.Contains(page.SearchedTo) {
 		f.Fatalf("SearchedTo = %s, want it in [%s, %s)", page.SearchedTo, query.Range.From, query.Range.To)
 	}
 }

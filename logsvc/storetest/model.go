@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,11 +11,13 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// Match reports whether a filter selects an entry: what every store must find.
+// Match reports whether a filter selects an entry: what every search must find.
 func Match(f logsvc.Filter, e logsvc.Entry) bool {
 	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
 		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
 		(f.ErrorCode == "" || e.ErrorCode == f.ErrorCode) &&
+		(f.AgentType == "" || e.AgentType == f.AgentType) &&
+		(f.AgentID == "" || e.AgentID == f.AgentID) &&
 		strings.Contains(lower(e.Endpoint), lower(f.Endpoint))
 }
 
@@ -27,6 +30,16 @@ func lower(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// matches returns the entries that a filter selects, in the same order.
+func matches(f logsvc.Filter, entries []logsvc.Entry) (selected []logsvc.Entry) {
+	for _, e := range entries {
+		if Match(f, e) {
+			selected = append(selected, e)
+		}
+	}
+	return selected
 }
 
 // row names an entry in a store.
@@ -52,7 +65,7 @@ func (m model) record(entries ...logsvc.Entry) {
 func (m model) list(workspaceID string, filter logsvc.Filter, within logsvc.Range) []logsvc.Entry {
 	var entries []logsvc.Entry
 	for name, e := range m {
-		if name.workspaceID == workspaceID && Match(filter, e) && contains(within, e.ID) {
+		if name.workspaceID == workspaceID && Match(filter, e) && within.Contains(e.ID) {
 			entries = append(entries, e)
 		}
 	}
@@ -60,8 +73,16 @@ func (m model) list(workspaceID string, filter logsvc.Filter, within logsvc.Rang
 	return entries
 }
 
-func newestFirst(a, b logsvc.Entry) int { return bytes.Compare(b.ID[:], a.ID[:]) }
-
-func contains(r logsvc.Range, id uuid.UUID) bool {
-	return bytes.Compare(r.From[:], id[:]) <= 0 && bytes.Compare(id[:], r.To[:]) < 0
+// purge deletes the entries of a workspace up to an id.
+func (m model) purge(workspaceID string, upTo uuid.UUID) {
+	maps.DeleteFunc(m, func(name row, _ logsvc.Entry) bool {
+		return name.workspaceID == workspaceID && bytes.Compare(name.id[:], upTo[:]) <= 0
+	})
 }
+
+// expire deletes the entries with ids below before.
+func (m model) expire(before uuid.UUID) {
+	maps.DeleteFunc(m, func(name row, _ logsvc.Entry) bool { return bytes.Compare(name.id[:], before[:]) < 0 })
+}
+
+func newestFirst(a, b logsvc.Entry) int { return bytes.Compare(b.ID[:], a.ID[:]) }

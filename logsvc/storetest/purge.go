@@ -22,8 +22,7 @@ var expireSentences = []sentence{
 
 func purgesUpTo(f *fixture) {
 	calls := f.calls(5)
-	f.record(calls...)
-	f.record(in(globex, calls[4]))
+	f.record(append(calls, in(globex, calls[4]))...)
 	f.purge(acme, calls[2].ID)
 	f.holds(acme, calls[:2]...)
 	f.holds(globex, in(globex, calls[4]))
@@ -34,8 +33,7 @@ func purgesUpTo(f *fixture) {
 
 func purgeReturnsHowMany(f *fixture) {
 	calls := f.calls(25)
-	f.record(calls...)
-	f.record(in(globex, calls[0]))
+	f.record(append(calls, in(globex, calls[0]))...)
 	for _, want := range []int64{25, 0} {
 		if got := f.purge(acme, calls[0].ID); got != want {
 			f.Errorf("Purge deleted %d in all, want %d", got, want)
@@ -89,9 +87,8 @@ func nothingFromBeforeOn(f *fixture) {
 func (f *fixture) expectFound(entries []logsvc.Entry, want bool) {
 	f.Helper()
 	for _, e := range entries {
-		_, found, err := f.store.Get(f.Context(), e.WorkspaceID, e.ID)
-		if err != nil || found != want {
-			f.Errorf("Get(%s, %s) = found %t, %v, want %t", e.WorkspaceID, e.Time(), found, err, want)
+		if _, found := f.get(e.WorkspaceID, e.ID); found != want {
+			f.Errorf("Get(%s, %s) = found %t, want %t", e.WorkspaceID, e.Time(), found, want)
 		}
 	}
 }

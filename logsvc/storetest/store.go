@@ -10,12 +10,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 var storeSentences = []sentence{
-	{"its methods may be called concurrently: batches that overlap, in different orders", overlappingBatches},
-	{"its methods may be called concurrently: a walk during Record", walkDuringRecord},
-	{"its methods may be called concurrently: Purge and Expire during Record", deleteDuringRecord},
+	{"its methods are safe for concurrent use: batches that overlap, in different orders", overlappingBatches},
+	{"its methods are safe for concurrent use: a walk during Record", walkDuringRecord},
+	{"its methods are safe for concurrent use: deleting during Record", deleteDuringRecord},
 	{"a cancelled call returns soon", cancelledReturns},
 	{"a method that returns an error may be called again", mayBeCalledAgain},
 }
@@ -41,30 +42,41 @@ func overlappingBatches(f *fixture) {
 	f.holds(acme, want...)
 }
 
-// recordIn records in batches of a size. It is safe for concurrent use.
+// recordIn records rows in batches of a size. It is safe for concurrent use.
 func (f *fixture) recordIn(entries []logsvc.Entry, size int) {
 	for ; len(entries) > 0; entries = entries[min(size, len(entries)):] {
-		if err := f.store.Record(f.Context(), entries[:min(size, len(entries))]); err != nil {
+		if err := f.store.Record(f.Context(), f.outer(entries[:min(size, len(entries))])); err != nil {
 			f.Errorf("Record: %v", err)
 		}
 	}
 }
 
-// walkDuringRecord expects each call that was stored before the walk began exactly once, whatever is recorded meanwhile.
-func walkDuringRecord(f *fixture) {
-	calls := f.calls(200)
-	var before, during []logsvc.Entry
-	for i, call := range calls {
+// everySecond returns the entries with even and with odd numbers.
+func everySecond(entries []logsvc.Entry) (even, odd []logsvc.Entry) {
+	for i, e := range entries {
 		if i%2 == 0 {
-			before = append(before, call)
+			even = append(even, e)
 		} else {
-			during = append(during, call)
+			odd = append(odd, e)
 		}
 	}
-	f.record(before...)
+	return even, odd
+}
+
+func walkDuringRecord(f *fixture) {
+	calls := f.calls(200)
+	before, during := everySecond(calls)
+	f.recordRows(before)
 	var group sync.WaitGroup
 	group.Go(func() { f.recordIn(during, 5) })
 	defer group.Wait()
+	f.walkOnce(calls, before)
+}
+
+// walkOnce walks acme, and expects each call of before exactly once, and each other one of calls at most once, whatever is done
+// meanwhile.
+func (f *fixture) walkOnce(calls, before []logsvc.Entry) {
+	f.Helper()
 	seen := map[uuid.UUID]int{}
 	query := logsvc.Query{WorkspaceID: acme, Range: f.everything(), Limit: 9}
 	for !query.Range.Empty() {
@@ -90,31 +102,49 @@ func walkDuringRecord(f *fixture) {
 func deleteDuringRecord(f *fixture) {
 	calls := f.calls(200)
 	old := f.call(5 * day)
-	f.record(old, in(globex, calls[0]))
+	f.recordRows([]logsvc.Entry{old, in(globex, calls[0])})
+	f.insert("initech", blockOf(old))
 	var group sync.WaitGroup
 	group.Go(func() { f.recordIn(calls, 10) })
 	for range 20 {
 		f.expire(f.call(2 * day).ID)
-		f.purge(globex, uuid.Max)
+		f.purgeRecent(globex, uuid.Max)
 	}
 	group.Wait()
-	f.holds(acme, calls...)
-	f.holds(globex)
+	f.stores(acme, calls)
+	f.stores(globex, nil)
+	f.stores("initech", nil)
 }
 
-// methods calls each method once, on a store that holds the entry.
+// methods calls each method once, on a store that holds the entry. They change nothing.
 func (f *fixture) methods(ctx context.Context, e logsvc.Entry) map[string]error {
-	errs := map[string]error{"Record": f.store.Record(ctx, []logsvc.Entry{e})}
-	_, _, errs["Get"] = f.store.Get(ctx, e.WorkspaceID, e.ID)
-	_, errs["List"] = f.store.List(ctx, logsvc.Query{WorkspaceID: e.WorkspaceID, Range: f.everything(), Limit: 10})
-	_, errs["Purge"] = f.store.Purge(ctx, e.WorkspaceID, f.call(time.Hour).ID)
-	errs["Expire"] = f.store.Expire(ctx, f.call(29*day).ID)
+	own := f.scoped(e.WorkspaceID)
+	errs := map[string]error{
+		"Record":  f.store.Record(ctx, f.outer([]logsvc.Entry{e})),
+		"Replace": f.store.Replace(ctx, own, logsvc.Change{Rows: []logsvc.Entry{f.call(0)}}),
+		"Compact": f.store.Compact(ctx, f.now),
+		"Expire":  f.store.Expire(ctx, f.call(29*day).ID),
+	}
+	if errors.Is(errs["Replace"], logsvc.ErrConflict) && ctx.Err() == nil {
+		errs["Replace"] = nil
+	}
+	_, errs["View"] = f.tryView(ctx, logsvc.ViewQuery{WorkspaceID: e.WorkspaceID, Range: f.everything(), Rows: 1, Blocks: 1})
+	parts := []logsvc.Part{{Block: blockOf(e).Block, Span: block.Span{Length: 1}}}
+	if _, err := f.store.Read(ctx, own, parts); !errors.Is(err, logsvc.ErrBlockGone) || ctx.Err() != nil {
+		errs["Read"] = err
+	}
+	_, errs["Tally"] = f.store.Tally(ctx, own, f.everything())
+	_, errs["Oldest"] = f.store.Oldest(ctx, own, f.everything(), 1)
+	_, errs["Backlog"] = f.store.Backlog(ctx, e.ID, 1)
+	_, errs["NextWorkspace"] = f.store.NextWorkspace(ctx, "")
+	_, errs["PurgeRecent"] = f.store.PurgeRecent(ctx, own, f.call(time.Hour).ID)
+	_, errs["TryLock"] = f.store.TryLock(ctx, own, nothing)
 	return errs
 }
 
 func cancelledReturns(f *fixture) {
 	call := f.call(0)
-	f.record(call)
+	f.recordRows([]logsvc.Entry{call})
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
 	for method, err := range f.methods(ctx, call) {
@@ -122,7 +152,8 @@ func cancelledReturns(f *fixture) {
 			f.Errorf("%s returned %v with a cancelled context", method, err)
 		}
 	}
-	f.holds(acme, call)
+	f.stores(acme, []logsvc.Entry{call})
+	f.free(acme, true)
 }
 
 func mayBeCalledAgain(f *fixture) {
@@ -135,5 +166,13 @@ func mayBeCalledAgain(f *fixture) {
 			f.Errorf("%s, called again: %v", method, err)
 		}
 	}
-	f.holds(acme, call)
+	f.stores(acme, []logsvc.Entry{call})
+}
+
+// isError reports whether an error wraps want, or whether there is none if want is nil.
+func isError(err, want error) bool {
+	if want == nil {
+		return err == nil
+	}
+	return errors.Is(err, want)
 }

@@ -13,12 +13,13 @@ import (
 // randomWalks lists pages of every kind while entries are recorded above and below the current page, and compares each page
 // with the model. Failures are reproducible: only the clock and the random bits of ids differ.
 func randomWalks(f *fixture) {
-	for seed := range uint64(6) {
-		w := &randomWalk{fixture: f, rand: rand.New(rand.NewPCG(seed, 7)), model: model{}}
-		w.workspaces = []string{"w" + string(rune('a'+seed)), "v" + string(rune('a'+seed))}
-		w.keys = []uuid.UUID{uuid.Nil, uuid.New(), uuid.New()}
-		w.arrive(100)
-		for range 3 {
+	for seed := range uint64(2) {
+		w := newRandomWalk(f, rand.New(rand.NewPCG(seed, 7)))
+		for i := range w.workspaces {
+			w.workspaces[i] += string(rune('a' + seed))
+		}
+		w.arrive(80)
+		for range 2 {
 			w.walk()
 		}
 		if f.Failed() {
@@ -35,6 +36,15 @@ type randomWalk struct {
 	workspaces []string
 	keys       []uuid.UUID
 	calls      []logsvc.Entry
+	// span is the time before now that calls come from.
+	span time.Duration
+}
+
+func newRandomWalk(f *fixture, random *rand.Rand) *randomWalk {
+	return &randomWalk{
+		fixture: f, rand: random, model: model{}, workspaces: []string{"w", "v"}, span: 29 * day,
+		keys: []uuid.UUID{uuid.Nil, uuid.New(), uuid.New()},
+	}
 }
 
 // walk lists all pages of a range.
@@ -46,7 +56,9 @@ func (w *randomWalk) walk() {
 		page := w.list(query)
 		w.check(query, page)
 		query.Range.To = page.SearchedTo
-		w.arrive(w.rand.IntN(4))
+		if w.rand.IntN(3) == 0 {
+			w.arrive(w.rand.IntN(4))
+		}
 	}
 }
 
@@ -66,7 +78,12 @@ func (w *randomWalk) check(query logsvc.Query, page logsvc.Page) {
 
 // arrive records a batch of new calls and of old ones with another status.
 func (w *randomWalk) arrive(count int) {
-	var batch []logsvc.Entry
+	batch := w.batch(count)
+	w.model.record(batch...)
+	w.record(batch...)
+}
+
+func (w *randomWalk) batch(count int) (batch []logsvc.Entry) {
 	for range count {
 		call := w.newCall()
 		if len(w.calls) > 0 && w.rand.IntN(3) == 0 {
@@ -75,19 +92,19 @@ func (w *randomWalk) arrive(count int) {
 		w.calls = append(w.calls, call)
 		batch = append(batch, call)
 	}
-	w.model.record(batch...)
-	w.record(batch...)
+	return batch
 }
 
-// newCall returns a call at any time of the window, or within the last milliseconds.
+// newCall returns a call at any time of the span and the day after now, or within the last milliseconds.
 func (w *randomWalk) newCall() logsvc.Entry {
-	ago := time.Duration(w.rand.Int64N(int64(30*day))) - day + time.Second
+	ago := time.Duration(w.rand.Int64N(int64(w.span+day))) - day + time.Second
 	if w.rand.IntN(2) == 0 {
 		ago = time.Duration(w.rand.IntN(5)) * time.Millisecond
 	}
 	call := in(pick(w, w.workspaces), w.call(ago))
 	call.KeyID = pick(w, w.keys)
 	call.Endpoint = pick(w, []string{"/v1/agents", "/V1/Chat_1", "/v1/100%", "/é"})
+	call.AgentType, call.AgentID = pick(w, []string{"", "agent", "voice_agent"}), pick(w, []string{"", "agent-1", "agent-2"})
 	return w.end(call)
 }
 
@@ -105,9 +122,11 @@ func (w *randomWalk) end(e logsvc.Entry) logsvc.Entry {
 
 func (w *randomWalk) filter() (f logsvc.Filter) {
 	return some(logsvc.Filter{
-		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys), ErrorCode: pick(w, []string{"expired", "disabled", "no_such_code"}),
-		Endpoint: pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
-	}, w.rand.IntN(16)&w.rand.IntN(16))
+		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys),
+		ErrorCode: pick(w, []string{"expired", "disabled", "no_such_code"}),
+		Endpoint:  pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
+		AgentType: pick(w, []string{"agent", "voice_agent"}), AgentID: pick(w, []string{"agent", "agent-2"}),
+	}, w.rand.IntN(1<<filterFields)&w.rand.IntN(1<<filterFields)&w.rand.IntN(1<<filterFields))
 }
 
 // somewhere returns everything, or a range that begins or ends at a call.

@@ -19,6 +19,7 @@ var vocabularies = map[protoreflect.FullName]list{
 	"keytrail.auth.v1.ErrorCode.code":                    errorCodes,
 	"keytrail.auth.v1.Key.scopes":                        agentTypes,
 	"keytrail.auth.v1.RefusedOutcome.reason":             {"invalid", "expired", "foreign_workspace"},
+	"keytrail.logs.v1.ListRequestLogsRequest.agent_type": agentTypes,
 	"keytrail.logs.v1.ListRequestLogsRequest.error_code": errorCodes,
 	"keytrail.logs.v1.RequestLog.agent_type":             agentTypes,
 	"keytrail.logs.v1.RequestLog.cause":                  causes,

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Rows are read and deleted in the order of the primary key: WITHOUT ROWID makes the table itself that index.
+-- Recent rows are read and deleted in the order of the primary key: WITHOUT ROWID makes the table itself that index.
 CREATE TABLE request_logs (
     workspace_id TEXT    NOT NULL,
     id           BLOB    NOT NULL CHECK (length(id) = 16),
@@ -21,10 +21,19 @@ CREATE TABLE request_logs (
     PRIMARY KEY (workspace_id, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX request_logs_by_key ON request_logs (workspace_id, key_id, id) WHERE key_id IS NOT NULL;
+-- docs/block-format.md specifies summary and data.
+CREATE TABLE request_log_blocks (
+    workspace_id TEXT    NOT NULL,
+    first_id     BLOB    NOT NULL CHECK (length(first_id) = 16), -- the lowest id of its rows
+    last_id      BLOB    NOT NULL CHECK (length(last_id) = 16), -- the highest one; blocks do not overlap
+    block_id     BLOB    NOT NULL CHECK (length(block_id) = 16), -- differs for every block that was ever stored
+    rows         INTEGER NOT NULL,
+    summary      BLOB    NOT NULL,
+    data         BLOB    NOT NULL -- the last column, so that the others are read without its pages
+) STRICT;
 
--- Users mostly search for failed calls, and most calls do not fail.
-CREATE INDEX request_logs_failed ON request_logs (workspace_id, id) WHERE status >= 400 OR error_code <> '';
+CREATE UNIQUE INDEX request_log_blocks_by_first_id ON request_log_blocks (workspace_id, first_id);
 
 -- +goose Down
+DROP TABLE request_log_blocks;
 DROP TABLE request_logs;

@@ -53,7 +53,9 @@ type CheckRequest struct {
 	// repetition that proves a key which the first try did not prove, because the key had just been made, is logged in
 	// that key's workspace.) A `call_id` that is used again for another call keeps what the first record said of it.
 	// Further off the clock: INVALID_ARGUMENT with the reason CALL_ID_CLOCK and the service's time. Calls that share a row
-	// (`RequestLog.call_count`) ignore it: each repetition of one counts again.
+	// (`RequestLog.call_count`) ignore it: each repetition of one counts again. Any UUIDv7 will do; rows take less storage
+	// where its 12 bits after the milliseconds are a counter and its last 62 bits are random, but the same for each id of a
+	// process (RFC 9562, section 6.2, method 1).
 	CallId        string `protobuf:"bytes,7,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -263,6 +263,10 @@ type ListRequestLogsRequest struct {
 	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// One error code, e.g. `scope_denied`. A code that no row has selects nothing.
 	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// The type of the called agent, e.g. `data_agent`. A type that no row has selects nothing.
+	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent as rows have it, up to 255 characters, without NUL.
+	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Only rows of this time or later (millisecond precision).
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Only rows before this time (millisecond precision).
@@ -336,6 +340,20 @@ func (x *ListRequestLogsRequest) GetEndpoint() string {
 func (x *ListRequestLogsRequest) GetErrorCode() string {
 	if x != nil {
 		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *ListRequestLogsRequest) GetAgentType() string {
+	if x != nil {
+		return x.AgentType
+	}
+	return ""
+}
+
+func (x *ListRequestLogsRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
 	}
 	return ""
 }
@@ -729,14 +747,18 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12$\n" +
 	"\x0erequest_log_id\x18\x02 \x01(\tR\frequestLogId\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xfb\x04\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xd9\x05\n" +
 	"\x16ListRequestLogsRequest\x12W\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x129\n" +
 	"\fstatus_class\x18\x02 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x032xxR\x034xxR\x035xxR\vstatusClass\x12\"\n" +
 	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
 	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
 	"\n" +
-	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x129\n" +
+	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
+	"\n" +
+	"agent_type\x18\n" +
+	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
+	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x129\n" +
 	"\n" +
 	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12$\n" +

@@ -51,6 +51,7 @@ type LogServiceClient interface {
 	// perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
 	ListRequestLogs(ctx context.Context, in *ListRequestLogsRequest, opts ...grpc.CallOption) (*ListRequestLogsResponse, error)
 	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
+	// DATA_LOSS if the storage of its time is damaged.
 	GetRequestLog(ctx context.Context, in *GetRequestLogRequest, opts ...grpc.CallOption) (*GetRequestLogResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
@@ -132,6 +133,7 @@ type LogServiceServer interface {
 	// perhaps nothing, and a token that continues there: the walk ends when `next_page_token` is empty.
 	ListRequestLogs(context.Context, *ListRequestLogsRequest) (*ListRequestLogsResponse, error)
 	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
+	// DATA_LOSS if the storage of its time is damaged.
 	GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It

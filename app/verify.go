@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/keytrail/keytrail/logsvc"
+	logspostgres "github.com/keytrail/keytrail/logsvc/postgres"
+	logssqlite "github.com/keytrail/keytrail/logsvc/sqlite"
+)
+
+// VerifyConfig says where the request logs are that are verified.
+type VerifyConfig struct {
+	DatabaseURL  string `help:"URL of the Postgres database of the log service. Without it the embedded database in --data-dir is read."`
+	DataDir      string `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve."`
+	InsecureFlag `embed:""`
+}
+
+// VerifyLogs reads every sealed block of request logs, and calls onDamage for each damaged one. The service may run meanwhile.
+func VerifyLogs(ctx context.Context, config VerifyConfig, onDamage func(workspaceID string, b logsvc.Block, err error)) (verified logsvc.Verified, err error) {
+	store, err := config.open(ctx)
+	if err != nil {
+		return logsvc.Verified{}, fmt.Errorf("open the request logs: %w", err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return logsvc.NewSearcher(store, onDamage).Verify(ctx)
+}
+
+// logsStore is a store with the file or the connections that it owns.
+type logsStore interface {
+	logsvc.Store
+	io.Closer
+}
+
+func (c VerifyConfig) open(ctx context.Context) (logsStore, error) {
+	if c.DatabaseURL == "" {
+		return logssqlite.OpenReadOnly(ctx, filepath.Join(c.DataDir, "logs.db"))
+	}
+	if err := CheckDatabase("--database-url", c.DatabaseURL, c.InsecureFlag); err != nil {
+		return nil, err
+	}
+	return logspostgres.Open(ctx, c.DatabaseURL, time.Now)
+}

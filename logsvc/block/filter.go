@@ -1,0 +1,39 @@
+package block
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Filter selects entries of one workspace. Its fields combine with AND; a zero one selects all.
+type Filter struct {
+	// StatusClass is the first digit of the status: 2, 4 or 5.
+	StatusClass int
+	KeyID       uuid.UUID
+	// Endpoint is a substring without NUL: ASCII letters match either case, every other character stands for itself.
+	Endpoint  string
+	ErrorCode string
+	AgentType string
+	AgentID   string
+}
+
+// Match reports whether the filter selects an entry.
+func (f Filter) Match(e *Entry) bool {
+	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
+		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
+		(f.ErrorCode == "" || e.ErrorCode == f.ErrorCode) &&
+		(f.AgentType == "" || e.AgentType == f.AgentType) &&
+		(f.AgentID == "" || e.AgentID == f.AgentID) &&
+		(f.Endpoint == "" || strings.Contains(Fold(e.Endpoint), Fold(f.Endpoint)))
+}
+
+// Fold returns the text with ASCII letters in lower case, and every other character as it is.
+func Fold(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
+}

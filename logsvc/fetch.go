@@ -1,0 +1,44 @@
+package logsvc
+
+import (
+	"context"
+
+	"github.com/keytrail/keytrail/logsvc/block"
+)
+
+// fetching is a reader of one block that asks for parts of its data until it has enough: a segment of a listing, or a block
+// that is counted.
+type fetching interface {
+	fetched() Block
+	// spans returns what has to be fetched next; nothing: the reader is complete, or has failed.
+	spans() []block.Span
+	// feed takes the bytes of spans.
+	feed(data [][]byte)
+}
+
+// fetch reads what the readers ask for. Each round is one call of the store.
+func fetch[R fetching](ctx context.Context, store Store, workspaceID string, readers []R) error {
+	for {
+		var parts []Part
+		counts := make([]int, len(readers))
+		for i, r := range readers {
+			for _, span := range r.spans() {
+				parts = append(parts, Part{Block: r.fetched(), Span: span})
+				counts[i]++
+			}
+		}
+		if len(parts) == 0 {
+			return nil
+		}
+		data, err := store.Read(ctx, workspaceID, parts)
+		if err != nil {
+			return err
+		}
+		for i, r := range readers {
+			if counts[i] > 0 {
+				r.feed(data[:counts[i]])
+				data = data[counts[i]:]
+			}
+		}
+	}
+}

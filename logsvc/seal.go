@@ -1,0 +1,362 @@
+package logsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
+	"github.com/keytrail/keytrail/logsvc/block"
+)
+
+const (
+	// DefaultSealRows is how many rows of a workspace at rest are sealed before the day is over. Rows that are not sealed are
+	// searched one by one, 0.5 µs each.
+	DefaultSealRows = 4096
+	// DefaultBlockRows is how many rows a block has once the day is over. Larger blocks take fewer bytes a row. A third
+	// more, which late rows may bring, is block.MaxRows.
+	DefaultBlockRows = 49_152
+	// DefaultGrace is the age at which rows are sealed: by then most calls have been reported.
+	DefaultGrace = 15 * time.Minute
+)
+
+// SealConfig configures a Sealer. Its zero values are not defaults: see the constants.
+type SealConfig struct {
+	// SealRows is how many rows of a workspace must be at rest before they are sealed, while their day is not over.
+	SealRows int
+	// BlockRows is how many rows the blocks of a day have that is over, where there are so many; at most three quarters of
+	// block.MaxRows.
+	BlockRows int
+	// Grace is the age at which rows are sealed.
+	Grace time.Duration
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Sealer packs rows that have come to rest into blocks. Any number of replicas may have one on a store.
+type Sealer struct {
+	store   Store
+	config  SealConfig
+	decoder *block.Decoder
+	// swept is the UTC day of the last pass that sealed everything.
+	swept time.Time
+}
+
+// NewSealer returns a sealer.
+func NewSealer(store Store, config SealConfig) *Sealer {
+	return &Sealer{store: store, config: config, decoder: block.NewDecoder()}
+}
+
+// Seal makes one pass over all workspaces. It seals those that have enough rows at rest. The first pass of a UTC day, by the
+// clock less the grace, also seals the rest of the days that have ended, and folds the rows that have arrived since into the
+// blocks of their days. Calls must not overlap. Workspaces that another sealer is working on are left to it. An error of one
+// workspace does not hold up the others.
+func (s *Sealer) Seal(ctx context.Context) error {
+	rest := s.config.Now().Add(-s.config.Grace).UTC()
+	today := rest.Truncate(dayLength)
+	sweep := !s.swept.Equal(today)
+	minRows := s.config.SealRows
+	if sweep {
+		minRows = 1
+	}
+	backlog, err := s.store.Backlog(ctx, uuid7.First(rest), minRows)
+	if err != nil {
+		return fmt.Errorf("find the rows to seal: %w", err)
+	}
+	encoder := block.NewEncoder()
+	var errs []error
+	complete := true
+	for _, b := range backlog {
+		ended := b.Day.Before(today)
+		if !ended && b.Rows < int64(s.config.SealRows) {
+			continue
+		}
+		pass := &sealing{
+			Sealer: s, encoder: encoder, workspaceID: b.WorkspaceID, everything: ended && sweep,
+			ids: Range{From: bound(b.Day), To: bound(b.Day.Add(dayLength))}.Overlap(Range{To: uuid7.First(rest)}),
+		}
+		acquired, err := s.store.TryLock(ctx, b.WorkspaceID, pass.run)
+		complete = complete && acquired
+		switch {
+		case errors.Is(err, ErrConflict) || errors.Is(err, ErrBlockGone):
+			complete = false // a purge or another sealer was quicker
+		case err != nil:
+			complete = complete && errors.Is(err, block.ErrDamaged) // which would fail in every pass
+			errs = append(errs, fmt.Errorf("seal the request logs of %s on %s: %w", b.WorkspaceID, b.Day.Format(time.DateOnly), err))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if err := s.store.Compact(ctx, today); err != nil {
+		errs = append(errs, fmt.Errorf("give back the space of sealed rows: %w", err))
+	}
+	if complete {
+		s.swept = today
+	}
+	return errors.Join(errs...)
+}
+
+const dayLength = 24 * time.Hour
+
+// bound returns the id at which the ids of a time begin. Unlike uuid7.First it has no version bits.
+func bound(t time.Time) uuid.UUID {
+	id := uuid7.First(t)
+	id[6], id[8] = 0, 0
+	return id
+}
+
+// sealing seals one workspace and day.
+type sealing struct {
+	*Sealer
+	encoder     *block.Encoder
+	workspaceID string
+	// ids are those of the day that are at rest.
+	ids Range
+	// everything is set if no row is to be left, however few there are.
+	everything bool
+	// blocks are those of the day, by ascending id.
+	blocks []Block
+}
+
+func (s *sealing) run(ctx context.Context) error {
+	if err := s.readBlocks(ctx); err != nil {
+		return err
+	}
+	tail := s.ids
+	var damaged error
+	if n := len(s.blocks); n > 0 {
+		tail.From = next(s.blocks[n-1].Last)
+		if damaged = s.foldLate(ctx, Range{From: s.ids.From, To: tail.From}); damaged != nil && !errors.Is(damaged, block.ErrDamaged) {
+			return damaged
+		}
+	}
+	if err := s.sealTail(ctx, tail); err != nil || !s.everything {
+		return errors.Join(damaged, err)
+	}
+	return errors.Join(damaged, s.join(ctx))
+}
+
+func (s *sealing) readBlocks(ctx context.Context) (err error) {
+	s.blocks, err = blocksIn(ctx, s.store, s.workspaceID, s.ids)
+	slices.Reverse(s.blocks)
+	return err
+}
+
+// blocksIn returns all blocks that overlap a range, by descending id.
+func blocksIn(ctx context.Context, store Store, workspaceID string, ids Range) (blocks []Block, err error) {
+	for !ids.Empty() {
+		view, err := store.View(ctx, ViewQuery{WorkspaceID: workspaceID, Range: ids, Rows: 1, Blocks: maxStep.blocks})
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, view.Blocks...)
+		ids.To = view.BlocksFrom
+	}
+	return blocks, nil
+}
+
+// foldLate folds rows into the blocks of the day: all of them, or SealRows at least.
+func (s *sealing) foldLate(ctx context.Context, late Range) error {
+	var damaged error
+	for first := true; ; first = false {
+		rows, err := s.store.Oldest(ctx, s.workspaceID, late, s.config.BlockRows)
+		if err != nil || len(rows) == 0 {
+			return errors.Join(damaged, err)
+		}
+		if first && !s.everything && len(rows) < s.config.SealRows {
+			return nil
+		}
+		if err := s.fold(ctx, rows); errors.Is(err, block.ErrDamaged) {
+			damaged = err
+		} else if err != nil {
+			return err
+		}
+		late.From = next(rows[len(rows)-1].ID)
+	}
+}
+
+// sealTail seals the rows above the blocks: all of them, or SealRows at least.
+func (s *sealing) sealTail(ctx context.Context, tail Range) error {
+	for {
+		rows, err := s.store.Oldest(ctx, s.workspaceID, tail, s.config.BlockRows)
+		if err != nil || len(rows) == 0 || len(rows) < s.config.SealRows && !s.everything {
+			return err
+		}
+		rows = rows[:fitting(rows)]
+		sealed, err := s.pack(rows)
+		if err == nil {
+			err = s.store.Replace(ctx, s.workspaceID, Change{Rows: rows, Insert: []SealedBlock{sealed}})
+		}
+		if err != nil {
+			return err
+		}
+		s.blocks = append(s.blocks, sealed.Block)
+		tail.From = next(sealed.Last)
+	}
+}
+
+// fold rewrites the blocks that rows, by ascending id, belong to. A row that lies between two blocks goes to the lower one.
+func (s *sealing) fold(ctx context.Context, rows []Entry) error {
+	var damaged error
+	for i := len(s.blocks) - 1; i >= 0; i-- {
+		from := 0
+		for i > 0 && from < len(rows) && below(rows[from].ID, s.blocks[i].First) {
+			from++
+		}
+		if from == len(rows) {
+			continue
+		}
+		rewritten, err := s.rewrite(ctx, s.blocks[i], rows[from:])
+		switch {
+		case errors.Is(err, block.ErrDamaged):
+			damaged = err
+		case err != nil:
+			return err
+		default:
+			s.blocks = slices.Replace(s.blocks, i, i+1, rewritten...)
+		}
+		rows = rows[:from]
+	}
+	return damaged
+}
+
+// rewrite replaces a block by one or more that hold its entries and the rows, which it returns.
+func (s *sealing) rewrite(ctx context.Context, old Block, rows []Entry) ([]Block, error) {
+	sealed, err := unpack(ctx, s.store, s.decoder, s.workspaceID, old)
+	if err != nil {
+		return nil, err
+	}
+	change := Change{Rows: rows, Delete: []Block{old}}
+	if change.Insert, err = s.packAll(reversed(layOver(reversed(rows), reversed(sealed)))); err != nil {
+		return nil, err
+	}
+	return change.blocks(), s.store.Replace(ctx, s.workspaceID, change)
+}
+
+// join packs neighbouring blocks into one where that has at most BlockRows.
+func (s *sealing) join(ctx context.Context) error {
+	for i := 0; i < len(s.blocks); i++ {
+		rows, end := s.blocks[i].Rows, i+1
+		for end < len(s.blocks) && rows+s.blocks[end].Rows <= s.config.BlockRows {
+			rows += s.blocks[end].Rows
+			end++
+		}
+		if end == i+1 {
+			continue
+		}
+		change := Change{Delete: s.blocks[i:end]}
+		var entries []Entry
+		for _, b := range change.Delete {
+			sealed, err := unpack(ctx, s.store, s.decoder, s.workspaceID, b)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, sealed...)
+		}
+		var err error
+		if change.Insert, err = s.packAll(entries); err != nil {
+			return err
+		}
+		if err := s.store.Replace(ctx, s.workspaceID, change); err != nil {
+			return err
+		}
+		s.blocks = slices.Replace(s.blocks, i, end, change.blocks()...)
+	}
+	return nil
+}
+
+func (c Change) blocks() (blocks []Block) {
+	for _, b := range c.Insert {
+		blocks = append(blocks, b.Block)
+	}
+	return blocks
+}
+
+// reversed returns the entries in the opposite order.
+func reversed(entries []Entry) []Entry {
+	entries = slices.Clone(entries)
+	slices.Reverse(entries)
+	return entries
+}
+
+// packAll packs entries into blocks of equal size. A block takes up to a third more than BlockRows, so that a few rows do not
+// split it.
+func (s *sealing) packAll(entries []Entry) (blocks []SealedBlock, err error) {
+	most := s.config.BlockRows + s.config.BlockRows/3
+	count := (len(entries) + most - 1) / most
+	size := (len(entries) + count - 1) / count
+	for len(entries) > 0 {
+		n := fitting(entries[:min(size, len(entries))])
+		packed, err := s.pack(entries[:n])
+		if err != nil {
+			return nil, err
+		}
+		blocks, entries = append(blocks, packed), entries[n:]
+	}
+	return blocks, nil
+}
+
+// maxBlockText is how many bytes of endpoints a block has: a search reads all of them at once.
+const maxBlockText = 4 << 20
+
+// fitting returns how many of the entries fit into one block.
+func fitting(entries []Entry) int {
+	bytes := 0
+	for i := range entries {
+		if bytes += len(entries[i].Endpoint); bytes > maxBlockText {
+			return i
+		}
+	}
+	return len(entries)
+}
+
+// unpack reads all entries of a block, by ascending id.
+func unpack(ctx context.Context, store Store, decoder *block.Decoder, workspaceID string, b Block) ([]Entry, error) {
+	summary, err := decoder.ParseSummary(b.Summary)
+	if err != nil {
+		return nil, err
+	}
+	data, err := store.Read(ctx, workspaceID, []Part{{Block: b, Span: summary.Whole()}})
+	if err != nil {
+		return nil, err
+	}
+	entries, err := decoder.Entries(summary, data[0])
+	for i := range entries {
+		entries[i].WorkspaceID = workspaceID
+	}
+	return entries, err
+}
+
+// pack encodes rows by ascending id, and makes sure that they can be decoded again.
+func (s *sealing) pack(rows []Entry) (SealedBlock, error) {
+	packed, err := s.encoder.Encode(rows)
+	if err != nil {
+		return SealedBlock{}, err
+	}
+	summary, err := s.decoder.ParseSummary(packed.Summary)
+	if err != nil {
+		return SealedBlock{}, fmt.Errorf("decode a new block: %w", err)
+	}
+	decoded, err := s.decoder.Entries(summary, packed.Data)
+	if err != nil {
+		return SealedBlock{}, fmt.Errorf("decode a new block: %w", err)
+	}
+	if len(decoded) != len(rows) {
+		return SealedBlock{}, fmt.Errorf("a new block has %d entries, not %d", len(decoded), len(rows))
+	}
+	for i := range rows {
+		decoded[i].WorkspaceID = rows[i].WorkspaceID
+		if decoded[i] != rows[i] {
+			return SealedBlock{}, fmt.Errorf("a new block has another entry than the row %s", rows[i].ID)
+		}
+	}
+	return SealedBlock{
+		Block: Block{ID: uuid.New(), First: packed.First, Last: packed.Last, Rows: packed.Rows, Summary: packed.Summary},
+		Data:  packed.Data,
+	}, nil
+}
