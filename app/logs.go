@@ -27,6 +27,7 @@ type LogsConfig struct {
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address to serve gRPC on."`
 	OpsAddr      string        `default:"127.0.0.1:9102" help:"Address to serve /healthz, /readyz and /metrics on."`
 	Retention    time.Duration `default:"${retention}" help:"How long to keep request logs; at least 1h. Must be the same for all replicas."`
+	Distribute   bool          `help:"Distribute the tables by workspace over the workers of Citus, if they are not yet. --database-url must be that of the coordinator."`
 	SearchBudget time.Duration `default:"${search_budget}" help:"How long one page of a list may search before it returns what it has found."`
 }
 
@@ -53,6 +54,11 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 			return fmt.Errorf("open the request logs: %w", err)
 		}
 		s.closeLater(store)
+		if config.Distribute {
+			if err := store.Distribute(ctx); err != nil {
+				return fmt.Errorf("--distribute: %w", err)
+			}
+		}
 		layout := partitions{list: store.Days, now: now}
 		s.checks["partitions"] = layout.check
 		err = s.telemetry.Register(append(slices.Concat(telemetry.Pool("logs_write", store.Writers), telemetry.Pool("logs_read", store.Readers)), layout)...)

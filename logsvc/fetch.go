@@ -2,6 +2,9 @@ package logsvc
 
 import (
 	"context"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/logsvc/block"
 )
@@ -16,7 +19,7 @@ type fetching interface {
 	feed(data [][]byte)
 }
 
-// fetch reads what the readers ask for. Each round is one call of the store.
+// fetch reads what the readers ask for. Each round is one call of the store, and all processors unpack what it has returned.
 func fetch[R fetching](ctx context.Context, store Store, workspaceID string, readers []R) error {
 	for {
 		var parts []Part
@@ -34,11 +37,15 @@ func fetch[R fetching](ctx context.Context, store Store, workspaceID string, rea
 		if err != nil {
 			return err
 		}
+		var group errgroup.Group
+		group.SetLimit(runtime.GOMAXPROCS(0))
 		for i, r := range readers {
 			if counts[i] > 0 {
-				r.feed(data[:counts[i]])
+				parts := data[:counts[i]]
+				group.Go(func() error { r.feed(parts); return nil })
 				data = data[counts[i]:]
 			}
 		}
+		_ = group.Wait() // readers keep their errors
 	}
 }

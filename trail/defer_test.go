@@ -123,7 +123,7 @@ func TestBacklogDefersNothing(t *testing.T) {
 		pass(linger - time.Millisecond)
 		w.append(t, calls(windowRecords)...)
 		pass(time.Millisecond)
-		full := append(slices.Repeat([]int{batchRows}, windowRecords/batchRows), windowRecords%batchRows)
+		full := slices.Repeat([]int{batchRows}, windowRecords/batchRows)
 		w.expect(t, "when the linger is over", windowRecords, full...)
 		pass(linger)
 		w.expect(t, "a linger later", windowRecords+1, append(full, 1)...)

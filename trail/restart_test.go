@@ -132,7 +132,7 @@ func TestShutdownGivesUpInTimeAndLeavesTheRows(t *testing.T) {
 		"away": failing(-1, status.Error(codes.Unavailable, "away")), "hanging": hang,
 		"overloaded": failing(-1, status.Error(codes.ResourceExhausted, "busy")),
 	} {
-		for _, count := range []int{1, 5*batchRows + 7} {
+		for _, count := range []int{1, maxInFlight*batchRows + 7} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					dir := t.TempDir()

@@ -2,6 +2,8 @@ package trail
 
 import (
 	"context"
+	"fmt"
+	"math/bits"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -124,8 +126,9 @@ func TestServiceThatHangsIsAskedAgain(t *testing.T) {
 func TestPoisonRowsAreFoundByHalves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rows := calls(batchRows)
+		const one, other = 17, batchRows * 3 / 5
 		w := start(t, t.TempDir(), &logService{respond: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
-			for _, i := range []int{17, 600} {
+			for _, i := range []int{one, other} {
 				if indexOf(batch, rows[i].ID) >= 0 {
 					return nil, status.Errorf(codes.InvalidArgument, "endpoint: must not be number %d", i)
 				}
@@ -135,11 +138,13 @@ func TestPoisonRowsAreFoundByHalves(t *testing.T) {
 		w.run(t)
 		w.append(t, rows...)
 		pass(linger)
-		if stored, _, calls := w.service.state(); stored != batchRows-2 || len(calls) > 42 {
+		// A row costs two calls each time that the batch is halved.
+		if stored, _, calls := w.service.state(); stored != batchRows-2 || len(calls) > 2*2*bits.Len(batchRows) {
 			t.Errorf("%d of %d rows are stored, by %d calls", stored, batchRows-2, len(calls))
 		}
 		w.expectLetters(t, map[string]string{
-			rows[17].ID.String(): "endpoint: must not be number 17", rows[600].ID.String(): "endpoint: must not be number 600",
+			rows[one].ID.String():   fmt.Sprint("endpoint: must not be number ", one),
+			rows[other].ID.String(): fmt.Sprint("endpoint: must not be number ", other),
 		})
 		if waiting := w.wal.BacklogBytes(); waiting != 0 {
 			t.Errorf("%d bytes wait", waiting)
@@ -176,7 +181,7 @@ func TestServiceThatRefusesEverythingFloodsNothing(t *testing.T) {
 func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, t.TempDir(), &logService{respond: func(_ context.Context, batch []*logsv1.RequestLogRecord) ([]*logsv1.RefusedRequestLog, error) {
-			if len(batch) > 300 {
+			if len(batch) > batchRows*3/10 {
 				return nil, status.Error(codes.ResourceExhausted, "too long")
 			}
 			return nil, nil
@@ -184,7 +189,7 @@ func TestBatchThatIsTooLongIsHalved(t *testing.T) {
 		w.run(t)
 		w.append(t, calls(batchRows)...)
 		pass(2 * linger)
-		w.expect(t, "halved", batchRows, 250, 250, 250, 250)
+		w.expect(t, "halved", batchRows, slices.Repeat([]int{batchRows / 4}, 4)...)
 		if letters := w.letters(t); len(letters) != 0 {
 			t.Errorf("%d rows are set aside", len(letters))
 		}
@@ -213,7 +218,8 @@ func TestOverloadCausesNoStormOfRetries(t *testing.T) {
 			t.Error("it says that it is overloaded, and is called again at once")
 		}
 		pass(maxBackoff)
-		if rows, batches, _ := w.service.state(); rows != maxInFlight*batchRows || len(batches) > 12*maxInFlight {
+		// Each batch was halved down to one row, and its other halves are sent whole.
+		if rows, batches, _ := w.service.state(); rows != maxInFlight*batchRows || len(batches) > maxInFlight*bits.Len(batchRows) {
 			t.Errorf("once it is back, %d rows of %d arrive, in %d batches", rows, maxInFlight*batchRows, len(batches))
 		}
 		if letters := w.letters(t); len(letters) != 0 {
@@ -225,7 +231,7 @@ func TestOverloadCausesNoStormOfRetries(t *testing.T) {
 // TestResponseThatIdentifiesNoRowLosesNone has a service that refuses a row under a wrong index or id.
 func TestResponseThatIdentifiesNoRowLosesNone(t *testing.T) {
 	for name, garble := range map[string]func(r *logsv1.RefusedRequestLog){
-		"an index behind the end": func(r *logsv1.RefusedRequestLog) { r.Index = 4000 },
+		"an index behind the end": func(r *logsv1.RefusedRequestLog) { r.Index = batchRows },
 		"a negative index":        func(r *logsv1.RefusedRequestLog) { r.Index = -1 },
 		"another row's index":     func(r *logsv1.RefusedRequestLog) { r.Index++ },
 		"another id":              func(r *logsv1.RefusedRequestLog) { r.RequestLogId = "?" },

@@ -89,6 +89,25 @@ func TestBacklogIsShippedWithoutLingering(t *testing.T) {
 	})
 }
 
+// TestWindowOfReportedCallsIsSentInFullBatchesAtOnce has two records of each call.
+func TestWindowOfReportedCallsIsSentInFullBatchesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), &logService{respond: slow(linger)})
+		rows := calls(maxInFlight * batchRows)
+		both := make([]authsvc.Entry, 0, 2*len(rows))
+		for _, row := range rows {
+			both = append(both, row, finished(row))
+		}
+		w.append(t, both...)
+		w.run(t)
+		pass(3 * linger)
+		w.expect(t, "of one window", len(rows), slices.Repeat([]int{batchRows}, maxInFlight)...)
+		if _, most := w.service.inFlight(); most != maxInFlight {
+			t.Errorf("up to %d batches were in flight, want %d", most, maxInFlight)
+		}
+	})
+}
+
 // TestWindowIsReleasedWhenAllOfItIsAcknowledged acknowledges the batches out of order, and checks each time what a kill would
 // leave.
 func TestWindowIsReleasedWhenAllOfItIsAcknowledged(t *testing.T) {
@@ -154,7 +173,10 @@ func TestBatchesFitAMessageAndHoldEveryRowInOrder(t *testing.T) {
 		"none": {short, 0, 0}, "one": {short, 1, 1}, "just one batch": {short, batchRows, 1}, "one more": {short, batchRows + 1, 2},
 	}
 	for less := range 16 { // one of these lengths fills a message to its last bytes
-		cases[fmt.Sprint("long ones less ", less)] = batchCase{longest(less), 2 * batchRows, 3}
+		record := longest(less)
+		full := batchBytes / (proto.Size(record) + recordOverhead)
+		cases[fmt.Sprint("a batch of long ones less ", less)] = batchCase{record, full, 1}
+		cases[fmt.Sprint("long ones less ", less)] = batchCase{record, 2*full + 1, 3}
 	}
 	for name, tt := range cases {
 		rows, want := make([]row, tt.count), make([]*logsv1.RequestLogRecord, tt.count)

@@ -8,9 +8,10 @@ import (
 	"github.com/keytrail/keytrail/trail/wal"
 )
 
-// Limits of a window.
+// Limits of a window: 8 MiB hold about 40,000 records of 200 bytes, which take about 30 MB of memory.
 const (
-	windowRecords = 16_384
+	// Twice what can be in flight, because the check and the report of a call make one row.
+	windowRecords = 2 * maxInFlight * batchRows
 	windowBytes   = 8 << 20
 )
 

@@ -105,8 +105,8 @@ func TestCitus(t *testing.T) {
 	})
 }
 
-// TestDistributeKeepsRowsAndMayBeRepeated distributes while another replica records.
-func TestDistributeKeepsRowsAndMayBeRepeated(t *testing.T) {
+// TestCitusKeepsRowsThatAreDistributed distributes while another replica records.
+func TestCitusKeepsRowsThatAreDistributed(t *testing.T) {
 	url := newCitusDatabase(t)
 	store, other := open(t, url, time.Now), open(t, url, time.Now)
 	var want []logsvc.Entry

@@ -69,6 +69,8 @@ func (s *Store) open(ctx context.Context, url string) error {
 	}
 	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "5s"
+	// The planner would scan and sort all partitions, because most of them are empty: each page would read the whole tail.
+	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	if s.readers, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}

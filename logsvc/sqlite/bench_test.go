@@ -51,7 +51,7 @@ func BenchmarkReplace(b *testing.B) {
 	store := openNew(b)
 	for b.Loop() {
 		b.StopTimer()
-		entries := calls(4*logsvc.DefaultSealRows)
+		entries := calls(4 * logsvc.DefaultSealRows)
 		for batch := range slices.Chunk(entries, 5000) {
 			record(b, store, batch...)
 		}
