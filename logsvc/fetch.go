@@ -19,16 +19,27 @@ type fetching interface {
 	feed(data [][]byte)
 }
 
+// maxFetch is how many bytes of blocks a search fetches at once, but for one reader that needs more, so that many searches at a
+// time need little memory.
+const maxFetch = 1 << 20
+
 // fetch reads what the readers ask for. Each round is one call of the store, and all processors unpack what it has returned.
 func fetch[R fetching](ctx context.Context, store Store, workspaceID string, readers []R) error {
 	for {
 		var parts []Part
-		counts := make([]int, len(readers))
+		counts, bytes := make([]int, len(readers)), 0
 		for i, r := range readers {
-			for _, span := range r.spans() {
-				parts = append(parts, Part{Block: r.fetched(), Span: span})
-				counts[i]++
+			spans := r.spans()
+			for _, span := range spans {
+				bytes += span.Length
 			}
+			if bytes > maxFetch && len(parts) > 0 {
+				break // the first readers complete before the others begin
+			}
+			for _, span := range spans {
+				parts = append(parts, Part{Block: r.fetched(), Span: span})
+			}
+			counts[i] = len(spans)
 		}
 		if len(parts) == 0 {
 			return nil

@@ -8,22 +8,27 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 const (
 	// purgeBlocks is how many blocks one call of Sealer.Purge deletes, with the rows that lie over them.
 	purgeBlocks = 8
-	// lockPoll is how often a purge tries to lock its workspace.
+	// lockPoll is how often a purge tries to lock its workspace, and lockWait how long.
 	lockPoll = 20 * time.Millisecond
+	lockWait = 10 * time.Second
 )
+
+// errLocked is returned by Sealer.Purge if the workspace is being sealed for longer than lockWait.
+var errLocked = errors.New("the workspace is locked")
 
 // Purge deletes entries of the workspace with ids up to and including upTo, at most a bounded chunk, and returns how many, also
 // with an error. 0 = there are none left. It is safe for concurrent use. It waits while the workspace is being sealed: a
 // sealer that has read rows would store them again.
 func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, err error) {
 	p := &purge{Sealer: s, workspaceID: workspaceID, upTo: upTo}
-	tick := time.NewTicker(lockPoll)
+	tick, giveUp := time.NewTicker(lockPoll), time.After(lockWait)
 	defer tick.Stop()
 	for {
 		acquired, err := s.store.TryLock(ctx, workspaceID, p.run)
@@ -37,6 +42,8 @@ func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) 
 		select {
 		case <-ctx.Done():
 			return p.purged, fmt.Errorf("purge request logs of %s: wait for its lock: %w", workspaceID, context.Cause(ctx))
+		case <-giveUp:
+			return p.purged, fmt.Errorf("purge request logs of %s: %w", workspaceID, errLocked)
 		case <-tick.C:
 		}
 	}
@@ -53,7 +60,7 @@ type purge struct {
 // run deletes the newest blocks, or rows where no block is left.
 func (p *purge) run(ctx context.Context) error {
 	view, err := p.store.View(ctx, ViewQuery{
-		WorkspaceID: p.workspaceID, Range: Range{To: next(p.upTo)}, Rows: 1, Blocks: purgeBlocks,
+		WorkspaceID: p.workspaceID, Range: Range{To: uuid7.Next(p.upTo)}, Rows: 1, Blocks: purgeBlocks,
 	})
 	if err != nil {
 		return err
@@ -74,7 +81,7 @@ func (p *purge) run(ctx context.Context) error {
 // delete deletes the entries of a block and the rows that lie over it. The block at the edge is replaced by one with the
 // entries above.
 func (p *purge) delete(ctx context.Context, b Block) error {
-	ids := Range{From: b.First, To: next(b.Last)}.Overlap(Range{To: next(p.upTo)})
+	ids := Range{From: b.First, To: uuid7.Next(b.Last)}.Overlap(Range{To: uuid7.Next(p.upTo)})
 	rows, err := p.store.Oldest(ctx, p.workspaceID, ids, block.MaxRows)
 	if err != nil {
 		return err

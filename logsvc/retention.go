@@ -2,6 +2,7 @@ package logsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,7 +40,7 @@ const (
 
 // Purge deletes the entries that a workspace has now, chunk by chunk, for a bounded time, and returns how many it has
 // deleted, also with an error. Complete reports whether all of them are deleted; if not, another call continues. Each call
-// deletes one chunk at least.
+// deletes one chunk at least, unless the workspace is being sealed all the time.
 func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, complete bool, err error) {
 	until := time.Now().Add(purgeTime)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-purgeMargin).Before(until) {
@@ -54,6 +55,8 @@ func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, 
 		n, err := s.sealer.Purge(ctx, workspaceID, newest)
 		purged += n
 		switch {
+		case errors.Is(err, errLocked):
+			return purged, false, nil
 		case err != nil:
 			return purged, false, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", purged, err)
 		case n == 0:

@@ -77,7 +77,7 @@ func (s *Sealer) Seal(ctx context.Context) error {
 		}
 		pass := &sealing{
 			Sealer: s, encoder: encoder, workspaceID: b.WorkspaceID, everything: ended && sweep,
-			ids: Range{From: bound(b.Day), To: bound(b.Day.Add(dayLength))}.Overlap(Range{To: uuid7.First(rest)}),
+			ids: Range{From: uuid7.Bound(b.Day), To: uuid7.Bound(b.Day.Add(dayLength))}.Overlap(Range{To: uuid7.First(rest)}),
 		}
 		acquired, err := s.store.TryLock(ctx, b.WorkspaceID, pass.run)
 		complete = complete && acquired
@@ -103,13 +103,6 @@ func (s *Sealer) Seal(ctx context.Context) error {
 
 const dayLength = 24 * time.Hour
 
-// bound returns the id at which the ids of a time begin. Unlike uuid7.First it has no version bits.
-func bound(t time.Time) uuid.UUID {
-	id := uuid7.First(t)
-	id[6], id[8] = 0, 0
-	return id
-}
-
 // sealing seals one workspace and day.
 type sealing struct {
 	*Sealer
@@ -130,7 +123,7 @@ func (s *sealing) run(ctx context.Context) error {
 	tail := s.ids
 	var damaged error
 	if n := len(s.blocks); n > 0 {
-		tail.From = next(s.blocks[n-1].Last)
+		tail.From = uuid7.Next(s.blocks[n-1].Last)
 		if damaged = s.foldLate(ctx, Range{From: s.ids.From, To: tail.From}); damaged != nil && !errors.Is(damaged, block.ErrDamaged) {
 			return damaged
 		}
@@ -176,18 +169,17 @@ func (s *sealing) foldLate(ctx context.Context, late Range) error {
 		} else if err != nil {
 			return err
 		}
-		late.From = next(rows[len(rows)-1].ID)
+		late.From = uuid7.Next(rows[len(rows)-1].ID)
 	}
 }
 
 // sealTail seals the rows above the blocks: all of them, or SealRows at least.
 func (s *sealing) sealTail(ctx context.Context, tail Range) error {
 	for {
-		rows, err := s.store.Oldest(ctx, s.workspaceID, tail, s.config.BlockRows)
+		rows, err := s.blockOf(ctx, tail)
 		if err != nil || len(rows) == 0 || len(rows) < s.config.SealRows && !s.everything {
 			return err
 		}
-		rows = rows[:fitting(rows)]
 		sealed, err := s.pack(rows)
 		if err == nil {
 			err = s.store.Replace(ctx, s.workspaceID, Change{Rows: rows, Insert: []SealedBlock{sealed}})
@@ -196,8 +188,27 @@ func (s *sealing) sealTail(ctx context.Context, tail Range) error {
 			return err
 		}
 		s.blocks = append(s.blocks, sealed.Block)
-		tail.From = next(sealed.Last)
+		tail.From = uuid7.Next(sealed.Last)
 	}
+}
+
+// blockOf returns the oldest rows of a range, as many as a block takes.
+func (s *sealing) blockOf(ctx context.Context, ids Range) (rows []Entry, err error) {
+	for len(rows) < s.config.BlockRows {
+		more, err := s.store.Oldest(ctx, s.workspaceID, ids, s.config.SealRows)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+		if n := fitting(rows); n < len(rows) {
+			return rows[:n], nil
+		}
+		if len(more) < s.config.SealRows {
+			break
+		}
+		ids.From = uuid7.Next(more[len(more)-1].ID)
+	}
+	return rows, nil
 }
 
 // fold rewrites the blocks that rows, by ascending id, belong to. A row that lies between two blocks goes to the lower one.
@@ -240,34 +251,41 @@ func (s *sealing) rewrite(ctx context.Context, old Block, rows []Entry) ([]Block
 
 // join packs neighbouring blocks into one where that has at most BlockRows.
 func (s *sealing) join(ctx context.Context) error {
-	for i := 0; i < len(s.blocks); i++ {
-		rows, end := s.blocks[i].Rows, i+1
+	var damaged error
+	for start := 0; start < len(s.blocks); {
+		rows, end := s.blocks[start].Rows, start+1
 		for end < len(s.blocks) && rows+s.blocks[end].Rows <= s.config.BlockRows {
 			rows += s.blocks[end].Rows
 			end++
 		}
-		if end == i+1 {
-			continue
-		}
-		change := Change{Delete: s.blocks[i:end]}
-		var entries []Entry
-		for _, b := range change.Delete {
-			sealed, err := unpack(ctx, s.store, s.decoder, s.workspaceID, b)
-			if err != nil {
+		if end > start+1 {
+			if err := s.joinOne(ctx, s.blocks[start:end]); errors.Is(err, block.ErrDamaged) {
+				damaged = err
+			} else if err != nil {
 				return err
 			}
-			entries = append(entries, sealed...)
 		}
-		var err error
-		if change.Insert, err = s.packAll(entries); err != nil {
-			return err
-		}
-		if err := s.store.Replace(ctx, s.workspaceID, change); err != nil {
-			return err
-		}
-		s.blocks = slices.Replace(s.blocks, i, end, change.blocks()...)
+		start = end
 	}
-	return nil
+	return damaged
+}
+
+// joinOne packs blocks anew, unless they are as many afterwards, because their endpoints are long.
+func (s *sealing) joinOne(ctx context.Context, blocks []Block) error {
+	change := Change{Delete: blocks}
+	var entries []Entry
+	for _, b := range blocks {
+		sealed, err := unpack(ctx, s.store, s.decoder, s.workspaceID, b)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, sealed...)
+	}
+	var err error
+	if change.Insert, err = s.packAll(entries); err != nil || len(change.Insert) >= len(blocks) {
+		return err
+	}
+	return s.store.Replace(ctx, s.workspaceID, change)
 }
 
 func (c Change) blocks() (blocks []Block) {
@@ -317,7 +335,7 @@ func fitting(entries []Entry) int {
 
 // unpack reads all entries of a block, by ascending id.
 func unpack(ctx context.Context, store Store, decoder *block.Decoder, workspaceID string, b Block) ([]Entry, error) {
-	summary, err := decoder.ParseSummary(b.Summary)
+	summary, err := parse(decoder, b)
 	if err != nil {
 		return nil, err
 	}
@@ -326,10 +344,25 @@ func unpack(ctx context.Context, store Store, decoder *block.Decoder, workspaceI
 		return nil, err
 	}
 	entries, err := decoder.Entries(summary, data[0])
+	if err != nil {
+		return nil, fmt.Errorf("block %s: %w", b.ID, err)
+	}
 	for i := range entries {
 		entries[i].WorkspaceID = workspaceID
 	}
-	return entries, err
+	return entries, nil
+}
+
+// parse parses the summary of a block, and makes sure that the rest of b is about the same block.
+func parse(decoder *block.Decoder, b Block) (*block.Summary, error) {
+	summary, err := decoder.ParseSummary(b.Summary)
+	if err == nil && (summary.First != b.First || summary.Last != b.Last || summary.Rows != b.Rows) {
+		err = fmt.Errorf("%w: its row in the table is about other entries", block.ErrDamaged)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("block %s: %w", b.ID, err)
+	}
+	return summary, nil
 }
 
 // pack encodes rows by ascending id, and makes sure that they can be decoded again.

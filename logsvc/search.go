@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
@@ -47,20 +49,22 @@ func (s *Searcher) List(ctx context.Context, query Query) (Page, error) {
 		l.page.Entries = l.page.Entries[:query.Limit]
 		l.page.SearchedTo = l.page.Entries[query.Limit-1].ID
 	}
+	searched := Range{From: l.page.SearchedTo, To: query.Range.To}
+	l.page.Unreadable = slices.DeleteFunc(l.page.Unreadable, func(r Range) bool { return r.Overlap(searched).Empty() })
 	return l.page, nil
 }
 
 // Get returns the entry of this workspace and id; found is false where there is none. It returns a fault if the id lies in a
 // damaged block.
 func (s *Searcher) Get(ctx context.Context, workspaceID string, id uuid.UUID) (entry Entry, found bool, err error) {
-	page, err := s.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{From: id, To: next(id)}, Limit: 1})
+	page, err := s.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{From: id, To: uuid7.Next(id)}, Limit: 1})
 	switch {
 	case err != nil:
 		return Entry{}, false, err
-	case len(page.Entries) > 0:
-		return page.Entries[0], true, nil
 	case len(page.Unreadable) > 0:
 		return Entry{}, false, fault.New(fault.RequestLogUnreadable, "the storage of this time is damaged")
+	case len(page.Entries) > 0:
+		return page.Entries[0], true, nil
 	}
 	return Entry{}, false, nil
 }
@@ -72,9 +76,6 @@ var (
 	firstStep = stepSize{rows: 200, blocks: 4}
 	maxStep   = stepSize{rows: 5_000, blocks: 256}
 )
-
-// maxFetch is how many bytes of blocks a listing fetches at once, so that many listings at a time need little memory.
-const maxFetch = 1 << 20
 
 // listing is the state of one List. It looks for one entry more than the limit, which tells whether there are more.
 type listing struct {
@@ -155,7 +156,7 @@ func (l *listing) segments(view View, end uuid.UUID) []*segment {
 		if below(b.Last, end) {
 			break
 		}
-		if above := next(b.Last); below(above, l.page.SearchedTo) {
+		if above := uuid7.Next(b.Last); below(above, l.page.SearchedTo) {
 			all = append(all, &segment{rows: take(above), from: above})
 		}
 		from := higher(b.First, end)
@@ -167,7 +168,7 @@ func (l *listing) segments(view View, end uuid.UUID) []*segment {
 // blockSegment prepares the scan of a block.
 func (l *listing) blockSegment(b Block, over []Entry, ids Range) *segment {
 	seg := &segment{rows: over, from: ids.From, block: b}
-	summary, err := l.decoder.ParseSummary(b.Summary)
+	summary, err := parse(l.decoder, b)
 	if err != nil {
 		seg.err = err
 		return seg
@@ -185,16 +186,12 @@ func (l *listing) blockSegment(b Block, over []Entry, ids Range) *segment {
 
 // batchSize returns how many segments are fetched together, at least one.
 func (l *listing) batchSize(segments []*segment) int {
-	blocks, bytes := 0, 0
+	blocks := 0
 	for i, seg := range segments {
-		spans := seg.spans()
-		if len(spans) == 0 {
+		if len(seg.spans()) == 0 {
 			continue
 		}
-		for _, span := range spans {
-			bytes += span.Length
-		}
-		if blocks++; blocks > 1 && (blocks > l.blocks || bytes > maxFetch) {
+		if blocks++; blocks > l.blocks {
 			l.blocks *= 2
 			return i
 		}
@@ -219,7 +216,7 @@ func (l *listing) add(seg *segment) (goOn bool) {
 	from := seg.from
 	if seg.err != nil {
 		l.onDamage(l.query.WorkspaceID, seg.block, seg.err)
-		damaged := Range{From: seg.block.First, To: next(seg.block.Last)}
+		damaged := Range{From: seg.block.First, To: uuid7.Next(seg.block.Last)}
 		l.page.Unreadable = append(l.page.Unreadable, damaged.Overlap(Range{From: seg.from, To: l.page.SearchedTo}))
 	} else if seg.scan != nil {
 		sealed, from = seg.scan.Entries(), seg.scan.SearchedTo()
@@ -271,14 +268,4 @@ func higher(a, b uuid.UUID) uuid.UUID {
 		return b
 	}
 	return a
-}
-
-// next returns the lowest id that is greater than id; the highest id has none.
-func next(id uuid.UUID) uuid.UUID {
-	for i := len(id) - 1; i >= 0 && id != uuid.Max; i-- {
-		if id[i]++; id[i] != 0 {
-			break
-		}
-	}
-	return id
 }

@@ -135,7 +135,7 @@ func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (En
 
 // Ping returns an error if the store cannot be read. It looks up a row that does not exist.
 func (s *Service) Ping(ctx context.Context) error {
-	if _, _, err := s.searcher.Get(ctx, "ping", uuid7.First(s.config.Now())); err != nil {
+	if _, _, err := s.searcher.Get(ctx, "_ping", uuid7.First(s.config.Now())); err != nil {
 		return fmt.Errorf("read the store of request logs: %w", err)
 	}
 	return nil

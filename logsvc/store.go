@@ -46,7 +46,7 @@ type Store interface {
 	Backlog(ctx context.Context, before uuid.UUID, minRows int) ([]Backlog, error)
 
 	// Replace carries out a change in one transaction, or none of it. ErrConflict: a row or a block of the change is not there
-	// any more. A row that is there, but not as it was read, stays as it is, and the rest of the change is carried out.
+	// any more, or a block that is to be stored overlaps another one. A row that is there, but not as it was read, stays as it is, and the rest of the change is carried out.
 	Replace(ctx context.Context, workspaceID string, change Change) error
 
 	// NextWorkspace returns the first workspace after another one, in byte order, that has rows or blocks; empty if there is none.

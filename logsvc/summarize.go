@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
@@ -45,7 +46,7 @@ func (s *Searcher) summarize(ctx context.Context, workspaceID string, ids Range)
 	if err != nil {
 		return Summary{}, err
 	}
-	c := &counting{Searcher: s, workspaceID: workspaceID, ids: ids.Overlap(Range{To: next(tally.Above)})}
+	c := &counting{Searcher: s, workspaceID: workspaceID, ids: ids.Overlap(Range{To: uuid7.Next(tally.Above)})}
 	c.summary.Merge(&tally.Statistics)
 	for !c.ids.Empty() {
 		view, err := s.store.View(ctx, ViewQuery{WorkspaceID: workspaceID, Range: c.ids, Rows: maxStep.rows, Blocks: maxStep.blocks})
@@ -78,7 +79,7 @@ func (c *counting) count(ctx context.Context, view View) error {
 		if below(b.Last, end) {
 			break
 		}
-		over := rowsIn(rows, Range{From: b.First, To: next(b.Last)})
+		over := rowsIn(rows, Range{From: b.First, To: uuid7.Next(b.Last)})
 		blocks = append(blocks, c.prepare(b, over, Range{From: higher(end, b.First), To: c.ids.To}))
 	}
 	for batch := range slices.Chunk(blocks, countBatch) {
@@ -117,7 +118,7 @@ func (b *countedBlock) covers(id uuid.UUID) bool { return !below(id, b.First) &&
 // prepare decides what of a block has to be fetched.
 func (c *counting) prepare(b Block, over []Entry, ids Range) *countedBlock {
 	counted := &countedBlock{Block: b, decoder: c.decoder, over: over, whole: !below(b.First, ids.From) && below(b.Last, ids.To)}
-	if counted.summary, counted.err = c.decoder.ParseSummary(b.Summary); counted.err != nil {
+	if counted.summary, counted.err = parse(c.decoder, b); counted.err != nil {
 		return counted
 	}
 	query := block.ScanQuery{From: ids.From, To: ids.To, Limit: block.MaxRows}
@@ -159,7 +160,7 @@ func (b *countedBlock) feed(data [][]byte) {
 func (c *counting) addBlock(b *countedBlock) {
 	if b.err != nil {
 		c.onDamage(c.workspaceID, b.Block, b.err)
-		c.summary.Unreadable = append(c.summary.Unreadable, Range{From: b.First, To: next(b.Last)}.Overlap(c.ids))
+		c.summary.Unreadable = append(c.summary.Unreadable, Range{From: b.First, To: uuid7.Next(b.Last)}.Overlap(c.ids))
 		b.scan, b.whole = nil, false
 	}
 	var sealed []Entry

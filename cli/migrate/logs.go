@@ -72,7 +72,7 @@ func (m *migration) copyBlocks(ctx context.Context, workspaceID string, progress
 // recorded as rows, which the target merges.
 func (m *migration) copyBlock(ctx context.Context, workspaceID string, b logsvc.Block) error {
 	view, err := m.toLogs.View(ctx, logsvc.ViewQuery{
-		WorkspaceID: workspaceID, Range: logsvc.Range{From: b.First, To: next(b.Last)}, Rows: 1, Blocks: 1,
+		WorkspaceID: workspaceID, Range: logsvc.Range{From: b.First, To: uuid7.Next(b.Last)}, Rows: 1, Blocks: 1,
 	})
 	if err != nil || len(view.Blocks) > 0 && view.Blocks[0].ID == b.ID {
 		return err
@@ -127,7 +127,7 @@ func (m *migration) eachRecent(ctx context.Context, workspaceID string, ids logs
 		if err := do(page); err != nil {
 			return err
 		}
-		ids.From = next(page[len(page)-1].ID)
+		ids.From = uuid7.Next(page[len(page)-1].ID)
 	}
 }
 
@@ -141,7 +141,7 @@ func (m *migration) compareLogs(ctx context.Context) (pairs []Pair, err error) {
 		if err != nil || len(newest.Entries) == 0 {
 			return err
 		}
-		ids := m.unexpired().Overlap(logsvc.Range{To: next(newest.Entries[0].ID)})
+		ids := m.unexpired().Overlap(logsvc.Range{To: uuid7.Next(newest.Entries[0].ID)})
 		for !ids.Empty() {
 			page, err := m.page(ctx, m.source, workspaceID, ids, pageRows)
 			if err != nil {
@@ -196,14 +196,4 @@ func (m *migration) eachWorkspace(ctx context.Context, do func(workspaceID strin
 
 func (m *migration) unexpired() logsvc.Range {
 	return logsvc.Range{From: logsvc.WindowAt(m.Now(), m.Retention).From, To: uuid.Max}
-}
-
-// next returns the lowest ID that is greater than id.
-func next(id uuid.UUID) uuid.UUID {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			break
-		}
-	}
-	return id
 }

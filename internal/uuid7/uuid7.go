@@ -43,3 +43,21 @@ func Time(id uuid.UUID) time.Time {
 func Valid(id uuid.UUID) bool {
 	return id.Version() == 7 && id.Variant() == uuid.RFC4122
 }
+
+// Bound returns the lowest UUID whose first 48 bits are the milliseconds of t. Unlike First it has no version bits, so that every
+// id of the millisecond is above it, whatever its version.
+func Bound(t time.Time) uuid.UUID {
+	id := First(t)
+	id[6], id[8] = 0, 0
+	return id
+}
+
+// Next returns the lowest UUID that is greater than id; of the highest, itself.
+func Next(id uuid.UUID) uuid.UUID {
+	for i := len(id) - 1; i >= 0 && id != uuid.Max; i-- {
+		if id[i]++; id[i] != 0 {
+			break
+		}
+	}
+	return id
+}

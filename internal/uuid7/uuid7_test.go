@@ -92,3 +92,20 @@ func TestOnlyVersion7IsValid(t *testing.T) {
 		t.Errorf("the RFC's example has the time %v, want %v", Time(example), want)
 	}
 }
+
+func TestNextAndBound(t *testing.T) {
+	id := New(noon)
+	for from, want := range map[uuid.UUID]uuid.UUID{
+		{}:                     {15: 1},
+		{14: 7, 15: 0xff}:      {14: 8},
+		{0: 1, 1: 0xff, 15: 0}: {0: 1, 1: 0xff, 15: 1},
+		uuid.Max:               uuid.Max,
+	} {
+		if got := Next(from); got != want {
+			t.Errorf("Next(%v) = %v, want %v", from, got, want)
+		}
+	}
+	if bound := Bound(noon); less(id, bound) || !less(bound, First(noon)) || !Time(bound).Equal(noon) || less(bound, Next(New(noon.Add(-1)))) {
+		t.Errorf("Bound = %v", bound)
+	}
+}

@@ -18,11 +18,12 @@ func (s *Store) Compact(ctx context.Context, before time.Time) error {
 		if err != nil {
 			return err
 		}
-		size := "pg_relation_size"
+		// An empty partition has a page each for its primary key and the index of its texts, on each shard.
+		size, empty := "pg_total_relation_size", int64(16<<10)
 		if distributed, err := isDistributed(ctx, conn, rowsTable); err != nil {
 			return err
 		} else if distributed {
-			size = "citus_relation_size"
+			size, empty = "citus_total_relation_size", 32*empty
 		}
 		for _, p := range days {
 			if p.table != rowsTable || p.detaching || p.day >= dayOf(before) {
@@ -30,7 +31,7 @@ func (s *Store) Compact(ctx context.Context, before time.Time) error {
 			}
 			var bytes int64
 			err := conn.QueryRow(ctx, "SELECT "+size+"($1::text::regclass)", p.String()).Scan(&bytes)
-			if err == nil && bytes > 0 {
+			if err == nil && bytes > empty {
 				err = truncateEmpty(ctx, conn, p)
 			}
 			if err != nil {

@@ -38,13 +38,8 @@ func dayOf(t time.Time) day {
 
 func (d day) start() time.Time { return time.Unix(int64(d)*int64(dayLength/time.Second), 0).UTC() }
 
-// bound returns the id at which the partitions of the day begin. Unlike uuid7.First it has no version bits, so that every id of
-// the millisecond is above it.
-func (d day) bound() uuid.UUID {
-	id := uuid7.First(d.start())
-	id[6], id[8] = 0, 0
-	return id
-}
+// bound returns the id at which the partitions of the day begin.
+func (d day) bound() uuid.UUID { return uuid7.Bound(d.start()) }
 
 // daysOf returns the days of ids, each once.
 func daysOf[T any](items []T, id func(T) uuid.UUID) []day {

@@ -1,6 +1,6 @@
 // Package postgres is the logsvc.Store on Postgres 14 or later, or on Citus, for any number of replicas. It has one partition
 // of each table a UTC day, so that expiry drops partitions. The schema is explained in
-// docs/decisions/0001-request-logs-in-postgres.md.
+// docs/decisions/0005-sealed-blocks.md.
 package postgres
 
 import (

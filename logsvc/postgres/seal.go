@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -84,6 +85,11 @@ const (
 	deleteBlocks = `
 		DELETE FROM request_log_blocks t USING unnest($4::uuid[], $5::uuid[]) b (first_id, block_id)
 		WHERE t.workspace_id = $1 AND t.first_id BETWEEN $2 AND $3 AND t.first_id = b.first_id AND t.block_id = b.block_id`
+	// countOverlapping counts each block itself, too.
+	countOverlapping = `
+		SELECT count(*) FROM unnest($4::uuid[], $5::uuid[]) i (first_id, last_id)
+		JOIN request_log_blocks b ON b.first_id <= i.last_id AND b.last_id >= i.first_id
+		WHERE b.workspace_id = $1 AND b.first_id BETWEEN $2 AND $3`
 	insertBlock = `
 		INSERT INTO request_log_blocks (workspace_id, first_id, last_id, block_id, rows, summary, data)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`
@@ -127,10 +133,19 @@ func replace(ctx context.Context, tx pgx.Tx, workspaceID string, change logsvc.C
 	for _, b := range change.Insert {
 		batch.Queue(insertBlock, workspaceID, pgUUID(b.First), pgUUID(b.Last), pgUUID(b.ID), b.Rows, b.Summary, b.Data)
 	}
+	var overlapping int
+	if len(change.Insert) > 0 {
+		first, _ := boundsOf(change.Insert, func(b logsvc.SealedBlock) uuid.UUID { return b.First })
+		_, last := boundsOf(change.Insert, func(b logsvc.SealedBlock) uuid.UUID { return b.Last })
+		batch.Queue(countOverlapping, workspaceID, pgUUID(dayOf(uuid7.Time(first.Bytes)).bound()), last,
+			column(change.Insert, func(b logsvc.SealedBlock) pgtype.UUID { return pgUUID(b.First) }),
+			column(change.Insert, func(b logsvc.SealedBlock) pgtype.UUID { return pgUUID(b.Last) }),
+		).QueryRow(func(row pgx.Row) error { return row.Scan(&overlapping) })
+	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	if blocks < int64(len(change.Delete)) {
+	if blocks < int64(len(change.Delete)) || overlapping > len(change.Insert) {
 		return logsvc.ErrConflict
 	}
 	return checkKept(ctx, tx, workspaceID, change.Rows, rows)
