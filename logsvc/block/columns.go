@@ -2,7 +2,6 @@ package block
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"github.com/google/uuid"
 )
@@ -39,30 +38,29 @@ type columns struct {
 	endpointCount int
 }
 
-// packColumns returns the distinct endpoints by number.
-func (e *Encoder) packColumns(p *packer) (endpoints []string) {
+func (e *Encoder) packColumns(p *packer) {
 	column(p, e.times)
-	keys := e.keys.pack(p, nil)
-	agents := e.agents.pack(p, nil)
-	methods := e.methods.pack(p, nil)
-	outcomes := e.outcomes.pack(p, nil)
-	endpoints = e.endpoints.pack(p, strings.Compare) // similar ones side by side compress better
+	e.keys.pack(p)
+	e.agents.pack(p)
+	e.methods.pack(p)
+	e.outcomes.pack(p)
+	e.endpoints.pack(p)
 
 	values := packer{out: e.values[:0]}
-	for _, k := range keys {
+	for _, k := range e.keys.values {
 		values.bytes(k.id[:])
 		values.text(k.name)
 		values.text(k.last4)
 		values.text(k.externalID)
 	}
-	for _, a := range agents {
+	for _, a := range e.agents.values {
 		values.text(a.kind)
 		values.text(a.id)
 	}
-	for _, m := range methods {
+	for _, m := range e.methods.values {
 		values.text(m)
 	}
-	for _, o := range outcomes {
+	for _, o := range e.outcomes.values {
 		values.uvarint(uint64(o.status))
 		values.text(o.code)
 		values.text(o.cause)
@@ -70,7 +68,6 @@ func (e *Encoder) packColumns(p *packer) (endpoints []string) {
 	e.values = values.out
 	p.uvarint(uint64(len(e.values)))
 	p.run(e.values)
-	return endpoints
 }
 
 // readColumns reads the columns of n rows.
@@ -91,8 +88,7 @@ func readColumns(u *unpacker, n int) (*columns, error) {
 
 	// Four numbers of values, each up to n, with at most 9 lengths and integers between them.
 	length := u.count(n * (maxTexts + 64))
-	values := texts{unpacker: unpacker{in: u.run(length, nil), err: u.err}}
-	values.all = string(values.in)
+	values := unpacker{in: u.run(length, nil), err: u.err}
 	c.keyValues = make([]keySnapshot, keys)
 	for i := range c.keyValues {
 		k := &c.keyValues[i]
@@ -113,21 +109,6 @@ func readColumns(u *unpacker, n int) (*columns, error) {
 	}
 	u.err = values.end()
 	return c, u.end()
-}
-
-// texts reads values whose texts share the memory of one string.
-type texts struct {
-	unpacker
-	all string
-}
-
-func (t *texts) text() string {
-	n := t.count(len(t.in))
-	start := len(t.all) - len(t.in)
-	if t.bytes(n) == nil {
-		return ""
-	}
-	return t.all[start : start+n]
 }
 
 // fill sets the fields of an entry that are columns, and the time of its id. The block begins at first.

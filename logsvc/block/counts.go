@@ -10,37 +10,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// cell is what rows are counted by, before the numbers become values: there are far fewer cells than rows.
-type cell struct {
-	hour         int64
-	key, outcome uint32
-	bucket       int
-}
-
-// count counts a row.
-func (e *Encoder) count(entry *Entry, key, outcome uint32) {
-	g := GroupOf(entry)
-	e.cells[cell{g.Hour, key, outcome, g.Bucket}] += g.Calls
-	if int(key) == len(e.uses) {
-		e.uses = append(e.uses, [2]int64{g.FirstUse})
-	}
-	e.uses[key][1] = g.LastUse
-}
-
-// statistics returns what was counted.
-func (e *Encoder) statistics() *Statistics {
-	s := &Statistics{}
-	for c, calls := range e.cells {
-		o := e.outcomes.values[c.outcome]
-		s.Add(Group{
-			HourClassCode: HourClassCode{Hour: c.hour, Class: o.status / 100, Code: o.code},
-			KeyID:         e.keys.values[c.key].id, Bucket: c.bucket, Calls: calls,
-			FirstUse: e.uses[c.key][0], LastUse: e.uses[c.key][1],
-		})
-	}
-	return s
-}
-
 func compareHours(a, b HourClassCode) int {
 	return cmp.Or(compareClasses(HourClass{a.Hour, a.Class}, HourClass{b.Hour, b.Class}), cmp.Compare(a.Code, b.Code))
 }
@@ -81,17 +50,10 @@ func packStatistics(p *packer, s *Statistics, first uint64) {
 	p.run(c.out)
 }
 
-// tally packs the calls, and of the histogram the lowest bucket that is not empty, the number of buckets from there on, and
-// their counts.
 func (p *packer) tally(t *Tally) {
 	p.uvarint(uint64(t.Calls))
-	low := 0
-	for low < len(t.Latency) && t.Latency[low] == 0 {
-		low++
-	}
-	p.uvarint(uint64(low))
-	p.uvarint(uint64(len(t.Latency) - low))
-	for _, calls := range t.Latency[low:] {
+	p.uvarint(uint64(len(t.Latency)))
+	for _, calls := range t.Latency {
 		p.uvarint(uint64(calls))
 	}
 }
@@ -101,12 +63,10 @@ const maxBuckets = 64 * bucketsPerOctave
 
 func (u *unpacker) tally() (t Tally) {
 	t.Calls = u.int64()
-	low := u.count(maxBuckets)
-	n := u.count(maxBuckets)
-	if n > 0 {
-		t.Latency = make(Histogram, low+n)
+	if n := u.count(maxBuckets); n > 0 {
+		t.Latency = make(Histogram, n)
 	}
-	for bucket := low; bucket < low+n; bucket++ {
+	for bucket := range t.Latency {
 		t.Latency[bucket] = u.int64()
 	}
 	return t

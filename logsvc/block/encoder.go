@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -14,18 +16,18 @@ import (
 type Encoder struct {
 	zstd *zstd.Encoder
 	// What follows is of one block.
-	times     []uint32 // differences, in ms
-	keys      dictionary[keySnapshot]
-	agents    dictionary[agent]
-	methods   dictionary[string]
-	outcomes  dictionary[outcome]
-	endpoints dictionary[string]
-	values    []byte
-	text      []byte
-	page      page
-	cells     map[cell]int64
-	uses      [][2]int64 // first and last use of each key snapshot
-	summary   Summary
+	times      []uint32 // differences, in ms
+	keys       dictionary[keySnapshot]
+	agents     dictionary[agent]
+	methods    dictionary[string]
+	outcomes   dictionary[outcome]
+	endpoints  dictionary[string]
+	values     []byte
+	text       []byte
+	page       page
+	tails      dictionary[uint64]
+	statistics Statistics
+	summary    Summary
 }
 
 // NewEncoder returns an encoder.
@@ -36,7 +38,7 @@ func NewEncoder() *Encoder {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	return &Encoder{zstd: z, cells: map[cell]int64{}}
+	return &Encoder{zstd: z}
 }
 
 // Encode packs 1 to MaxRows entries of one workspace and one UTC day, by ascending id, each id once. The workspace is not
@@ -45,7 +47,7 @@ func (e *Encoder) Encode(entries []Entry) (Packed, error) {
 	if err := check(entries); err != nil {
 		return Packed{}, err
 	}
-	e.reset()
+	e.reset(entries)
 	before := millisecond(entries[0].ID)
 	for i := range entries {
 		at := millisecond(entries[i].ID)
@@ -55,11 +57,11 @@ func (e *Encoder) Encode(entries []Entry) (Packed, error) {
 	s := &e.summary
 	*s = Summary{First: entries[0].ID, Last: entries[len(entries)-1].ID, Rows: len(entries)}
 	p := &packer{zstd: e.zstd}
-	endpoints := e.packColumns(p)
+	e.packColumns(p)
 	s.close(p)
-	e.packText(p, endpoints)
+	e.packText(p, e.endpoints.values)
 	s.close(p)
-	packStatistics(p, e.statistics(), millisecond(s.First))
+	packStatistics(p, &e.statistics, millisecond(s.First))
 	s.close(p)
 	for start := 0; start < len(entries); start += pageRows {
 		e.packPage(p, entries[start:min(start+pageRows, len(entries))])
@@ -92,25 +94,34 @@ func check(entries []Entry) error {
 	return nil
 }
 
-func (e *Encoder) reset() {
-	e.times, e.uses = e.times[:0], e.uses[:0]
+func (e *Encoder) reset(entries []Entry) {
+	e.times, e.statistics = e.times[:0], Statistics{}
 	e.keys.reset()
 	e.agents.reset()
 	e.methods.reset()
 	e.outcomes.reset()
-	e.endpoints.reset()
-	clear(e.cells)
+	e.endpoints.reset(repeatedEndpoints(entries)...)
+}
+
+// repeatedEndpoints returns the endpoints that occur more than once, sorted: similar ones side by side compress better.
+func repeatedEndpoints(entries []Entry) []string {
+	counts := make(map[string]int, len(entries))
+	for i := range entries {
+		counts[entries[i].Endpoint]++
+	}
+	maps.DeleteFunc(counts, func(_ string, count int) bool { return count == 1 })
+	return slices.Sorted(maps.Keys(counts))
 }
 
 // add adds an entry to the columns and the statistics.
 func (e *Encoder) add(entry *Entry, sincePrevious uint64) {
 	e.times = append(e.times, uint32(sincePrevious))
-	key := e.keys.add(keySnapshot{entry.KeyID, entry.KeyName, entry.KeyLast4, entry.ExternalID})
+	e.keys.add(keySnapshot{entry.KeyID, entry.KeyName, entry.KeyLast4, entry.ExternalID})
 	e.agents.add(agent{entry.AgentType, entry.AgentID})
 	e.methods.add(entry.Method)
-	outcome := e.outcomes.add(outcome{entry.Status, entry.ErrorCode, entry.Cause})
+	e.outcomes.add(outcome{entry.Status, entry.ErrorCode, entry.Cause})
 	e.endpoints.add(entry.Endpoint)
-	e.count(entry, key, outcome)
+	e.statistics.Add(GroupOf(entry))
 }
 
 // close ends the part that begins where the last one ended.

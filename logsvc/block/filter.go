@@ -30,10 +30,7 @@ func (f Filter) Match(e *Entry) bool {
 
 // Fold returns the text with ASCII letters in lower case, and every other character as it is.
 func Fold(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, text)
+	folded := []byte(text)
+	fold(folded)
+	return string(folded)
 }

@@ -1,18 +1,11 @@
 package block
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
 
 	"github.com/klauspost/compress/zstd"
-)
-
-// A packed run of bytes begins with one of these, or with the length of a zstd frame.
-const (
-	packedConstant = 0 // one byte follows, which all bytes of the run equal
-	packedRaw      = 1 // the bytes follow
 )
 
 // packer appends values to a section.
@@ -30,39 +23,14 @@ func (p *packer) uint32(v uint32)  { p.out = binary.LittleEndian.AppendUint32(p.
 
 // run packs bytes, whose number the reader knows.
 func (p *packer) run(raw []byte) {
-	if len(raw) > 0 && bytes.Count(raw, raw[:1]) == len(raw) {
-		p.out = append(p.out, packedConstant, raw[0])
-		return
-	}
-	p.frame = p.frame[:0]
-	if compressible(raw) {
-		p.frame = p.zstd.EncodeAll(raw, p.frame)
-	}
-	if len(p.frame) <= packedRaw || len(p.frame) >= len(raw) {
-		p.out = append(append(p.out, packedRaw), raw...)
-		return
-	}
+	p.frame = p.zstd.EncodeAll(raw, p.frame[:0])
 	p.uvarint(uint64(len(p.frame)))
 	p.bytes(p.frame)
 }
 
-// compressible reports whether it is worth to try: random bytes take as much time as others, and most of a block are random.
-func compressible(raw []byte) bool {
-	var counts [256]int
-	for _, b := range raw {
-		counts[b]++
-	}
-	// The sum of squares of n random bytes is about n²/256 + n. Bytes that Huffman codes shrink by 2 % have a clearly larger one.
-	sum, n := 0, len(raw)
-	for _, c := range counts {
-		sum += c * c
-	}
-	return sum > n*n/256+n+n*n/(256*16)
-}
-
 // column packs integers, whose number the reader knows: how many bytes each takes, and then the lowest byte of all, the next
 // byte of all, and so on. The bytes of one significance resemble each other.
-func column[T uint8 | uint32 | uint64](p *packer, values []T) {
+func column[T uint8 | uint16 | uint32 | uint64](p *packer, values []T) {
 	var all uint64
 	for _, v := range values {
 		all |= uint64(v)
@@ -131,6 +99,8 @@ func (u *unpacker) bytes(n int) []byte {
 	return raw
 }
 
+func (u *unpacker) text() string { return string(u.bytes(u.count(len(u.in)))) }
+
 func (u *unpacker) byte() byte {
 	if raw := u.bytes(1); raw != nil {
 		return raw[0]
@@ -149,22 +119,17 @@ func (u *unpacker) uint32() uint32 {
 const spare = 32
 
 // run reads n packed bytes, and returns nil after an error. It uses the memory of buffer if that is large enough.
-func (u *unpacker) run(n int, buffer []byte) []byte {
+func (u *unpacker) run(n int, buffer []byte) []byte { return u.unpack(u.packed(), n, buffer) }
+
+// packed returns the packed form of a run.
+func (u *unpacker) packed() []byte { return u.bytes(u.count(len(u.in))) }
+
+// unpack returns the n bytes of a packed run, as run does.
+func (u *unpacker) unpack(packed []byte, n int, buffer []byte) []byte {
 	if cap(buffer) < n+spare {
 		buffer = make([]byte, 0, n+spare)
 	}
-	raw, err := buffer[:n], error(nil)
-	switch kind := u.count(len(u.in)); kind {
-	case packedConstant:
-		value := u.byte()
-		for i := range raw {
-			raw[i] = value
-		}
-	case packedRaw:
-		copy(raw, u.bytes(n))
-	default:
-		raw, err = u.zstd.DecodeAll(u.bytes(kind), raw[:0])
-	}
+	raw, err := u.zstd.DecodeAll(packed, buffer[:0])
 	if err != nil || len(raw) != n {
 		u.fail("a frame has %d bytes of %d: %v", len(raw), n, err)
 	}
@@ -174,22 +139,8 @@ func (u *unpacker) run(n int, buffer []byte) []byte {
 	return raw
 }
 
-// packedRun returns the packed form of a run of n bytes.
-func (u *unpacker) packedRun(n int) []byte {
-	start := u.in
-	switch kind := u.count(len(u.in)); kind {
-	case packedConstant:
-		u.byte()
-	case packedRaw:
-		u.bytes(n)
-	default:
-		u.bytes(kind)
-	}
-	return start[:len(start)-len(u.in)]
-}
-
 // readColumn reads n integers.
-func readColumn[T uint8 | uint32 | uint64](u *unpacker, n int) []T {
+func readColumn[T uint8 | uint16 | uint32 | uint64](u *unpacker, n int) []T {
 	values := make([]T, n)
 	width := int(u.byte())
 	if width > binary.Size(T(0)) {

@@ -96,6 +96,9 @@ func (s *Scan) read(number int, raw []byte) error {
 	case partColumns:
 		var c *columns
 		if c, err = readColumns(u, s.summary.Rows); err == nil {
+			err = s.checkEndpoints(c.endpointCount)
+		}
+		if err == nil {
 			s.chosen = c.choose(s.summary, &s.query, s.found)
 		}
 	case partText:
@@ -117,8 +120,8 @@ func (s *Scan) next() error {
 		}
 		return nil
 	}
-	if s.text != nil && s.text.count != s.chosen.endpointCount {
-		return fmt.Errorf("%w: %d endpoints instead of %d", ErrDamaged, s.text.count, s.chosen.endpointCount)
+	if err := s.checkEndpoints(s.chosen.endpointCount); err != nil {
+		return err
 	}
 	if len(s.chosen.rows) > 0 && s.text == nil {
 		s.wanted = append(s.wanted, partText)
@@ -133,6 +136,14 @@ func (s *Scan) next() error {
 		return nil
 	}
 	return s.complete()
+}
+
+// checkEndpoints compares the text, if it was read, with the number of endpoints of the columns.
+func (s *Scan) checkEndpoints(count int) error {
+	if s.text != nil && s.text.count != count {
+		return fmt.Errorf("%w: %d endpoints instead of %d", ErrDamaged, s.text.count, count)
+	}
+	return nil
 }
 
 // end returns how far a scan comes that the limit does not stop.

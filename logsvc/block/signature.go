@@ -56,7 +56,7 @@ func classText(class int) string {
 	if class == 0 {
 		return ""
 	}
-	return string(binary.AppendVarint(nil, int64(class)))
+	return string([]byte{byte(class)})
 }
 
 func (p *packer) hashes(h hashSet) {
@@ -77,7 +77,9 @@ func (u *unpacker) hashes() hashSet {
 	}
 	h := make(hashSet, n-1)
 	for i := range h {
-		h[i] = u.uint32()
+		if h[i] = u.uint32(); i > 0 && h[i] <= h[i-1] {
+			u.fail("hashes are not in order") // mayHave would not find some of them
+		}
 	}
 	return h
 }

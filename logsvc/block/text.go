@@ -51,8 +51,9 @@ type chunk struct {
 func readText(u *unpacker, d *Decoder, n int) (*text, error) {
 	t := &text{decoder: d}
 	for range u.count(n) {
-		c := chunk{first: t.count, count: u.count(n - t.count), length: u.count(maxChunk)}
-		c.packed = u.packedRun(c.length)
+		c := chunk{first: t.count, count: u.count(n - t.count)}
+		c.length = u.count(min(maxChunk, c.count*(maxEndpoint+1)))
+		c.packed = u.packed()
 		t.count += c.count
 		t.chunks = append(t.chunks, c)
 	}
@@ -63,8 +64,8 @@ func readText(u *unpacker, d *Decoder, n int) (*text, error) {
 func (t *text) use(c chunk, do func(raw []byte)) error {
 	buffer := t.decoder.buffer(c.length)
 	defer t.decoder.giveBack(buffer)
-	u := t.decoder.unpacker(c.packed)
-	raw := u.run(c.length, buffer)
+	u := t.decoder.unpacker(nil)
+	raw := u.unpack(c.packed, c.length, buffer)
 	if u.err == nil && (bytes.Count(raw, nul) != c.count || !bytes.HasSuffix(raw, nul)) {
 		u.fail("a chunk of text does not have %d endpoints", c.count)
 	}
