@@ -105,6 +105,39 @@ func TestPurgeIsLimitedInTime(t *testing.T) {
 	}
 }
 
+// lockedStore is a store whose workspaces another one locks after a number of chunks.
+type lockedStore struct {
+	*purgingStore
+	free int
+}
+
+func (s *lockedStore) TryLock(ctx context.Context, workspaceID string, do func(context.Context) error) (bool, error) {
+	if s.calls == s.free {
+		return false, nil
+	}
+	return s.purgingStore.TryLock(ctx, workspaceID, do)
+}
+
+func TestPurgeOfALockedWorkspaceGivesUp(t *testing.T) {
+	for _, chunks := range []int{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &lockedStore{purging(10, 10, 10), chunks}
+			began := time.Now()
+			purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme")
+			if took := time.Since(began); took != 10*time.Second {
+				t.Errorf("it took %v, want 10 s", took)
+			}
+			if err != nil || complete || purged != int64(10*chunks) {
+				t.Errorf("purged %d rows with %d chunks, complete %t, %v; want more to do", purged, store.calls, complete, err)
+			}
+			sealer := logsvc.NewSealer(store, logsvc.SealConfig{Now: time.Now})
+			if purged, err := sealer.Purge(t.Context(), "acme", store.newest); err == nil || purged != 0 {
+				t.Errorf("the sealer purged %d rows, %v; want an error, because there are more", purged, err)
+			}
+		})
+	}
+}
+
 func TestFailedPurgeReturnsHowMuchIsDeleted(t *testing.T) {
 	purged, complete, err := logsvc.NewService(purging(10, 10), config(time.Now)).Purge(t.Context(), "acme")
 	if purged != 20 || complete || err == nil || !strings.Contains(err.Error(), "20 are deleted") {

@@ -46,7 +46,8 @@ type Store interface {
 	Backlog(ctx context.Context, before uuid.UUID, minRows int) ([]Backlog, error)
 
 	// Replace carries out a change in one transaction, or none of it. ErrConflict: a row or a block of the change is not there
-	// any more, or a block that is to be stored overlaps another one. A row that is there, but not as it was read, stays as it is, and the rest of the change is carried out.
+	// any more, or a block that is to be stored overlaps another one. A row that is there, but not as it was read, stays as it
+	// is, and the rest of the change is carried out.
 	Replace(ctx context.Context, workspaceID string, change Change) error
 
 	// NextWorkspace returns the first workspace after another one, in byte order, that has rows or blocks; empty if there is none.
@@ -73,8 +74,8 @@ type Store interface {
 var (
 	// ErrBlockGone is returned by Read for a block that has been replaced or deleted.
 	ErrBlockGone = errors.New("the block has been replaced or deleted")
-	// ErrConflict is returned by Replace if a row or a block of the change is gone.
-	ErrConflict = errors.New("a row or a block has been deleted meanwhile")
+	// ErrConflict is returned by Replace if a row or a block of the change is gone, or a new block overlaps another one.
+	ErrConflict = errors.New("rows or blocks have been deleted or sealed meanwhile")
 )
 
 // ViewQuery asks for the newest recent rows and blocks in a range.

@@ -35,16 +35,13 @@ func (s *Store) replace(ctx context.Context, workspaceID string, change logsvc.C
 		}
 	}
 	for _, b := range change.Insert {
-		_, err := tx.ExecContext(ctx, insertBlock, workspaceID, b.First[:], b.Last[:], b.ID[:], b.Rows, b.Summary, b.Data)
-		if err != nil {
-			return fmt.Errorf("store block %s: %w", b.ID, err)
-		}
-	}
-	for _, b := range change.Insert {
-		overlapping := 0
-		err := tx.QueryRowContext(ctx, countOverlapping, workspaceID, b.First[:], b.Last[:]).Scan(&overlapping)
-		if err == nil && overlapping > 1 {
+		overlaps := false
+		err := tx.QueryRowContext(ctx, selectOverlap, workspaceID, b.First[:], b.Last[:]).Scan(&overlaps)
+		if err == nil && overlaps {
 			err = logsvc.ErrConflict
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, insertBlock, workspaceID, b.First[:], b.Last[:], b.ID[:], b.Rows, b.Summary, b.Data)
 		}
 		if err != nil {
 			return fmt.Errorf("store block %s: %w", b.ID, err)
@@ -62,10 +59,10 @@ const (
 	deleteBlock = `DELETE FROM request_log_blocks WHERE workspace_id = ? AND first_id = ? AND block_id = ?`
 	insertBlock = `INSERT INTO request_log_blocks (workspace_id, first_id, last_id, block_id, rows, summary, data)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`
-	// countOverlapping counts the block itself, too. Blocks do not overlap, so that only the two with the next lower first ids
-	// can reach into it.
-	countOverlapping = `SELECT count(*) FROM (SELECT last_id FROM request_log_blocks WHERE workspace_id = ?1 AND first_id <= ?3
-		ORDER BY first_id DESC LIMIT 2) WHERE last_id >= ?2`
+	// selectOverlap returns whether a stored block overlaps a range of ids. Stored blocks do not overlap, so that only the one
+	// with the next lower first id can reach into it.
+	selectOverlap = `SELECT EXISTS (SELECT 1 FROM (SELECT last_id FROM request_log_blocks WHERE workspace_id = ?1 AND first_id <= ?3
+		ORDER BY first_id DESC LIMIT 1) WHERE last_id >= ?2)`
 )
 
 // deleteUnchanged deletes those rows that are as they were read. It returns ErrConflict if one is not there.

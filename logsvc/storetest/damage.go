@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 var damageSentences = []sentence{
 	{"a list names the range of a damaged block, and returns everything else", listsAroundDamage},
-	{"Get of an id in a damaged block returns an error", getsFromDamage},
+	{"Get of an id in a damaged block returns an error, also if a row lies over it", getsFromDamage},
 	{"a summary names the range of a damaged block, and counts everything else", summarizesAroundDamage},
 	{"rows that lie over a damaged block are shown, and stay", rowsOverDamage},
 	{"everything else is sealed, and the damaged block stays", sealsAroundDamage},
@@ -35,6 +38,13 @@ var damages = []struct {
 	{"no data", func(b *logsvc.SealedBlock) { b.Data = []byte{} }},
 	{"another summary", func(b *logsvc.SealedBlock) { b.Summary = []byte("summary") }},
 	{"a summary with a wrong bit", func(b *logsvc.SealedBlock) { b.Summary[len(b.Summary)/2] ^= 1 }},
+	{"another first id in its row", func(b *logsvc.SealedBlock) {
+		b.First = uuid7.First(uuid7.Time(b.First).Add(-time.Millisecond))
+	}},
+	{"another last id in its row", func(b *logsvc.SealedBlock) {
+		b.Last = uuid7.First(uuid7.Time(b.Last).Add(time.Millisecond))
+	}},
+	{"another number of rows in its row", func(b *logsvc.SealedBlock) { b.Rows++ }},
 }
 
 // damaged records and seals 30 calls of a workspace, damages the block with call number 12, and calls do with the calls, their
@@ -65,7 +75,7 @@ func (f *fixture) damaged30(do func(workspaceID string, calls, rest []logsvc.Ent
 // damage replaces the block of an id by a damaged one, and returns its range.
 func (f *fixture) damage(workspaceID string, id uuid.UUID, damage func(*logsvc.SealedBlock)) logsvc.Range {
 	f.Helper()
-	view := f.view(logsvc.ViewQuery{WorkspaceID: workspaceID, Range: logsvc.Range{From: id, To: above(id)}, Rows: 1, Blocks: 1})
+	view := f.view(logsvc.ViewQuery{WorkspaceID: workspaceID, Range: logsvc.Range{From: id, To: uuid7.Next(id)}, Rows: 1, Blocks: 1})
 	if len(view.Blocks) != 1 {
 		f.Fatalf("%s is in %d blocks", id, len(view.Blocks))
 	}
@@ -75,7 +85,7 @@ func (f *fixture) damage(workspaceID string, id uuid.UUID, damage func(*logsvc.S
 	sealed.ID, sealed.Summary = uuid.New(), bytes.Clone(old.Summary)
 	damage(&sealed)
 	f.replace(workspaceID, logsvc.Change{Delete: []logsvc.Block{old}, Insert: []logsvc.SealedBlock{sealed}}, nil)
-	return logsvc.Range{From: old.First, To: above(old.Last)}
+	return logsvc.Range{From: sealed.First, To: uuid7.Next(sealed.Last)}
 }
 
 // walkAround walks a workspace and expects these entries, and the one range that is unreadable.
@@ -90,6 +100,11 @@ func (f *fixture) walkAround(workspaceID string, limit int, want []logsvc.Entry,
 			f.Fatalf("List: %v", err)
 		}
 		f.progressed(query, page)
+		for _, r := range page.Unreadable {
+			if bytes.Compare(r.To[:], page.SearchedTo[:]) <= 0 {
+				f.Errorf("a page that was searched down to %s has the unreadable range %v", page.SearchedTo, r)
+			}
+		}
 		got, unreadable = append(got, page.Entries...), append(unreadable, page.Unreadable...)
 		query.Range.To = page.SearchedTo
 	}
@@ -124,10 +139,14 @@ func listsAroundDamage(f *fixture) {
 
 func getsFromDamage(f *fixture) {
 	f.damaged30(func(workspaceID string, calls, rest []logsvc.Entry, lost logsvc.Range) {
-		for _, call := range calls {
-			_, found, err := f.searcher.Get(f.Context(), f.scoped(workspaceID), call.ID)
-			if readable := !lost.Contains(call.ID); found != readable || (err == nil) != readable {
-				f.Errorf("Get(%s) = %t, %v, and that it can be read is %t", call.ID, found, err, readable)
+		for _, late := range [][]logsvc.Entry{nil, {counted(calls[12], 5)}} {
+			f.recordRows(late)
+			for _, call := range calls {
+				_, found, err := f.searcher.Get(f.Context(), f.scoped(workspaceID), call.ID)
+				readable, kind := !lost.Contains(call.ID), fault.KindOf(err)
+				if found != readable || (err == nil) != readable || !readable && kind != fault.DataLoss {
+					f.Errorf("Get(%s) = %t, %v, and that it can be read is %t", call.ID, found, err, readable)
+				}
 			}
 		}
 	})
@@ -191,7 +210,10 @@ func purgesDamage(f *fixture) {
 
 func verifiesDamage(f *fixture) {
 	f.damaged30(func(workspaceID string, calls, rest []logsvc.Entry, lost logsvc.Range) {
-		want := logsvc.Verified{Blocks: len(f.soundBlocks(workspaceID)), Rows: int64(len(calls)), Damaged: 1}
+		want := logsvc.Verified{Damaged: 1}
+		for _, b := range f.soundBlocks(workspaceID) {
+			want.Blocks, want.Rows = want.Blocks+1, want.Rows+int64(b.Rows)
+		}
 		if got, err := f.searcher.Verify(f.Context()); got != want || err != nil {
 			f.Errorf("Verify = %+v, %v, want %+v", got, err, want)
 		}

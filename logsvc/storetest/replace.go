@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -17,6 +18,8 @@ var replaceSentences = []sentence{
 	{"deletes rows and blocks, and stores blocks", replaces},
 	{"ErrConflict: a row is not there any more, and nothing is done", conflictOfRow},
 	{"ErrConflict: a block is not there any more, and nothing is done", conflictOfBlock},
+	{"ErrConflict: a block that is to be stored overlaps another one, and nothing is done", conflictOfOverlap},
+	{"a block may touch others, and replace those that it overlaps", touchesAndReplaces},
 	{"a row that is not as it was read stays as it is, and the rest is carried out", changedRowStays},
 	{"a conflict comes before a row that is not as it was read", conflictAndChangedRow},
 	{"in one transaction, or none of it", replaceAllOrNone},
@@ -77,6 +80,59 @@ func conflictOfBlock(f *fixture) {
 		f.replace(acme, change, logsvc.ErrConflict)
 		f.stores(acme, calls[:3], there)
 	}
+}
+
+// conflictOfOverlap stores two blocks, calls 4 to 6 and 8 to 11 of 16, newest first, and tries to store others.
+func conflictOfOverlap(f *fixture) {
+	calls := f.callsOfADay(16)
+	newer, older := blockOf(calls[4:7]...), blockOf(calls[8:12]...)
+	f.recordRows(calls[:4])
+	f.insert(acme, newer, older)
+	f.insert(globex, blockOf(calls...))
+	for name, change := range map[string]logsvc.Change{
+		"ends where one begins":          {Insert: blocksOf(calls[11:14])},
+		"ends inside one":                {Insert: blocksOf(calls[9:14])},
+		"begins where one ends":          {Insert: blocksOf(calls[2:5])},
+		"begins inside one":              {Insert: blocksOf(calls[2:6])},
+		"is inside one":                  {Insert: blocksOf(calls[9:11])},
+		"is around one":                  {Insert: blocksOf(calls[7:13])},
+		"is around both":                 {Insert: blocksOf(calls)},
+		"begins with one, and ends late": {Insert: blocksOf(calls[7:12])},
+		"begins with one, and ends soon": {Insert: blocksOf(calls[10:12])},
+		"ends with one, and begins late": {Insert: blocksOf(calls[8:10])},
+		"ends with one, and begins soon": {Insert: blocksOf(calls[8:13])},
+		"has the ids of one":             {Insert: blocksOf(calls[8:12])},
+		"overlaps one of the change":     {Insert: blocksOf(calls[0:3], calls[2:4])},
+		"is the second of the change":    {Insert: blocksOf(calls[0:2], calls[11:13])},
+		"overlaps one beside a deleted":  {Insert: blocksOf(calls[6:12]), Delete: []logsvc.Block{older.Block}},
+	} {
+		change.Rows = f.outer(calls[:2])
+		if err := f.store.Replace(f.Context(), f.scoped(acme), change); !isError(err, logsvc.ErrConflict) {
+			f.Errorf("a block that %s: Replace returned %v, want %v", name, err, logsvc.ErrConflict)
+		}
+		f.stores(acme, calls[:4], newer, older)
+	}
+}
+
+// blocksOf returns a block of each of the slices.
+func blocksOf(calls ...[]logsvc.Entry) (blocks []logsvc.SealedBlock) {
+	for _, c := range calls {
+		blocks = append(blocks, blockOf(c...))
+	}
+	return blocks
+}
+
+// touchesAndReplaces stores blocks between whose ids there is no other.
+func touchesAndReplaces(f *fixture) {
+	calls := f.callsOfADay(12)
+	calls[3].ID, calls[7].ID = uuid7.Next(calls[4].ID), uuid7.Next(calls[8].ID)
+	three, two := blocksOf(calls[:4], calls[4:8], calls[8:]), blocksOf(calls[:6], calls[6:])
+	f.insert(acme, three[1])
+	f.insert(acme, three[0], three[2])
+	f.stores(acme, nil, three...)
+	replaced := []logsvc.Block{three[0].Block, three[1].Block, three[2].Block}
+	f.replace(acme, logsvc.Change{Delete: replaced, Insert: two}, nil)
+	f.stores(acme, nil, two...)
 }
 
 // changes are all ways in which a row can change after it was read.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -48,7 +49,7 @@ func viewsBlocks(f *fixture) {
 	ranges := []logsvc.Range{all}
 	for _, at := range []int{2, 3, 4, 5, 6, 7, 8, 9, 11} {
 		ranges = append(ranges, logsvc.Range{From: all.From, To: calls[at].ID}, logsvc.Range{From: calls[at].ID, To: all.To},
-			logsvc.Range{From: calls[at].ID, To: above(calls[at].ID)}, logsvc.Range{From: calls[9].ID, To: calls[at].ID})
+			logsvc.Range{From: calls[at].ID, To: uuid7.Next(calls[at].ID)}, logsvc.Range{From: calls[9].ID, To: calls[at].ID})
 	}
 	for _, r := range ranges {
 		want := slices.Clone(blocks)
@@ -58,16 +59,6 @@ func viewsBlocks(f *fixture) {
 			f.sameBlocks(got, want)
 		}
 	}
-}
-
-// above returns the lowest id that is greater.
-func above(id uuid.UUID) uuid.UUID {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i]++; id[i] != 0 {
-			break
-		}
-	}
-	return id
 }
 
 func viewReachesFrom(f *fixture) {
@@ -271,7 +262,7 @@ func (f *fixture) seenDuring(calls []logsvc.Entry, move func()) {
 		reached := min(f.from(calls, view.RowsFrom), f.from(calls, view.BlocksFrom))
 		for _, call := range calls[:reached] {
 			inRows := slices.ContainsFunc(view.Rows, func(e logsvc.Entry) bool { return e.ID == call.ID })
-			one := logsvc.Range{From: call.ID, To: above(call.ID)}
+			one := logsvc.Range{From: call.ID, To: uuid7.Next(call.ID)}
 			if !inRows && !slices.ContainsFunc(view.Blocks, func(b logsvc.Block) bool { return overlaps(one, b) }) {
 				f.Errorf("%s is neither in the %d rows nor in the %d blocks", call.ID, len(view.Rows), len(view.Blocks))
 			}
