@@ -20,14 +20,15 @@ const (
 	outranks = `(excluded.status <> 0 AND (t.status = 0 OR excluded.latency_us IS NOT NULL AND t.latency_us IS NULL))`
 	// describes is whether the new row describes the call better: it was made by a check, and the stored one was not.
 	describes = `(t.from_report AND NOT excluded.from_report)`
+	// rowColumns is the order of columnsOf and appendRow.
+	rowColumns = `id, key_id, latency_us, call_count, status, from_report, workspace_id, endpoint, error_code, agent_type, agent_id,
+		method, cause, key_name, key_last4, external_id`
 )
 
 // upsert stores a batch in one statement, and merges as logsvc.Merge does. The arrays are unnested in the select list: in
 // FROM they would be written to a temporary file first.
 var upsert = `
-	INSERT INTO request_logs AS t
-		(id, key_id, latency_us, call_count, status, from_report, workspace_id, endpoint, error_code, agent_type, agent_id,
-			method, cause, key_name, key_last4, external_id)
+	INSERT INTO request_logs AS t (` + rowColumns + `)
 	SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::bigint[]), unnest($4::integer[]), unnest($5::smallint[]),
 		unnest($6::boolean[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), unnest($10::text[]),
 		unnest($11::text[]), unnest($12::text[]), unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[])
@@ -54,17 +55,19 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	}
 	merged := mergeBatch(entries)
 	days := daysOf(merged, func(e *logsvc.Entry) uuid.UUID { return e.ID })
-	err := s.inDays(ctx, days, func(db db) error {
-		_, err := db.Exec(ctx, upsert, columnsOf(merged)...)
-		return err
-	})
+	err := s.inDays(ctx, days, func(db db) error { return store(ctx, db, merged) })
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
 	}
 	return nil
 }
 
-// columnsOf returns one array per column, in the order of upsert.
+func merge(ctx context.Context, db db, entries []*logsvc.Entry) error {
+	_, err := db.Exec(ctx, upsert, columnsOf(entries)...)
+	return err
+}
+
+// columnsOf returns one array per column, in the order of rowColumns.
 func columnsOf(entries []*logsvc.Entry) []any {
 	type entry = *logsvc.Entry
 	return []any{
