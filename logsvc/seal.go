@@ -16,7 +16,7 @@ import (
 const (
 	// DefaultSealRows is how many rows of a workspace at rest are sealed before the day is over. Rows that are not sealed are
 	// searched one by one, 0.5 µs each.
-	DefaultSealRows = 4096
+	DefaultSealRows = 2048
 	// DefaultBlockRows is how many rows a block has once the day is over. Larger blocks take fewer bytes a row. A third
 	// more, which late rows may bring, is block.MaxRows.
 	DefaultBlockRows = 49_152
