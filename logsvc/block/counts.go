@@ -38,12 +38,11 @@ func packStatistics(p *packer, s *Statistics, first uint64) {
 		c.uvarint(uint64(k.FirstUse) - first)
 		c.uvarint(uint64(k.LastUse - k.FirstUse))
 		c.tally(&k.Tally)
-		hours := slices.SortedFunc(maps.Keys(k.Hours), compareClasses)
-		c.uvarint(uint64(len(hours)))
-		for _, by := range hours {
-			c.uvarint(uint64(by.Hour - hour))
-			c.uvarint(uint64(by.Class))
-			c.uvarint(uint64(k.Hours[by]))
+		c.uvarint(uint64(len(k.Hours)))
+		for _, h := range k.Hours {
+			c.uvarint(uint64(h.Hour - hour))
+			c.uvarint(uint64(h.Class))
+			c.uvarint(uint64(h.Calls))
 		}
 	}
 	p.uvarint(uint64(len(c.out)))
@@ -94,9 +93,12 @@ func readStatistics(outer *unpacker, rows int, first uint64) (*Statistics, error
 		k.LastUse = k.FirstUse + u.int64()
 		k.Tally = u.tally()
 		n := u.count(rows)
-		k.Hours = make(map[HourClass]int64, min(n, len(u.in)))
-		for range n {
-			k.Hours[HourClass{hour + u.int64(), int(u.int64())}] = u.int64()
+		k.Hours = make([]HourCalls, min(n, len(u.in)))
+		for i := range k.Hours {
+			k.Hours[i] = HourCalls{HourClass{hour + u.int64(), int(u.int64())}, u.int64()}
+			if i > 0 && compareHourCalls(k.Hours[i-1], k.Hours[i].HourClass) >= 0 {
+				u.fail("the hours of a key are not in order")
+			}
 		}
 		if u.err != nil {
 			break

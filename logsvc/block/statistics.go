@@ -2,6 +2,7 @@ package block
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,7 +34,14 @@ type KeyTally struct {
 	Tally
 	// FirstUse and LastUse are the times of its oldest and newest entry, in Unix milliseconds.
 	FirstUse, LastUse int64
-	Hours             map[HourClass]int64
+	// Hours is sorted: the newest hour first, and the highest class of an hour.
+	Hours []HourCalls
+}
+
+// HourCalls is a number of calls, which is not 0.
+type HourCalls struct {
+	HourClass
+	Calls int64
 }
 
 // HourClass is what the calls of a key are counted by.
@@ -103,8 +111,8 @@ func (s *Statistics) Merge(other *Statistics) {
 	for id, added := range other.Keys {
 		k := s.key(id, added.FirstUse, added.LastUse)
 		k.merge(&added.Tally)
-		for by, calls := range added.Hours {
-			k.addHour(by, calls)
+		for _, h := range added.Hours {
+			k.addHour(h.HourClass, h.Calls)
 		}
 		s.dropKey(id, k)
 	}
@@ -178,12 +186,20 @@ func (h *Histogram) trim() {
 	}
 }
 
+// addHour adds calls. It takes no search while hours come newest first, as they do from blocks.
 func (k *KeyTally) addHour(by HourClass, calls int64) {
-	if k.Hours == nil {
-		k.Hours = map[HourClass]int64{}
+	i, found := len(k.Hours), false
+	if i > 0 && compareHourCalls(k.Hours[i-1], by) >= 0 {
+		i, found = slices.BinarySearchFunc(k.Hours, by, compareHourCalls)
 	}
-	k.Hours[by] += calls
-	if k.Hours[by] == 0 {
-		delete(k.Hours, by)
+	if !found {
+		k.Hours = slices.Insert(k.Hours, i, HourCalls{HourClass: by})
+	}
+	k.Hours[i].Calls += calls
+	if k.Hours[i].Calls == 0 {
+		k.Hours = slices.Delete(k.Hours, i, i+1)
 	}
 }
+
+// compareHourCalls is the order of KeyTally.Hours.
+func compareHourCalls(h HourCalls, by HourClass) int { return compareClasses(by, h.HourClass) }

@@ -39,10 +39,30 @@ func TestAddCountsByHourAndByKey(t *testing.T) {
 		},
 		Keys: map[uuid.UUID]*KeyTally{key1: {
 			Tally: Tally{Calls: 5, Latency: Histogram{7: 2}}, FirstUse: 500, LastUse: 1000,
-			Hours: map[HourClass]int64{{Class: 4}: 5},
+			Hours: []HourCalls{{HourClass{Class: 4}, 5}},
 		}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHoursOfAKeyAreSortedWhateverTheirOrder(t *testing.T) {
+	var groups []Group
+	for _, hour := range []int64{3, 1, 2, 3, 0, 2} {
+		for _, class := range []int{2, 5, 4} {
+			g := group(key1, "", NoLatency, 1, hour*3_600_000)
+			g.Hour, g.Class = hour, class
+			groups = append(groups, g)
+		}
+	}
+	back := groups[3]
+	back.Calls = -1
+	want := []HourCalls{
+		{HourClass{3, 5}, 2}, {HourClass{3, 4}, 2}, {HourClass{3, 2}, 2}, {HourClass{2, 5}, 2}, {HourClass{2, 4}, 2}, {HourClass{2, 2}, 2},
+		{HourClass{1, 5}, 1}, {HourClass{1, 4}, 1}, {HourClass{0, 5}, 1}, {HourClass{0, 4}, 1}, {HourClass{0, 2}, 1},
+	}
+	if diff := cmp.Diff(want, statisticsOf(append(groups, back)...).Keys[key1].Hours); diff != "" {
 		t.Error(diff)
 	}
 }
