@@ -44,11 +44,13 @@ type Sealer struct {
 	decoder *block.Decoder
 	// swept is the UTC day of the last pass that sealed everything.
 	swept time.Time
+	// unjoinable are the first blocks of groups that joining does not make fewer, since that pass.
+	unjoinable map[uuid.UUID]bool
 }
 
 // NewSealer returns a sealer.
 func NewSealer(store Store, config SealConfig) *Sealer {
-	return &Sealer{store: store, config: config, decoder: block.NewDecoder()}
+	return &Sealer{store: store, config: config, decoder: block.NewDecoder(), unjoinable: map[uuid.UUID]bool{}}
 }
 
 // Seal makes one pass over all workspaces. It seals those that have enough rows at rest. The first pass of a UTC day, by the
@@ -95,8 +97,9 @@ func (s *Sealer) Seal(ctx context.Context) error {
 	if err := s.store.Compact(ctx, today); err != nil {
 		errs = append(errs, fmt.Errorf("give back the space of sealed rows: %w", err))
 	}
-	if complete {
+	if complete && sweep {
 		s.swept = today
+		clear(s.unjoinable)
 	}
 	return errors.Join(errs...)
 }
@@ -128,7 +131,7 @@ func (s *sealing) run(ctx context.Context) error {
 			return damaged
 		}
 	}
-	if err := s.sealTail(ctx, tail); err != nil || !s.everything {
+	if err := s.sealTail(ctx, tail); err != nil {
 		return errors.Join(damaged, err)
 	}
 	return errors.Join(damaged, s.join(ctx))
@@ -249,7 +252,8 @@ func (s *sealing) rewrite(ctx context.Context, old Block, rows []Entry) ([]Block
 	return change.blocks(), s.store.Replace(ctx, s.workspaceID, change)
 }
 
-// join packs neighbouring blocks into one where that has at most BlockRows.
+// join packs neighbouring blocks into one of at most BlockRows. While the day goes on it waits until no more would fit: the
+// database can then use the space of the small blocks again on the same day.
 func (s *sealing) join(ctx context.Context) error {
 	var damaged error
 	for start := 0; start < len(s.blocks); {
@@ -258,7 +262,8 @@ func (s *sealing) join(ctx context.Context) error {
 			rows += s.blocks[end].Rows
 			end++
 		}
-		if end > start+1 {
+		full := end < len(s.blocks)
+		if end > start+1 && (full || s.everything) && !s.unjoinable[s.blocks[start].ID] {
 			if err := s.joinOne(ctx, s.blocks[start:end]); errors.Is(err, block.ErrDamaged) {
 				damaged = err
 			} else if err != nil {
@@ -282,8 +287,12 @@ func (s *sealing) joinOne(ctx context.Context, blocks []Block) error {
 		entries = append(entries, sealed...)
 	}
 	var err error
-	if change.Insert, err = s.packAll(entries); err != nil || len(change.Insert) >= len(blocks) {
+	if change.Insert, err = s.packAll(entries); err != nil {
 		return err
+	}
+	if len(change.Insert) >= len(blocks) {
+		s.unjoinable[blocks[0].ID] = true
+		return nil
 	}
 	return s.store.Replace(ctx, s.workspaceID, change)
 }
