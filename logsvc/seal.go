@@ -66,6 +66,9 @@ func (s *Sealer) Seal(ctx context.Context) error {
 		minRows = 1
 	}
 	backlog, err := s.store.Backlog(ctx, uuid7.First(rest), minRows)
+	if err == nil && sweep {
+		backlog, err = s.addAll(ctx, backlog, today.Add(-dayLength))
+	}
 	if err != nil {
 		return fmt.Errorf("find the rows to seal: %w", err)
 	}
@@ -105,6 +108,25 @@ func (s *Sealer) Seal(ctx context.Context) error {
 }
 
 const dayLength = 24 * time.Hour
+
+// addAll adds the other workspaces on one day: their rows may have been sealed, but their blocks not joined.
+func (s *Sealer) addAll(ctx context.Context, backlog []Backlog, day time.Time) ([]Backlog, error) {
+	there := map[string]bool{}
+	for _, b := range backlog {
+		if b.Day.Equal(day) {
+			there[b.WorkspaceID] = true
+		}
+	}
+	for workspaceID := ""; ; {
+		var err error
+		if workspaceID, err = s.store.NextWorkspace(ctx, workspaceID); err != nil || workspaceID == "" {
+			return backlog, err
+		}
+		if !there[workspaceID] {
+			backlog = append(backlog, Backlog{WorkspaceID: workspaceID, Day: day})
+		}
+	}
+}
 
 // sealing seals one workspace and day.
 type sealing struct {
@@ -309,96 +331,4 @@ func reversed(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	slices.Reverse(entries)
 	return entries
-}
-
-// packAll packs entries into blocks of equal size. A block takes up to a third more than BlockRows, so that a few rows do not
-// split it.
-func (s *sealing) packAll(entries []Entry) (blocks []SealedBlock, err error) {
-	most := s.config.BlockRows + s.config.BlockRows/3
-	count := (len(entries) + most - 1) / most
-	size := (len(entries) + count - 1) / count
-	for len(entries) > 0 {
-		n := fitting(entries[:min(size, len(entries))])
-		packed, err := s.pack(entries[:n])
-		if err != nil {
-			return nil, err
-		}
-		blocks, entries = append(blocks, packed), entries[n:]
-	}
-	return blocks, nil
-}
-
-// maxBlockText is how many bytes of endpoints a block has: a search reads all of them at once.
-const maxBlockText = 4 << 20
-
-// fitting returns how many of the entries fit into one block.
-func fitting(entries []Entry) int {
-	bytes := 0
-	for i := range entries {
-		if bytes += len(entries[i].Endpoint); bytes > maxBlockText {
-			return i
-		}
-	}
-	return len(entries)
-}
-
-// unpack reads all entries of a block, by ascending id.
-func unpack(ctx context.Context, store Store, decoder *block.Decoder, workspaceID string, b Block) ([]Entry, error) {
-	summary, err := parse(decoder, b)
-	if err != nil {
-		return nil, err
-	}
-	data, err := store.Read(ctx, workspaceID, []Part{{Block: b, Span: summary.Whole()}})
-	if err != nil {
-		return nil, err
-	}
-	entries, err := decoder.Entries(summary, data[0])
-	if err != nil {
-		return nil, fmt.Errorf("block %s: %w", b.ID, err)
-	}
-	for i := range entries {
-		entries[i].WorkspaceID = workspaceID
-	}
-	return entries, nil
-}
-
-// parse parses the summary of a block, and makes sure that the rest of b is about the same block.
-func parse(decoder *block.Decoder, b Block) (*block.Summary, error) {
-	summary, err := decoder.ParseSummary(b.Summary)
-	if err == nil && (summary.First != b.First || summary.Last != b.Last || summary.Rows != b.Rows) {
-		err = fmt.Errorf("%w: its row in the table is about other entries", block.ErrDamaged)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("block %s: %w", b.ID, err)
-	}
-	return summary, nil
-}
-
-// pack encodes rows by ascending id, and makes sure that they can be decoded again.
-func (s *sealing) pack(rows []Entry) (SealedBlock, error) {
-	packed, err := s.encoder.Encode(rows)
-	if err != nil {
-		return SealedBlock{}, err
-	}
-	summary, err := s.decoder.ParseSummary(packed.Summary)
-	if err != nil {
-		return SealedBlock{}, fmt.Errorf("decode a new block: %w", err)
-	}
-	decoded, err := s.decoder.Entries(summary, packed.Data)
-	if err != nil {
-		return SealedBlock{}, fmt.Errorf("decode a new block: %w", err)
-	}
-	if len(decoded) != len(rows) {
-		return SealedBlock{}, fmt.Errorf("a new block has %d entries, not %d", len(decoded), len(rows))
-	}
-	for i := range rows {
-		decoded[i].WorkspaceID = rows[i].WorkspaceID
-		if decoded[i] != rows[i] {
-			return SealedBlock{}, fmt.Errorf("a new block has another entry than the row %s", rows[i].ID)
-		}
-	}
-	return SealedBlock{
-		Block: Block{ID: uuid.New(), First: packed.First, Last: packed.Last, Rows: packed.Rows, Summary: packed.Summary},
-		Data:  packed.Data,
-	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,13 +13,18 @@ import (
 
 // copyRows copies rows that are new, at half of the cost of the upsert. Citus would open a connection for each shard, and commit
 // in two phases on all of them, which took 8 times as long for 1,000 rows of 100 workspaces. Plain Postgres ignores the setting.
-const copyRows = `SET LOCAL citus.multi_shard_modify_mode = 'sequential';
+// The timeout ends deadlocks with other batches, whose rows are locked in another order.
+const copyRows = `SET LOCAL lock_timeout = '50ms'; SET LOCAL citus.multi_shard_modify_mode = 'sequential';
 	COPY request_logs (` + rowColumns + `) FROM STDIN (FORMAT binary)`
+
+// copyPause is how long nothing is copied after a row was there already.
+const copyPause = time.Minute
 
 // store stores a batch that mergeBatch has returned. The first entry of a call is copied. Reports nearly always have a row, and
 // so have rows that more calls share since they were stored: they are merged. If that fails, e.g. because the batch is sent
-// again, all are merged, which also returns the true error: on Citus the code of every error of COPY is XX000.
-func store(ctx context.Context, db db, entries []*logsvc.Entry) error {
+// again, all are merged, which also returns the true error: on Citus the code of every error of COPY is XX000. Then nothing is
+// copied for a minute: with several auth services the report of a call often comes before its check.
+func (s *Store) store(ctx context.Context, db db, entries []*logsvc.Entry) error {
 	var first, later []*logsvc.Entry
 	for _, e := range entries {
 		if e.FromReport || e.CallCount > 1 {
@@ -27,11 +33,12 @@ func store(ctx context.Context, db db, entries []*logsvc.Entry) error {
 			first = append(first, e)
 		}
 	}
-	if len(first) > 0 {
+	if len(first) > 0 && time.Now().UnixNano() >= s.copyAfter.Load() {
 		err := copyAndMerge(ctx, db, first, later)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		s.copyAfter.Store(time.Now().Add(copyPause).UnixNano())
 	}
 	return merge(ctx, db, entries)
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,8 @@ type Store struct {
 	now   func() time.Time
 	// knownDays caches the days that this replica has seen partitions of, so that a batch need not look them up.
 	knownDays sync.Map
+	// copyAfter is when batches may be copied again, in Unix nanoseconds.
+	copyAfter atomic.Int64
 	// walkTime is how long one View may walk rows that do not match.
 	walkTime time.Duration
 }

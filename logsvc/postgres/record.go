@@ -55,7 +55,7 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	}
 	merged := mergeBatch(entries)
 	days := daysOf(merged, func(e *logsvc.Entry) uuid.UUID { return e.ID })
-	err := s.inDays(ctx, days, func(db db) error { return store(ctx, db, merged) })
+	err := s.inDays(ctx, days, func(db db) error { return s.store(ctx, db, merged) })
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
 	}
@@ -103,8 +103,8 @@ func column[Row, Value any](rows []Row, value func(Row) Value) pgtype.FlatArray[
 
 func pgUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// mergeBatch sorts the batch by (workspace, id), the order in which every replica takes its locks, and merges the entries of
-// one id: one statement cannot update a row twice.
+// mergeBatch sorts the batch by (workspace, id), the order in which merge takes its locks on every replica, and merges the
+// entries of one id: one statement cannot update a row twice.
 func mergeBatch(entries []logsvc.Entry) []*logsvc.Entry {
 	sorted := make([]*logsvc.Entry, len(entries))
 	for i := range entries {

@@ -17,6 +17,7 @@ var sealSentences = []sentence{
 	{"a pass with nothing to do changes nothing", sealsOnce},
 	{"rows within the grace stay", graceKeepsRows},
 	{"few rows wait until their day is over, and small blocks are joined then", fewRowsWait},
+	{"small blocks are joined although no row is left to seal", joinsWithoutRows},
 	{"rows that arrive later are folded in by the first pass of a day", foldsLateRows},
 	{"late reports before, during and after it lose nothing", lateReports},
 	{"a pass that breaks off is repeated without harm", sealsAfterError},
@@ -129,6 +130,26 @@ func fewRowsWait(f *fixture) {
 	f.holds(acme, calls...)
 	if blocks := f.soundBlocks(acme); len(blocks) != 2 {
 		f.Errorf("%d blocks at the end of the day, want the four joined to two", len(blocks))
+	}
+}
+
+func joinsWithoutRows(f *fixture) {
+	midnight := f.now.Truncate(day)
+	calls := f.callsBefore(midnight.Add(-12*time.Hour), 2*sealRows)
+	f.setClock(midnight.Add(-10 * time.Hour))
+	for _, rows := range [][]logsvc.Entry{calls[sealRows:], calls[:sealRows]} {
+		f.recordRows(rows)
+		f.seal()
+		f.same(f.rows(), nil)
+	}
+	if blocks := f.soundBlocks(acme); len(blocks) != 2 {
+		f.Errorf("%d blocks before the end of the day", len(blocks))
+	}
+	f.setClock(midnight.Add(16 * time.Minute))
+	f.seal()
+	f.holds(acme, calls...)
+	if blocks := f.soundBlocks(acme); len(blocks) != 1 {
+		f.Errorf("%d blocks at the end of the day, want the two joined", len(blocks))
 	}
 }
 
