@@ -81,7 +81,7 @@ var (
 	maxStep   = stepSize{rows: 5_000, blocks: 256}
 )
 
-// listing is the state of one List. It looks for one entry more than the limit, which tells whether there are more.
+// listing is the state of one List. It looks for one entry more than the limit: if it finds one, there are more.
 type listing struct {
 	*Searcher
 	query Query

@@ -22,9 +22,6 @@ type Summary struct {
 // summaryAttempts is how often a summary begins anew because blocks were replaced meanwhile.
 const summaryAttempts = 10
 
-// countBatch is how many blocks are fetched at once: their statistics are a few kilobytes each.
-const countBatch = 128
-
 // Summarize counts every call of the workspace in the range once, as it is known at one moment: the unsealed rows, the
 // statistics of whole blocks, and the entries of blocks that are only partly in the range.
 func (s *Searcher) Summarize(ctx context.Context, workspaceID string, ids Range) (Summary, error) {
@@ -82,13 +79,11 @@ func (c *counting) count(ctx context.Context, view View) error {
 		over := rowsIn(rows, Range{From: b.First, To: uuid7.Next(b.Last)})
 		blocks = append(blocks, c.prepare(b, over, Range{From: higher(end, b.First), To: c.ids.To}))
 	}
-	for batch := range slices.Chunk(blocks, countBatch) {
-		if err := fetch(ctx, c.store, c.workspaceID, batch); err != nil {
-			return err
-		}
-		for _, b := range batch {
-			c.addBlock(b)
-		}
+	if err := fetch(ctx, c.store, c.workspaceID, blocks); err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		c.addBlock(b)
 	}
 	for i := range rows {
 		if !slices.ContainsFunc(blocks, func(b *countedBlock) bool { return b.covers(rows[i].ID) }) {

@@ -71,34 +71,29 @@ func (m *migration) copyBlocks(ctx context.Context, workspaceID string, progress
 // copyBlock copies a block, unless an earlier attempt has. Where the target has other blocks of the same time, the entries are
 // recorded as rows, which the target merges.
 func (m *migration) copyBlock(ctx context.Context, workspaceID string, b logsvc.Block) error {
-	view, err := m.toLogs.View(ctx, logsvc.ViewQuery{
-		WorkspaceID: workspaceID, Range: logsvc.Range{From: b.First, To: uuid7.Next(b.Last)}, Rows: 1, Blocks: 1,
-	})
+	ids := logsvc.Range{From: b.First, To: uuid7.Next(b.Last)}
+	view, err := m.toLogs.View(ctx, logsvc.ViewQuery{WorkspaceID: workspaceID, Range: ids, Rows: 1, Blocks: 1})
 	if err != nil || len(view.Blocks) > 0 && view.Blocks[0].ID == b.ID {
 		return err
 	}
-	data, err := m.fromLogs.Read(ctx, workspaceID, []logsvc.Part{{Block: b, Span: block.Span{Length: math.MaxInt32}}})
-	if err != nil {
-		return err
-	}
 	if len(view.Blocks) == 0 {
-		return m.toLogs.Replace(ctx, workspaceID, logsvc.Change{Insert: []logsvc.SealedBlock{{Block: b, Data: data[0]}}})
-	}
-	decoder := block.NewDecoder()
-	summary, err := decoder.ParseSummary(b.Summary)
-	if err != nil {
-		return err
-	}
-	entries, err := decoder.Entries(summary, data[0])
-	for i := range entries {
-		entries[i].WorkspaceID = workspaceID
-	}
-	for page := range slices.Chunk(entries, pageRows) {
-		if err := m.toLogs.Record(ctx, page); err != nil {
+		data, err := m.fromLogs.Read(ctx, workspaceID, []logsvc.Part{{Block: b, Span: block.Span{Length: math.MaxInt32}}})
+		if err != nil {
 			return err
 		}
+		return m.toLogs.Replace(ctx, workspaceID, logsvc.Change{Insert: []logsvc.SealedBlock{{Block: b, Data: data[0]}}})
 	}
-	return err
+	for !ids.Empty() {
+		page, err := m.page(ctx, m.source, workspaceID, ids, pageRows)
+		if err != nil {
+			return err
+		}
+		if err := m.toLogs.Record(ctx, page.Entries); err != nil {
+			return err
+		}
+		ids.To = page.SearchedTo
+	}
+	return nil
 }
 
 // copyRecent copies the recent rows of a workspace.

@@ -82,7 +82,7 @@ func talliesRows(f *fixture) {
 	f.tallies(acme, logsvc.Range{From: calls[40].ID, To: calls[10].ID}, uuid.Nil, calls[11:41])
 	f.tallies(acme, logsvc.Range{To: uuid.Max}, uuid.Nil, calls)
 	f.tallies(acme, logsvc.Range{From: calls[10].ID, To: calls[10].ID}, uuid.Nil, nil)
-	f.tallies("nobody", f.everything(), uuid.Nil, nil)
+	f.tallies("no-rows", f.everything(), uuid.Nil, nil)
 }
 
 func talliesAboveBlocks(f *fixture) {

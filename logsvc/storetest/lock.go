@@ -115,7 +115,7 @@ func oneOfManyHoldsLock(f *fixture) {
 	}
 	group.Wait()
 	if held.Load() == 0 {
-		f.Error("nobody held the lock")
+		f.Error("no caller held the lock")
 	}
 }
 
