@@ -74,7 +74,7 @@ func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags,
 		return nil, err
 	}
 	s.opsAddr = listener.Addr()
-	s.parts = slices.Insert(s.parts, 0, s.serveHTTP(listener, httpserver.Ops(s.checks, s.telemetry.Metrics)))
+	s.parts = slices.Insert(s.parts, 0, s.serveHTTP(listener, httpserver.OpsHosts(httpserver.Ops(s.checks, s.telemetry.Metrics), listener.Addr())))
 	return s, nil
 }
 

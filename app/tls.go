@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/keytrail/keytrail/internal/certreload"
+	"github.com/keytrail/keytrail/internal/httpserver"
 	"github.com/keytrail/keytrail/internal/pgdb"
 )
 
@@ -41,9 +41,8 @@ type DialFlags struct {
 
 // IsLoopback reports whether host:port is an address of the loopback interface.
 func IsLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	ip, notIP := netip.ParseAddr(host)
-	return err == nil && (host == "localhost" || notIP == nil && ip.Unmap().IsLoopback())
+	_, _, err := net.SplitHostPort(addr)
+	return err == nil && httpserver.IsLoopback(addr)
 }
 
 // listenTLS is the TLS of the listeners of a process.

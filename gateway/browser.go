@@ -3,15 +3,14 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/rs/cors"
 
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/httpserver"
 )
 
 // ValidOrigin returns an error if a web origin is not valid in Config.CORSOrigins. Browsers send scheme://host[:port] in
@@ -42,29 +41,10 @@ func refuseForeignOrigins(next http.Handler, origins []string) (http.Handler, er
 	return protection.Handler(next), nil
 }
 
-// refuseForeignHosts refuses requests for other hosts than this machine. It prevents DNS rebinding: a page whose host name
-// resolves to a loopback address has the same origin as the gateway.
+// refuseForeignHosts refuses requests for other hosts than this machine.
 func refuseForeignHosts(next http.Handler) http.Handler {
-	foreign := forbidden("the gateway listens on this machine alone, and takes requests for localhost or a loopback address only")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopback(r.Host) {
-			foreign.ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// isLoopback reports whether a Host header, with or without a port, names this machine.
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-	return err == nil && ip.Unmap().IsLoopback()
+	return httpserver.LoopbackHosts(next,
+		forbidden("the gateway listens on this machine alone, and takes requests for localhost or a loopback address only"))
 }
 
 // forbidden responds with 403 and a reason.
