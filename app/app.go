@@ -38,11 +38,14 @@ type Server struct {
 	gatewayAddr, authAddr, logsAddr, opsAddr net.Addr
 	listening                                []any // flags and addresses for the log
 
-	// stopping is set when shutdown begins; ready is the result of the latest readiness check.
-	stopping, ready atomic.Bool
+	// doing returns what the start is doing. serving is set when the start is over, and stopping when shutdown begins; ready is
+	// the result of the latest readiness check.
+	doing                    atomic.Pointer[func() string]
+	serving, stopping, ready atomic.Bool
 }
 
-// newServer returns a server with the part that open adds to it. It closes everything that was opened if it fails.
+// newServer returns a server with the part that open adds to it. The ops port is open meanwhile. It closes everything that was
+// opened if it fails.
 func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags, open func(*Server) error) (_ *Server, err error) {
 	s := &Server{log: log, part: part, checks: httpserver.Checks{}}
 	if s.tls, err = flags.load(log); err != nil {
@@ -66,15 +69,13 @@ func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags,
 	if err := s.telemetry.Register(s.processMetrics()...); err != nil {
 		return nil, err
 	}
+	s.starting("opening the parts")
+	if err := s.openOperatorPorts(opsAddr, flags.PprofAddr); err != nil {
+		return nil, err
+	}
 	if err := open(s); err != nil {
 		return nil, err
 	}
-	listener, err := s.listen("--ops-addr", opsAddr)
-	if err != nil {
-		return nil, err
-	}
-	s.opsAddr = listener.Addr()
-	s.parts = slices.Insert(s.parts, 0, s.serveHTTP(listener, httpserver.OpsHosts(httpserver.Ops(s.checks, s.telemetry.Metrics), listener.Addr())))
 	return s, nil
 }
 
@@ -82,6 +83,7 @@ func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags,
 // trail, log service, ops port. It returns nil after an orderly stop, with everything stored and closed.
 func (s *Server) Run(ctx context.Context) error {
 	s.log.Info("serving", append([]any{"version", Version(), "part", s.part}, s.listening...)...)
+	s.serving.Store(true)
 	s.setReady(s.checks.Ready(ctx))
 	err := lifecycle.Run(ctx, append(s.parts, s.watchReadiness)...)
 	s.log.Info("stopped")

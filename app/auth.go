@@ -63,6 +63,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		if err != nil {
 			return err
 		}
+		s.starting("migrating the schema of the keys")
 		store, err := authpostgres.Open(ctx, config.DatabaseURL)
 		if err != nil {
 			return fmt.Errorf("open the keys: %w", err)
@@ -118,11 +119,13 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err != nil {
 		return fmt.Errorf("read the key of report tokens: %w", err)
 	}
+	s.starting("opening the trail")
 	rows, err := s.openTrail(config)
 	if err != nil {
 		return err
 	}
 	keyring := authsvc.NewKeyring(config.store, config.now)
+	s.doing.Store(new(func() string { return fmt.Sprintf("loading the keys: %d so far", keyring.Stats().Keys) }))
 	if err := keyring.Refresh(ctx); err != nil {
 		return fmt.Errorf("load the keyring: %w", err)
 	}

@@ -49,12 +49,14 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 		if err != nil {
 			return err
 		}
+		s.starting("migrating the schema of the request logs")
 		store, err := logspostgres.Open(ctx, config.DatabaseURL, now)
 		if err != nil {
 			return fmt.Errorf("open the request logs: %w", err)
 		}
 		s.closeLater(store)
 		if config.Distribute {
+			s.starting("distributing the tables of the request logs")
 			if err := store.Distribute(ctx); err != nil {
 				return fmt.Errorf("--distribute: %w", err)
 			}

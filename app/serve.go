@@ -56,11 +56,13 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		if err != nil {
 			return err
 		}
+		s.starting("migrating the request logs")
 		logsStore, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, "logs.db"))
 		if err != nil {
 			return fmt.Errorf("open the request logs: %w", err)
 		}
 		s.closeLater(logsStore)
+		s.starting("migrating the keys")
 		authStore, err := authsqlite.Open(ctx, filepath.Join(config.DataDir, "auth.db"))
 		if err != nil {
 			return fmt.Errorf("open the keys: %w", err)

@@ -22,12 +22,13 @@ type InsecureFlag struct {
 	Insecure bool `help:"Allow plaintext to and from other machines. Anyone on the network path can then read tokens, keys and request logs."`
 }
 
-// listenFlags configure TLS on the listeners of a process, except the ops port.
+// listenFlags configure TLS on the listeners of a process, except the ports for operators.
 type listenFlags struct {
 	InsecureFlag `embed:""`
 
-	TLSCert     string `name:"tls-cert" and:"tls-cert" type:"path" help:"PEM file with the server certificate, followed by any intermediate certificates. Enables TLS on all ports except --ops-addr. Reloaded when it changes."`
+	TLSCert     string `name:"tls-cert" and:"tls-cert" type:"path" help:"PEM file with the server certificate, followed by any intermediate certificates. Enables TLS on all ports except --ops-addr and --pprof-addr. Reloaded when it changes."`
 	TLSKey      string `name:"tls-key" and:"tls-cert" type:"path" help:"PEM file with the private key of --tls-cert."`
+	PprofAddr   string `help:"Address to serve /debug/pprof/ on, in plaintext (default: none). Profiles cost processor time: let only operators reach it."`
 	TLSClientCA string `name:"tls-client-ca" type:"path" help:"PEM file with certificate authorities. gRPC clients must present a certificate issued by one of them; REST clients need none."`
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,7 +21,7 @@ type serveCommand struct {
 }
 
 func (c *serveCommand) Run(ctx context.Context, to console) error {
-	server, err := app.NewServer(ctx, c.ServeConfig, c.setLogger(to.err), time.Now)
+	server, err := app.NewServer(ctx, c.ServeConfig, c.start(to.err), time.Now)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ type authCommand struct {
 }
 
 func (c *authCommand) Run(ctx context.Context, to console) error {
-	server, err := app.NewAuthServer(ctx, c.AuthConfig, c.setLogger(to.err), time.Now)
+	server, err := app.NewAuthServer(ctx, c.AuthConfig, c.start(to.err), time.Now)
 	return serve(ctx, server, err)
 }
 
@@ -101,7 +102,7 @@ type logsvcCommand struct {
 }
 
 func (c *logsvcCommand) Run(ctx context.Context, to console) error {
-	server, err := app.NewLogsServer(ctx, c.LogsConfig, c.setLogger(to.err), time.Now)
+	server, err := app.NewLogsServer(ctx, c.LogsConfig, c.start(to.err), time.Now)
 	return serve(ctx, server, err)
 }
 
@@ -111,8 +112,15 @@ type gatewayCommand struct {
 }
 
 func (c *gatewayCommand) Run(ctx context.Context, to console) error {
-	server, err := app.NewGatewayServer(ctx, c.GatewayConfig, c.setLogger(to.err))
+	server, err := app.NewGatewayServer(ctx, c.GatewayConfig, c.start(to.err))
 	return serve(ctx, server, err)
+}
+
+// start prepares the process of a service, and returns its logger.
+func (f logFlags) start(w io.Writer) *slog.Logger {
+	log := f.setLogger(w)
+	app.LimitMemory(log)
+	return log
 }
 
 func serve(ctx context.Context, server *app.Server, err error) error {

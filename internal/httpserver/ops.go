@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,20 +40,13 @@ func (c Checks) run(ctx context.Context) (results map[string]string, ready bool)
 	return results, ready
 }
 
-// Ops returns the handler of the ops port: /healthz reports that the process runs, /readyz whether it can do its work,
-// /metrics is for Prometheus, and /debug/pprof/ has profiles. All are open to everyone who can reach the port, and contain
-// no data of a workspace.
+// Ops returns the handler of the ops port: /healthz reports that the process runs, /readyz whether it can do its work, and
+// /metrics is for Prometheus. All are open to everyone who can reach the port, and contain no data of a workspace.
 func Ops(checks Checks, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, checks) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	// The command line may contain the password of a database.
-	mux.Handle("GET /debug/pprof/cmdline", http.NotFoundHandler())
 	return mux
 }
 

@@ -147,12 +147,17 @@ func TestServeReturnsWhyItFailed(t *testing.T) {
 }
 
 func TestProfilesExcludeTheCommandLine(t *testing.T) {
-	handler := Ops(nil, prometheus.NewRegistry())
+	ops := Ops(nil, prometheus.NewRegistry())
 	for path, want := range map[string]int{"/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/goroutine": 200, "/debug/pprof/cmdline": 404} {
 		response := httptest.NewRecorder()
-		handler.ServeHTTP(response, httptest.NewRequest("GET", path, nil))
+		Profiles().ServeHTTP(response, httptest.NewRequest("GET", path, nil))
 		if response.Code != want {
 			t.Errorf("GET %s returned %d, want %d", path, response.Code, want)
+		}
+		response = httptest.NewRecorder()
+		ops.ServeHTTP(response, httptest.NewRequest("GET", path, nil))
+		if response.Code != 404 {
+			t.Errorf("GET %s of the ops port returned %d", path, response.Code)
 		}
 	}
 }
