@@ -8,7 +8,9 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"maps"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -24,6 +26,17 @@ const (
 	lockAttempts    = 600
 )
 
+// A statement of a migration waits for the lock of a table for lockTimeout, because all other sessions queue behind it.
+// Then the migration is rolled back, they pass, and it is tried again after a pause, maxTries times in about a minute.
+const (
+	lockTimeout       = "1s"
+	maxTries          = 14
+	minPause          = 500 * time.Millisecond
+	maxPause          = 5 * time.Second
+	codeLockTimeout   = "55P03" // lock_not_available
+	codeAlreadyExists = "23505" // unique_violation
+)
+
 // migrate creates the schema and applies the missing migrations, each in a transaction of its own, under a session lock,
 // which is released however the session ends.
 func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrations fs.FS) error {
@@ -36,7 +49,16 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, schema string, migrati
 	if err != nil {
 		return fmt.Errorf("migrations of %s: %w", schema, err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	_, err = backoff.Retry(ctx, func() ([]*goose.MigrationResult, error) {
+		results, err := provider.Up(ctx)
+		if !hasCode(err, codeLockTimeout) {
+			err = backoff.Permanent(err)
+		}
+		return results, err
+	}, backoff.WithMaxTries(maxTries), backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: minPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.2,
+	}))
+	if err != nil {
 		return fmt.Errorf("migrate %s (if the lock was not acquired, another replica is migrating): %w", schema, err)
 	}
 	return nil
@@ -53,13 +75,12 @@ func newProvider(db *sql.DB, schema string, migrations fs.FS) (*goose.Provider, 
 		goose.WithSessionLocker(locker), goose.WithTableName(schema+".goose_db_version"))
 }
 
-// forMigrations removes the limit on the duration of statements, and limits how long they wait for a lock: sessions that
-// queue behind a waiting migration are blocked too.
+// forMigrations removes the limit on the duration of statements, and limits how long they wait for a lock.
 func forMigrations(config *pgx.ConnConfig) *pgx.ConnConfig {
 	config = config.Copy()
 	config.RuntimeParams = maps.Clone(config.RuntimeParams)
 	config.RuntimeParams["statement_timeout"] = "0"
-	config.RuntimeParams["lock_timeout"] = "30s"
+	config.RuntimeParams["lock_timeout"] = lockTimeout
 	return config
 }
 
@@ -73,8 +94,14 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	}
 	_, err = db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize())
 	// IF NOT EXISTS does not see a schema that another session has not committed yet: that is a unique_violation.
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "23505" {
+	if hasCode(err, codeAlreadyExists) {
 		return nil
 	}
 	return err
+}
+
+// hasCode reports whether err is an error of Postgres with this code.
+func hasCode(err error, code string) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == code
 }
