@@ -32,7 +32,7 @@ type databaseFlag struct {
 
 // tokenFlags configure whose tokens a service accepts.
 type tokenFlags struct {
-	TokenKeys   []string `type:"path" help:"PEM files with the keys that sign accepted tokens, public or private. Give several to rotate keys."`
+	TokenKeys   []string `help:"PEM files with the keys that sign accepted tokens, public or private. Give several to rotate keys. ROLE=FILE accepts the keys of a file only for tokens of this role, and of viewer if it is admin."`
 	OIDCIssuers []string `name:"oidc-issuers" help:"OpenID Connect issuers whose tokens are accepted, e.g. https://login.example.com. Their audience must be keytrail."`
 
 	OIDCRoleClaim       string `name:"oidc-role-claim" default:"role" help:"Claim with the role in the tokens of --oidc-issuers."`
@@ -58,12 +58,13 @@ func (f tokenFlags) validateRequired() error {
 
 // addVerifier adds a verifier of tokens that are signed with the keys of the flags, or with own.
 func (s *Server) addVerifier(f tokenFlags, now func() time.Time, own ...ed25519.PublicKey) (*access.Verifier, error) {
-	keys, err := access.ReadPublicKeys(f.TokenKeys...)
+	keys, err := access.ReadTokenKeys(f.TokenKeys...)
 	if err != nil {
 		return nil, fmt.Errorf("--token-keys: %w", err)
 	}
+	keys[""] = append(keys[""], own...)
 	claims := access.ClaimNames{Role: f.OIDCRoleClaim, Workspaces: f.OIDCWorkspacesClaim}
-	verifier, err := access.NewVerifier(access.Config{Keys: append(own, keys...), Issuers: f.OIDCIssuers, Claims: claims, Now: now, Log: s.log})
+	verifier, err := access.NewVerifier(access.Config{Keys: keys, Issuers: f.OIDCIssuers, Claims: claims, Now: now, Log: s.log})
 	if err != nil {
 		return nil, err
 	}

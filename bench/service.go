@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"net"
@@ -102,7 +101,7 @@ func serveLogs(ctx context.Context, url, addr string, signer *access.Signer, now
 
 // newAuthorizer returns the authorizer of a server that accepts the tokens of one signer.
 func newAuthorizer(signer *access.Signer, log *slog.Logger) (*access.Authorizer, error) {
-	verifier, err := access.NewVerifier(access.Config{Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: log})
+	verifier, err := access.NewVerifier(access.Config{Keys: access.TokenKeys{"": {signer.Public()}}, Now: time.Now, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/ed25519"
 	"log/slog"
 	"strings"
 	"testing"
@@ -34,7 +33,7 @@ func newFixture(t testing.TB, issuers ...string) *fixture {
 	f := &fixture{clock: &clock{at: noon}, signer: newSigner(t)}
 	var err error
 	f.verifier, err = NewVerifier(Config{
-		Keys: []ed25519.PublicKey{f.signer.Public()}, Issuers: issuers, Now: f.now, Log: slog.New(slog.DiscardHandler),
+		Keys: TokenKeys{"": {f.signer.Public()}}, Issuers: issuers, Now: f.now, Log: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	return f

@@ -3,7 +3,6 @@ package access
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -37,7 +36,7 @@ var algorithms = []jose.SignatureAlgorithm{
 // Config configures a Verifier.
 type Config struct {
 	// Keys are the public keys of Keytrail's own tokens. Several allow one to be replaced.
-	Keys []ed25519.PublicKey
+	Keys TokenKeys
 	// Issuers are the URLs of OIDC issuers; see ValidIssuer. Run fetches their keys.
 	Issuers []string
 	// Claims are the names of the claims in the tokens of OIDC issuers. An empty name is that of DefaultClaimNames.
@@ -48,8 +47,8 @@ type Config struct {
 
 // Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
-	keys    map[string]ed25519.PublicKey // by thumbprint
-	issuers map[string]*issuer           // by URL
+	keys    map[string]*tokenKey // by thumbprint
+	issuers map[string]*issuer   // by URL
 	claims  ClaimNames
 	// cache has the tokens that were verified, by SHA-256. Invalid tokens are not cached, and cannot evict others.
 	cache *lru.Cache[digest, cached]
@@ -70,14 +69,11 @@ func NewVerifier(config Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		keys: map[string]ed25519.PublicKey{}, issuers: map[string]*issuer{}, cache: cache, now: config.Now,
+		keys: config.Keys.byThumbprint(), issuers: map[string]*issuer{}, cache: cache, now: config.Now,
 		claims: ClaimNames{
 			Role:       cmp.Or(config.Claims.Role, DefaultClaimNames.Role),
 			Workspaces: cmp.Or(config.Claims.Workspaces, DefaultClaimNames.Workspaces),
 		},
-	}
-	for _, key := range config.Keys {
-		v.keys[thumbprint(key)] = key
 	}
 	for _, url := range config.Issuers {
 		if err := ValidIssuer(url); err != nil {
@@ -173,7 +169,14 @@ func (v *Verifier) verify(token string, now time.Time) (*Identity, error) {
 	if err := parsed.Claims(key, &standard, &claims); err != nil || standard.Issuer != unverified.Issuer {
 		return nil, refuse("the token's signature is wrong")
 	}
-	return names.identity(&standard, claims, now)
+	identity, err := names.identity(&standard, claims, now)
+	if err == nil && standard.Issuer == LocalIssuer {
+		err = v.keys[parsed.Headers[0].KeyID].checkRole(identity.Role)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return identity, nil
 }
 
 // key returns the key that a token of an issuer must be signed with, and the names of its claims. The key depends on the
@@ -184,7 +187,7 @@ func (v *Verifier) key(from string, header jose.Header) (any, ClaimNames, error)
 		if !ok || header.Algorithm != string(jose.EdDSA) {
 			return nil, ClaimNames{}, errUnknownKey
 		}
-		return key, DefaultClaimNames, nil
+		return key.public, DefaultClaimNames, nil
 	}
 	issuer, ok := v.issuers[from]
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func TestSignatureIsOfAKnownKey(t *testing.T) {
 
 func TestSeveralKeysLetOneBeReplaced(t *testing.T) {
 	old, next := newFixture(t), newFixture(t)
-	old.verifier.keys[thumbprint(next.signer.Public())] = next.signer.Public()
+	maps.Copy(old.verifier.keys, next.verifier.keys)
 	old.expectAccepted(t, old.token(t, Viewer, "acme"))
 	old.expectAccepted(t, next.token(t, Viewer, "acme"))
 	next.expectRefused(t, old.token(t, Viewer, "acme"), "`kid`")

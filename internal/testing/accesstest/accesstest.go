@@ -3,7 +3,6 @@ package accesstest
 
 import (
 	"context"
-	"crypto/ed25519"
 	"log/slog"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func NewSigner(t testing.TB) *access.Signer {
 func Verifier(t testing.TB, signer *access.Signer) *access.Verifier {
 	t.Helper()
 	verifier, err := access.NewVerifier(access.Config{
-		Keys: []ed25519.PublicKey{signer.Public()}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Keys: access.TokenKeys{"": {signer.Public()}}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
