@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -o /out/keytrail \
     -ldflags "-s -w -X github.com/keytrail/keytrail/app.stampedVersion=${VERSION} -X github.com/keytrail/keytrail/app.stampedRevision=${REVISION}" .
 # New volumes that are mounted here get this owner.
-RUN mkdir -p /out/var/keys /out/var/token-keys /out/var/trail /out/var/data
+RUN mkdir -p /out/var/keys /out/var/ingester-key /out/var/token-keys /out/var/trail /out/var/data
 
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=devel REVISION=unknown

@@ -12,7 +12,11 @@ import (
 // composeService is the part of a compose service that the tests read.
 type composeService struct {
 	Restart     string
-	SecurityOpt []string `yaml:"security_opt"`
+	Entrypoint  []string
+	Command     []string
+	Volumes     []string
+	DependsOn   yaml.Node `yaml:"depends_on"`
+	SecurityOpt []string  `yaml:"security_opt"`
 	// Environment has nil for a variable that compose passes through.
 	Environment map[string]*string
 	Ports       []string

@@ -35,7 +35,7 @@ func (s *cluster) createRoles() {
 	s.t.Helper()
 	psql := exec.CommandContext(s.t.Context(), s.postgres.Program("psql"), "--no-psqlrc", "--quiet",
 		"--file=../deploy/postgres/roles.sql", s.postgres.URL("postgres"))
-	psql.Env = append(os.Environ(), "KEYTRAIL_AUTH_PASSWORD=it's", `KEYTRAIL_LOGS_PASSWORD=p@ss\w"rd`)
+	psql.Env = append(os.Environ(), "POSTGRES_AUTH_PASSWORD=it's", `POSTGRES_LOGS_PASSWORD=p@ss\w"rd`)
 	if out, err := psql.CombinedOutput(); err != nil || len(out) > 0 {
 		s.t.Fatalf("roles.sql: %v\n%s", err, out)
 	}

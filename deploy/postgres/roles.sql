@@ -2,13 +2,13 @@
 -- superuser, on the database of the services: before their first start, or at any time later. Services that shared a role
 -- before are stopped meanwhile.
 --
---   export KEYTRAIL_AUTH_PASSWORD=… KEYTRAIL_LOGS_PASSWORD=…
+--   export POSTGRES_AUTH_PASSWORD=… POSTGRES_LOGS_PASSWORD=…
 --   psql --no-psqlrc --file=roles.sql postgres://postgres@localhost:5432/keytrail
 --
 -- The services then need nothing else: each creates its tables and partitions in its own schema.
 \set ON_ERROR_STOP on
-\getenv auth_password KEYTRAIL_AUTH_PASSWORD
-\getenv logs_password KEYTRAIL_LOGS_PASSWORD
+\getenv auth_password POSTGRES_AUTH_PASSWORD
+\getenv logs_password POSTGRES_LOGS_PASSWORD
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
