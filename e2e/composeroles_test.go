@@ -22,7 +22,8 @@ func (s composeService) mounts(volume string) bool {
 func servicesThat(t *testing.T, holds func(composeService) bool) string {
 	t.Helper()
 	services := readCompose(t)
-	return strings.Join(slices.DeleteFunc(slices.Sorted(maps.Keys(services)), func(name string) bool { return !holds(services[name]) }), " ")
+	maps.DeleteFunc(services, func(_ string, s composeService) bool { return !holds(s) })
+	return strings.Join(slices.Sorted(maps.Keys(services)), " ")
 }
 
 // sets reports whether a service has a variable whose value contains a text.
@@ -57,8 +58,10 @@ func TestComposeServicesAreNoSuperuser(t *testing.T) {
 			t.Errorf("%s} is given to %q, want %q", password, got, want)
 		}
 	}
-	if !slices.Contains(services["roles"].Volumes, "./deploy/postgres/roles.sql:/roles.sql:ro") || !slices.Contains(services["roles"].Entrypoint, "--file=/roles.sql") {
-		t.Errorf("the service roles does not run deploy/postgres/roles.sql: %v %v", services["roles"].Entrypoint, services["roles"].Volumes)
+	roles := services["roles"]
+	mounted := slices.Contains(roles.Volumes, "./deploy/postgres/roles.sql:/roles.sql:ro")
+	if !mounted || !slices.Contains(roles.Entrypoint, "--file=/roles.sql") {
+		t.Errorf("the service roles does not run deploy/postgres/roles.sql: %v %v", roles.Entrypoint, roles.Volumes)
 	}
 }
 
@@ -80,7 +83,8 @@ func TestNoComposePartReadsTheKeyOfAdmins(t *testing.T) {
 	if got := services["authsvc"].variable("KEYTRAIL_SIGNING_KEY"); got != key {
 		t.Errorf("the auth service signs with %s", got)
 	}
-	if command := services["init-ingester"].Command; !slices.Contains(command, "--out="+key) || !slices.Contains(command, "--public-out="+ingester) {
+	command := services["init-ingester"].Command
+	if !slices.Contains(command, "--out="+key) || !slices.Contains(command, "--public-out="+ingester) {
 		t.Errorf("init-ingester makes other keys: %v", command)
 	}
 }
@@ -96,8 +100,9 @@ func TestComposeOperatorsToolsReachNoMoreThanTheyNeed(t *testing.T) {
 			t.Errorf("Grafana: %s is %q, want %q", variable, got, want)
 		}
 	}
-	if got := servicesThat(t, func(s composeService) bool { _, there := s.Networks["metrics"]; return there }); got != "grafana prometheus" || len(grafana.Networks) != 1 {
-		t.Errorf("on the network of Grafana are %q, and Grafana is on %v", got, grafana.Networks)
+	neighbours := servicesThat(t, func(s composeService) bool { _, there := s.Networks["metrics"]; return there })
+	if neighbours != "grafana prometheus" || len(grafana.Networks) != 1 {
+		t.Errorf("on the network of Grafana are %q, and Grafana is on %v", neighbours, grafana.Networks)
 	}
 	if got := servicesThat(t, func(s composeService) bool { return s.variable("KEYTRAIL_PPROF_ADDR") != "" }); got != "" {
 		t.Errorf("profiles are open in %q", got)

@@ -108,10 +108,12 @@ func (s *cluster) useEverything() {
 	s.report(s.call(kept.GetSecret(), "/allowed", ""))
 	s.update(gone, &authv1.Key{Disabled: true}, "disabled")
 	s.call(gone.GetSecret(), "/disabled", "disabled")
-	if _, err := s.keys.DeleteKey(s.t.Context(), &authv1.DeleteKeyRequest{WorkspaceId: "acme", KeyId: gone.GetKey().GetId()}); err != nil {
+	_, err := s.keys.DeleteKey(s.t.Context(), &authv1.DeleteKeyRequest{WorkspaceId: "acme", KeyId: gone.GetKey().GetId()})
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := s.keys.RotateKey(s.t.Context(), &authv1.RotateKeyRequest{WorkspaceId: "acme", KeyId: kept.GetKey().GetId()}); err != nil {
+	_, err = s.keys.RotateKey(s.t.Context(), &authv1.RotateKeyRequest{WorkspaceId: "acme", KeyId: kept.GetKey().GetId()})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.call(gone.GetSecret(), "/deleted", "invalid_token")
@@ -140,8 +142,10 @@ func (s *cluster) expireAndSeal() {
 	s.t.Helper()
 	days := map[string]time.Time{"seal": time.Now().AddDate(0, 0, -2), "expire": time.Now().AddDate(0, 0, -5)}
 	for name, day := range days {
-		row := &logsv1.RequestLog{Id: uuid7.New(day).String(), Time: timestamppb.New(day.Truncate(time.Millisecond)), WorkspaceId: "acme",
-			Endpoint: "/" + name, Status: 401, ErrorCode: "missing_token", CallCount: 1}
+		row := &logsv1.RequestLog{
+			Id: uuid7.New(day).String(), Time: timestamppb.New(day.Truncate(time.Millisecond)),
+			WorkspaceId: "acme", Endpoint: "/" + name, Status: 401, ErrorCode: "missing_token", CallCount: 1,
+		}
 		request := &logsv1.RecordRequestLogsRequest{Records: []*logsv1.RequestLogRecord{{RequestLog: row}}}
 		if answer, err := s.list.RecordRequestLogs(s.t.Context(), request); err != nil || len(answer.GetRefused()) > 0 {
 			s.t.Fatalf("record a row of %s: %v, %v", name, answer, err)
@@ -171,9 +175,13 @@ func (s *cluster) expireAndSeal() {
 // expectRefused tries what neither service may do, and what the key of the auth service must not sign.
 func (s *cluster) expectRefused(ingester *access.Signer) {
 	s.t.Helper()
+	all := []string{`CREATE SCHEMA x`, `CREATE ROLE x`, `CREATE TABLE public.x (n int)`, `SET ROLE postgres`,
+		`COPY (SELECT 1) TO PROGRAM 'true'`, `SELECT pg_read_file('PG_VERSION')`}
 	others := map[string][]string{
-		authRole: {`SELECT FROM keytrail_logs.request_logs`, `DELETE FROM keytrail_logs.request_logs`, `CREATE TABLE keytrail_logs.x (n int)`, `SET ROLE keytrail_logs`},
-		logsRole: {`SELECT FROM keytrail_auth.token_key`, `SELECT FROM keytrail_auth.keys`, `DROP TABLE keytrail_auth.keys`, `SET ROLE keytrail_auth`},
+		authRole: {`SELECT FROM keytrail_logs.request_logs`, `DELETE FROM keytrail_logs.request_logs`,
+			`CREATE TABLE keytrail_logs.x (n int)`, `SET ROLE keytrail_logs`},
+		logsRole: {`SELECT FROM keytrail_auth.token_key`, `SELECT FROM keytrail_auth.keys`,
+			`DROP TABLE keytrail_auth.keys`, `SET ROLE keytrail_auth`},
 	}
 	for role, statements := range others {
 		conn, err := pgx.Connect(s.t.Context(), s.urlOf(role))
@@ -181,8 +189,7 @@ func (s *cluster) expectRefused(ingester *access.Signer) {
 			s.t.Fatal(err)
 		}
 		defer conn.Close(context.Background())
-		for _, statement := range append(statements, `CREATE SCHEMA x`, `CREATE ROLE x`, `CREATE TABLE public.x (n int)`, `SET ROLE postgres`,
-			`COPY (SELECT 1) TO PROGRAM 'true'`, `SELECT pg_read_file('PG_VERSION')`) {
+		for _, statement := range append(statements, all...) {
 			_, err := conn.Exec(s.t.Context(), statement)
 			if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "42501" { // insufficient_privilege
 				s.t.Errorf("%s as %s: %v", statement, role, err)
@@ -190,7 +197,8 @@ func (s *cluster) expectRefused(ingester *access.Signer) {
 		}
 	}
 	unsigned := logsv1.NewLogServiceClient(dial(s.t, s.logsAddr, grpc.EmptyDialOption{}))
-	forged := metadata.AppendToOutgoingContext(s.t.Context(), "authorization", "Bearer "+token(s.t, ingester, access.Admin, access.AllWorkspaces))
+	forged := metadata.AppendToOutgoingContext(s.t.Context(),
+		"authorization", "Bearer "+token(s.t, ingester, access.Admin, access.AllWorkspaces))
 	_, err := unsigned.ListRequestLogs(forged, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"})
 	if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), `the role "admin"`) {
 		s.t.Errorf("a token of an admin that the key of the auth service has signed: %v", err)
@@ -203,7 +211,8 @@ func (s *cluster) expectOwners() {
 	for query, want := range map[string]string{
 		`SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 			WHERE n.nspname LIKE 'keytrail%' AND pg_get_userbyid(relowner) <> n.nspname`: "0",
-		`SELECT string_agg(nspname || ' of ' || pg_get_userbyid(nspowner), ', ' ORDER BY 1) FROM pg_namespace WHERE nspname LIKE 'keytrail%'`: "keytrail_auth of keytrail_auth, keytrail_logs of keytrail_logs",
+		`SELECT string_agg(nspname || ' of ' || pg_get_userbyid(nspowner), ', ' ORDER BY nspname)
+			FROM pg_namespace WHERE nspname LIKE 'keytrail%'`: "keytrail_auth of keytrail_auth, keytrail_logs of keytrail_logs",
 		`SELECT count(*)::text FROM pg_roles WHERE rolname LIKE 'keytrail%'
 			AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)`: "0",
 	} {

@@ -40,8 +40,9 @@ func startingServices(t *testing.T) []startingService {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close(context.Background()) })
-		// The lock of internal/pgdb.
-		if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, int64(crc32.ChecksumIEEE([]byte("keytrail "+schema)))); err != nil {
+		// The lock of the migrations of a schema, as in internal/pgdb.
+		lock := int64(crc32.ChecksumIEEE([]byte("keytrail " + schema)))
+		if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, lock); err != nil {
 			t.Fatal(err)
 		}
 		all[i].flags, all[i].ops = flags[all[i].name], stableAddr(t)
@@ -102,7 +103,8 @@ func TestStartingServiceEndsOnSIGTERM(t *testing.T) {
 			t.Fatal(err)
 		}
 		// It is killed at the end of the timeout. Otherwise it ends by itself, and says what it was doing.
-		if err := process.Wait(); ctx.Err() != nil || process.ProcessState.ExitCode() != 1 || !strings.Contains(printed.String(), "migrate keytrail_") {
+		err := process.Wait()
+		if ctx.Err() != nil || process.ProcessState.ExitCode() != 1 || !strings.Contains(printed.String(), "keytrail: open the ") {
 			t.Errorf("%s: %v, %v\n%s", s.name, err, ctx.Err(), printed)
 		}
 		cancel()

@@ -31,7 +31,8 @@ func TestMigrationThatWaitsForALockLetsOthersPass(t *testing.T) {
 	}()
 	admin := connect(t, url)
 	for range 3 {
-		await(t, admin, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'mine.one'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)`)
+		await(t, admin, `SELECT EXISTS (SELECT FROM pg_locks
+			WHERE relation = 'mine.one'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)`)
 		expect(t, pool, `SELECT count(*)::text FROM one`, "1")
 		select {
 		case err := <-migrated:
