@@ -7,13 +7,13 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// memoryShare is how much of the limit of the container Go may use before it collects garbage without pause. The rest is
-// for what Go does not count, e.g. pages of the binary and buffers of the kernel.
+// memoryShare is the share of the container's limit that the Go runtime may use. The rest is for what it does not count, e.g.
+// pages of the binary and buffers of the kernel.
 const memoryShare = 0.9
 
 // LimitMemory sets the memory limit of the Go runtime to 90 % of that of the container (cgroup), unless GOMEMLIMIT is set, and
-// logs the result. Without it the heap may grow to twice of what is in use, and the kernel kills the process. The
-// limit is that of the whole process.
+// logs the result. Without it the heap may grow to twice what is in use, and the kernel kills the process. The limit is that
+// of the whole process: call it once, at the start.
 func LimitMemory(log *slog.Logger) { limitMemory(log, memlimit.FromCgroup) }
 
 func limitMemory(log *slog.Logger, container memlimit.Provider) {
