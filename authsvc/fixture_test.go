@@ -34,7 +34,7 @@ func newFixture(t *testing.T, changes ...func(*authsvc.CheckerConfig)) *fixture 
 	must(t, err)
 	fx := &fixture{clock: &clock{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, store: store, trail: &rows{}}
 	fx.keyring = authsvc.NewKeyring(store, fx.clock.Now)
-	fx.keys = authsvc.NewKeys(store, fx.keyring, authsvc.DefaultAgentTypes, fx.clock.Now)
+	fx.keys = authsvc.NewKeys(store, fx.keyring, authsvc.DefaultAgentTypes, authsvc.Quota{}, fx.clock.Now)
 	config := authsvc.CheckerConfig{
 		Keyring: fx.keyring, Trail: fx.trail, TokenKey: tokenKey, AgentTypes: authsvc.DefaultAgentTypes, Now: fx.clock.Now,
 	}

@@ -22,19 +22,20 @@ type Keys struct {
 	store      Store
 	keyring    *Keyring
 	agentTypes AgentTypes
+	quota      Quota
 	now        func() time.Time
 }
 
-// NewKeys returns a manager of the keys in store.
-func NewKeys(store Store, keyring *Keyring, agentTypes AgentTypes, now func() time.Time) *Keys {
-	return &Keys{store: store, keyring: keyring, agentTypes: agentTypes, now: now}
+// NewKeys returns a manager of the keys in store. The quota is that of each workspace.
+func NewKeys(store Store, keyring *Keyring, agentTypes AgentTypes, quota Quota, now func() time.Time) *Keys {
+	return &Keys{store: store, keyring: keyring, agentTypes: agentTypes, quota: quota, now: now}
 }
 
 // AgentTypes returns the catalog.
 func (k *Keys) AgentTypes() AgentTypes { return k.agentTypes }
 
 // Create stores draft as a new key and returns it with its first secret. A requestID that was used before is an
-// AlreadyExists fault.
+// AlreadyExists fault, and a key that exceeds the quota of its workspace an Exhausted fault.
 func (k *Keys) Create(ctx context.Context, draft Key, requestID uuid.UUID) (Key, PlainSecret, error) {
 	now := k.timestamp()
 	if err := k.validate(Key{}, draft); err != nil {
@@ -47,7 +48,7 @@ func (k *Keys) Create(ctx context.Context, draft Key, requestID uuid.UUID) (Key,
 	draft.ID = uuid7.New(now)
 	draft.CreateTime, draft.UpdateTime = now, now
 	draft.Secrets = []Secret{secret.stored(now)}
-	if err := k.store.Create(ctx, draft, Request{requestID, now}); err != nil {
+	if err := k.store.Create(ctx, draft, Request{ID: requestID, Time: now, Quota: k.quota}); err != nil {
 		return Key{}, PlainSecret{}, fmt.Errorf("store a new key: %w", err)
 	}
 	_ = k.refresh(ctx) // the keyring catches up within its interval; an error would lose the secret
@@ -63,19 +64,21 @@ func (k *Keys) Get(ctx context.Context, workspaceID string, id uuid.UUID) (Key, 
 	return key, nil
 }
 
-// List returns the keys that a query selects, newest first. It filters by their state now.
-func (k *Keys) List(ctx context.Context, query KeyQuery) ([]Key, error) {
+// List returns the first keys that a query selects, newest first, and reports whether there are more, as Store.List does. It
+// filters by their state now.
+func (k *Keys) List(ctx context.Context, query KeyQuery) (keys []Key, more bool, err error) {
 	query.Now = k.now()
-	keys, err := k.store.List(ctx, query)
+	keys, more, err = k.store.List(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", err)
+		return nil, false, fmt.Errorf("list keys: %w", err)
 	}
-	return keys, nil
+	return keys, more, nil
 }
 
-// Update applies change to a key. An etag that differs from the key's is an Aborted fault; an empty etag matches any.
+// Update applies change to a key. An etag that differs from the key's is an Aborted fault; an empty etag matches any. A key
+// that grows beyond the quota of its workspace is an Exhausted fault.
 func (k *Keys) Update(ctx context.Context, workspaceID string, id uuid.UUID, etag string, change func(*Key) error) (Key, error) {
-	key, err := k.update(ctx, workspaceID, id, Request{}, func(key *Key) error {
+	key, err := k.update(ctx, workspaceID, id, Request{Quota: k.quota}, func(key *Key) error {
 		before := *key
 		if err := before.expectETag(etag); err != nil {
 			return err
@@ -106,7 +109,7 @@ func (k *Key) expectETag(etag string) error {
 // used before is an AlreadyExists fault.
 func (k *Keys) Rotate(ctx context.Context, workspaceID string, id uuid.UUID, grace time.Duration, requestID uuid.UUID) (Key, PlainSecret, error) {
 	secret := NewSecret()
-	key, err := k.update(ctx, workspaceID, id, Request{requestID, k.timestamp()}, func(key *Key) error {
+	key, err := k.update(ctx, workspaceID, id, Request{ID: requestID, Time: k.timestamp()}, func(key *Key) error {
 		return key.rotate(secret, k.timestamp(), grace)
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
 	fx := newFixture(t)
 	key, _ := fx.create(t, nil)
 	store := &brokenStore{Store: fx.store}
-	keys := authsvc.NewKeys(store, authsvc.NewKeyring(store, fx.clock.Now), authsvc.DefaultAgentTypes, fx.clock.Now)
+	keys := authsvc.NewKeys(store, authsvc.NewKeyring(store, fx.clock.Now), authsvc.DefaultAgentTypes, authsvc.Quota{}, fx.clock.Now)
 	store.broken.Store(true)
 	_, updated := keys.Update(t.Context(), "acme", key.ID, "", changing(func(k *authsvc.Key) { k.Disabled = true }))
 	got, err := keys.Get(t.Context(), "acme", key.ID)
@@ -61,7 +61,7 @@ func TestChangeDoesNotWaitForARefreshThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hangingStore{memoryStore{}}
 		ring := authsvc.NewKeyring(store, time.Now)
-		keys := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now)
+		keys := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, authsvc.Quota{}, time.Now)
 		hanging, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- ring.Refresh(hanging) }()

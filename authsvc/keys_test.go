@@ -61,7 +61,7 @@ func TestCreateRefusesKeysThatMakeNoSense(t *testing.T) {
 			tt.change(&draft)
 			_, _, err := fx.keys.Create(t.Context(), draft, uuid.Nil)
 			expectInvalid(t, err, tt.field)
-			if keys, err := fx.keys.List(t.Context(), authsvc.KeyQuery{WorkspaceID: "acme", Limit: 10}); err != nil || len(keys) != 0 {
+			if keys, _, err := fx.keys.List(t.Context(), authsvc.KeyQuery{WorkspaceID: "acme", Limit: 10}); err != nil || len(keys) != 0 {
 				t.Errorf("the refused key is stored: %v, %v", keys, err)
 			}
 		})

@@ -29,6 +29,8 @@ type KeyQuery struct {
 	Before uuid.UUID
 	// Limit is the maximum number of keys to return, at least 1.
 	Limit int
+	// Bytes is the maximum sum of the sizes of the keys to return (Key.Size); zero means no limit.
+	Bytes int64
 	// Text is a substring of the key's name, or the last 4 characters of one of its secrets. Case does not matter.
 	Text       string
 	ExternalID string
@@ -37,11 +39,14 @@ type KeyQuery struct {
 	Now   time.Time
 }
 
-// Request identifies a request that must not be carried out twice. The zero Request identifies none.
+// Request limits how a change is carried out. The zero Request limits nothing.
 type Request struct {
-	ID uuid.UUID // chosen by the caller
-	// Time is when the request arrived.
+	// ID is chosen by the caller for a request that must not be carried out twice.
+	ID uuid.UUID
+	// Time is when a request with an ID arrived.
 	Time time.Time
+	// Quota limits what the workspace can have.
+	Quota Quota
 }
 
 // RequestLife is how long the ID of a request is remembered.
@@ -53,20 +58,24 @@ const RequestLife = 24 * time.Hour
 type Store interface {
 	// Create stores a new key with the next revision. Its ID and the digests of its secrets must be new. If Create or
 	// Update used the request ID in this workspace within RequestLife before request.Time, Create returns RequestUsed and
-	// changes nothing.
+	// changes nothing. If request.Quota refuses what the workspace would then have, Create returns the error of Quota.Check
+	// and changes nothing. Concurrent requests do not exceed a quota together. Deleted keys do not count.
 	Create(ctx context.Context, key Key, request Request) error
 
 	// Get returns one key with its secrets, newest first.
 	Get(ctx context.Context, workspaceID string, id uuid.UUID) (Key, error)
 
-	// List returns the keys that the query selects, by descending ID.
-	List(ctx context.Context, query KeyQuery) ([]Key, error)
+	// List returns the first keys that the query selects, by descending ID, up to its limits but at least one. Their secrets
+	// have no digests. more reports whether the query selects further keys; List does not read their
+	// allowlists.
+	List(ctx context.Context, query KeyQuery) (keys []Key, more bool, err error)
 
 	// Update reads a key, applies change to it, stores the result with the next revision and returns the key as stored.
 	// Concurrent updates never overwrite each other. change may be called more than once, each time with a new copy; it
 	// must be quick and must not call the store, because writers may wait for it. If change returns an error, Update
-	// returns that error and changes nothing. ID, WorkspaceID and CreateTime never change. The request ID has the
-	// meaning that it has in Create; an update that fails does not use it.
+	// returns that error and changes nothing. ID, WorkspaceID and CreateTime never change. The request ID
+	// and the quota have the meaning that they have in Create; an update that fails does not use its ID, and one that does
+	// not make the key larger passes every quota.
 	Update(ctx context.Context, workspaceID string, id uuid.UUID, request Request, change func(*Key) error) (Key, error)
 
 	// Delete calls check with the key and then removes the key and its secrets with the next revision. If check returns

@@ -93,7 +93,7 @@ func newChecker(ctx context.Context, dir string, t authsvc.Trail) (_ *authsvc.Ch
 		return nil, "", nil, err
 	}
 	ring := authsvc.NewKeyring(store, time.Now)
-	_, plain, err := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now).Create(ctx, authsvc.Key{
+	_, plain, err := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, authsvc.Quota{}, time.Now).Create(ctx, authsvc.Key{
 		WorkspaceID: "acme", Name: "production backend", Scopes: []string{"agent"}, AllAgents: true,
 	}, uuid.Nil)
 	if err == nil {

@@ -90,7 +90,7 @@ func (f *keysFigures) measure(ctx context.Context, url string, keys int) error {
 	if err := own.Refresh(ctx); err != nil {
 		return err
 	}
-	manager := authsvc.NewKeys(here, own, authsvc.DefaultAgentTypes, time.Now)
+	manager := authsvc.NewKeys(here, own, authsvc.DefaultAgentTypes, authsvc.Quota{}, time.Now)
 	took, err := revoke(ctx, manager, there, ring, true)
 	if err != nil {
 		return err

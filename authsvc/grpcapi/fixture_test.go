@@ -44,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(func() { must(t, store.Close()) })
 	f := &fixture{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), store: store}
 	f.keyring = authsvc.NewKeyring(store, f.clock)
-	f.keys = authsvc.NewKeys(store, f.keyring, authsvc.DefaultAgentTypes, f.clock)
+	f.keys = authsvc.NewKeys(store, f.keyring, authsvc.DefaultAgentTypes, authsvc.Quota{}, f.clock)
 	f.checker, err = authsvc.NewChecker(authsvc.CheckerConfig{
 		Keyring: f.keyring, Trail: f, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: f.clock,
 	})

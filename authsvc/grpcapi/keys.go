@@ -3,8 +3,6 @@ package grpcapi
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/keytrail/keytrail/authsvc"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/pagetoken"
@@ -14,7 +12,7 @@ import (
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
-	// maxPageBytes ends a page early: a key with a long allowlist takes up to 1 MiB, and a gRPC message holds 4 MiB.
+	// maxPageBytes ends a page early: a key with a long allowlist takes about 1 MiB, and a gRPC message holds 4 MiB.
 	maxPageBytes = 1 << 20
 )
 
@@ -60,8 +58,7 @@ func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*
 		size = defaultPageSize
 	}
 	query := authsvc.KeyQuery{
-		// One key more than the page holds shows whether there is a next page.
-		WorkspaceID: req.GetWorkspaceId(), Limit: size + 1,
+		WorkspaceID: req.GetWorkspaceId(), Limit: size, Bytes: maxPageBytes,
 		Text: req.GetQuery(), ExternalID: req.GetExternalId(), State: authsvc.State(req.GetState()),
 	}
 	selection := []string{"keys", query.WorkspaceID, query.Text, query.ExternalID, string(query.State)}
@@ -71,28 +68,18 @@ func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*
 			return nil, err
 		}
 	}
-	keys, err := s.keys.List(ctx, query)
+	keys, more, err := s.keys.List(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	response := &authv1.ListKeysResponse{Keys: firstPage(keys[:min(size, len(keys))])}
-	if shown := len(response.GetKeys()); shown < len(keys) {
-		response.NextPageToken = pagetoken.Encode(keys[shown-1].ID, selection...)
+	response := &authv1.ListKeysResponse{}
+	for i := range keys {
+		response.Keys = append(response.Keys, toProto(&keys[i]))
+	}
+	if more {
+		response.NextPageToken = pagetoken.Encode(keys[len(keys)-1].ID, selection...)
 	}
 	return response, nil
-}
-
-// fitting returns the first keys that fit into pageBytes together, at least one.
-func firstPage(keys []authsvc.Key) []*authv1.Key {
-	page, size := make([]*authv1.Key, 0, len(keys)), 0
-	for i := range keys {
-		key := toProto(&keys[i])
-		if size += proto.Size(key); i > 0 && size > maxPageBytes {
-			break
-		}
-		page = append(page, key)
-	}
-	return page
 }
 
 // UpdateKey implements the contract.

@@ -2,6 +2,7 @@ package grpcapi_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -157,6 +158,35 @@ func TestPagesOfLargeKeysEndEarly(t *testing.T) {
 	if len(seen) != count {
 		t.Errorf("the pages hold %d keys, want %d", len(seen), count)
 	}
+}
+
+func TestPageOfKeysDoesNotReadThoseThatItCannotHold(t *testing.T) {
+	f := newFixture(t)
+	const count = 100 // 25 MB together; a page holds 1 MiB
+	for i := range count {
+		f.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, longAllowlist(i) })
+	}
+	keys := authv1.NewKeyServiceClient(f.dial(t))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	page, err := keys.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme", PageSize: 1000})
+	runtime.ReadMemStats(&after)
+	must(t, err)
+	if len(page.GetKeys()) == 0 || page.GetNextPageToken() == "" {
+		t.Errorf("a page of %d keys, and the token %q of the next", len(page.GetKeys()), page.GetNextPageToken())
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 12<<20 {
+		t.Errorf("a page of %d of %d keys allocates %d bytes", len(page.GetKeys()), count, allocated)
+	}
+}
+
+// longAllowlist returns 1,000 agents of 255 characters.
+func longAllowlist(seed int) []string {
+	ids := make([]string, authsvc.MaxAgents)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%0255d", seed*authsvc.MaxAgents+i)
+	}
+	return ids
 }
 
 func TestKeyOfAnotherWorkspaceIsNotFoundOverGRPC(t *testing.T) {

@@ -156,7 +156,7 @@ func TestKeyWhoseScopeHasLeftTheCatalogCanBeChanged(t *testing.T) {
 	f := newFixture(t)
 	key, secret := f.create(t, func(k *authsvc.Key) { k.Scopes = []string{"agent", "voice_agent"} })
 	smaller := authsvc.AgentTypes{{Name: "agent", Label: "Agent"}, {Name: "data_agent", Label: "Data Agent"}}
-	f.keys = authsvc.NewKeys(f.store, f.keyring, smaller, f.clock)
+	f.keys = authsvc.NewKeys(f.store, f.keyring, smaller, authsvc.Quota{}, f.clock)
 	keys := authv1.NewKeyServiceClient(f.dial(t))
 	update := func(from *authv1.Key, paths ...string) error {
 		_, err := keys.UpdateKey(t.Context(), &authv1.UpdateKeyRequest{

@@ -44,7 +44,7 @@ func (r *replicas) Get(ctx context.Context, workspaceID string, id uuid.UUID) (a
 	return r.next().Get(ctx, workspaceID, id)
 }
 
-func (r *replicas) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, error) {
+func (r *replicas) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, bool, error) {
 	return r.next().List(ctx, query)
 }
 

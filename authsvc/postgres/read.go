@@ -17,29 +17,36 @@ import (
 )
 
 // The queries return a row for each secret of a key, with the columns that a reader expects. A tombstone has one row, whose
-// columns of the secret are NULL.
+// columns of the secret are NULL. The allowlist, which can be long, is in the first row of a key only.
 const (
-	columnsOfKeys = `SELECT id, keys.workspace_id, keys.revision, deleted, name, scopes, all_agents, agent_ids,
-			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata,
-			digest, last4, secrets.create_time, secrets.expire_time `
-	withSecrets = ` AS keys LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id `
+	columnsOfKeys = `SELECT id, keys.workspace_id, keys.revision, deleted, name, scopes, all_agents,
+			CASE WHEN position > 0 THEN '{}' ELSE agent_ids END AS agent_ids,
+			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata, `
+	columnsOfSecrets = `digest, last4, secrets.create_time, secrets.expire_time `
+	withSecrets      = ` AS keys LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id `
 
-	oneKey = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted)` +
+	oneKey = columnsOfKeys + columnsOfSecrets + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id = $2 AND NOT deleted)` +
 		withSecrets + `ORDER BY position`
 
-	// A filter that is NULL selects all. $7 is the time of the state.
-	onePage = columnsOfKeys + `FROM (SELECT * FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
+	// onePage has another column: how many keys the query selects, up to one more than its limit. It adds their sizes up
+	// before it reads the allowlists of those that fit. A filter that is NULL selects all. $7 is the time of the state.
+	onePage = `WITH selected AS (SELECT id, size FROM keys WHERE workspace_id = $1 AND id < $2 AND NOT deleted
 			AND ($4::text IS NULL OR strpos(name_lower, $4) > 0 OR EXISTS (SELECT FROM secrets s
 				WHERE s.workspace_id = $1 AND s.key_id = keys.id AND lower(s.last4) = $4))
 			AND ($5::text IS NULL OR external_id = $5)
 			AND ($6::text IS NULL OR $6 = CASE WHEN disabled THEN 'disabled' WHEN expire_time <= $7 THEN 'expired' ELSE 'enabled' END)
-			ORDER BY id DESC LIMIT $3)` +
+			ORDER BY id DESC LIMIT $3 + 1),
+		counted AS (SELECT id, row_number() OVER newest AS number, sum(size) OVER newest AS bytes, count(*) OVER () AS found
+			FROM selected WINDOW newest AS (ORDER BY id DESC)) ` +
+		columnsOfKeys + `NULL::bytea, last4, secrets.create_time, secrets.expire_time, found
+		FROM (SELECT keys.*, found FROM counted JOIN keys USING (id)
+			WHERE workspace_id = $1 AND (number = 1 OR number <= $3 AND ($8 = 0::bigint OR bytes <= $8)))` +
 		withSecrets + `ORDER BY id DESC, position`
 
 	// Since revision 0 this omits tombstones. It reads both tables in the order of their indexes on the revision: for a
 	// million keys that is a merge join without a sort, half the work of a hash join with one, and for a few keys it is
 	// cheap whatever the planner's statistics are.
-	changed = columnsOfKeys + `FROM (SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0))` +
+	changed = columnsOfKeys + columnsOfSecrets + `FROM (SELECT * FROM keys WHERE revision > $1 AND (NOT deleted OR $1 > 0))` +
 		withSecrets + `AND secrets.revision = keys.revision AND secrets.revision > $1
 		ORDER BY keys.revision, position`
 )
@@ -67,16 +74,20 @@ func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (auth
 }
 
 // List implements authsvc.Store.
-func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, error) {
+func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) (keys []authsvc.Key, more bool, err error) {
 	if query.Before == uuid.Nil {
 		query.Before = uuid.Max
 	}
-	keys, err := collect(ctx, s.pool, onePage, query.WorkspaceID, query.Before, query.Limit,
-		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now)
+	rows, err := s.pool.Query(ctx, onePage, query.WorkspaceID, query.Before, query.Limit,
+		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now, query.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", err)
+		return nil, false, wrap(ctx, "list keys", err)
 	}
-	return keys, nil
+	found := 0
+	if err := merge(ctx, rows, appendTo(&keys), &found); err != nil {
+		return nil, false, fmt.Errorf("list keys: %w", err)
+	}
+	return keys, found > len(keys), nil
 }
 
 func filter(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
@@ -99,11 +110,15 @@ func newestRevision(ctx context.Context, q querier) (newest authsvc.Revision, er
 
 func collect(ctx context.Context, q querier, query string, args ...any) ([]authsvc.Key, error) {
 	var keys []authsvc.Key
-	err := stream(ctx, q, query, func(c authsvc.Change) error {
-		keys = append(keys, c.Key)
-		return nil
-	}, args...)
+	err := stream(ctx, q, query, appendTo(&keys), args...)
 	return keys, err
+}
+
+func appendTo(keys *[]authsvc.Key) func(authsvc.Change) error {
+	return func(c authsvc.Change) error {
+		*keys = append(*keys, c.Key)
+		return nil
+	}
 }
 
 // stream calls apply with each key as it comes from the database. It returns errors of apply unchanged.
@@ -112,8 +127,13 @@ func stream(ctx context.Context, q querier, query string, apply func(authsvc.Cha
 	if err != nil {
 		return wrap(ctx, "read keys", err)
 	}
+	return merge(ctx, rows, apply)
+}
+
+// merge calls apply with each key of the rows and closes them. others are where the columns after those of the key go.
+func merge(ctx context.Context, rows pgx.Rows, apply func(authsvc.Change) error, others ...any) error {
 	defer rows.Close()
-	r := newReader(rows)
+	r := newReader(rows, others...)
 	return authsvc.MergeRows(func(yield func(authsvc.Change, error) bool) {
 		for rows.Next() {
 			row, err := r.read()
@@ -167,10 +187,10 @@ const (
 	agentIDsColumn = 7
 )
 
-func newReader(rows pgx.Rows) *reader {
+func newReader(rows pgx.Rows, others ...any) *reader {
 	r := &reader{rows: rows, lists: map[string][]string{}}
-	r.targets = []any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
-		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.key.Description, &r.key.ExternalID, &r.metadata, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}
+	r.targets = append([]any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
+		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.key.Description, &r.key.ExternalID, &r.metadata, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}, others...)
 	return r
 }
 
@@ -191,10 +211,12 @@ func (r *reader) read() (authsvc.Change, error) {
 		metadataErr = json.Unmarshal(r.metadata, &key.Metadata)
 	}
 	key.ExpireTime, key.CreateTime, key.UpdateTime = timeOf(r.expire), timeOf(r.create), timeOf(r.update)
-	if r.digest != nil {
-		key.Secrets = []authsvc.Secret{{
-			Digest: authsvc.Digest(r.digest), Last4: r.last4.String, CreateTime: timeOf(r.secretCreate), ExpireTime: timeOf(r.secretExpires),
-		}}
+	if r.last4.Valid {
+		secret := authsvc.Secret{Last4: r.last4.String, CreateTime: timeOf(r.secretCreate), ExpireTime: timeOf(r.secretExpires)}
+		if r.digest != nil {
+			secret.Digest = authsvc.Digest(r.digest)
+		}
+		key.Secrets = []authsvc.Secret{secret}
 	}
 	return authsvc.Change{Revision: r.revision, Key: key}, errors.Join(scopesErr, agentsErr, metadataErr)
 }

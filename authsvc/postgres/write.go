@@ -27,6 +27,9 @@ func (s *Store) Create(ctx context.Context, key authsvc.Key, request authsvc.Req
 		if err := claim(ctx, tx, key.WorkspaceID, key.ID, request); err != nil {
 			return err
 		}
+		if err := checkQuota(ctx, tx, key.WorkspaceID, request.Quota, authsvc.Usage{Keys: 1, Bytes: key.Size()}); err != nil {
+			return err
+		}
 		var b pgx.Batch
 		insertKey(&b, revision, key)
 		insertSecrets(&b, revision, key)
@@ -52,11 +55,14 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, re
 		if err := claim(ctx, tx, workspaceID, id, request); err != nil {
 			return err
 		}
-		after := before
+		after, size := before, before.Size() // change may modify what both share
 		if err := change(&after); err != nil {
 			return err
 		}
 		after.ID, after.WorkspaceID, after.CreateTime = before.ID, before.WorkspaceID, before.CreateTime
+		if err := checkQuota(ctx, tx, workspaceID, request.Quota, authsvc.Usage{Bytes: after.Size() - size}); err != nil {
+			return err
+		}
 		if err := replace(ctx, tx, revision, after); err != nil {
 			return err
 		}
@@ -121,6 +127,21 @@ func claim(ctx context.Context, tx pgx.Tx, workspaceID string, keyID uuid.UUID, 
 	return authsvc.RequestUsed(usedFor)
 }
 
+// checkQuota fails if a quota refuses what a change adds to its workspace. The caller holds the lock of the revision
+// counter, so no other transaction adds anything meanwhile.
+func checkQuota(ctx context.Context, tx pgx.Tx, workspaceID string, quota authsvc.Quota, added authsvc.Usage) error {
+	if !quota.Limits(added) {
+		return nil
+	}
+	var has authsvc.Usage
+	err := tx.QueryRow(ctx, `SELECT count(*), coalesce(sum(size), 0)::bigint FROM keys WHERE workspace_id = $1 AND NOT deleted`,
+		workspaceID).Scan(&has.Keys, &has.Bytes)
+	if err != nil {
+		return wrap(ctx, "sum up the keys of the workspace", err)
+	}
+	return quota.Check(has, added)
+}
+
 // nextRevision takes the next revision. It locks the counter until the transaction ends; a rollback returns the revision.
 func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
@@ -151,14 +172,14 @@ func send(ctx context.Context, tx pgx.Tx, b *pgx.Batch, id uuid.UUID) error {
 
 func insertKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
 	b.Queue(`INSERT INTO keys (workspace_id, id, revision, name, scopes, all_agents, agent_ids, disabled,
-			expire_time, create_time, update_time, name_lower, description, external_id, metadata)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, columns(revision, key)...)
+			expire_time, create_time, update_time, name_lower, description, external_id, metadata, size)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, columns(revision, key)...)
 }
 
 func updateKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
 	b.Queue(`UPDATE keys SET revision = $3, name = $4, scopes = $5, all_agents = $6, agent_ids = $7, disabled = $8,
 			expire_time = $9, create_time = $10, update_time = $11, name_lower = $12, description = $13, external_id = $14,
-			metadata = $15
+			metadata = $15, size = $16
 		WHERE workspace_id = $1 AND id = $2`, columns(revision, key)...)
 }
 
@@ -166,7 +187,7 @@ func updateKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {
 func tombstone(b *pgx.Batch, revision authsvc.Revision, workspaceID string, id uuid.UUID) {
 	b.Queue(`UPDATE keys SET revision = $3, deleted = true, name = '', scopes = '{}', all_agents = false,
 			agent_ids = '{}', disabled = false, expire_time = NULL, create_time = NULL, update_time = NULL, name_lower = '',
-			description = '', external_id = '', metadata = ''
+			description = '', external_id = '', metadata = '', size = 0
 		WHERE workspace_id = $1 AND id = $2`, workspaceID, id, revision)
 }
 
@@ -190,7 +211,7 @@ func columns(revision authsvc.Revision, key authsvc.Key) []any {
 	return []any{
 		key.WorkspaceID, key.ID, revision, key.Name, listColumn(key.Scopes), key.AllAgents, listColumn(key.AgentIDs), key.Disabled,
 		timeColumn(key.ExpireTime), timeColumn(key.CreateTime), timeColumn(key.UpdateTime),
-		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata),
+		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata), key.Size(),
 	}
 }
 

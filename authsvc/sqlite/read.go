@@ -35,25 +35,37 @@ func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (auth
 	return keys[0], nil
 }
 
-// page selects the keys of a query. A filter that is NULL selects all.
-const page = `SELECT * FROM keys WHERE workspace_id = ?1 AND id < ?2 AND deleted = 0
+// onePage reads the keys of a query, and of each key how many the query selects, up to one more than its limit. It adds the
+// sizes up before it reads the long columns of the keys that fit. A filter that is NULL selects all.
+const onePage = `WITH selected AS (SELECT id, size FROM keys WHERE workspace_id = ?1 AND id < ?2 AND deleted = 0
 	AND (?4 IS NULL OR instr(name_lower, ?4) > 0 OR EXISTS (SELECT 1 FROM secrets s
 		WHERE s.workspace_id = ?1 AND s.key_id = keys.id AND lower(s.last4) = ?4))
 	AND (?5 IS NULL OR external_id = ?5)
 	AND (?6 IS NULL OR ?6 = CASE WHEN disabled THEN 'disabled' WHEN expire_time <= ?7 THEN 'expired' ELSE 'enabled' END)
-	ORDER BY id DESC LIMIT ?3`
+	ORDER BY id DESC LIMIT ?3 + 1),
+counted AS (SELECT id, row_number() OVER newest AS number, sum(size) OVER newest AS bytes, count(*) OVER () AS found
+	FROM selected WINDOW newest AS (ORDER BY id DESC))
+` + columnsOfKeys + `NULL, last4, secrets.create_time, secrets.expire_time, found
+FROM (SELECT keys.*, found FROM counted JOIN keys USING (id)
+	WHERE workspace_id = ?1 AND (number = 1 OR number <= ?3 AND (?8 = 0 OR bytes <= ?8)))` + withSecrets + `
+ORDER BY id DESC, position`
 
 // List implements authsvc.Store.
-func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) ([]authsvc.Key, error) {
+func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) (keys []authsvc.Key, more bool, err error) {
 	if query.Before == uuid.Nil {
 		query.Before = uuid.Max
 	}
-	keys, err := collect(ctx, s.db.Read, page, "id DESC, position", query.WorkspaceID, query.Before[:], query.Limit,
-		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now.UnixMilli())
+	rows, err := s.db.Read.QueryContext(ctx, onePage, query.WorkspaceID, query.Before[:], query.Limit,
+		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now.UnixMilli(), query.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", err)
+		return nil, false, fmt.Errorf("list keys: %w", err)
 	}
-	return keys, nil
+	found := 0
+	err = merge(rows, appendTo(&keys), &found)
+	if err != nil {
+		return nil, false, fmt.Errorf("list keys: %w", err)
+	}
+	return keys, found > len(keys), nil
 }
 
 func filter(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
@@ -67,28 +79,41 @@ func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(
 
 func collect(ctx context.Context, q querier, selection, order string, args ...any) ([]authsvc.Key, error) {
 	var keys []authsvc.Key
-	err := stream(ctx, q, selection, order, func(c authsvc.Change) error {
-		keys = append(keys, c.Key)
-		return nil
-	}, args...)
+	err := stream(ctx, q, selection, order, appendTo(&keys), args...)
 	return keys, err
 }
 
+func appendTo(keys *[]authsvc.Key) func(authsvc.Change) error {
+	return func(c authsvc.Change) error {
+		*keys = append(*keys, c.Key)
+		return nil
+	}
+}
+
+// The columns that scan expects; those of the secrets follow. The allowlist, which can be long, is in the first row of a key
+// only.
+const (
+	columnsOfKeys = `SELECT id, keys.workspace_id, revision, deleted, name, scopes, all_agents,
+		CASE WHEN position > 0 THEN '[]' ELSE agent_ids END AS agent_ids, disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata, `
+	withSecrets = ` AS keys LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id `
+)
+
 // stream calls apply with each selected key as it comes from the database. It returns errors of apply unchanged.
 func stream(ctx context.Context, q querier, selection, order string, apply func(authsvc.Change) error, args ...any) error {
-	rows, err := q.QueryContext(ctx, `SELECT id, keys.workspace_id, revision, deleted, name, scopes, all_agents, agent_ids,
-			disabled, keys.expire_time, keys.create_time, update_time, description, external_id, metadata,
-			digest, last4, secrets.create_time, secrets.expire_time
-		FROM (`+selection+`) AS keys
-		LEFT JOIN secrets ON secrets.workspace_id = keys.workspace_id AND secrets.key_id = keys.id
-		ORDER BY `+order, args...)
+	rows, err := q.QueryContext(ctx, columnsOfKeys+`digest, last4, secrets.create_time, secrets.expire_time
+		FROM (`+selection+`)`+withSecrets+`ORDER BY `+order, args...)
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
+	return merge(rows, apply)
+}
+
+// merge calls apply with each key of the rows and closes them. others are where the columns after those of the key go.
+func merge(rows *sql.Rows, apply func(authsvc.Change) error, others ...any) error {
 	defer rows.Close()
 	return authsvc.MergeRows(func(yield func(authsvc.Change, error) bool) {
 		for rows.Next() {
-			if !yield(scan(rows)) {
+			if !yield(scan(rows, others...)) {
 				return
 			}
 		}
@@ -99,7 +124,7 @@ func stream(ctx context.Context, q querier, selection, order string, apply func(
 }
 
 // scan reads one row: a key with one of its secrets, or a tombstone.
-func scan(rows *sql.Rows) (authsvc.Change, error) {
+func scan(rows *sql.Rows, others ...any) (authsvc.Change, error) {
 	var (
 		c      authsvc.Change
 		key    = &c.Key
@@ -107,10 +132,10 @@ func scan(rows *sql.Rows) (authsvc.Change, error) {
 		digest []byte
 		last4  sql.NullString
 	)
-	err := rows.Scan(&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, fromJSON{&key.Scopes}, &key.AllAgents,
+	err := rows.Scan(append([]any{&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, fromJSON{&key.Scopes}, &key.AllAgents,
 		fromJSON{&key.AgentIDs}, &key.Disabled, fromMillis{&key.ExpireTime}, fromMillis{&key.CreateTime}, fromMillis{&key.UpdateTime},
 		&key.Description, &key.ExternalID, fromJSON{&key.Metadata},
-		&digest, &last4, fromMillis{&secret.CreateTime}, fromMillis{&secret.ExpireTime})
+		&digest, &last4, fromMillis{&secret.CreateTime}, fromMillis{&secret.ExpireTime}}, others...)...)
 	if err != nil {
 		return c, fmt.Errorf("read key: %w", err)
 	}
@@ -118,7 +143,10 @@ func scan(rows *sql.Rows) (authsvc.Change, error) {
 		c.Key = authsvc.Key{ID: key.ID}
 	}
 	if digest != nil {
-		secret.Digest, secret.Last4 = authsvc.Digest(digest), last4.String
+		secret.Digest = authsvc.Digest(digest)
+	}
+	if last4.Valid {
+		secret.Last4 = last4.String
 		key.Secrets = []authsvc.Secret{secret}
 	}
 	return c, nil

@@ -20,6 +20,9 @@ func (s *Store) Create(ctx context.Context, key authsvc.Key, request authsvc.Req
 		if err := claim(ctx, tx, key.WorkspaceID, key.ID, request); err != nil {
 			return err
 		}
+		if err := checkQuota(ctx, tx, key.WorkspaceID, request.Quota, authsvc.Usage{Keys: 1, Bytes: key.Size()}); err != nil {
+			return err
+		}
 		revision, err := nextRevision(ctx, tx)
 		if err != nil {
 			return err
@@ -42,11 +45,14 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, re
 		if err := claim(ctx, tx, workspaceID, id, request); err != nil {
 			return err
 		}
-		after := before
+		after, size := before, before.Size() // change may modify what both share
 		if err := change(&after); err != nil {
 			return err
 		}
 		after.ID, after.WorkspaceID, after.CreateTime = before.ID, before.WorkspaceID, before.CreateTime
+		if err := checkQuota(ctx, tx, workspaceID, request.Quota, authsvc.Usage{Bytes: after.Size() - size}); err != nil {
+			return err
+		}
 		if err := replace(ctx, tx, after); err != nil {
 			return err
 		}
@@ -104,6 +110,20 @@ func claim(ctx context.Context, tx *sql.Tx, workspaceID string, keyID uuid.UUID,
 		workspaceID, request.ID[:], keyID[:], request.Time.UnixMilli())
 }
 
+// checkQuota fails if a quota refuses what a change adds to its workspace.
+func checkQuota(ctx context.Context, tx *sql.Tx, workspaceID string, quota authsvc.Quota, added authsvc.Usage) error {
+	if !quota.Limits(added) {
+		return nil
+	}
+	var has authsvc.Usage
+	err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(size), 0) FROM keys WHERE workspace_id = ? AND deleted = 0`,
+		workspaceID).Scan(&has.Keys, &has.Bytes)
+	if err != nil {
+		return fmt.Errorf("sum up the keys of the workspace: %w", err)
+	}
+	return quota.Check(has, added)
+}
+
 // nextRevision takes the next revision; a rollback returns it.
 func nextRevision(ctx context.Context, tx *sql.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
@@ -132,14 +152,15 @@ func replace(ctx context.Context, tx *sql.Tx, key authsvc.Key) error {
 func insertKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	return exec(ctx, tx, "insert a key", `INSERT INTO keys
 		(revision, name, scopes, all_agents, agent_ids, disabled, expire_time, create_time, update_time,
-		 name_lower, description, external_id, metadata, workspace_id, id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns(revision, key)...)
+		 name_lower, description, external_id, metadata, size, workspace_id, id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, columns(revision, key)...)
 }
 
 func updateKey(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, key authsvc.Key) error {
 	return exec(ctx, tx, "update a key", `UPDATE keys
 		SET revision = ?, name = ?, scopes = ?, all_agents = ?, agent_ids = ?, disabled = ?,
-		    expire_time = ?, create_time = ?, update_time = ?, name_lower = ?, description = ?, external_id = ?, metadata = ?
+		    expire_time = ?, create_time = ?, update_time = ?, name_lower = ?, description = ?, external_id = ?, metadata = ?,
+		    size = ?
 		WHERE workspace_id = ? AND id = ?`, columns(revision, key)...)
 }
 
@@ -148,7 +169,7 @@ func tombstone(ctx context.Context, tx *sql.Tx, revision authsvc.Revision, works
 	return exec(ctx, tx, "delete a key", `UPDATE keys
 		SET revision = ?, deleted = 1, name = '', scopes = '[]', all_agents = 0, agent_ids = '[]', disabled = 0,
 		    expire_time = NULL, create_time = NULL, update_time = NULL,
-		    name_lower = '', description = '', external_id = '', metadata = ''
+		    name_lower = '', description = '', external_id = '', metadata = '', size = 0
 		WHERE workspace_id = ? AND id = ?`, revision, workspaceID, id[:])
 }
 
@@ -184,7 +205,7 @@ func columns(revision authsvc.Revision, key authsvc.Key) []any {
 	return []any{
 		revision, key.Name, listColumn(key.Scopes), key.AllAgents, listColumn(key.AgentIDs), key.Disabled,
 		timeColumn(key.ExpireTime), timeColumn(key.CreateTime), timeColumn(key.UpdateTime),
-		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata),
+		strings.ToLower(key.Name), key.Description, key.ExternalID, metadataColumn(key.Metadata), key.Size(),
 		key.WorkspaceID, key.ID[:],
 	}
 }

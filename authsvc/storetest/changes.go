@@ -209,10 +209,11 @@ func allKeys(t *testing.T, store authsvc.Store) map[uuid.UUID]authsvc.Key {
 	t.Helper()
 	all := map[uuid.UUID]authsvc.Key{}
 	for _, workspaceID := range []string{home, other} {
-		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: workspaceID, Before: uuid.Nil, Limit: 1000})
+		keys, _, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: workspaceID, Before: uuid.Nil, Limit: 1000})
 		must(t, err)
 		for _, key := range keys {
-			all[key.ID] = key
+			all[key.ID], err = store.Get(t.Context(), workspaceID, key.ID)
+			must(t, err)
 		}
 	}
 	return all

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"cmp"
+	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -37,7 +39,7 @@ var get = []statement{
 		key, err := store.Get(t.Context(), home, want.ID)
 		must(t, err)
 		modify(key)
-		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
+		keys, _, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
 		must(t, err)
 		modify(keys[0])
 		modify(onlyChange(t, store, 0).Key)
@@ -60,6 +62,23 @@ var list = []statement{
 			keys[i] = rotated(t, store, keys[i])
 		}
 		expectList(t, store, uuid.Nil, 2, keys)
+	}},
+	{"the secrets of listed keys have no digests", func(t *testing.T, store authsvc.Store) {
+		created(t, store, home)
+		keys, _, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Limit: 1})
+		must(t, err)
+		expectEqual(t, "the digest", keys[0].Secrets[0].Digest, authsvc.Digest{})
+	}},
+	{"List returns keys up to Bytes, but at least one", upToBytes},
+	{"more reports whether the query selects further keys", func(t *testing.T, store authsvc.Store) {
+		keys := named(t, store, "prod 1", "test", "prod 2", "test", "prod 3", "test")
+		query := authsvc.KeyQuery{Text: "prod", Limit: 2}
+		expectPage(t, store, query, true, keys[0], keys[2])
+		query.Before = keys[2].ID
+		expectPage(t, store, query, false, keys[4])
+		query.Before = keys[4].ID
+		expectPage(t, store, query, false)
+		expectPage(t, store, authsvc.KeyQuery{Text: "prod", Limit: 3}, false, keys[0], keys[2], keys[4])
 	}},
 	{"List returns up to Limit keys", func(t *testing.T, store authsvc.Store) {
 		keys := createdMany(t, store, home, 4)
@@ -90,16 +109,69 @@ func expectList(t *testing.T, store authsvc.Store, before uuid.UUID, limit int, 
 	expectSelected(t, store, authsvc.KeyQuery{Before: before, Limit: limit}, want...)
 }
 
+// expectPage checks the keys of one page of the home workspace, and whether there are more.
+func expectPage(t *testing.T, store authsvc.Store, query authsvc.KeyQuery, wantMore bool, want ...authsvc.Key) {
+	t.Helper()
+	query.WorkspaceID = home
+	got, more, err := store.List(t.Context(), query)
+	must(t, err)
+	expectEqual(t, "the IDs of List", ids(got), ids(want))
+	expectEqual(t, "more", more, wantMore)
+}
+
+func upToBytes(t *testing.T, store authsvc.Store) {
+	keys := createdMany(t, store, home, 4)
+	keys[1] = updated(t, store, keys[1], func(k *authsvc.Key) { k.AgentIDs = agents(10, 255) })
+	keys[2] = rotated(t, store, keys[2])
+	first, second, third := keys[0].Size(), keys[1].Size(), keys[2].Size()
+	for bytes, want := range map[int64]int{
+		1: 1, first: 1, first + second - 1: 1, first + second: 2, first + second + third: 3, 1 << 20: 4, 0: 4,
+	} {
+		expectPage(t, store, authsvc.KeyQuery{Limit: 100, Bytes: bytes}, want < 4, keys[:want]...)
+	}
+	expectPage(t, store, authsvc.KeyQuery{Limit: 100, Bytes: 1, Before: keys[0].ID}, true, keys[1])
+	expectPage(t, store, authsvc.KeyQuery{Limit: 100, Bytes: 1, Before: keys[2].ID}, false, keys[3])
+	expectPage(t, store, authsvc.KeyQuery{Limit: 2, Bytes: 1 << 20}, true, keys[:2]...)
+}
+
+// agents returns n different ids of agents of a length.
+func agents(n, length int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%0*d", length, i)
+	}
+	return ids
+}
+
+// readsOnePage lists 25 MB of keys with a page of 1 MiB.
+func readsOnePage(t *testing.T, store authsvc.Store) {
+	for range 100 {
+		key := newKey(home)
+		key.AgentIDs = agents(authsvc.MaxAgents, 255)
+		must(t, store.Create(t.Context(), key, authsvc.Request{}))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	keys, more, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Limit: 1000, Bytes: 1 << 20})
+	runtime.ReadMemStats(&after)
+	must(t, err)
+	expectEqual(t, "the number of keys", len(keys), 3)
+	expectEqual(t, "more", more, true)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 8<<20 {
+		t.Errorf("List allocated %d bytes for a page of 1 MiB", allocated)
+	}
+}
+
 func pages(t *testing.T, store authsvc.Store) {
 	const size = 3
 	keys := createdMany(t, store, home, 3*size+1)
 	var listed []authsvc.Key
 	var before uuid.UUID
 	for {
-		page, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: before, Limit: size})
+		page, more, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: before, Limit: size})
 		must(t, err)
 		listed = append(listed, page...)
-		if len(page) < size {
+		if !more {
 			break
 		}
 		before = page[size-1].ID
@@ -168,12 +240,21 @@ func expectSelected(t *testing.T, store authsvc.Store, query authsvc.KeyQuery, w
 	t.Helper()
 	query.WorkspaceID = home
 	query.Limit = cmp.Or(query.Limit, 100)
-	got, err := store.List(t.Context(), query)
+	got, _, err := store.List(t.Context(), query)
 	must(t, err)
 	expectEqual(t, "the IDs of List", ids(got), ids(want))
 	for i := range min(len(got), len(want)) {
-		expectEqual(t, "a key of List", got[i], want[i])
+		expectEqual(t, "a key of List", got[i], withoutDigests(want[i]))
 	}
+}
+
+// withoutDigests returns a key as List does.
+func withoutDigests(key authsvc.Key) authsvc.Key {
+	key.Secrets = slices.Clone(key.Secrets)
+	for i := range key.Secrets {
+		key.Secrets[i].Digest = authsvc.Digest{}
+	}
+	return key
 }
 
 func states(t *testing.T, store authsvc.Store) {

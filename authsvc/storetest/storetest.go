@@ -24,13 +24,15 @@ type statement struct {
 // that replicas share, open should return one that distributes its calls over two replicas. The tests of each store must
 // check that effects are durable, because only they can reopen it.
 func Test(t *testing.T, open func(t *testing.T) authsvc.Store) {
-	statements := slices.Concat(whole, create, get, list, filters, update, requests, remove, changes, follow, tokenKey)
+	statements := slices.Concat(whole, create, get, list, filters, update, requests, quotas, remove, changes, follow, tokenKey)
 	for _, s := range statements {
 		t.Run(s.sentence, func(t *testing.T) {
 			t.Parallel()
 			s.check(t, open(t))
 		})
 	}
+	// It measures, so it does not run in parallel.
+	t.Run("List does not read the allowlists of keys that it does not return", func(t *testing.T) { readsOnePage(t, open(t)) })
 }
 
 var whole = []statement{
@@ -53,7 +55,7 @@ var whole = []statement{
 
 func readMuch(t *testing.T, store authsvc.Store) {
 	for range keysPerWriter {
-		keys, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 10})
+		keys, _, err := store.List(t.Context(), authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 10})
 		if err == nil {
 			err = store.Changes(t.Context(), 0, func(authsvc.Change) error { return nil })
 		}
@@ -92,7 +94,7 @@ func cancelled(t *testing.T, store authsvc.Store) {
 	expectError(t, "Create", store.Create(ctx, newKey(home), authsvc.Request{}), context.Canceled)
 	_, err := store.Get(ctx, home, key.ID)
 	expectError(t, "Get", err, context.Canceled)
-	_, err = store.List(ctx, authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
+	_, _, err = store.List(ctx, authsvc.KeyQuery{WorkspaceID: home, Before: uuid.Nil, Limit: 1})
 	expectError(t, "List", err, context.Canceled)
 	_, err = store.Update(ctx, home, key.ID, authsvc.Request{}, rename("too late"))
 	expectError(t, "Update", err, context.Canceled)

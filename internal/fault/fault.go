@@ -76,6 +76,7 @@ var (
 	MethodForbidden      = add("METHOD_FORBIDDEN", Forbidden)
 	OriginForbidden      = add("ORIGIN_FORBIDDEN", Forbidden)
 	BodyTooLarge         = add("BODY_TOO_LARGE", Exhausted)
+	KeyQuotaExceeded     = add("KEY_QUOTA_EXCEEDED", Exhausted)
 	RequestLate          = add("REQUEST_LATE", Late)
 	DeadlineExceeded     = add("DEADLINE_EXCEEDED", Late)
 	CallCancelled        = add("CALL_CANCELLED", Cancelled)

@@ -11,6 +11,7 @@ CREATE TABLE keys (
     id           uuid    NOT NULL,
     revision     bigint  NOT NULL,
     deleted      boolean NOT NULL DEFAULT false,
+    size         bigint  NOT NULL DEFAULT 0, -- the bytes that quotas and pages count; 0 for deleted keys
     name         text    NOT NULL,
     name_lower   text    NOT NULL, -- by the rules of Unicode, for searches
     description  text    NOT NULL,
@@ -28,6 +29,7 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_revision ON keys (revision);
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
+CREATE INDEX keys_size ON keys (workspace_id) INCLUDE (size) WHERE NOT deleted; -- for quotas
 
 -- Position 0 is the key's newest secret. Every change to a key rewrites its secrets with the key's revision, so that
 -- both tables can be read in the order of revisions.

@@ -8,23 +8,25 @@ CREATE TABLE keys (
     id           BLOB    NOT NULL CHECK (length(id) = 16),
     revision     INTEGER NOT NULL,
     deleted      INTEGER NOT NULL DEFAULT 0,
-    name         TEXT    NOT NULL,
-    name_lower   TEXT    NOT NULL, -- by the rules of Unicode, for searches
-    description  TEXT    NOT NULL,
-    external_id  TEXT    NOT NULL,
-    metadata     TEXT    NOT NULL, -- a JSON object of strings, or empty
-    scopes       TEXT    NOT NULL,
-    all_agents   INTEGER NOT NULL,
-    agent_ids    TEXT    NOT NULL,
+    size         INTEGER NOT NULL DEFAULT 0, -- the bytes that quotas and pages count; 0 for deleted keys
     disabled     INTEGER NOT NULL,
     expire_time  INTEGER,
     create_time  INTEGER,
     update_time  INTEGER,
+    name_lower   TEXT    NOT NULL, -- by the rules of Unicode, for searches
+    external_id  TEXT    NOT NULL,
+    all_agents   INTEGER NOT NULL,
+    name         TEXT    NOT NULL,
+    description  TEXT    NOT NULL,
+    scopes       TEXT    NOT NULL,
+    metadata     TEXT    NOT NULL, -- a JSON object of strings, or empty
+    agent_ids    TEXT    NOT NULL, -- last, because SQLite reads what is before a column to reach it
     PRIMARY KEY (workspace_id, id)
 ) WITHOUT ROWID;
 
 CREATE INDEX keys_revision ON keys (revision);
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
+CREATE INDEX keys_size ON keys (workspace_id, size) WHERE deleted = 0; -- for quotas
 
 -- Position 0 is the key's newest secret. A digest is unique across workspaces.
 CREATE TABLE secrets (
