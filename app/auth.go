@@ -35,6 +35,7 @@ type AuthConfig struct {
 	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail: rows that the log service has not stored yet. Created if missing. Each replica needs its own, on a persistent disk."`
 	TrailShared  bool          `help:"Let several replicas on this machine share --trail-dir. Each uses its own subfolder, and they ship the rows of replicas that are gone."`
 	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. Must be the same for all replicas. A type can have a label, e.g. data_agent=Data Agent; the default label is made from the name."`
+	quotaFlags   `embed:""`
 	trailFlags   `embed:""`
 }
 
@@ -46,7 +47,7 @@ func (c AuthConfig) Validate() error {
 	if c.MaxStaleness < 2*keyringInterval {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*keyringInterval, c.MaxStaleness)
 	}
-	return errors.Join(c.trailFlags.validate(), validateAgentTypes(c.AgentTypes), c.tokenFlags.validateRequired(), c.callerFlags.validate())
+	return errors.Join(c.trailFlags.validate(), c.quotaFlags.validate(), validateAgentTypes(c.AgentTypes), c.tokenFlags.validateRequired(), c.callerFlags.validate())
 }
 
 // NewAuthServer returns a server that runs the auth service on Postgres. The caller must call Run or Close.
@@ -76,7 +77,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 			store.Listen(ctx, func(err error) { log.Warn("LISTEN connection lost; polling for key changes", "error", err) })
 		}))
 		return s.openAuth(ctx, authConfig{
-			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, now: now,
+			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, changed: store.Wake(),
 			trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags,
@@ -91,6 +92,7 @@ type authConfig struct {
 	inMemory   []net.Listener // for the other parts of the same process
 	tokens     *access.Verifier
 	agentTypes []string
+	quota      authsvc.Quota
 	now        func() time.Time
 	// logs connects to the log service, and logsToken authenticates the calls.
 	logs         dialFunc
@@ -140,7 +142,7 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err := s.telemetry.Register(append(keyringMetrics(keyring), checkMetrics(checker)...)...); err != nil {
 		return err
 	}
-	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring, agentTypes, config.now))
+	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring, agentTypes, config.quota, config.now))
 	listener, err := s.listenGRPC("--auth-addr", config.addr)
 	if err != nil {
 		return err

@@ -100,6 +100,26 @@ func (f callerFlags) credentials(now func() time.Time, log *slog.Logger) (creden
 	return access.NewTokenSource(signer, now), nil
 }
 
+// quotaFlags limit what a workspace can have.
+type quotaFlags struct {
+	MaxKeysPerWorkspace     int   `default:"${max_keys}" help:"Maximum number of keys of a workspace, disabled and expired ones included. Every key is in the memory of every auth service. Must be the same for all replicas."`
+	MaxKeyBytesPerWorkspace int64 `default:"${max_key_bytes}" help:"Maximum size of the keys of a workspace together: their names, descriptions, external ids, metadata, scopes and allowlists in bytes, and 32 for each of these texts. Must be the same for all replicas."`
+}
+
+func (f quotaFlags) validate() error {
+	if f.MaxKeysPerWorkspace < 1 {
+		return fmt.Errorf("--max-keys-per-workspace: must be at least 1, got %d", f.MaxKeysPerWorkspace)
+	}
+	if f.MaxKeyBytesPerWorkspace < 1 {
+		return fmt.Errorf("--max-key-bytes-per-workspace: must be at least 1, got %d", f.MaxKeyBytesPerWorkspace)
+	}
+	return nil
+}
+
+func (f quotaFlags) quota() authsvc.Quota {
+	return authsvc.Quota{Keys: f.MaxKeysPerWorkspace, Bytes: f.MaxKeyBytesPerWorkspace}
+}
+
 // trailFlags configure the trail.
 type trailFlags struct {
 	TrailFsync            time.Duration `default:"100ms" help:"How long a row may wait to be synced to disk. A crash of the machine (not of the process) can lose that much. 0 = sync before every response."`

@@ -30,13 +30,14 @@ type ServeConfig struct {
 	OpsAddr     string        `default:"127.0.0.1:9100" help:"Address to serve /healthz, /readyz and /metrics on."`
 	Retention   time.Duration `default:"${retention}" help:"How long to keep request logs; at least 1h."`
 	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. A type can have a label, e.g. data_agent=Data Agent; the default label is made from the name."`
+	quotaFlags  `embed:""`
 	trailFlags  `embed:""`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 }
 
 // Validate implements kong's validation.
 func (c ServeConfig) Validate() error {
-	return errors.Join(ValidateRetention(c.Retention), validateOrigins(c.CORSOrigins), c.trailFlags.validate(),
+	return errors.Join(ValidateRetention(c.Retention), validateOrigins(c.CORSOrigins), c.trailFlags.validate(), c.quotaFlags.validate(),
 		c.tokenFlags.validate(), validateAgentTypes(c.AgentTypes))
 }
 
@@ -78,7 +79,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		err = s.openAuth(ctx, authConfig{
 			store: authStore, addr: config.AuthAddr, inMemory: []net.Listener{auth}, tokens: tokens,
-			agentTypes: config.AgentTypes, now: now, maxStaleness: DefaultMaxStaleness,
+			agentTypes: config.AgentTypes, quota: config.quota(), now: now, maxStaleness: DefaultMaxStaleness,
 			logs: inMemory(logs), logsToken: access.NewTokenSource(signer, now),
 			trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 		})

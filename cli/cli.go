@@ -87,6 +87,8 @@ func newParser(ctx context.Context, stdout, stderr io.Writer, options ...kong.Op
 			"search_budget": logsvc.DefaultSearchBudget.String(),
 			"max_staleness": app.DefaultMaxStaleness.String(),
 			"unproved_rows": strconv.Itoa(authsvc.DefaultUnprovedRows),
+			"max_keys":      strconv.Itoa(authsvc.DefaultMaxKeys),
+			"max_key_bytes": strconv.Itoa(authsvc.DefaultMaxKeyBytes),
 			"data_dir":      app.DefaultDataDir,
 		},
 		kong.Writers(stdout, stderr),

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/app"
+	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/gen"
 	"github.com/keytrail/keytrail/internal/access"
 )
@@ -116,6 +117,7 @@ func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
 	s.refusals(gateway, all)
 	s.conflicts(gateway, all)
 	s.unreachable(all)
+	s.exceeded()
 	for name, o := range all {
 		if name != "deleteKey" && name != "purgeRequestLogs" {
 			s.send(gateway, o, http.StatusOK, nil)
@@ -173,6 +175,26 @@ func (s *statusTest) conflicts(gateway string, all map[string]operation) {
 	s.send(gateway, update, http.StatusConflict, nil)
 	remove.path += "?etag=another"
 	s.send(gateway, remove, http.StatusConflict, nil)
+}
+
+// exceeded produces 429 with a server that has room for one key, and none for that to grow.
+func (s *statusTest) exceeded() {
+	config := serveConfig(s.t.TempDir())
+	key := authsvc.Key{Name: "k", Scopes: []string{"agent"}, AgentIDs: []string{"a1"}}
+	config.MaxKeysPerWorkspace, config.MaxKeyBytesPerWorkspace = 1, key.Size()
+	config.TokenKeys = s.tokenKeys()
+	server, err := app.NewServer(s.t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	run(s.t, server)
+	full := *s.system
+	full.server = server
+	made := full.createKey("acme", key.Name, object{"allAgents": false, "agentIds": key.AgentIDs})
+	all := operations(made.id, "", "")
+	for _, name := range []string{"createKey", "updateKey", "addKeyAgents"} {
+		s.send(server.GatewayAddr(), all[name], http.StatusTooManyRequests, nil)
+	}
 }
 
 // unreachable produces 503 with a gateway whose services are not running.

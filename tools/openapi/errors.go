@@ -54,6 +54,11 @@ var failures = []failure{
 		8, "the body has more than 4194304 bytes: send less at a time", list{errorInfo("BODY_TOO_LARGE", object{})},
 	},
 	{
+		http.StatusTooManyRequests, "RESOURCE_EXHAUSTED: a quota of the workspace is used up. `metadata` has the `limit`, its `value` and the `flag` of the service that raises it.",
+		8, "the keys of the workspace are limited to 10000 keys (--max-keys-per-workspace of the auth service), and would have 10001: delete keys, or shorten their allowlists and metadata",
+		list{errorInfo("KEY_QUOTA_EXCEEDED", object{"limit": "keys", "value": "10000", "flag": "--max-keys-per-workspace"})},
+	},
+	{
 		http.StatusInternalServerError, "INTERNAL: a fault of the service, which has logged it.",
 		13, "internal error", list{errorInfo("INTERNAL", object{})},
 	},

@@ -40,16 +40,18 @@ const (
 // has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceClient interface {
 	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.
-	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key.
+	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key. RESOURCE_EXHAUSTED with the
+	// reason KEY_QUOTA_EXCEEDED: the workspace would have more keys, or more bytes of keys, than its quota; nothing was made.
 	CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error)
 	// GetKey returns one key.
 	GetKey(ctx context.Context, in *GetKeyRequest, opts ...grpc.CallOption) (*GetKeyResponse, error)
 	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
 	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
+	// RESOURCE_EXHAUSTED: as for CreateKey, if the change makes the key larger.
 	UpdateKey(ctx context.Context, in *UpdateKeyRequest, opts ...grpc.CallOption) (*UpdateKeyResponse, error)
 	// AddKeyAgents adds agents to the allowlist of a key; those that are on it already stay. FAILED_PRECONDITION: the key
-	// may call all agents, or its allowlist would have more than 1,000.
+	// may call all agents, or its allowlist would have more than 1,000. RESOURCE_EXHAUSTED: as for CreateKey.
 	AddKeyAgents(ctx context.Context, in *AddKeyAgentsRequest, opts ...grpc.CallOption) (*AddKeyAgentsResponse, error)
 	// RemoveKeyAgents removes agents from the allowlist of a key; those that are not on it are ignored.
 	// FAILED_PRECONDITION: the key may call all agents, or none would be left.
@@ -174,16 +176,18 @@ func (c *keyServiceClient) GetCatalog(ctx context.Context, in *GetCatalogRequest
 // has it. Malformed requests get INVALID_ARGUMENT with the field and the reason.
 type KeyServiceServer interface {
 	// CreateKey makes a key and its first secret, and returns that secret: the only time that it is ever shown.
-	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key.
+	// ALREADY_EXISTS: `request_id` was used within the last 24 hours; the error names the key. RESOURCE_EXHAUSTED with the
+	// reason KEY_QUOTA_EXCEEDED: the workspace would have more keys, or more bytes of keys, than its quota; nothing was made.
 	CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error)
 	// GetKey returns one key.
 	GetKey(context.Context, *GetKeyRequest) (*GetKeyResponse, error)
 	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
 	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
+	// RESOURCE_EXHAUSTED: as for CreateKey, if the change makes the key larger.
 	UpdateKey(context.Context, *UpdateKeyRequest) (*UpdateKeyResponse, error)
 	// AddKeyAgents adds agents to the allowlist of a key; those that are on it already stay. FAILED_PRECONDITION: the key
-	// may call all agents, or its allowlist would have more than 1,000.
+	// may call all agents, or its allowlist would have more than 1,000. RESOURCE_EXHAUSTED: as for CreateKey.
 	AddKeyAgents(context.Context, *AddKeyAgentsRequest) (*AddKeyAgentsResponse, error)
 	// RemoveKeyAgents removes agents from the allowlist of a key; those that are not on it are ignored.
 	// FAILED_PRECONDITION: the key may call all agents, or none would be left.
