@@ -35,8 +35,9 @@ func get(ctx context.Context, q querier, workspaceID string, id uuid.UUID) (auth
 	return keys[0], nil
 }
 
-// onePage reads the keys of a query, and of each key how many the query selects, up to one more than its limit. It adds the
-// sizes up before it reads the long columns of the keys that fit. A filter that is NULL selects all.
+// onePage reads the keys of a query, with a column more: how many keys the query selects, up to one more than its limit. It
+// adds their sizes up before it reads the allowlists of those that fit: CROSS JOIN keeps SQLite from reading all keys first.
+// A filter that is NULL selects all.
 const onePage = `WITH selected AS (SELECT id, size FROM keys WHERE workspace_id = ?1 AND id < ?2 AND deleted = 0
 	AND (?4 IS NULL OR instr(name_lower, ?4) > 0 OR EXISTS (SELECT 1 FROM secrets s
 		WHERE s.workspace_id = ?1 AND s.key_id = keys.id AND lower(s.last4) = ?4))
@@ -46,7 +47,7 @@ const onePage = `WITH selected AS (SELECT id, size FROM keys WHERE workspace_id 
 counted AS (SELECT id, row_number() OVER newest AS number, sum(size) OVER newest AS bytes, count(*) OVER () AS found
 	FROM selected WINDOW newest AS (ORDER BY id DESC))
 ` + columnsOfKeys + `NULL, last4, secrets.create_time, secrets.expire_time, found
-FROM (SELECT keys.*, found FROM counted JOIN keys USING (id)
+FROM (SELECT keys.*, found FROM counted CROSS JOIN keys USING (id)
 	WHERE workspace_id = ?1 AND (number = 1 OR number <= ?3 AND (?8 = 0 OR bytes <= ?8)))` + withSecrets + `
 ORDER BY id DESC, position`
 
