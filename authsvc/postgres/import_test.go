@@ -58,6 +58,23 @@ func TestImportMakesTheStoreAnotherOne(t *testing.T) {
 	equal(t, changesSince(t, store, last), []authsvc.Change{{Revision: last + 1, Key: key}})
 }
 
+func TestImportedKeysCountForQuotasAndAreNotRefusedByOne(t *testing.T) {
+	t.Parallel()
+	store, changes := open(t, database(t)), changesOf(3)
+	must(t, store.Import(t.Context(), make([]byte, 32), feed(changes)))
+	key := newKey("acme")
+	bytes := key.Size()
+	for _, c := range changes {
+		bytes += c.Key.Size()
+	}
+	for _, quota := range []authsvc.Quota{{Keys: 3}, {Bytes: bytes - 1}} {
+		if err := store.Create(t.Context(), key, authsvc.Request{Quota: quota}); fault.KindOf(err) != fault.Exhausted {
+			t.Errorf("%+v: error %v", quota, err)
+		}
+	}
+	must(t, store.Create(t.Context(), key, authsvc.Request{Quota: authsvc.Quota{Keys: 4, Bytes: bytes}}))
+}
+
 func TestImportOfNothingLeavesTheStoreUnused(t *testing.T) {
 	t.Parallel()
 	store := open(t, database(t))

@@ -56,14 +56,13 @@ func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) (keys []authsv
 	if query.Before == uuid.Nil {
 		query.Before = uuid.Max
 	}
-	rows, err := s.db.Read.QueryContext(ctx, onePage, query.WorkspaceID, query.Before[:], query.Limit,
-		filter(strings.ToLower(query.Text)), filter(query.ExternalID), filter(string(query.State)), query.Now.UnixMilli(), query.Bytes)
+	rows, err := s.db.Read.QueryContext(ctx, onePage, query.WorkspaceID, query.Before[:], query.Limit, filter(strings.ToLower(query.Text)),
+		filter(query.ExternalID), filter(string(query.State)), query.Now.UnixMilli(), query.Bytes)
 	if err != nil {
 		return nil, false, fmt.Errorf("list keys: %w", err)
 	}
 	found := 0
-	err = merge(rows, appendTo(&keys), &found)
-	if err != nil {
+	if err := merge(rows, appendTo(&keys), &found); err != nil {
 		return nil, false, fmt.Errorf("list keys: %w", err)
 	}
 	return keys, found > len(keys), nil
@@ -133,10 +132,11 @@ func scan(rows *sql.Rows, others ...any) (authsvc.Change, error) {
 		digest []byte
 		last4  sql.NullString
 	)
-	err := rows.Scan(append([]any{&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, fromJSON{&key.Scopes}, &key.AllAgents,
+	targets := []any{&key.ID, &key.WorkspaceID, &c.Revision, &c.Deleted, &key.Name, fromJSON{&key.Scopes}, &key.AllAgents,
 		fromJSON{&key.AgentIDs}, &key.Disabled, fromMillis{&key.ExpireTime}, fromMillis{&key.CreateTime}, fromMillis{&key.UpdateTime},
 		&key.Description, &key.ExternalID, fromJSON{&key.Metadata},
-		&digest, &last4, fromMillis{&secret.CreateTime}, fromMillis{&secret.ExpireTime}}, others...)...)
+		&digest, &last4, fromMillis{&secret.CreateTime}, fromMillis{&secret.ExpireTime}}
+	err := rows.Scan(append(targets, others...)...)
 	if err != nil {
 		return c, fmt.Errorf("read key: %w", err)
 	}

@@ -20,7 +20,8 @@ func (s *Store) Create(ctx context.Context, key authsvc.Key, request authsvc.Req
 		if err := claim(ctx, tx, key.WorkspaceID, key.ID, request); err != nil {
 			return err
 		}
-		if err := checkQuota(ctx, tx, key.WorkspaceID, request.Quota, authsvc.Usage{Keys: 1, Bytes: key.Size()}); err != nil {
+		added := authsvc.Usage{Keys: 1, Bytes: key.Size()}
+		if err := checkQuota(ctx, tx, key.WorkspaceID, request.Quota, added); err != nil {
 			return err
 		}
 		revision, err := nextRevision(ctx, tx)
@@ -50,7 +51,8 @@ func (s *Store) Update(ctx context.Context, workspaceID string, id uuid.UUID, re
 			return err
 		}
 		after.ID, after.WorkspaceID, after.CreateTime = before.ID, before.WorkspaceID, before.CreateTime
-		if err := checkQuota(ctx, tx, workspaceID, request.Quota, authsvc.Usage{Bytes: after.Size() - size}); err != nil {
+		added := authsvc.Usage{Bytes: after.Size() - size}
+		if err := checkQuota(ctx, tx, workspaceID, request.Quota, added); err != nil {
 			return err
 		}
 		if err := replace(ctx, tx, after); err != nil {

@@ -48,8 +48,10 @@ var quotas = []statement{
 		key := created(t, store, home)
 		request := limited(authsvc.Quota{Keys: 1, Bytes: 1})
 		must(t, change(t.Context(), store, key, request, func(k *authsvc.Key) { k.Disabled = true }))
-		must(t, change(t.Context(), store, key, request, func(k *authsvc.Key) { k.AgentIDs[0], k.AgentIDs = "agent-3", k.AgentIDs[:1] }))
-		must(t, change(t.Context(), store, key, request, func(k *authsvc.Key) { k.Secrets = append(k.Secrets, newSecret(start)) }))
+		must(t, change(t.Context(), store, key, request, func(k *authsvc.Key) {
+			k.AgentIDs[0], k.AgentIDs = "agent-3", k.AgentIDs[:1]
+			k.Secrets = append(k.Secrets, newSecret(start))
+		}))
 	}},
 	{"deleted keys and keys of other workspaces do not count", func(t *testing.T, store authsvc.Store) {
 		request := limited(authsvc.Quota{Keys: 1, Bytes: sizeOfNew()})
@@ -123,7 +125,9 @@ func withinQuota(t *testing.T, store authsvc.Store) {
 	for range 4 * room {
 		all.Go(func() {
 			agent := uuid.NewString()[:10]
-			count(t, &growths, change(t.Context(), store, first, limited(quota), func(k *authsvc.Key) { k.AgentIDs = append(k.AgentIDs, agent) }))
+			count(t, &growths, change(t.Context(), store, first, limited(quota), func(k *authsvc.Key) {
+				k.AgentIDs = append(k.AgentIDs, agent)
+			}))
 		})
 	}
 	all.Wait()
