@@ -180,6 +180,21 @@ func TestPageOfKeysDoesNotReadThoseThatItCannotHold(t *testing.T) {
 	}
 }
 
+func TestListedKeyIsTheOneThatGetReturns(t *testing.T) {
+	f := newFixture(t)
+	key, _ := f.create(t, func(k *authsvc.Key) { k.AllAgents, k.AgentIDs = false, []string{"a1", "a2"} })
+	_, _, err := f.keys.Rotate(t.Context(), "acme", key.ID, time.Hour, uuid.Nil)
+	must(t, err)
+	keys := authv1.NewKeyServiceClient(f.dial(t))
+	page, err := keys.ListKeys(t.Context(), &authv1.ListKeysRequest{WorkspaceId: "acme"})
+	must(t, err)
+	got, err := keys.GetKey(t.Context(), &authv1.GetKeyRequest{WorkspaceId: "acme", KeyId: key.ID.String()})
+	must(t, err)
+	if !proto.Equal(page.GetKeys()[0], got.GetKey()) {
+		t.Errorf("ListKeys returns %v, and GetKey %v", page.GetKeys()[0], got.GetKey())
+	}
+}
+
 // longAllowlist returns 1,000 agents of 255 characters.
 func longAllowlist(seed int) []string {
 	ids := make([]string, authsvc.MaxAgents)
