@@ -18,6 +18,7 @@ import (
 var commands struct {
 	Logs  logsBench  `cmd:"" help:"Ingest and list request logs in Postgres."`
 	Keys  keysBench  `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
+	Quota quotaBench `cmd:"" help:"Create and list the keys of a workspace that has used up its quota, and load them."`
 	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
 	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
 
