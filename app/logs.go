@@ -50,7 +50,7 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 			return err
 		}
 		s.starting("migrating the schema of the request logs")
-		store, err := logspostgres.Open(ctx, config.DatabaseURL, now)
+		store, err := logspostgres.Open(ctx, config.DatabaseURL)
 		if err != nil {
 			return fmt.Errorf("open the request logs: %w", err)
 		}
@@ -61,17 +61,17 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 				return fmt.Errorf("--distribute: %w", err)
 			}
 		}
-		layout := partitions{list: store.Days, now: now}
-		s.checks["partitions"] = layout.check
-		err = s.telemetry.Register(append(slices.Concat(telemetry.Pool("logs_write", store.Writers), telemetry.Pool("logs_read", store.Readers)), layout)...)
+		s.parts = append(s.parts, background(func(ctx context.Context) { store.RunMaintenance(ctx, log) }))
+		service, err := s.openLogs(ctx, logsConfig{
+			store: store, addr: config.LogsAddr, tokens: tokens,
+			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now, ReadTime: store.Time},
+		})
 		if err != nil {
 			return err
 		}
-		s.parts = append(s.parts, background(func(ctx context.Context) { store.RunMaintenance(ctx, log) }))
-		return s.openLogs(logsConfig{
-			store: store, addr: config.LogsAddr, tokens: tokens,
-			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now},
-		})
+		layout := partitions{list: store.Days, now: service.Now}
+		s.checks["partitions"] = layout.check
+		return s.telemetry.Register(append(slices.Concat(telemetry.Pool("logs_write", store.Writers), telemetry.Pool("logs_read", store.Readers)), layout)...)
 	})
 }
 
@@ -85,28 +85,31 @@ type logsConfig struct {
 }
 
 // openLogs adds the log service.
-func (s *Server) openLogs(config logsConfig) error {
+func (s *Server) openLogs(ctx context.Context, config logsConfig) (*logsvc.Service, error) {
 	server, err := grpcserver.New(grpcserver.Config{
 		Log: s.log, Authorizer: access.NewAuthorizer(config.tokens), Instrumentation: s.telemetry.Instrumentation(), MaxMessageBytes: grpcserver.LogsMessageBytes,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	store, err := instrumentStore(config.store, s.telemetry)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if config.service.OnDamage, err = s.reportDamage(); err != nil {
-		return err
+		return nil, err
 	}
 	service := logsvc.NewService(store, config.service)
+	if err := service.UpdateClock(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.registerLogs(service); err != nil {
-		return err
+		return nil, err
 	}
 	grpcapi.Register(server, service)
 	listener, err := s.listenGRPC("--logs-addr", config.addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.logsAddr = listener.Addr()
 	s.checks["request_logs"] = func(ctx context.Context) error {
@@ -115,13 +118,14 @@ func (s *Server) openLogs(config logsConfig) error {
 		}
 		return nil
 	}
-	s.parts = append(s.parts, background(func(ctx context.Context) {
+	s.checks["clock"] = service.CheckClock
+	s.parts = append(s.parts, background(service.FollowClock), background(func(ctx context.Context) {
 		service.ExpireDaily(ctx, func(err error) { s.log.Error("expiry of old request logs failed", "error", err) })
 	}), background(func(ctx context.Context) {
 		service.SealPeriodically(ctx, func(err error) { s.log.Error("sealing of request logs failed", "error", err) })
 	}))
 	s.serveGRPC(server, append(config.inMemory, listener)...)
-	return nil
+	return service, nil
 }
 
 // registerLogs registers the metrics of the service.
@@ -129,6 +133,8 @@ func (s *Server) registerLogs(service *logsvc.Service) error {
 	rejected := counters("logs_refused_rows_total", "Rows that were rejected and will never be stored.", "reason", service.Rejected, logsvc.RejectReason.String)
 	return s.telemetry.Register(append(rejected,
 		telemetry.Counter("logs_purged_rows_total", "Rows that were purged.", nil, func() float64 { return float64(service.Purged()) }),
+		telemetry.Gauge("logs_unconfirmed_expired_days", "UTC days older than the retention that are not deleted, because they are too many at once without a confirmation.",
+			nil, func() float64 { return float64(service.Unconfirmed()) }),
 		telemetry.Gauge("logs_seal_success_timestamp_seconds", "When the last pass of sealing succeeded; 0 = not since the start.",
 			nil, func() float64 { return float64(service.Sealed()) }))...)
 }

@@ -109,12 +109,12 @@ func (s *instrumentedStore) Replace(ctx context.Context, workspaceID string, cha
 }
 
 // Expire implements logsvc.Store.
-func (s *instrumentedStore) Expire(ctx context.Context, before uuid.UUID) error {
-	err := s.Store.Expire(ctx, before)
-	if err == nil {
+func (s *instrumentedStore) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error) {
+	days, err = s.Store.Expire(ctx, before, maxDays)
+	if err == nil && days <= maxDays {
 		s.expired.Store(time.Now().Unix())
 	}
-	return err
+	return days, err
 }
 
 // tracedTrail traces the appends to a trail.

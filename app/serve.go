@@ -58,7 +58,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 			return err
 		}
 		s.starting("migrating the request logs")
-		logsStore, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, "logs.db"))
+		logsStore, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, logsFile))
 		if err != nil {
 			return fmt.Errorf("open the request logs: %w", err)
 		}
@@ -70,9 +70,9 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		s.closeLater(authStore)
 		logs, auth := bufconn.Listen(inMemoryBuffer), bufconn.Listen(inMemoryBuffer)
-		err = s.openLogs(logsConfig{
+		_, err = s.openLogs(ctx, logsConfig{
 			store: logsStore, addr: config.LogsAddr, inMemory: []net.Listener{logs}, tokens: tokens,
-			service: logsvc.Config{Retention: config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now},
+			service: logsvc.Config{Retention: config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now, ReadTime: logsStore.Time},
 		})
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ type VerifyConfig struct {
 
 // VerifyLogs reads every sealed block of request logs, and calls onDamage for each damaged one. The service may run meanwhile.
 func VerifyLogs(ctx context.Context, config VerifyConfig, onDamage func(workspaceID string, b logsvc.Block, err error)) (verified logsvc.Verified, err error) {
-	store, err := config.open(ctx)
+	store, err := config.open(ctx, logssqlite.OpenReadOnly)
 	if err != nil {
 		return logsvc.Verified{}, fmt.Errorf("open the request logs: %w", err)
 	}
@@ -30,18 +30,23 @@ func VerifyLogs(ctx context.Context, config VerifyConfig, onDamage func(workspac
 	return logsvc.NewSearcher(store, onDamage).Verify(ctx)
 }
 
-// logsStore is a store with the file or the connections that it owns.
+// logsFile is the embedded database of request logs in a data folder.
+const logsFile = "logs.db"
+
+// logsStore is a store with its clock, and with the file or the connections that it owns.
 type logsStore interface {
 	logsvc.Store
 	io.Closer
+	Time(ctx context.Context, local time.Time) (time.Time, error)
 }
 
-func (c VerifyConfig) open(ctx context.Context) (logsStore, error) {
+// open opens the database of the URL, or without one the embedded database with openFile.
+func (c VerifyConfig) open(ctx context.Context, openFile func(ctx context.Context, file string) (*logssqlite.Store, error)) (logsStore, error) {
 	if c.DatabaseURL == "" {
-		return logssqlite.OpenReadOnly(ctx, filepath.Join(c.DataDir, "logs.db"))
+		return openFile(ctx, filepath.Join(c.DataDir, logsFile))
 	}
 	if err := CheckDatabase("--database-url", c.DatabaseURL, c.InsecureFlag); err != nil {
 		return nil, err
 	}
-	return logspostgres.Open(ctx, c.DatabaseURL, time.Now)
+	return logspostgres.Open(ctx, c.DatabaseURL)
 }

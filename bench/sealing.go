@@ -82,7 +82,7 @@ func (r *logsRun) retention(ctx context.Context, l *logService) error {
 		for day := range expiredDays {
 			end := r.g.start.Add(time.Duration(day+1) * dayLength)
 			began := time.Now()
-			if err := l.store.Expire(ctx, uuid7.First(end)); err != nil {
+			if _, err := l.store.Expire(ctx, uuid7.First(end), 1); err != nil {
 				return err
 			}
 			longest = max(longest, time.Since(began))

@@ -52,7 +52,7 @@ func startLogsAt(ctx context.Context, url, addr string, signer *access.Signer) (
 }
 
 func serveLogs(ctx context.Context, url, addr string, signer *access.Signer, now func() time.Time) (*logService, error) {
-	store, err := postgres.Open(ctx, url, now)
+	store, err := postgres.Open(ctx, url)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@ type logsCommand struct {
 	Get    logsGet    `cmd:"" help:"Show a request log."`
 	Purge  logsPurge  `cmd:"" help:"Delete all request logs of a workspace permanently."`
 	Verify logsVerify `cmd:"" help:"Read every sealed block of request logs, and name those that are damaged."`
+	Expire logsExpire `cmd:"" help:"Delete the request logs that are older than the retention, if they are too many days to be deleted without a confirmation."`
+
+	ResetClock logsResetClock `cmd:"" help:"Set the time of the request logs of keytrail serve, after the clock of this machine was wrong and too far ahead."`
 }
 
 // requestLogFlags are the flags of every command on request logs.

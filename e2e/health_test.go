@@ -92,7 +92,7 @@ func TestReadinessNeedsTheNextPartition(t *testing.T) {
 		t.Errorf("keytrail_ready is %v", ready)
 	}
 	// Another replica creates the partitions.
-	store, err := logspostgres.Open(t.Context(), url, time.Now)
+	store, err := logspostgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ type barrier struct {
 // newBarrier creates the schema of the log service and a closed barrier on its table.
 func newBarrier(t *testing.T, url string) *barrier {
 	t.Helper()
-	store, err := logspostgres.Open(t.Context(), url, time.Now)
+	store, err := logspostgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func WindowAt(now time.Time, retention time.Duration) Range {
 	}
 }
 
-func (s *Service) window() Range { return WindowAt(s.config.Now(), s.config.Retention) }
+func (s *Service) window() Range { return WindowAt(s.Now(), s.config.Retention) }
 
 const (
 	// purgeTime is how long one call of Purge works.
@@ -85,13 +85,54 @@ func (s *Service) newest(ctx context.Context, workspaceID string) (id uuid.UUID,
 	return id, found, nil
 }
 
-// Expire deletes what is older than the retention.
+// maxExpiredDays is how many UTC days Expire deletes at once: yesterday's, and that of a day on which it failed. More have
+// ended after an outage, or if the retention or a clock is wrong, which only a person can tell apart.
+const maxExpiredDays = 2
+
+// Expire deletes what is older than the retention. It deletes nothing and returns an error while the clocks of this machine and
+// of the store are apart, or if more than two UTC days have ended.
 func (s *Service) Expire(ctx context.Context) error {
-	if err := s.store.Expire(ctx, s.window().From); err != nil {
-		return fmt.Errorf("expire old request logs: %w", err)
+	days, err := s.expire(ctx, maxExpiredDays)
+	if err != nil {
+		return err
+	}
+	s.unconfirmed.Store(0)
+	if days > maxExpiredDays {
+		s.unconfirmed.Store(int64(days))
+		return fmt.Errorf("%d days of request logs are older than the retention of %v: they are hidden, and only deleted after "+
+			"`keytrail logs expire --confirm-days=%d`", days, s.config.Retention, days)
 	}
 	return nil
 }
+
+// ExpireConfirmed deletes what is older than the retention if it is this number of UTC days.
+func (s *Service) ExpireConfirmed(ctx context.Context, days int) error {
+	found, err := s.expire(ctx, 0)
+	if err == nil && found == days {
+		found, err = s.expire(ctx, days) // deletes nothing if another day has ended meanwhile
+	}
+	if err == nil && found != days {
+		err = fmt.Errorf("%d days of request logs are older than the retention of %v, not %d: nothing is deleted", found, s.config.Retention, days)
+	}
+	return err
+}
+
+// expire deletes what is older than the retention unless that is more than maxDays, and returns how many days it is.
+func (s *Service) expire(ctx context.Context, maxDays int) (days int, err error) {
+	if err := s.clock.update(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.clock.check(); err != nil {
+		return 0, err
+	}
+	if days, err = s.store.Expire(ctx, s.window().From, maxDays); err != nil {
+		return 0, fmt.Errorf("expire old request logs: %w", err)
+	}
+	return days, nil
+}
+
+// Unconfirmed returns how many UTC days the latest Expire has not deleted because they are too many.
+func (s *Service) Unconfirmed() int64 { return s.unconfirmed.Load() }
 
 const (
 	// expireInterval can be long: reads leave out every row that is too old.

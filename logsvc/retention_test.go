@@ -97,12 +97,12 @@ func (s *countingStore) Backlog(ctx context.Context, before uuid.UUID, minRows i
 	return s.Store.Backlog(ctx, before, minRows)
 }
 
-func (s *countingStore) Expire(ctx context.Context, before uuid.UUID) error {
+func (s *countingStore) Expire(ctx context.Context, before uuid.UUID, maxDays int) (int, error) {
 	s.expiries.Add(1)
 	if s.broken.Load() {
-		return errors.New("disk full")
+		return 0, errors.New("disk full")
 	}
-	return s.Store.Expire(ctx, before)
+	return s.Store.Expire(ctx, before, maxDays)
 }
 
 func TestRowsAreSealedAtTheStartAndEveryFewMinutes(t *testing.T) {

@@ -22,8 +22,10 @@ type Config struct {
 	Retention time.Duration
 	// SearchBudget is how long a search for one page may take; a page that is not full by then is returned as it is.
 	SearchBudget time.Duration
-	// Now is the clock.
+	// Now is the clock of this machine.
 	Now func() time.Time
+	// ReadTime reads the clock of the store; nil = it is that of this machine.
+	ReadTime ReadTime
 	// OnDamage is called for each damaged block that a search meets.
 	OnDamage func(workspaceID string, b Block, err error)
 }
@@ -32,20 +34,24 @@ type Config struct {
 type Service struct {
 	store    Store
 	config   Config
+	clock    clock
 	searcher *Searcher
 	sealer   *Sealer
 	rejected [rejectReasons]atomic.Int64
 	purged   atomic.Int64
 	sealed   atomic.Int64
+	// unconfirmed is how many days have ended and wait for a confirmation.
+	unconfirmed atomic.Int64
 }
 
 // NewService returns a service on a store.
 func NewService(store Store, config Config) *Service {
-	return &Service{
-		store: store, config: config,
+	s := &Service{
+		store: store, config: config, clock: clock{local: config.Now, read: config.ReadTime},
 		searcher: NewSearcher(store, config.OnDamage),
-		sealer:   NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: config.Now}),
 	}
+	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
+	return s
 }
 
 // Retention returns how long rows are kept and shown.
@@ -89,6 +95,34 @@ func reject(window Range, e Entry) (r Rejection, ok bool) {
 	return Rejection{}, false
 }
 
+// rejections returns why entries can never be stored, by their index, and whether one of them is outside the window.
+func rejections(window Range, entries []Entry) (rejected map[int]Rejection, outside bool) {
+	rejected = map[int]Rejection{}
+	for i, e := range entries {
+		if rejection, ok := reject(window, e); ok {
+			rejected[i] = rejection
+			outside = outside || rejection.Reason != Malformed
+		}
+	}
+	return rejected, outside
+}
+
+// rejectForTime is rejections by the store's clock of this moment. A row that is rejected is lost to its sender, so both clocks
+// must agree on each that is outside the window; otherwise the sender must try again.
+func (s *Service) rejectForTime(ctx context.Context, entries []Entry) (rejected map[int]Rejection, err error) {
+	if err := s.clock.update(ctx); err != nil {
+		return nil, err
+	}
+	rejected, _ = rejections(s.window(), entries)
+	local := WindowAt(s.config.Now(), s.config.Retention)
+	for i, r := range rejected {
+		if r.Reason != Malformed && local.Contains(entries[i].ID) {
+			return nil, fault.New(fault.StoreUnavailable, "the clocks of the log service and of its store disagree on whether a row is too old or too new; try again")
+		}
+	}
+	return rejected, nil
+}
+
 // Rejected returns how many rows have been rejected since the start, by reason.
 func (s *Service) Rejected() map[RejectReason]int64 {
 	counts := make(map[RejectReason]int64, rejectReasons)
@@ -98,14 +132,18 @@ func (s *Service) Rejected() map[RejectReason]int64 {
 	return counts
 }
 
-// Record durably stores the entries of the window. It returns why it rejected the others, by their index.
+// Record durably stores the entries of the window. It returns why it rejected the others, by their index. It returns an
+// Unavailable fault, and stores nothing, if an entry is outside the window by the store's clock and not by that of this machine.
 func (s *Service) Record(ctx context.Context, entries []Entry) (rejected map[int]Rejection, err error) {
-	window := s.window()
+	rejected, outside := rejections(s.window(), entries)
+	if outside {
+		if rejected, err = s.rejectForTime(ctx, entries); err != nil {
+			return nil, err
+		}
+	}
 	accepted := make([]Entry, 0, len(entries))
-	rejected = map[int]Rejection{}
 	for i, e := range entries {
-		if rejection, ok := reject(window, e); ok {
-			rejected[i] = rejection
+		if rejection, ok := rejected[i]; ok {
 			s.rejected[rejection.Reason].Add(1)
 			continue
 		}

@@ -68,7 +68,7 @@ func schemas(ctx context.Context, url string) error {
 		return err
 	}
 	defer keys.Close()
-	logs, err := logspostgres.Open(ctx, url, time.Now)
+	logs, err := logspostgres.Open(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (f *fixture) targetKeys() *authpostgres.Store {
 
 func (f *fixture) targetLogs() *logspostgres.Store {
 	f.Helper()
-	store, err := logspostgres.Open(f.Context(), f.url, time.Now)
+	store, err := logspostgres.Open(f.Context(), f.url)
 	f.must(err)
 	f.Cleanup(func() { f.must(store.Close()) })
 	return store

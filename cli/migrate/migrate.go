@@ -150,7 +150,7 @@ func (m *migration) open(ctx context.Context) (err error) {
 		return fmt.Errorf("open the target: %w", err)
 	}
 	m.resources = append(m.resources, m.toKeys)
-	if m.toLogs, err = logspostgres.Open(ctx, m.DatabaseURL, m.Now); err != nil {
+	if m.toLogs, err = logspostgres.Open(ctx, m.DatabaseURL); err != nil {
 		return fmt.Errorf("open the target: %w", err)
 	}
 	m.resources = append(m.resources, m.toLogs)

@@ -87,7 +87,7 @@ func TestCitus(t *testing.T) {
 	free := make(chan string, 2)
 	for range cap(free) {
 		url := newCitusDatabase(t)
-		store, err := postgres.Open(t.Context(), url, time.Now)
+		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
 		must(t, store.Distribute(t.Context()))
 		must(t, store.Close())

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -45,7 +46,10 @@ func TestDayDroppedTwiceWhileABatchIsStored(t *testing.T) {
 	url := pgtest.Database(t, migrate)
 	store, other := open(t, url+"&pool_max_conns=1", time.Now), open(t, url, time.Now)
 	at := time.Now().Add(-5 * day)
-	expire := func(ctx context.Context) error { return other.Expire(ctx, uuid7.First(time.Now().Add(-3*day))) }
+	expire := func(ctx context.Context) error {
+		_, err := other.Expire(ctx, uuid7.First(time.Now().Add(-3*day)), math.MaxInt)
+		return err
+	}
 	must(t, store.Record(t.Context(), rows("acme", at, 3)))
 	must(t, expire(t.Context()))
 	// The last row of the batch waits for this transaction, once the rows of the dropped day are stored.

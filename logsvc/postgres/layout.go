@@ -107,27 +107,39 @@ func execAll(ctx context.Context, conn *pgxpool.Conn, commands ...string) error 
 }
 
 // Expire implements logsvc.Store. It drops the days that have ended by then.
-func (s *Store) Expire(ctx context.Context, before uuid.UUID) error {
-	err := s.changeLayout(ctx, func(conn *pgxpool.Conn) error { return expire(ctx, conn, before) })
+func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error) {
+	err = s.changeLayout(ctx, func(conn *pgxpool.Conn) error {
+		days, err = expire(ctx, conn, before, maxDays)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("expire request logs: %w", pgdb.Unavailable(ctx, err))
+		return 0, fmt.Errorf("expire request logs: %w", pgdb.Unavailable(ctx, err))
 	}
-	return nil
+	return days, nil
 }
 
-func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID) error {
+func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID, maxDays int) (int, error) {
 	days, _, err := listPartitions(ctx, conn)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	ended := map[day]bool{}
+	for _, p := range days {
+		if !p.detaching && !below(before, (p.day+1).bound()) {
+			ended[p.day] = true
+		}
+	}
+	if len(ended) > maxDays {
+		return len(ended), nil
 	}
 	for _, p := range days {
 		if p.detaching || !below(before, (p.day+1).bound()) {
 			if err := drop(ctx, conn, p); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	return dropDetached(ctx, conn)
+	return len(ended), dropDetached(ctx, conn)
 }
 
 // drop detaches a partition and drops it. It blocks no reads and writes of other days: DETACH CONCURRENTLY takes no

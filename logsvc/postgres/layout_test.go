@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
-	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
 )
@@ -61,7 +60,7 @@ func TestInterruptedDropIsFinished(t *testing.T) {
 					conn := connect(t, url)
 					interrupt(t, conn, "ALTER TABLE keytrail_logs."+table+" DETACH PARTITION "+partitions(at)[i])
 					if next == "Expire" {
-						must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-10*day))))
+						expire(t, store, 10*day)
 						if value[bool](t, conn, "SELECT to_regclass($1) IS NOT NULL", partitions(at)[i]) {
 							t.Error("the table still exists")
 						}
@@ -100,7 +99,7 @@ func TestExpireDropsBothPartitionsOfEndedDays(t *testing.T) {
 	for ago := range 6 {
 		must(t, store.CreateDay(t.Context(), time.Now().Add(-time.Duration(ago)*day)))
 	}
-	must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-3*day))))
+	expire(t, store, 3*day)
 	for ago := range 6 {
 		for _, name := range partitions(time.Now().Add(-time.Duration(ago) * day)) {
 			if exists := value[bool](t, conn, "SELECT to_regclass($1) IS NOT NULL", name); exists != (ago <= 3) {

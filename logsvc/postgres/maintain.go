@@ -41,10 +41,14 @@ func (s *Store) warnOfUnmanaged(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// createUpcoming creates the partitions of yesterday to daysAhead days from now. An error of one day does not hold up the
+// createUpcoming creates the partitions of yesterday to daysAhead days from now, by the clock of the database. An error of one day does not hold up the
 // others.
 func (s *Store) createUpcoming(ctx context.Context) error {
-	today := dayOf(s.now())
+	now, err := s.Time(ctx, time.Time{})
+	if err != nil {
+		return err
+	}
+	today := dayOf(now)
 	var errs []error
 	for d := today - 1; d <= today+daysAhead; d++ {
 		errs = append(errs, s.createDay(ctx, d))

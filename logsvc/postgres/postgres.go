@@ -37,7 +37,6 @@ type Store struct {
 	readers *pgxpool.Pool
 	// locks are the connections that hold the locks of workspaces. Holders use the other pools, so none waits for itself.
 	locks *pgxpool.Pool
-	now   func() time.Time
 	// knownDays caches the days that this replica has seen partitions of, so that a batch need not look them up.
 	knownDays sync.Map
 	// copyAfter is when batches may be copied again, in Unix nanoseconds.
@@ -49,8 +48,8 @@ type Store struct {
 // Open connects with pools of pool_max_conns connections each (10 where the URL does not say) for writers, for readers and
 // for the locks of workspaces, brings the schema up to date and creates the partitions of yesterday to the day after tomorrow.
 // RunMaintenance creates those of later days.
-func Open(ctx context.Context, url string, now func() time.Time) (*Store, error) {
-	s := &Store{now: now, walkTime: defaultWalkTime}
+func Open(ctx context.Context, url string) (*Store, error) {
+	s := &Store{walkTime: defaultWalkTime}
 	if err := s.open(ctx, url); err != nil {
 		_ = s.Close() // it has no error
 		return nil, fmt.Errorf("open request logs: %w", err)
@@ -78,6 +77,14 @@ func (s *Store) open(ctx context.Context, url string) error {
 		return err
 	}
 	return s.createUpcoming(ctx)
+}
+
+// Time is logsvc.ReadTime: it returns the time by the clock of the database.
+func (s *Store) Time(ctx context.Context, _ time.Time) (now time.Time, err error) {
+	if err := s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of the database: %w", pgdb.Unavailable(ctx, err))
+	}
+	return now, nil
 }
 
 // Writers returns the statistics of the connections that write.

@@ -2,12 +2,14 @@ package postgres_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/postgres"
 	"github.com/keytrail/keytrail/logsvc/storetest"
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // migrate prepares the template that every test's database is cloned from.
 func migrate(ctx context.Context, url string) error {
-	store, err := postgres.Open(ctx, url, time.Now)
+	store, err := postgres.Open(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -26,10 +28,17 @@ func migrate(ctx context.Context, url string) error {
 
 func open(t *testing.T, url string, now func() time.Time) *postgres.Store {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), url, now)
+	store, err := postgres.Open(t.Context(), url)
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
 	return store
+}
+
+// expire drops the days that are older than an age.
+func expire(t *testing.T, store *postgres.Store, age time.Duration) {
+	t.Helper()
+	_, err := store.Expire(t.Context(), uuid7.First(time.Now().Add(-age)), math.MaxInt)
+	must(t, err)
 }
 
 func TestStore(t *testing.T) {

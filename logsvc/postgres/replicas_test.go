@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -88,7 +89,7 @@ func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 				if err := store.Record(ctx, rows("acme", at, 3)); err != nil {
 					return fmt.Errorf("record: %w", err)
 				}
-				if err := store.Expire(ctx, uuid7.First(at.Add(-2*day))); err != nil {
+				if _, err := store.Expire(ctx, uuid7.First(at.Add(-2*day)), math.MaxInt); err != nil {
 					return fmt.Errorf("expire: %w", err)
 				}
 				query := logsvc.ViewQuery{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Rows: 9, Blocks: 9}

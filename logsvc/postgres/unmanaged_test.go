@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
-	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // unmanaged are partitions of request_logs that this service has not created.
@@ -46,7 +45,7 @@ func TestUnmanagedPartitionIsNotTouchedAndAllElseWorks(t *testing.T) {
 			if err != nil || len(days) != 5 {
 				t.Errorf("the days are %v, %v; want yesterday to the day after tomorrow, and five days ago", days, err)
 			}
-			must(t, store.Expire(t.Context(), uuid7.First(time.Now().Add(-2*day))))
+			expire(t, store, 2*day)
 			if diff := cmp.Diff(newestFirst(young), all(t, store, "acme")); diff != "" {
 				t.Errorf("after the expiry (-sent +found):\n%s", diff)
 			}

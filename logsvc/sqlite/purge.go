@@ -3,13 +3,19 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 const (
 	purgeRows = `DELETE FROM request_logs WHERE workspace_id = ?1 AND id IN
 		(SELECT id FROM request_logs WHERE workspace_id = ?1 AND id <= ?2 ORDER BY id LIMIT ?3)`
+	// selectOldestBlock is selectOldest for blocks, each of which lies within one UTC day.
+	selectOldestBlock = `SELECT first_id FROM request_log_blocks WHERE workspace_id = ? AND first_id >= ? AND first_id < ?
+		ORDER BY first_id LIMIT 1`
 	expireRows = `DELETE FROM request_logs WHERE workspace_id = ?1 AND id IN
 		(SELECT id FROM request_logs WHERE workspace_id = ?1 AND id < ?2 ORDER BY id LIMIT ?3)`
 	// expireBlocks leaves the block in which before lies. The bound on first_id ends the walk there.
@@ -27,21 +33,50 @@ func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.U
 	return deleted, nil
 }
 
-// Expire implements logsvc.Store. It is exact for rows, also within a day. It goes from one workspace to the next along the
-// primary key, so that no index on the id alone is needed.
-func (s *Store) Expire(ctx context.Context, before uuid.UUID) error {
+// Expire implements logsvc.Store. It is exact for rows, also within a day.
+func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error) {
+	if days, err = s.endedDays(ctx, before); err == nil && days <= maxDays {
+		err = s.eachWorkspace(ctx, func(workspaceID string) error { return s.expire(ctx, workspaceID, before) })
+	}
+	if err != nil {
+		return 0, fmt.Errorf("expire request logs: %w", err)
+	}
+	return days, nil
+}
+
+// eachWorkspace goes from one workspace to the next along the primary key, so that no index on the id alone is needed.
+func (s *Store) eachWorkspace(ctx context.Context, do func(workspaceID string) error) error {
 	for workspaceID := ""; ; {
 		var err error
-		if workspaceID, err = s.NextWorkspace(ctx, workspaceID); err == nil && workspaceID != "" {
-			err = s.expire(ctx, workspaceID, before)
+		if workspaceID, err = s.NextWorkspace(ctx, workspaceID); err != nil || workspaceID == "" {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("expire request logs: %w", err)
-		}
-		if workspaceID == "" {
-			return nil
+		if err := do(workspaceID); err != nil {
+			return err
 		}
 	}
+}
+
+// endedDays returns how many UTC days that have ended before an id have rows or blocks. It looks at the lowest id of each day.
+func (s *Store) endedDays(ctx context.Context, before uuid.UUID) (int, error) {
+	days, end := map[time.Time]bool{}, uuid7.First(uuid7.Time(before).Truncate(day))
+	err := s.eachWorkspace(ctx, func(workspaceID string) error {
+		for _, lowest := range []string{selectOldest, selectOldestBlock} {
+			for from := uuid.Nil; ; {
+				id, err := selectID(ctx, s.db.Read, uuid.Nil, lowest, workspaceID, from[:], end[:])
+				if err != nil {
+					return err
+				}
+				if id == uuid.Nil {
+					break
+				}
+				start := uuid7.Time(id).Truncate(day)
+				days[start], from = true, uuid7.First(start.Add(day))
+			}
+		}
+		return nil
+	})
+	return len(days), err
 }
 
 func (s *Store) expire(ctx context.Context, workspaceID string, before uuid.UUID) error {

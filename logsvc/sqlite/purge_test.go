@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -28,9 +29,9 @@ func TestExpireIsExactForRowsAndLeavesTheBlockAtTheEdge(t *testing.T) {
 		blocks = append(blocks, sealed(entries[i:i+2]...))
 	}
 	replace(t, store, logsvc.Change{Insert: blocks})
-	must(t, store.Expire(t.Context(), entries[2].ID))
+	expire(t, store, entries[2].ID)
 	holds(t, store, entries[:3], blocks[:2]...)
-	must(t, store.Expire(t.Context(), entries[1].ID))
+	expire(t, store, entries[1].ID)
 	holds(t, store, entries[:2], blocks[0])
 }
 
@@ -48,7 +49,7 @@ func TestDaysThatPassThroughLeaveNoGap(t *testing.T) {
 		block := sealed(entries...)
 		block.Data = make([]byte, 20*rowsPerDay)
 		replace(t, store, logsvc.Change{Rows: entries, Insert: []logsvc.SealedBlock{block}})
-		must(t, store.Expire(t.Context(), uuid7.First(start.AddDate(0, 0, n-retained))))
+		expire(t, store, uuid7.First(start.AddDate(0, 0, n-retained)))
 		if n == retained+1 {
 			full = pages(t, store)
 		}
@@ -59,6 +60,12 @@ func TestDaysThatPassThroughLeaveNoGap(t *testing.T) {
 	if got := view(t, store, logsvc.ViewQuery{Range: everything(), Rows: 1, Blocks: 100}); len(got.Blocks) != retained+1 {
 		t.Errorf("%d days are left", len(got.Blocks))
 	}
+}
+
+func expire(t *testing.T, store *Store, before uuid.UUID) {
+	t.Helper()
+	_, err := store.Expire(t.Context(), before, math.MaxInt)
+	must(t, err)
 }
 
 func pages(t *testing.T, store *Store) (count int64) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -188,7 +189,7 @@ func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
 
 func (f *fixture) expire(before uuid.UUID) {
 	f.Helper()
-	if err := f.store.Expire(f.Context(), before); err != nil {
+	if _, err := f.store.Expire(f.Context(), before, math.MaxInt); err != nil {
 		f.Fatalf("Expire: %v", err)
 	}
 }

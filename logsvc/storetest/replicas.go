@@ -66,6 +66,6 @@ func (r *replicas) Compact(ctx context.Context, before time.Time) error {
 	return r.next().Compact(ctx, before)
 }
 
-func (r *replicas) Expire(ctx context.Context, before uuid.UUID) error {
-	return r.next().Expire(ctx, before)
+func (r *replicas) Expire(ctx context.Context, before uuid.UUID, maxDays int) (int, error) {
+	return r.next().Expire(ctx, before, maxDays)
 }

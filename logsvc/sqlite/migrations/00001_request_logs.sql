@@ -34,6 +34,13 @@ CREATE TABLE request_log_blocks (
 
 CREATE UNIQUE INDEX request_log_blocks_by_first_id ON request_log_blocks (workspace_id, first_id);
 
+-- The highest time that was seen, in Unix milliseconds: a clock that goes back must not decide what expires.
+CREATE TABLE request_log_clock (
+    one        INTEGER PRIMARY KEY CHECK (one = 1),
+    highest_ms INTEGER NOT NULL
+) STRICT;
+
 -- +goose Down
+DROP TABLE request_log_clock;
 DROP TABLE request_log_blocks;
 DROP TABLE request_logs;
