@@ -37,6 +37,7 @@ func TestEveryStatementFollowsAnIndex(t *testing.T) {
 		selectNewestSealed: {workspace + ")"},
 		selectBlocks:       {blocks + "first_id>? AND first_id<?)", covering + "=? AND first_id<?)", "SCALAR SUBQUERY "},
 		selectPart:         {blocks + "first_id=?)"},
+		selectOldestBlock:  {covering + "=? AND first_id>? AND first_id<?)"},
 		deleteBlock:        {blocks + "first_id=?)"},
 		expireBlocks:       {blocks + "first_id<?)", "request_log_blocks USING INTEGER PRIMARY KEY (rowid=?)", "LIST SUBQUERY "},
 		selectNextWorkspace: {

@@ -34,6 +34,7 @@ var groups = []group{
 	{"TryLock", storeItself, lockSentences},
 	{"Compact", storeItself, compactSentences},
 	{"Expire, blocks", storeItself, expireBlocksSentences},
+	{"Expire, days", storeItself, expireDaysSentences},
 	{"Record", everyMode, recordSentences},
 	{"Record, rows", storeItself, recordRowsSentences},
 	{"Merge", everyMode, mergeSentences},
