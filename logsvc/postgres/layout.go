@@ -2,13 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
@@ -72,14 +69,16 @@ func attach(ctx context.Context, conn *pgxpool.Conn, d day) error {
 		if slices.Contains(existing, p) {
 			continue
 		}
-		if detaching := (partition{table: table, day: d, detaching: true}); slices.Contains(existing, detaching) {
-			if err := drop(ctx, conn, detaching); err != nil {
+		if slices.Contains(existing, partition{table: table, day: d, detaching: true}) {
+			if err := finishDetach(ctx, conn, p); err != nil {
 				return err
 			}
 		}
+		if err := makeRoom(ctx, conn, p); err != nil {
+			return err
+		}
 		// One at a time: Citus refuses several commands in one statement.
-		err := execAll(ctx, conn, fmt.Sprintf("DROP TABLE IF EXISTS %s", p),
-			fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)", p, table),
+		err := execAll(ctx, conn, fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)", p, table),
 			fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')", table, p, d.bound(), (d+1).bound()))
 		if err != nil {
 			return fmt.Errorf("create the partition %s: %w", p, err)
@@ -104,81 +103,4 @@ func execAll(ctx context.Context, conn *pgxpool.Conn, commands ...string) error 
 		}
 	}
 	return nil
-}
-
-// Expire implements logsvc.Store. It drops the days that have ended by then.
-func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error) {
-	err = s.changeLayout(ctx, func(conn *pgxpool.Conn) error {
-		days, err = expire(ctx, conn, before, maxDays)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("expire request logs: %w", pgdb.Unavailable(ctx, err))
-	}
-	return days, nil
-}
-
-func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID, maxDays int) (int, error) {
-	days, _, err := listPartitions(ctx, conn)
-	if err != nil {
-		return 0, err
-	}
-	ended := map[day]bool{}
-	for _, p := range days {
-		if !p.detaching && !below(before, (p.day+1).bound()) {
-			ended[p.day] = true
-		}
-	}
-	if len(ended) > maxDays {
-		return len(ended), nil
-	}
-	for _, p := range days {
-		if p.detaching || !below(before, (p.day+1).bound()) {
-			if err := drop(ctx, conn, p); err != nil {
-				return 0, err
-			}
-		}
-	}
-	return len(ended), dropDetached(ctx, conn)
-}
-
-// drop detaches a partition and drops it. It blocks no reads and writes of other days: DETACH CONCURRENTLY takes no
-// exclusive lock, and a detached table has no users. An interrupted attempt is finished first. Where Postgres cannot detach
-// concurrently, all sessions wait for a moment, at most for the lock_timeout of changeLayout.
-func drop(ctx context.Context, conn *pgxpool.Conn, p partition) error {
-	detach := fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", p.table, p)
-	how := " CONCURRENTLY"
-	if p.detaching {
-		how = " FINALIZE"
-	}
-	err := execAll(ctx, conn, detach+how)
-	// internal_error and feature_not_supported: Citus. object_not_in_prerequisite_state: there is a default partition.
-	if hasCode(err, "XX000", "0A000", "55000") {
-		err = execAll(ctx, conn, detach)
-	}
-	if err == nil {
-		err = execAll(ctx, conn, "DROP TABLE IF EXISTS "+p.String())
-	}
-	if err != nil {
-		return fmt.Errorf("drop the partition %s: %w", p, err)
-	}
-	return nil
-}
-
-// dropDetached drops tables that an interrupted attempt has detached and not dropped.
-func dropDetached(ctx context.Context, conn *pgxpool.Conn) error {
-	var all error
-	for _, table := range tables {
-		rows, _ := conn.Query(ctx, `
-			SELECT c.relname FROM pg_class parent JOIN pg_class c ON c.relnamespace = parent.relnamespace AND c.relkind = 'r'
-			WHERE parent.oid = $1::text::regclass AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)`, table)
-		names, err := pgx.CollectRows(rows, pgx.RowTo[string]) // an error of Query is returned here too
-		all = errors.Join(all, err)
-		for _, name := range names {
-			if p, ok := parsePartition(table, name); ok {
-				all = errors.Join(all, execAll(ctx, conn, "DROP TABLE IF EXISTS "+p.String()))
-			}
-		}
-	}
-	return all
 }

@@ -58,6 +58,8 @@ func TestInterruptedDropIsFinished(t *testing.T) {
 					store := open(t, url, time.Now)
 					must(t, store.CreateDay(t.Context(), at))
 					conn := connect(t, url)
+					_, err := conn.Exec(t.Context(), "COMMENT ON TABLE "+partitions(at)[i]+" IS '"+postgres.Dropping+"'")
+					must(t, err)
 					interrupt(t, conn, "ALTER TABLE keytrail_logs."+table+" DETACH PARTITION "+partitions(at)[i])
 					if next == "Expire" {
 						expire(t, store, 10*day)

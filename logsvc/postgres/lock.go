@@ -22,6 +22,9 @@ const (
 	lockPoll    = 20 * time.Millisecond
 )
 
+// setTimeouts are those of changeLayout.
+var setTimeouts = []string{"SET statement_timeout = 0", "SET lock_timeout = '5s'"}
+
 // changeLayout waits for the layout lock and calls do on a connection that holds it. Statements of do may take as long as they
 // need, but wait for the lock of a table for at most 5 s: sessions that queue behind a waiting one are blocked too.
 func (s *Store) changeLayout(ctx context.Context, do func(*pgxpool.Conn) error) error {
@@ -31,7 +34,7 @@ func (s *Store) changeLayout(ctx context.Context, do func(*pgxpool.Conn) error) 
 	defer tick.Stop()
 	for {
 		acquired, err := tryLock(ctx, s.pool, layoutLock, func(conn *pgxpool.Conn) error {
-			if _, err := conn.Exec(ctx, "SET statement_timeout = 0; SET lock_timeout = '5s'"); err != nil {
+			if err := execAll(ctx, conn, setTimeouts...); err != nil {
 				return err
 			}
 			return do(conn)

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 )
 
 // RunMaintenance creates the partitions of the next days, once an hour until ctx is done. It logs errors, and each time the
-// unmanaged partitions.
+// unmanaged partitions and the tables that an operator has detached.
 func (s *Store) RunMaintenance(ctx context.Context, log *slog.Logger) {
 	for {
 		err := errors.Join(s.warnOfUnmanaged(ctx, log), s.createUpcoming(ctx))
@@ -34,15 +36,33 @@ func (s *Store) RunMaintenance(ctx context.Context, log *slog.Logger) {
 // warnOfUnmanaged logs each partition that this service has not created.
 func (s *Store) warnOfUnmanaged(ctx context.Context, log *slog.Logger) error {
 	_, unmanaged, err := listPartitions(ctx, s.pool)
+	if err != nil {
+		return err
+	}
 	for _, table := range unmanaged {
 		log.Warn("partition of the request logs was not created by this service: its rows are not sealed or expired, "+
 			"and no partition can be created for days that it overlaps", "table", table)
 	}
-	return err
+	return s.warnOfDetached(ctx, log)
 }
 
-// createUpcoming creates the partitions of yesterday to daysAhead days from now, by the clock of the database. An error of one day does not hold up the
-// others.
+// warnOfDetached logs each table that an operator has detached and not renamed. It holds the lock of the layout, because a table
+// that is being created is not attached either.
+func (s *Store) warnOfDetached(ctx context.Context, log *slog.Logger) error {
+	return s.changeLayout(ctx, func(conn *pgxpool.Conn) error {
+		detached, err := listDetached(ctx, conn)
+		for _, d := range detached {
+			if !d.dropping {
+				log.Warn("table of the request logs was detached, but not by this service: its rows are not shown or expired, "+
+					"and its day takes no rows until it is renamed", "table", d.String())
+			}
+		}
+		return err
+	})
+}
+
+// createUpcoming creates the partitions of yesterday to daysAhead days from now, by the clock of the database. An error of one
+// day does not hold up the others.
 func (s *Store) createUpcoming(ctx context.Context) error {
 	now, err := s.Time(ctx, time.Time{})
 	if err != nil {
