@@ -137,6 +137,7 @@ func TestOnlySettingsHaveEnvironmentVariables(t *testing.T) {
 	noSetting := map[string]bool{"keytrail token create workspace": true}
 	// These are settings of the services, which other commands share.
 	shared := map[string]bool{"keytrail migrate to": true, "keytrail migrate retention": true, "keytrail logs verify database-url": true}
+	shared["keytrail logs expire database-url"], shared["keytrail logs expire retention"] = true, true
 	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
 		want[name] = true
 	}

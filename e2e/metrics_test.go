@@ -154,6 +154,7 @@ func TestMetricsCountCalls(t *testing.T) {
 		{auth, `keytrail_ready`, 1},
 		{logs, `keytrail_logs_refused_rows_total{reason="malformed"}`, 1},
 		{logs, `keytrail_logs_failed_batches_total`, 0},
+		{logs, `keytrail_logs_unconfirmed_expired_days`, 0},
 		{logs, `keytrail_logs_partition_present{day="today"}`, 1},
 		{logs, `keytrail_logs_partition_present{day="tomorrow"}`, 1},
 		{logs, `keytrail_logs_partitions`, 4},
