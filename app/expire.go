@@ -53,11 +53,12 @@ type ClockConfig struct {
 	To      time.Time `env:"-" required:"" help:"The time now, from a clock that you trust, e.g. 2026-11-29T18:00:00Z. The clock of this machine must agree to the minute."`
 }
 
-// ResetLogsClock sets the highest time that the embedded request logs have seen. It refuses a time that is not that of this machine
-// to the minute. The service may run meanwhile.
+// ResetLogsClock sets the highest time that the embedded request logs have seen. It refuses a time that is not that of this
+// machine to the minute. The service may run meanwhile.
 func ResetLogsClock(ctx context.Context, config ClockConfig, now time.Time) (err error) {
 	if config.To.Sub(now).Abs() > time.Minute {
-		return fmt.Errorf("--to: is %s, but the clock of this machine is at %s: set that first", config.To.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("--to: is %s, but the clock of this machine is at %s: set that first",
+			config.To.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	store, err := openExisting(ctx, filepath.Join(config.DataDir, logsFile))
 	if err != nil {

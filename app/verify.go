@@ -40,8 +40,10 @@ type logsStore interface {
 	Time(ctx context.Context, local time.Time) (time.Time, error)
 }
 
+type openFunc func(ctx context.Context, file string) (*logssqlite.Store, error)
+
 // open opens the database of the URL, or without one the embedded database with openFile.
-func (c VerifyConfig) open(ctx context.Context, openFile func(ctx context.Context, file string) (*logssqlite.Store, error)) (logsStore, error) {
+func (c VerifyConfig) open(ctx context.Context, openFile openFunc) (logsStore, error) {
 	if c.DatabaseURL == "" {
 		return openFile(ctx, filepath.Join(c.DataDir, logsFile))
 	}

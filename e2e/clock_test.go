@@ -28,7 +28,8 @@ const storedDays = 5
 func recordDays(t *testing.T, store logsvc.Store) {
 	t.Helper()
 	for ago := range storedDays {
-		row := logsvc.Entry{ID: uuid7.New(time.Now().AddDate(0, 0, -ago)), WorkspaceID: "acme", Endpoint: "/v1", Status: 200, CallCount: 1}
+		id := uuid7.New(time.Now().AddDate(0, 0, -ago))
+		row := logsvc.Entry{ID: id, WorkspaceID: "acme", Endpoint: "/v1", Status: 200, CallCount: 1}
 		if err := store.Record(t.Context(), []logsvc.Entry{row}); err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +38,8 @@ func recordDays(t *testing.T, store logsvc.Store) {
 
 func storedRows(t *testing.T, store logsvc.Store) int {
 	t.Helper()
-	view, err := store.View(t.Context(), logsvc.ViewQuery{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Rows: 100, Blocks: 100})
+	query := logsvc.ViewQuery{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Rows: 100, Blocks: 100}
+	view, err := store.View(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +50,8 @@ func storedRows(t *testing.T, store logsvc.Store) int {
 	return rows
 }
 
+const clocksApart = `"clock":"the clock of this machine is at `
+
 // wrongly is what is wrong with a log service that starts, and what its readiness says then.
 var wrongly = map[string]struct {
 	ahead       time.Duration
@@ -56,9 +60,9 @@ var wrongly = map[string]struct {
 	says        string
 	unconfirmed bool
 }{
-	"a clock 31 days ahead":                 {31 * 24 * time.Hour, retention, http.StatusServiceUnavailable, `"clock":"the clock of this machine is at `, false},
+	"a clock 31 days ahead":                 {31 * 24 * time.Hour, retention, http.StatusServiceUnavailable, clocksApart, false},
 	"a retention of 1h instead of 720h":     {0, time.Hour, http.StatusOK, `"clock":"ok"`, true},
-	"a clock two minutes behind":            {-2 * time.Minute, retention, http.StatusServiceUnavailable, `"clock":"the clock of this machine is at `, false},
+	"a clock two minutes behind":            {-2 * time.Minute, retention, http.StatusServiceUnavailable, clocksApart, false},
 	"a clock half a minute off is no fault": {30 * time.Second, retention, http.StatusOK, `"clock":"ok"`, false},
 }
 
@@ -131,7 +135,7 @@ func TestEmbeddedClockThatWasAheadIsResetByACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = start(t, dir, time.Now)
-	expectReady(t, s.server, http.StatusServiceUnavailable, `"clock":"the clock of this machine is at `)
+	expectReady(t, s.server, http.StatusServiceUnavailable, clocksApart)
 	for _, to := range []time.Time{time.Now().AddDate(0, 0, 31), time.Now().Add(-2 * time.Minute)} {
 		if said, failed := logsCommand(t, "reset-clock", "--data-dir", dir, "--to", to.UTC().Format(time.RFC3339)); !failed {
 			t.Errorf("the clock was set to %v: %s", to, said)
@@ -146,7 +150,7 @@ func TestEmbeddedClockThatWasAheadIsResetByACommand(t *testing.T) {
 	}
 }
 
-var daysToConfirm = regexp.MustCompile(`^keytrail: (\d+) days of request logs are older than the retention of 1h0m0s, not 99: nothing is deleted`)
+var daysToConfirm = regexp.MustCompile(`^keytrail: (\d+) days .* retention of 1h0m0s, not 99: nothing is deleted`)
 
 func TestDaysAreDeletedWhenTheirNumberIsConfirmed(t *testing.T) {
 	t.Parallel()

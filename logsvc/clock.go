@@ -63,7 +63,8 @@ func (c *clock) check() error {
 	if local.Sub(store).Abs() <= clockTolerance {
 		return nil
 	}
-	return fmt.Errorf("the clock of this machine is at %s, that of the request logs at %s: nothing expires until they agree to the minute",
+	return fmt.Errorf("the clock of this machine is at %s, that of the request logs at %s: "+
+		"nothing expires until they agree to the minute",
 		local.UTC().Format(time.RFC3339), store.UTC().Format(time.RFC3339))
 }
 

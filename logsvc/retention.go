@@ -112,7 +112,8 @@ func (s *Service) ExpireConfirmed(ctx context.Context, days int) error {
 		found, err = s.expire(ctx, days) // deletes nothing if another day has ended meanwhile
 	}
 	if err == nil && found != days {
-		err = fmt.Errorf("%d days of request logs are older than the retention of %v, not %d: nothing is deleted", found, s.config.Retention, days)
+		err = fmt.Errorf("%d days of request logs are older than the retention of %v, not %d: nothing is deleted",
+			found, s.config.Retention, days)
 	}
 	return err
 }

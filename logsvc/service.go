@@ -117,7 +117,8 @@ func (s *Service) rejectForTime(ctx context.Context, entries []Entry) (rejected 
 	local := WindowAt(s.config.Now(), s.config.Retention)
 	for i, r := range rejected {
 		if r.Reason != Malformed && local.Contains(entries[i].ID) {
-			return nil, fault.New(fault.StoreUnavailable, "the clocks of the log service and of its store disagree on whether a row is too old or too new; try again")
+			return nil, fault.New(fault.StoreUnavailable,
+				"the clocks of the log service and of its store disagree on whether a row is too old or too new; try again")
 		}
 	}
 	return rejected, nil

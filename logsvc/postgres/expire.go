@@ -88,9 +88,9 @@ func drop(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	return nil
 }
 
-// detach blocks no reads and writes of other days: DETACH CONCURRENTLY takes no exclusive lock, and a detached table has no users.
-// Where Postgres cannot detach concurrently, all sessions wait for a moment, at most for the lock_timeout of changeLayout; if
-// the cause is a detach that cannot be finished, which may last for hours, at most for a fraction of a second.
+// detach blocks no reads and writes of other days: DETACH CONCURRENTLY takes no exclusive lock, and a detached table has no
+// users. Where Postgres cannot detach concurrently, all sessions wait for a moment, at most for the lock_timeout of
+// changeLayout; if the cause is a detach that cannot be finished, which may last for hours, at most for 0.2 s.
 func detach(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	command := fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", p.table, p)
 	err := execAll(ctx, conn, command+" CONCURRENTLY")
@@ -130,7 +130,8 @@ func unmark(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	return execAll(ctx, conn, fmt.Sprintf("COMMENT ON TABLE %s IS NULL", p))
 }
 
-// makeRoom drops a detached table that has the name of a partition, if it is the rest of a drop, or of a creation, which is empty.
+// makeRoom drops a detached table that has the name of a partition, if it is the rest of a drop, or of a creation, which is
+// empty.
 func makeRoom(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	detached, err := listDetached(ctx, conn)
 	i := slices.IndexFunc(detached, func(d detachedTable) bool { return d.partition == p })

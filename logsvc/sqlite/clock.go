@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// clockStep is how far the highest time that is stored may be behind the clock, so that it is stored once a minute. It is also how
-// far the clock may be behind the highest time.
+// clockStep is how far the highest time that is stored may be behind the clock, so that it is stored once a minute. It is also
+// how far the clock may be behind the highest time.
 const clockStep = time.Minute
 
 const (
@@ -20,8 +20,9 @@ const (
 		ON CONFLICT (one) DO UPDATE SET highest_ms = excluded.highest_ms`
 )
 
-// Time is logsvc.ReadTime. The clock of the file is that of this machine, except that it does not go back: if that of this machine
-// is more than a minute behind the highest time that was seen, also by an earlier process, Time returns the highest time.
+// Time is logsvc.ReadTime. The clock of the file is that of this machine, except that it does not go back: if that of this
+// machine is more than a minute behind the highest time that was seen, also by an earlier process, Time returns the highest
+// time.
 func (s *Store) Time(ctx context.Context, local time.Time) (time.Time, error) {
 	var highest int64
 	err := s.db.Read.QueryRowContext(ctx, selectHighest).Scan(&highest)
