@@ -103,6 +103,7 @@ func TestLogServiceThatStartsWronglyDropsNoDay(t *testing.T) {
 				t.Errorf("%d of %d rows are left", rows, storedDays)
 			}
 			expectReady(t, logs, tt.code, tt.says)
+			expectReady(t, logs, tt.code, `"partitions":"ok"`) // those of the database's days
 			if days, _ := metric(logs.OpsAddr(), "keytrail_logs_unconfirmed_expired_days"); (days > 2) != tt.unconfirmed {
 				t.Errorf("%v days wait for a confirmation, want more than 2: %t", days, tt.unconfirmed)
 			}
