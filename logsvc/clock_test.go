@@ -182,3 +182,31 @@ func TestMoreThanTwoDaysAreDeletedOnlyWhenTheirNumberIsConfirmed(t *testing.T) {
 	}
 	at(5, []uuid.UUID{})
 }
+
+// TestClockThatJumpsAheadDeletesNothing has a store with two days alone.
+func TestClockThatJumpsAheadDeletesNothing(t *testing.T) {
+	service, clock := newService(t)
+	must(t, service.Expire(t.Context()))
+	first, second := entryAt(noon), entryAt(noon.AddDate(0, 0, 1))
+	clock.set(second.Time())
+	record(t, service, first, second)
+	for _, days := range []int{31, 32, 100} {
+		clock.set(noon.AddDate(0, 0, 1+days))
+		if err := service.Expire(t.Context()); err == nil || service.Unconfirmed() == 0 {
+			t.Errorf("%d days ahead, Expire returns %v, and %d days wait", days, err, service.Unconfirmed())
+		}
+	}
+	clock.set(noon.AddDate(0, 0, 1))
+	must(t, service.Expire(t.Context()))
+	if got := list(t, service); !slices.Equal(got, []uuid.UUID{second.ID, first.ID}) || service.Unconfirmed() != 0 {
+		t.Errorf("with the right clock the list holds %v, and %d days wait", got, service.Unconfirmed())
+	}
+	for days := range 33 { // day by day
+		clock.set(noon.AddDate(0, 0, days))
+		must(t, service.Expire(t.Context()))
+	}
+	clock.set(noon)
+	if got := list(t, service); len(got) != 0 {
+		t.Errorf("when both days have expired, the list holds %v", got)
+	}
+}

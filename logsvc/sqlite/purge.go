@@ -33,10 +33,14 @@ func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.U
 	return deleted, nil
 }
 
-// Expire implements logsvc.Store. It is exact for rows, also within a day.
+// Expire implements logsvc.Store. It is exact for rows, also within a day. If there are days to delete, all days count that have
+// ended since the last Expire: a clock that jumps ahead could otherwise delete all of a file that is two days old.
 func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error) {
 	if days, err = s.endedDays(ctx, before); err == nil && days <= maxDays {
 		err = s.eachWorkspace(ctx, func(workspaceID string) error { return s.expire(ctx, workspaceID, before) })
+		if err == nil {
+			_, err = s.db.Write.ExecContext(ctx, setTime, expired, uuid7.Time(before).UnixMilli())
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("expire request logs: %w", err)
@@ -57,8 +61,22 @@ func (s *Store) eachWorkspace(ctx context.Context, do func(workspaceID string) e
 	}
 }
 
-// endedDays returns how many UTC days that have ended before an id have rows or blocks. It looks at the lowest id of each day.
+// endedDays returns how many UTC days have ended before an id since the last Expire, or if that is more, how many that have ended
+// have rows or blocks; 0 if none has.
 func (s *Store) endedDays(ctx context.Context, before uuid.UUID) (int, error) {
+	since, err := s.time(ctx, expired)
+	if err != nil {
+		return 0, err
+	}
+	days, err := s.storedDays(ctx, before)
+	if days > 0 && since.UnixMilli() > 0 {
+		days = max(days, int(uuid7.Time(before).Truncate(day).Sub(since.UTC().Truncate(day))/day))
+	}
+	return days, err
+}
+
+// storedDays returns how many UTC days that have ended before an id have rows or blocks. It looks at the lowest id of each day.
+func (s *Store) storedDays(ctx context.Context, before uuid.UUID) (int, error) {
 	days, end := map[time.Time]bool{}, uuid7.First(uuid7.Time(before).Truncate(day))
 	err := s.eachWorkspace(ctx, func(workspaceID string) error {
 		for _, lowest := range []string{selectOldest, selectOldestBlock} {

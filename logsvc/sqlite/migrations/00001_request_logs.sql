@@ -34,13 +34,14 @@ CREATE TABLE request_log_blocks (
 
 CREATE UNIQUE INDEX request_log_blocks_by_first_id ON request_log_blocks (workspace_id, first_id);
 
--- The highest time that was seen, in Unix milliseconds: a clock that goes back must not decide what expires.
-CREATE TABLE request_log_clock (
-    one        INTEGER PRIMARY KEY CHECK (one = 1),
-    highest_ms INTEGER NOT NULL
-) STRICT;
+-- Times in Unix milliseconds: 'highest' is the highest one that was seen, because a clock that goes back must not decide what
+-- expires; 'expired' is the end of what was deleted last, because a clock that jumps ahead must not delete much.
+CREATE TABLE request_log_times (
+    name TEXT    PRIMARY KEY,
+    ms   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- +goose Down
-DROP TABLE request_log_clock;
+DROP TABLE request_log_times;
 DROP TABLE request_log_blocks;
 DROP TABLE request_logs;
