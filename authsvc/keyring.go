@@ -2,12 +2,10 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Keyring holds every key of every workspace in memory, so that no check costs a query, whether its secret is known or
@@ -16,132 +14,149 @@ type Keyring struct {
 	store Store
 	now   func() time.Time
 	// refreshing admits one refresh at a time, because changes must be applied in the order of their revisions. It is a
-	// channel so that a caller can stop waiting for one that hangs.
+	// channel so that a caller can stop waiting for one that hangs. Its holder may read the keys without mu.
 	refreshing chan struct{}
 
-	mu          sync.RWMutex
-	credentials map[Digest]*credential
-	digests     map[uuid.UUID][]Digest // of the secrets of each key
-	revision    Revision
-	refreshed   time.Time
-}
-
-// credential is one secret with what a check needs of its key. It is immutable, and shared between goroutines.
-//
-// A million keys with one secret each take 480 MB, maps included. As whole Key and Secret values they would take 560 MB.
-type credential struct {
-	keyID            uuid.UUID
-	workspaceID      string
-	keyName          string
-	last4            string
-	externalID       string
-	metadata         map[string]string
-	scopes           []string
-	agentIDs         []string
-	allAgents        bool
-	disabled         bool
-	keyExpireTime    time.Time
-	secretExpireTime time.Time
-}
-
-func newCredential(key *Key, secret *Secret) *credential {
-	return &credential{
-		keyID: key.ID, workspaceID: key.WorkspaceID, keyName: key.Name, last4: secret.Last4, externalID: key.ExternalID,
-		metadata: key.Metadata, scopes: key.Scopes, agentIDs: key.AgentIDs, allAgents: key.AllAgents, disabled: key.Disabled,
-		keyExpireTime: key.ExpireTime, secretExpireTime: secret.ExpireTime,
-	}
+	mu        sync.RWMutex
+	keys      keyset
+	position  Position // zero before the first load
+	refreshed time.Time
 }
 
 // NewKeyring returns an empty keyring; Refresh fills it.
 func NewKeyring(store Store, now func() time.Time) *Keyring {
-	return &Keyring{
-		store: store, now: now, refreshing: make(chan struct{}, 1),
-		credentials: map[Digest]*credential{}, digests: map[uuid.UUID][]Digest{},
-	}
+	return &Keyring{store: store, now: now, refreshing: make(chan struct{}, 1), keys: newKeyset()}
 }
 
 // find returns the secret with this digest, or nil.
 func (r *Keyring) find(digest Digest) *credential {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.credentials[digest]
+	return r.keys.credentials[digest]
 }
 
-// Refresh applies what has changed in the store since the last refresh. When it returns nil, every change that was
-// committed before the call is in force. Changes that were applied before an error stay in force, and the next refresh
-// continues after them. Refresh ends with ctx, even while it waits for another refresh.
+// hasKeys reports whether a workspace has a key.
+func (r *Keyring) hasKeys(workspaceID string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.keys.workspaces[workspaceID] != nil
+}
+
+// errOtherHistory means that the store does not have the position of the keyring.
+var errOtherHistory = errors.New("the key store lost revisions that were in force here (failover to a standby that lagged, or " +
+	"restore), or this replica did not follow it for a day; the keyring is loaded anew")
+
+const (
+	// maxRefresh ends a refresh that hangs: the next one tries a new connection.
+	maxRefresh = 30 * time.Second
+	// maxLoad does the same for a load: some 100 million keys.
+	maxLoad = 10 * time.Minute
+)
+
+// Refresh applies what has changed in the store since the last refresh; the first one loads every key. When it returns nil,
+// every change that was committed before the call is in force. Changes that were applied before an error stay in force, and
+// the next refresh repeats them. While the store has another history than the keyring, Refresh fails until Follow has loaded
+// the keys anew. Refresh ends with ctx, even while it waits for another refresh.
 func (r *Keyring) Refresh(ctx context.Context) error {
+	if err := r.admit(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	began, since := r.now(), r.Stats().Position
+	if since == (Position{}) {
+		return r.load(ctx, began)
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxRefresh)
+	defer cancel()
+	newest, follows, err := r.store.Newest(ctx, since)
+	if err != nil {
+		return fmt.Errorf("read the newest revision of keys: %w", err)
+	}
+	if !follows {
+		return errOtherHistory
+	}
+	if newest != since {
+		if err := r.follow(ctx, since.Revision); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position, r.refreshed = newest, began
+	return nil
+}
+
+// admit waits for the turn of the caller, who must call release.
+func (r *Keyring) admit(ctx context.Context) error {
 	select {
 	case r.refreshing <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for another refresh of the keyring: %w", ctx.Err())
 	}
-	defer func() { <-r.refreshing }()
-	began, since := r.now(), r.Stats().Revision
-	interned := interner{texts: map[string]string{}, scopes: map[string][]string{}}
+}
+
+func (r *Keyring) release() { <-r.refreshing }
+
+// follow puts the changes after a revision in force. They can include changes after the position that Newest returned; the
+// next refresh applies these again.
+func (r *Keyring) follow(ctx context.Context, since Revision) error {
+	interned := newInterner()
 	err := r.store.Changes(ctx, since, func(c Change) error {
 		interned.intern(&c.Key)
-		r.apply(c)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.keys.apply(&c)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the changes of keys after revision %d: %w", since, err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refreshed = began
 	return nil
 }
 
-// apply puts a change in force.
-func (r *Keyring) apply(c Change) {
+// reload loads every key anew. Checks use the old ones meanwhile, and if it fails.
+func (r *Keyring) reload(ctx context.Context) error {
+	if err := r.admit(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	return r.load(ctx, r.now())
+}
+
+func (r *Keyring) load(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, maxLoad)
+	defer cancel()
+	newest, _, err := r.store.Newest(ctx, Position{})
+	if err != nil {
+		return fmt.Errorf("read the newest revision of keys: %w", err)
+	}
+	keys, interned, garbage := newKeyset(), newInterner(), newCollector()
+	err = r.store.Changes(ctx, 0, func(c Change) error {
+		interned.intern(&c.Key)
+		keys.apply(&c)
+		garbage.loaded()
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load the keys: %w", err)
+	}
+	r.replace(keys, newest, began)
+	return nil
+}
+
+func (r *Keyring) replace(keys keyset, position Position, refreshed time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, digest := range r.digests[c.Key.ID] {
-		delete(r.credentials, digest)
-	}
-	delete(r.digests, c.Key.ID)
-	if !c.Deleted {
-		digests := make([]Digest, len(c.Key.Secrets))
-		for i := range c.Key.Secrets {
-			secret := &c.Key.Secrets[i]
-			digests[i] = secret.Digest
-			r.credentials[secret.Digest] = newCredential(&c.Key, secret)
-		}
-		r.digests[c.Key.ID] = digests
-	}
-	r.revision = c.Revision
-}
-
-// interner lets keys share equal texts and scopes. It lives for one refresh.
-type interner struct {
-	texts  map[string]string
-	scopes map[string][]string
-}
-
-func (n interner) intern(key *Key) {
-	key.WorkspaceID = shared(n.texts, key.WorkspaceID, key.WorkspaceID)
-	key.Scopes = shared(n.scopes, strings.Join(key.Scopes, " "), key.Scopes)
-	for i, id := range key.AgentIDs {
-		key.AgentIDs[i] = shared(n.texts, id, id)
-	}
-}
-
-// shared returns the first value that had this name.
-func shared[V any](known map[string]V, name string, value V) V {
-	if first, ok := known[name]; ok {
-		return first
-	}
-	known[name] = value
-	return value
+	r.keys, r.position, r.refreshed = keys, position, refreshed
 }
 
 // KeyringStats describes what a keyring holds.
 type KeyringStats struct {
 	// Keys and Secrets are the numbers of all workspaces together.
 	Keys, Secrets int
-	// Revision is the newest change that is in force.
-	Revision Revision
+	// Position is how far the store's changes are in force.
+	Position
 	// Staleness is how long ago the keyring last knew everything that the store knows; very long before the first refresh.
 	Staleness time.Duration
 }
@@ -150,14 +165,11 @@ type KeyringStats struct {
 func (r *Keyring) Stats() KeyringStats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return KeyringStats{Keys: len(r.digests), Secrets: len(r.credentials), Revision: r.revision, Staleness: r.now().Sub(r.refreshed)}
+	return KeyringStats{Keys: len(r.keys.digests), Secrets: len(r.keys.credentials), Position: r.position, Staleness: r.now().Sub(r.refreshed)}
 }
 
-// maxRefresh ends a refresh by Follow that hangs: the next one tries a new connection.
-const maxRefresh = 30 * time.Second
-
-// Follow refreshes the keyring every interval and whenever wake receives, until ctx ends. It reports failures to failed
-// and tries again at the next interval.
+// Follow refreshes the keyring every interval and whenever wake receives, until ctx ends. If the store has another history,
+// it loads the keys anew. It reports failures to failed and tries again at the next interval.
 func (r *Keyring) Follow(ctx context.Context, interval time.Duration, wake <-chan struct{}, failed func(error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -168,9 +180,11 @@ func (r *Keyring) Follow(ctx context.Context, interval time.Duration, wake <-cha
 		case <-ticker.C:
 		case <-wake:
 		}
-		limited, cancel := context.WithTimeout(ctx, maxRefresh)
-		err := r.Refresh(limited)
-		cancel()
+		err := r.Refresh(ctx)
+		if errors.Is(err, errOtherHistory) {
+			failed(err)
+			err = r.reload(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			failed(err)
 		}

@@ -113,40 +113,68 @@ func (s *breakingStore) Changes(ctx context.Context, since authsvc.Revision, app
 	})
 }
 
-func TestRefreshContinuesAfterAnError(t *testing.T) {
+func TestRefreshThatBreaksOffKeepsWhatItApplied(t *testing.T) {
 	fx := newFixture(t)
+	store := &breakingStore{Store: fx.store, changes: 1}
+	ring := authsvc.NewKeyring(store, fx.clock.Now)
+	checker := fx.checkerOn(t, ring, fx.trail)
+	must(t, ring.Refresh(t.Context()))
 	var secrets []authsvc.PlainSecret
 	for range 3 {
 		_, secret := fx.create(t, nil)
 		secrets = append(secrets, secret)
 	}
-	ring := authsvc.NewKeyring(&breakingStore{Store: fx.store, changes: 1}, fx.clock.Now)
-	checker := fx.checkerOn(t, ring, fx.trail)
-	for refreshed := range secrets {
-		if err := ring.Refresh(t.Context()); (err != nil) != (refreshed < len(secrets)-1) {
-			t.Errorf("refresh %d: %v", refreshed, err)
+	for store.changes = 1; store.changes <= len(secrets); store.changes++ {
+		if err := ring.Refresh(t.Context()); (err != nil) != (store.changes < len(secrets)) {
+			t.Errorf("a refresh that breaks off after %d changes: %v", store.changes, err)
 		}
 		for i, secret := range secrets {
-			entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
-			must(t, err)
-			if (entry.ErrorCode == "") != (i <= refreshed) {
-				t.Errorf("after refresh %d, key %d returned %q", refreshed, i, entry.ErrorCode)
-			}
+			expectPasses(t, checker, secret, i < store.changes)
 		}
 	}
 }
 
-// brokenStore fails Changes while it is broken, and calls during in it.
+// A load that is repeated does not see the deletion of a key that an earlier attempt has read.
+func TestLoadThatBreaksOffLeavesNothing(t *testing.T) {
+	fx := newFixture(t)
+	deleted, deletedSecret := fx.create(t, nil)
+	_, secret := fx.create(t, nil)
+	store := &breakingStore{Store: fx.store, changes: 1}
+	ring := authsvc.NewKeyring(store, fx.clock.Now)
+	if err := ring.Refresh(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	must(t, fx.keys.Delete(t.Context(), "acme", deleted.ID, ""))
+	must(t, ring.Refresh(t.Context()))
+	checker := fx.checkerOn(t, ring, fx.trail)
+	expectPasses(t, checker, deletedSecret, false)
+	expectPasses(t, checker, secret, true)
+}
+
+func expectPasses(t *testing.T, checker *authsvc.Checker, secret authsvc.PlainSecret, want bool) {
+	t.Helper()
+	entry, err := entryOf(t, checker, secret.Reveal(), authsvc.Call{AgentType: "agent"})
+	must(t, err)
+	if (entry.ErrorCode == "") != want {
+		t.Errorf("the secret %v returned %q", secret, entry.ErrorCode)
+	}
+}
+
+// brokenStore fails Newest while it is broken, and calls during in Changes.
 type brokenStore struct {
 	authsvc.Store
 	broken atomic.Bool
 	during func()
 }
 
-func (s *brokenStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+func (s *brokenStore) Newest(ctx context.Context, since authsvc.Position) (authsvc.Position, bool, error) {
 	if s.broken.Load() {
-		return errors.New("away")
+		return authsvc.Position{}, false, errors.New("away")
 	}
+	return s.Store.Newest(ctx, since)
+}
+
+func (s *brokenStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
 	if s.during != nil {
 		s.during()
 	}

@@ -10,20 +10,20 @@ import (
 func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 	ring := NewKeyring(nil, func() time.Time { return noon })
 	key := Key{ID: uuid.New(), Secrets: []Secret{{Digest: Digest{1}}, {Digest: Digest{2}}, {Digest: Digest{0: 1, 31: 1}}}}
-	ring.apply(Change{Revision: 1, Key: key})
+	ring.keys.apply(&Change{Revision: 1, Key: key})
 	// A rotation that dropped two secrets.
 	rotated := key
 	rotated.Secrets = []Secret{{Digest: Digest{3}}, key.Secrets[0]}
-	ring.apply(Change{Revision: 2, Key: rotated})
+	ring.keys.apply(&Change{Revision: 2, Key: rotated})
 	expectFound(t, ring, Digest{1}, key.ID)
 	expectFound(t, ring, Digest{2}, uuid.Nil)
 	expectFound(t, ring, Digest{0: 1, 31: 1}, uuid.Nil)
 	expectFound(t, ring, Digest{3}, key.ID)
 
-	ring.apply(Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
-	ring.apply(Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
-	if len(ring.digests) != 0 || len(ring.credentials) != 0 {
-		t.Errorf("an empty keyring holds %d keys and %d secrets", len(ring.digests), len(ring.credentials))
+	ring.keys.apply(&Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
+	ring.keys.apply(&Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
+	if len(ring.keys.digests)+len(ring.keys.credentials)+len(ring.keys.workspaces) != 0 {
+		t.Errorf("an empty keyring holds %+v", ring.keys)
 	}
 }
 

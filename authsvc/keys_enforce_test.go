@@ -41,12 +41,12 @@ func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
 	}
 }
 
-// hangingStore hangs in Changes until the context ends.
+// hangingStore hangs in Newest until the context ends.
 type hangingStore struct{ authsvc.Store }
 
-func (s *hangingStore) Changes(ctx context.Context, _ authsvc.Revision, _ func(authsvc.Change) error) error {
+func (s *hangingStore) Newest(ctx context.Context, _ authsvc.Position) (authsvc.Position, bool, error) {
 	<-ctx.Done()
-	return ctx.Err()
+	return authsvc.Position{}, false, ctx.Err()
 }
 
 // memoryStore applies every update.

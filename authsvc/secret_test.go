@@ -76,7 +76,7 @@ func TestDigestIsTheSHA256OfTheWholeText(t *testing.T) {
 // checkerOf returns a checker that knows one key.
 func checkerOf(digest Digest) *Checker {
 	ring := NewKeyring(nil, nil)
-	ring.apply(Change{Revision: 1, Key: Key{ID: uuid.New(), WorkspaceID: "acme", Secrets: []Secret{{Digest: digest}}}})
+	ring.keys.apply(&Change{Revision: 1, Key: Key{ID: uuid.New(), WorkspaceID: "acme", Secrets: []Secret{{Digest: digest}}}})
 	return &Checker{config: CheckerConfig{Keyring: ring}}
 }
 

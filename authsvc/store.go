@@ -14,6 +14,17 @@ import (
 // reader that has seen revision n has seen every change up to n.
 type Revision int64
 
+// Position is a revision in the history of a store. The zero Position is in no history.
+type Position struct {
+	Revision Revision
+	// Mark is random. A failover to a standby that lagged, or a restore, can lose revisions; a later change then takes the
+	// number of a lost one, but never its mark.
+	Mark uuid.UUID
+}
+
+// HistoryLife is how long a store keeps positions, and the deletions after them, for readers that follow.
+const HistoryLife = 24 * time.Hour
+
 // Change is the newest state of one key as of a revision.
 type Change struct {
 	Revision Revision
@@ -84,8 +95,14 @@ type Store interface {
 
 	// Changes calls apply with the newest state of every key that was changed after the revision since: by ascending
 	// revision, each key once, with copies that apply may keep. Since revision 0 these are all keys; deleted keys may be
-	// omitted. If apply returns an error, Changes stops and returns that error.
+	// omitted. If apply returns an error, Changes stops and returns that error. Whether a reader can follow from since is
+	// what Newest reports.
 	Changes(ctx context.Context, since Revision, apply func(Change) error) error
+
+	// Newest returns the newest position. follows reports whether since is a position of this store's history, of which
+	// Changes has everything that came after. This holds for every position that was the newest one within HistoryLife,
+	// unless the store lost it. Older positions and deletions may be forgotten.
+	Newest(ctx context.Context, since Position) (newest Position, follows bool, err error)
 
 	// TokenKey returns the store's 32-byte key for report tokens. The first call generates it; it is the same for every
 	// replica and never changes.

@@ -26,6 +26,7 @@ func fillKeys(ctx context.Context, url string, keys int) error {
 		`INSERT INTO secrets (workspace_id, key_id, revision, position, digest, last4, create_time)
 			SELECT workspace_id, id, revision, 0, sha256(id::text::bytea), right(id::text, 4), create_time FROM keys`,
 		fmt.Sprintf(`UPDATE revision SET value = %d`, keys),
+		fmt.Sprintf(`INSERT INTO history (revision) VALUES (%d)`, keys),
 		`ANALYZE keys, secrets`,
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {

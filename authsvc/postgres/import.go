@@ -14,8 +14,8 @@ const importBatch = 500
 
 // Unused reports whether the store never had a key.
 func (s *Store) Unused(ctx context.Context) (bool, error) {
-	newest, err := newestRevision(ctx, s.pool)
-	return err == nil && newest == 0, err
+	newest, _, err := s.Newest(ctx, authsvc.Position{})
+	return err == nil && newest.Revision == 0, err
 }
 
 // Import copies another store into this one: its token key, and every key that feed applies, as authsvc.Store.Changes
@@ -34,6 +34,7 @@ func (s *Store) Import(ctx context.Context, tokenKey []byte, feed func(apply fun
 		var b pgx.Batch
 		b.Queue(`INSERT INTO token_key (key) VALUES ($1) ON CONFLICT (one) DO UPDATE SET key = excluded.key`, tokenKey)
 		b.Queue(`UPDATE revision SET value = $1`, newest)
+		b.Queue(`INSERT INTO history (revision) VALUES ($1) ON CONFLICT DO NOTHING`, newest) // 0 is there
 		b.Queue(`SELECT pg_notify($1, '')`, channel)
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 			return wrap(ctx, "finish the import of keys", err)

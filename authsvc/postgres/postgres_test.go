@@ -60,6 +60,10 @@ func (r *replicas) Changes(ctx context.Context, since authsvc.Revision, apply fu
 	return r.next().Changes(ctx, since, apply)
 }
 
+func (r *replicas) Newest(ctx context.Context, since authsvc.Position) (authsvc.Position, bool, error) {
+	return r.next().Newest(ctx, since)
+}
+
 func (r *replicas) TokenKey(ctx context.Context) ([]byte, error) { return r.next().TokenKey(ctx) }
 
 func TestReopenedStoreHoldsEverything(t *testing.T) {
@@ -101,8 +105,8 @@ func TestTombstoneHoldsNothingPersonal(t *testing.T) {
 	equal(t, row, `["", "", "", "", "", [], false, [], false, null, null, null, 0]`)
 }
 
-// TestEveryUniqueKeyCarriesTheWorkspace checks that the tables can be distributed by workspace. The two tables with one
-// row are exceptions.
+// TestEveryUniqueKeyCarriesTheWorkspace checks that the tables can be distributed by workspace. The tables of
+// the installation as a whole are exceptions.
 func TestEveryUniqueKeyCarriesTheWorkspace(t *testing.T) {
 	t.Parallel()
 	rows, err := connect(t, database(t)).Query(t.Context(), `SELECT indexdef FROM pg_indexes WHERE schemaname = 'keytrail_auth'

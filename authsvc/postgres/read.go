@@ -92,20 +92,20 @@ func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) (keys []authsv
 
 func filter(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
-// Changes implements authsvc.Store. It reads the counter first, because most polls find no change. Then one statement reads
-// one snapshot and does not block writers. It is planned anew each time, because the number of keys varies widely.
-func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	if newest, err := newestRevision(ctx, s.pool); err != nil || newest <= since {
-		return err
+// Newest implements authsvc.Store.
+func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT revision, mark, EXISTS (SELECT FROM history WHERE revision = $1 AND mark = $2)
+		FROM history ORDER BY revision DESC LIMIT 1`, since.Revision, since.Mark).Scan(&newest.Revision, &newest.Mark, &follows)
+	if err != nil {
+		return authsvc.Position{}, false, wrap(ctx, "newest position", err)
 	}
-	return stream(ctx, s.pool, changed, apply, pgx.QueryExecModeCacheDescribe, since)
+	return newest, follows, nil
 }
 
-func newestRevision(ctx context.Context, q querier) (newest authsvc.Revision, err error) {
-	if err := q.QueryRow(ctx, `SELECT value FROM revision`).Scan(&newest); err != nil {
-		return 0, wrap(ctx, "newest revision", err)
-	}
-	return newest, nil
+// Changes implements authsvc.Store. One statement reads one snapshot and does not block writers. It is planned anew each
+// time, because the number of keys varies widely.
+func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	return stream(ctx, s.pool, changed, apply, pgx.QueryExecModeCacheDescribe, since)
 }
 
 func collect(ctx context.Context, q querier, query string, args ...any) ([]authsvc.Key, error) {

@@ -144,10 +144,13 @@ func checkQuota(ctx context.Context, tx pgx.Tx, workspaceID string, quota authsv
 	return quota.Check(has, added)
 }
 
-// nextRevision takes the next revision. It locks the counter until the transaction ends; a rollback returns the revision.
+// nextRevision takes the next revision, with a new mark. It locks the counter until the transaction ends; a rollback returns
+// the revision.
 func nextRevision(ctx context.Context, tx pgx.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
-	if err := tx.QueryRow(ctx, `UPDATE revision SET value = value + 1 RETURNING value`).Scan(&revision); err != nil {
+	err := tx.QueryRow(ctx, `WITH next AS (UPDATE revision SET value = value + 1 RETURNING value)
+		INSERT INTO history (revision) SELECT value FROM next RETURNING revision`).Scan(&revision)
+	if err != nil {
 		return 0, wrap(ctx, "next revision", err)
 	}
 	return revision, nil
@@ -165,11 +168,26 @@ func replace(ctx context.Context, tx pgx.Tx, revision authsvc.Revision, key auth
 // send runs the statements of a change in one round trip, because the counter is locked meanwhile, and notifies every
 // replica at the commit.
 func send(ctx context.Context, tx pgx.Tx, b *pgx.Batch, id uuid.UUID) error {
+	forget(b)
 	b.Queue(`SELECT pg_notify($1, '')`, channel)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return wrap(ctx, fmt.Sprintf("write key %s", id), err)
 	}
 	return nil
+}
+
+// forgetAtOnce bounds what a change forgets, because other writers wait meanwhile. It is more than a change adds, so that a
+// backlog shrinks.
+const forgetAtOnce = 100
+
+// forget removes old positions, and tombstones that no reader of a position needs. The newest position before HistoryLife
+// stays: replicas may have been there until the next change.
+func forget(b *pgx.Batch) {
+	b.Queue(`DELETE FROM history WHERE revision IN (SELECT revision FROM history
+			WHERE revision < (SELECT revision FROM history WHERE time < clock_timestamp() - $1::interval ORDER BY time DESC LIMIT 1)
+			ORDER BY revision LIMIT $2)`, authsvc.HistoryLife, forgetAtOnce)
+	b.Queue(`DELETE FROM keys WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM keys
+			WHERE deleted AND revision <= (SELECT min(revision) FROM history) ORDER BY revision LIMIT $1)`, forgetAtOnce)
 }
 
 func insertKey(b *pgx.Batch, revision authsvc.Revision, key authsvc.Key) {

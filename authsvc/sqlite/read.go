@@ -70,6 +70,16 @@ func (s *Store) List(ctx context.Context, query authsvc.KeyQuery) (keys []authsv
 
 func filter(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
 
+// Newest implements authsvc.Store.
+func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
+	err = s.db.Read.QueryRowContext(ctx, `SELECT revision, mark, EXISTS (SELECT 1 FROM history WHERE revision = ? AND mark = ?)
+		FROM history ORDER BY revision DESC LIMIT 1`, since.Revision, since.Mark[:]).Scan(&newest.Revision, &newest.Mark, &follows)
+	if err != nil {
+		return authsvc.Position{}, false, fmt.Errorf("newest position: %w", err)
+	}
+	return newest, follows, nil
+}
+
 // Changes implements authsvc.Store. One statement reads one snapshot and does not block writers. Since revision 0 it omits
 // tombstones.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {

@@ -127,14 +127,33 @@ func checkQuota(ctx context.Context, tx *sql.Tx, workspaceID string, quota auths
 	return quota.Check(has, added)
 }
 
-// nextRevision takes the next revision; a rollback returns it.
+// nextRevision takes the next revision, with a new mark, and forgets what no reader needs. A rollback undoes both.
 func nextRevision(ctx context.Context, tx *sql.Tx) (authsvc.Revision, error) {
 	var revision authsvc.Revision
 	err := tx.QueryRowContext(ctx, `UPDATE revision SET value = value + 1 RETURNING value`).Scan(&revision)
 	if err != nil {
 		return 0, fmt.Errorf("next revision: %w", err)
 	}
-	return revision, nil
+	if err := exec(ctx, tx, "insert a position", `INSERT INTO history (revision) VALUES (?)`, revision); err != nil {
+		return 0, err
+	}
+	return revision, forget(ctx, tx)
+}
+
+// forgetAtOnce bounds what a change forgets. It is more than a change adds, so that a backlog shrinks.
+const forgetAtOnce = 100
+
+// forget removes old positions, and tombstones that no reader of a position needs. The newest position before HistoryLife
+// stays: the keyring may have been there until the next change.
+func forget(ctx context.Context, tx *sql.Tx) error {
+	err := exec(ctx, tx, "forget old positions", `DELETE FROM history WHERE revision IN (SELECT revision FROM history
+			WHERE revision < (SELECT revision FROM history WHERE time < unixepoch() - ? ORDER BY time DESC, revision DESC LIMIT 1)
+			ORDER BY revision LIMIT ?)`, int64(authsvc.HistoryLife.Seconds()), forgetAtOnce)
+	if err != nil {
+		return err
+	}
+	return exec(ctx, tx, "forget old deletions", `DELETE FROM keys WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM keys
+			WHERE deleted = 1 AND revision <= (SELECT min(revision) FROM history) ORDER BY revision LIMIT ?)`, forgetAtOnce)
 }
 
 // replace stores the new state of an existing key.

@@ -24,7 +24,7 @@ type statement struct {
 // that replicas share, open should return one that distributes its calls over two replicas. The tests of each store must
 // check that effects are durable, because only they can reopen it.
 func Test(t *testing.T, open func(t *testing.T) authsvc.Store) {
-	statements := slices.Concat(whole, create, get, list, filters, update, requests, quotas, remove, changes, follow, tokenKey)
+	statements := slices.Concat(whole, create, get, list, filters, update, requests, quotas, remove, changes, follow, history, tokenKey)
 	for _, s := range statements {
 		t.Run(s.sentence, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +100,8 @@ func cancelled(t *testing.T, store authsvc.Store) {
 	expectError(t, "Update", err, context.Canceled)
 	expectError(t, "Delete", store.Delete(ctx, home, key.ID, anyKey), context.Canceled)
 	expectError(t, "Changes", store.Changes(ctx, 0, func(authsvc.Change) error { return nil }), context.Canceled)
+	_, _, err = store.Newest(ctx, authsvc.Position{})
+	expectError(t, "Newest", err, context.Canceled)
 	_, err = store.TokenKey(ctx)
 	expectError(t, "TokenKey", err, context.Canceled)
 

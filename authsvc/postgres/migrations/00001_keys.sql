@@ -5,7 +5,7 @@
 
 -- +goose Up
 
--- A deleted key remains as a tombstone with its id and revision, so that keyrings see the deletion.
+-- A deleted key remains as a tombstone with its id and revision, until every keyring that follows has seen the deletion.
 CREATE TABLE keys (
     workspace_id text    NOT NULL,
     id           uuid    NOT NULL,
@@ -28,6 +28,7 @@ CREATE TABLE keys (
 );
 
 CREATE INDEX keys_revision ON keys (revision);
+CREATE INDEX keys_deleted ON keys (revision) WHERE deleted;
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 CREATE INDEX keys_size ON keys (workspace_id) INCLUDE (size) WHERE NOT deleted; -- for quotas
 
@@ -56,6 +57,17 @@ CREATE TABLE revision (
 );
 INSERT INTO revision (value) VALUES (0);
 
+-- The revisions of the last day, and the newest one before it, each with a random mark. A keyring follows from a revision
+-- that is here with the mark that it knows. After a failover or a restore that lost revisions it is not: a later change takes
+-- the same number with another mark.
+CREATE TABLE history (
+    revision bigint      PRIMARY KEY,
+    mark     uuid        NOT NULL DEFAULT gen_random_uuid(),
+    time     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+INSERT INTO history (revision) VALUES (0);
+CREATE INDEX history_time ON history (time);
+
 -- The ids of requests that were carried out. They are kept for a day.
 CREATE TABLE key_requests (
     workspace_id text        NOT NULL,
@@ -74,6 +86,7 @@ CREATE TABLE token_key (
 -- +goose Down
 DROP TABLE token_key;
 DROP TABLE key_requests;
+DROP TABLE history;
 DROP TABLE revision;
 DROP TABLE secrets;
 DROP TABLE keys;

@@ -2,7 +2,7 @@
 
 -- +goose Up
 
--- A deleted key remains as a tombstone with its id and revision, so that keyrings see the deletion.
+-- A deleted key remains as a tombstone with its id and revision, until every keyring that follows has seen the deletion.
 CREATE TABLE keys (
     workspace_id TEXT    NOT NULL,
     id           BLOB    NOT NULL CHECK (length(id) = 16),
@@ -25,6 +25,7 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 
 CREATE INDEX keys_revision ON keys (revision);
+CREATE INDEX keys_deleted ON keys (revision) WHERE deleted = 1;
 CREATE INDEX keys_external_id ON keys (workspace_id, external_id) WHERE external_id <> '';
 CREATE INDEX keys_size ON keys (workspace_id, size) WHERE deleted = 0; -- for quotas
 
@@ -47,6 +48,16 @@ CREATE TABLE revision (
 );
 INSERT INTO revision (one, value) VALUES (1, 0);
 
+-- The revisions of the last day, and the newest one before it, each with a random mark. A keyring follows from a revision
+-- that is here with the mark that it knows; after a restore that lost revisions it is not. Times are Unix seconds.
+CREATE TABLE history (
+    revision INTEGER PRIMARY KEY,
+    mark     BLOB    NOT NULL DEFAULT (randomblob(16)) CHECK (length(mark) = 16),
+    time     INTEGER NOT NULL DEFAULT (unixepoch())
+);
+INSERT INTO history (revision) VALUES (0);
+CREATE INDEX history_time ON history (time);
+
 -- The ids of requests that were carried out. They are kept for a day.
 CREATE TABLE key_requests (
     workspace_id TEXT    NOT NULL,
@@ -65,6 +76,7 @@ CREATE TABLE token_key (
 -- +goose Down
 DROP TABLE token_key;
 DROP TABLE key_requests;
+DROP TABLE history;
 DROP TABLE revision;
 DROP TABLE secrets;
 DROP TABLE keys;
