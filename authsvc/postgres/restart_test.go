@@ -20,7 +20,7 @@ func TestPostgresRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	both := openReplicas(t, server.URL("postgres"))
-	follower := follow(t, both)
+	follower := follow(t, both, expectUnavailable(t, "Follow"))
 	stop := write(t, both)
 
 	for _, mode := range []pgserver.Mode{pgserver.Immediate, pgserver.Fast} {
@@ -41,14 +41,14 @@ func TestPostgresRestartsUnderLoad(t *testing.T) {
 }
 
 // follow runs a keyring on the first replica until the test ends, like the service.
-func follow(t *testing.T, both *replicas) *authsvc.Keyring {
+func follow(t *testing.T, both *replicas, failed func(error)) *authsvc.Keyring {
 	t.Helper()
 	store := both.stores[0]
 	ring := authsvc.NewKeyring(store, time.Now)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { store.Listen(ctx, expectUnavailable(t, "Listen")) })
-	running.Go(func() { ring.Follow(ctx, 100*time.Millisecond, store.Wake(), expectUnavailable(t, "Follow")) })
+	running.Go(func() { ring.Follow(ctx, 100*time.Millisecond, store.Wake(), failed) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	return ring
 }

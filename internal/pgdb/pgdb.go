@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -23,7 +24,8 @@ import (
 //
 // The url overrides these defaults: pool_max_conns (10), connect_timeout (5 s), statement_timeout (5 min, a safety net:
 // callers pass contexts), idle_in_transaction_session_timeout (30 s, so that a replica that hangs does not keep its locks),
-// application_name, and jit (off: compiling takes longer than running the statements of the services).
+// application_name, and jit (off: compiling takes longer than running the statements of the services). Sessions are always
+// read-write (target_session_attrs).
 // No error contains the url or its password.
 func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, error) {
 	config, err := parse(url, schema)
@@ -62,6 +64,8 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = defaultConnectTimeout
 	}
+	// A standby may lag: what it returns is not the state of the database. Of several hosts the primary is used.
+	conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	// Idle connections, such as that of a listener, detect the loss of the server by keep-alive probes; those that wait for a
 	// result detect it by the limit on unacknowledged data.
 	conn.DialFunc = (&net.Dialer{
