@@ -17,6 +17,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/grpcserver"
+	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/trail"
 )
@@ -64,10 +65,13 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		if err != nil {
 			return err
 		}
-		s.starting("migrating the schema of the keys")
-		store, err := authpostgres.Open(ctx, config.DatabaseURL)
+		store, err := authpostgres.Lazy(ctx, config.DatabaseURL)
 		if err != nil {
 			return fmt.Errorf("open the keys: %w", err)
+		}
+		database, err := pgdb.Identity(config.DatabaseURL)
+		if err != nil {
+			return err
 		}
 		s.closeLater(store)
 		if err := s.telemetry.Register(telemetry.Pool("keys", store.Connections)...); err != nil {
@@ -77,7 +81,7 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 			store.Listen(ctx, func(err error) { log.Warn("LISTEN connection lost; polling for key changes", "error", err) })
 		}))
 		return s.openAuth(ctx, authConfig{
-			store: store, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
+			store: store, migrate: store.Migrate, snapshotOf: database, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, changed: store.Wake(),
 			trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags,
@@ -88,6 +92,8 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 // authConfig is what the auth service needs on any store.
 type authConfig struct {
 	store      authsvc.Store
+	migrate    func(context.Context) error // prepares the store; nil = it is ready
+	snapshotOf string                      // identifies the store in the snapshot of the keyring; empty = no snapshot
 	addr       string
 	inMemory   []net.Listener // for the other parts of the same process
 	tokens     *access.Verifier
@@ -117,44 +123,35 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	if err != nil {
 		return err
 	}
-	tokenKey, err := config.store.TokenKey(ctx)
-	if err != nil {
-		return fmt.Errorf("read the key of report tokens: %w", err)
-	}
 	s.starting("opening the trail")
 	rows, err := s.openTrail(config)
 	if err != nil {
 		return err
 	}
-	keyring := authsvc.NewKeyring(config.store, config.now)
-	s.doing.Store(new(func() string { return fmt.Sprintf("loading the keys: %d so far", keyring.Stats().Keys) }))
-	if err := keyring.Refresh(ctx); err != nil {
-		return fmt.Errorf("load the keyring: %w", err)
+	keyring, err := s.openKeyring(ctx, config)
+	if err != nil {
+		return err
 	}
 	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: keyring, Trail: traced(rows, s.telemetry), TokenKey: tokenKey, AgentTypes: agentTypes,
+		Keyring: keyring.Keyring, Trail: traced(rows, s.telemetry), TokenKey: keyring.tokenKey, AgentTypes: agentTypes,
 		UnprovedRows: config.trail.UnprovedRowsPerSecond, RefuseUnrecorded: config.trail.TrailFull == trailFullRefuse,
 		Now: config.now,
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.telemetry.Register(append(keyringMetrics(keyring), checkMetrics(checker)...)...); err != nil {
+	if err := s.telemetry.Register(append(keyringMetrics(keyring.Keyring), checkMetrics(checker)...)...); err != nil {
 		return err
 	}
-	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring, agentTypes, config.quota, config.now))
+	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring.Keyring, agentTypes, config.quota, config.now))
 	listener, err := s.listenGRPC("--auth-addr", config.addr)
 	if err != nil {
 		return err
 	}
 	s.authAddr = listener.Addr()
-	s.checks["keyring"] = func(context.Context) error { return checkFresh(keyring, config.maxStaleness) }
+	s.checks["keyring"] = func(context.Context) error { return checkFresh(keyring.Keyring, config.maxStaleness) }
 	// The trail stops after the server, when no more rows can come.
-	s.parts = append(s.parts, rows.Run, background(func(ctx context.Context) {
-		keyring.Follow(ctx, keyringInterval, config.changed, func(err error) {
-			s.log.Error("keyring refresh failed; key changes are not in force", "error", err)
-		})
-	}))
+	s.parts = append(s.parts, rows.Run, keyring.follow, background(keyring.saveSnapshots))
 	s.serveGRPC(server, append(config.inMemory, listener)...)
 	return nil
 }

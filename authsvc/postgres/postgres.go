@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -24,8 +25,9 @@ const schema = "keytrail_auth"
 // Store is an authsvc.Store in a Postgres database, which replicas may share. While the database is unreachable its errors
 // are faults of the kind Unavailable.
 type Store struct {
-	pool *pgxpool.Pool
-	wake chan struct{}
+	pool    *pgxpool.Pool
+	migrate func(context.Context) error
+	wake    chan struct{}
 }
 
 var _ authsvc.Store = (*Store)(nil)
@@ -33,15 +35,36 @@ var _ authsvc.Store = (*Store)(nil)
 // Open opens the store in the database at url and migrates its schema. Replicas may do so concurrently. pool_max_conns in
 // the url limits the connections; Listen uses one more.
 func Open(ctx context.Context, url string) (*Store, error) {
+	store, err := Lazy(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// Lazy is Open for a database that may be unreachable now. The caller calls Migrate before it uses the store, until that
+// succeeds.
+func Lazy(ctx context.Context, url string) (*Store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
-	pool, err := pgdb.Open(ctx, url, schema, files)
+	pool, migrate, err := pgdb.Lazy(ctx, url, schema, files)
 	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
 	}
-	return &Store{pool: pool, wake: make(chan struct{}, 1)}, nil
+	return &Store{pool: pool, migrate: migrate, wake: make(chan struct{}, 1)}, nil
+}
+
+// Migrate migrates the schema of a store that Lazy opened. It can be repeated.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.migrate(ctx); err != nil {
+		return wrap(ctx, "key store", err)
+	}
+	return nil
 }
 
 // Connections returns statistics of the connection pool.

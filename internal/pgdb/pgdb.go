@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,18 +30,43 @@ import (
 // read-write (target_session_attrs).
 // No error contains the url or its password.
 func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, error) {
-	config, err := parse(url, schema)
+	pool, migrate, err := Lazy(ctx, url, schema, migrations)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, config.ConnConfig, schema, migrations); err != nil {
+	if err := migrate(ctx); err != nil {
+		pool.Close()
 		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("open the pool: %w", err)
 	}
 	return pool, nil
+}
+
+// Lazy is Open for a database that may be unreachable now: the caller calls migrate before it relies on the schema, until
+// that succeeds.
+func Lazy(ctx context.Context, url, schema string, migrations fs.FS) (pool *pgxpool.Pool, migrateNow func(context.Context) error, err error) {
+	config, err := parse(url, schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err = pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the pool: %w", err)
+	}
+	return pool, func(ctx context.Context) error { return migrate(ctx, config.ConnConfig, schema, migrations) }, nil
+}
+
+// Identity returns the hosts, ports and name of the database at url.
+func Identity(url string) (string, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return "", errURL
+	}
+	hosts := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
+	for _, next := range config.Fallbacks { // a host is there twice with sslmode=prefer
+		hosts = append(hosts, net.JoinHostPort(next.Host, strconv.Itoa(int(next.Port))))
+	}
+	slices.Sort(hosts)
+	return strings.Join(slices.Compact(hosts), ",") + "/" + config.Database, nil
 }
 
 // errURL replaces the parser's error, which would quote a password with an unescaped "/" or "%" as a port or an escape.
