@@ -151,7 +151,10 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	s.authAddr = listener.Addr()
 	s.checks["keyring"] = func(context.Context) error { return checkFresh(keyring.Keyring, config.maxStaleness) }
 	// The trail stops after the server, when no more rows can come.
-	s.parts = append(s.parts, rows.Run, keyring.follow, background(keyring.saveSnapshots))
+	s.parts = append(s.parts, rows.Run, keyring.follow)
+	if config.snapshotOf != "" {
+		s.parts = append(s.parts, background(keyring.saveSnapshots))
+	}
 	s.serveGRPC(server, append(config.inMemory, listener)...)
 	return nil
 }

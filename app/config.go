@@ -124,7 +124,7 @@ func (f quotaFlags) quota() authsvc.Quota {
 type trailFlags struct {
 	TrailFsync            time.Duration `default:"100ms" help:"How long a row may wait to be synced to disk. A crash of the machine (not of the process) can lose that much. 0 = sync before every response."`
 	TrailMaxBytes         int64         `default:"1073741824" help:"Maximum size of the trail on disk, dead letters included; at least 8388608."`
-	UnprovedRowsPerSecond int           `name:"stranger-rows-per-second" default:"${unproved_rows}" help:"Maximum number of request logs per second and workspace for calls that prove no key, with a burst of ten times that. Further calls share one row per second and error code."`
+	UnprovedRowsPerSecond int           `name:"stranger-rows-per-second" default:"${unproved_rows}" help:"Maximum number of request logs per second for calls that prove no key, of each workspace that has a key, and of all others together, with a burst of ten times that. Further calls share one row per second and error code."`
 	TrailFull             string        `default:"allow" enum:"allow,refuse" help:"What to do with calls that cannot be recorded because the trail is full or its disk fails: allow = check and count them; refuse = respond with 503."`
 }
 

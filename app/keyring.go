@@ -135,9 +135,6 @@ func (k *keyring) restore() error {
 
 // saveSnapshots writes the snapshot when it is old and keys have changed, and when ctx ends.
 func (k *keyring) saveSnapshots(ctx context.Context) {
-	if k.config.snapshotOf == "" {
-		return
-	}
 	ticker := time.NewTicker(snapshotInterval)
 	defer ticker.Stop()
 	for {

@@ -38,8 +38,9 @@ type CheckerConfig struct {
 	// TokenKey is what Store.TokenKey returns.
 	TokenKey   []byte
 	AgentTypes AgentTypes
-	// UnprovedRows is how many rows per second, with a burst of ten times that, each workspace may have of calls that
-	// prove no key. Further calls share one row per second and error code. 0 means DefaultUnprovedRows.
+	// UnprovedRows is how many rows per second, with a burst of ten times that, each workspace with a key, and all others
+	// together, may have of calls that prove no key. Further calls share one row per second and error code. 0 means
+	// DefaultUnprovedRows.
 	UnprovedRows int
 	// RefuseUnrecorded makes Check return fault.Unavailable when the trail has no room. Otherwise Check returns its
 	// decision, so that a full trail does not stop the platform.
@@ -56,7 +57,7 @@ func NewChecker(config CheckerConfig) (*Checker, error) {
 	config.TokenKey = nil // tokens has it, and does not print it
 	ids := uuid7.NewGenerator()
 	return &Checker{
-		config: config, tokens: tokens, ids: ids, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows), ids),
+		config: config, tokens: tokens, ids: ids, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows), ids, config.Keyring.hasKeys),
 		results: newCounters("", MissingToken, InvalidToken, Disabled, Expired, ScopeDenied, AgentDenied),
 		refused: newCounters(InvalidReport, ExpiredReport, ForeignReport),
 	}, nil

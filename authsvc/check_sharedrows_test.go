@@ -15,9 +15,10 @@ import (
 // oneRow allows one row a second, ten at once.
 func oneRow(config *authsvc.CheckerConfig) { config.UnprovedRows = 1 }
 
-// exhaust uses up the ten rows that calls without a key may have in a workspace.
+// exhaust uses up the ten rows that calls without a key may have in a workspace, which gets a key.
 func (fx *fixture) exhaust(t *testing.T, workspaceID string) {
 	t.Helper()
+	fx.create(t, func(k *authsvc.Key) { k.WorkspaceID = workspaceID })
 	for range 10 {
 		fx.check(t, "", authsvc.Call{WorkspaceID: workspaceID})
 	}

@@ -24,8 +24,9 @@ const (
 	clockSlack = time.Second
 )
 
-// sharedRows keeps calls that prove no key from filling the table of request logs. Each workspace has a token bucket of
-// rows for them. Calls above it share rows: one for each workspace, error code and second. Every such call appends the
+// sharedRows keeps calls that prove no key from filling the table of request logs. Each workspace that has a key has a token
+// bucket of rows for them; all others share one, because a caller can make up any number of them. Calls above it share rows:
+// one for each bucket, error code and second. That of workspaces without a key is in the workspace Unattributed. Every such call appends the
 // shared row with the number of calls so far, and of the rows of one id the largest number counts. So no row waits in
 // memory for its second to end, and the sum over the rows is every call, in whatever order they arrive. A call that was
 // decided although the trail had no room for its row is in the next number.
@@ -37,14 +38,15 @@ const (
 type sharedRows struct {
 	rowsPerSecond int
 	ids           *uuid7.Generator
+	hasKeys       func(workspaceID string) bool
 
 	mu       sync.Mutex
-	limiters map[string]*rowLimiter // by workspace
+	limiters map[string]*rowLimiter // by workspace; Unattributed for all that have no key
 	rows     map[sharedRowKey]*sharedRow
 	swept    time.Time
 }
 
-// rowLimiter limits the rows of one workspace.
+// rowLimiter is the bucket of one workspace, or of all that have no key.
 type rowLimiter struct {
 	*rate.Limiter
 	lastUsed time.Time
@@ -74,25 +76,30 @@ func (r *sharedRow) entry() Entry {
 	return row
 }
 
-func newSharedRows(rowsPerSecond int, ids *uuid7.Generator) *sharedRows {
+func newSharedRows(rowsPerSecond int, ids *uuid7.Generator, hasKeys func(string) bool) *sharedRows {
 	return &sharedRows{
-		rowsPerSecond: rowsPerSecond, ids: ids, limiters: map[string]*rowLimiter{}, rows: map[sharedRowKey]*sharedRow{},
+		rowsPerSecond: rowsPerSecond, ids: ids, hasKeys: hasKeys,
+		limiters: map[string]*rowLimiter{}, rows: map[sharedRowKey]*sharedRow{},
 	}
 }
 
 // rowOf returns the row to append for a call that proved no key, and the shared row that counts the call; nil if the call
 // has a row of its own.
 func (s *sharedRows) rowOf(call Entry, now time.Time) (Entry, *sharedRow) {
+	workspaceID := call.WorkspaceID
+	if !s.hasKeys(workspaceID) {
+		workspaceID = Unattributed
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
-	if s.limiterOf(call.WorkspaceID, now).AllowN(now, 1) {
+	if s.limiterOf(workspaceID, now).AllowN(now, 1) {
 		return call, nil
 	}
-	key := sharedRowKey{call.WorkspaceID, call.ErrorCode}
+	key := sharedRowKey{workspaceID, call.ErrorCode}
 	row := s.rows[key]
 	if row == nil || elapsed(row.began, now, sharedRowTime) {
-		call.ID = s.ids.New(now)
+		call.ID, call.WorkspaceID = s.ids.New(now), workspaceID
 		row = &sharedRow{began: now, first: call}
 		s.rows[key] = row
 	}

@@ -19,6 +19,9 @@ func unproved(workspaceID string, code ErrorCode, at time.Time) Entry {
 	return Entry{ID: uuid7.New(at), WorkspaceID: workspaceID, ErrorCode: code, Status: 401, Endpoint: uuid.NewString(), CallCount: 1}
 }
 
+// everyWorkspace is a keyring in which every workspace has a key.
+func everyWorkspace(string) bool { return true }
+
 // table stores rows like the log service: one for each id, with the largest number of calls.
 type table map[uuid.UUID]Entry
 
@@ -55,7 +58,7 @@ func TestSumOverTheRowsIsEveryCall(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &flood{sharedRows: newSharedRows(1+int(seed)%3, uuid7.NewGenerator())}
+				f := &flood{sharedRows: newSharedRows(1+int(seed)%3, uuid7.NewGenerator(), everyWorkspace)}
 				rows, called := make([][]Entry, 8), make([]map[sharedRowKey]int, 8)
 				var group sync.WaitGroup
 				for caller := range rows {
@@ -121,7 +124,7 @@ func expectSums(t *testing.T, seed uint64, rows [][]Entry, called []map[sharedRo
 
 func TestCallsAboveTheLimitShareOneRowASecondForEachCode(t *testing.T) {
 	const rowsPerSecond, seconds, callsPerSecond = 7, 12, 200
-	s, stored := newSharedRows(rowsPerSecond, uuid7.NewGenerator()), table{}
+	s, stored := newSharedRows(rowsPerSecond, uuid7.NewGenerator(), everyWorkspace), table{}
 	own := 0
 	for i := range seconds * callsPerSecond {
 		now := noon.Add(time.Duration(i) * time.Second / callsPerSecond)
@@ -147,7 +150,7 @@ func TestCallsAboveTheLimitShareOneRowASecondForEachCode(t *testing.T) {
 }
 
 func TestSharedRowEndsASecondAfterItBegan(t *testing.T) {
-	s := newSharedRows(1, uuid7.NewGenerator())
+	s := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace)
 	for range burstSeconds {
 		s.rowOf(unproved("acme", MissingToken, noon), noon)
 	}
@@ -194,7 +197,7 @@ func newID(t *testing.T, row, call Entry) uuid.UUID {
 
 // TestOnlyTheFirstWriteOfASharedRowIsWhole lets the trail refuse the first row: the next one must be whole too.
 func TestOnlyTheFirstWriteOfASharedRowIsWhole(t *testing.T) {
-	s := newSharedRows(1, uuid7.NewGenerator())
+	s := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace)
 	for range burstSeconds {
 		s.rowOf(unproved("acme", MissingToken, noon), noon)
 	}
@@ -231,7 +234,7 @@ func TestOnlyTheFirstWriteOfASharedRowIsWhole(t *testing.T) {
 }
 
 func TestWorkspacesDoNotShareALimit(t *testing.T) {
-	s := newSharedRows(1, uuid7.NewGenerator())
+	s := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace)
 	for range 1000 {
 		s.rowOf(unproved("loud", InvalidToken, noon), noon)
 	}
@@ -248,7 +251,7 @@ func TestWorkspacesDoNotShareALimit(t *testing.T) {
 }
 
 func TestFullLimitersAndEndedRowsAreRemoved(t *testing.T) {
-	s := newSharedRows(1, uuid7.NewGenerator())
+	s := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace)
 	for i := range 1000 {
 		for range burstSeconds + 1 {
 			s.rowOf(unproved(fmt.Sprint("w", i), MissingToken, noon), noon)
@@ -267,7 +270,7 @@ func TestFullLimitersAndEndedRowsAreRemoved(t *testing.T) {
 }
 
 func TestLimiterInUseIsNotRemoved(t *testing.T) {
-	s, own := newSharedRows(1, uuid7.NewGenerator()), 0
+	s, own := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace), 0
 	for second := range 100 {
 		now := noon.Add(time.Duration(second) * time.Second)
 		for range 5 {
@@ -282,7 +285,7 @@ func TestLimiterInUseIsNotRemoved(t *testing.T) {
 }
 
 func TestClockThatIsSetBackDoesNotStopTheRows(t *testing.T) {
-	s, stored := newSharedRows(1, uuid7.NewGenerator()), table{}
+	s, stored := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace), table{}
 	flood := func(now time.Time, calls int) (own int) {
 		for range calls {
 			row, shared := s.rowOf(unproved("acme", MissingToken, now), now)
@@ -311,7 +314,7 @@ func TestClockThatIsSetBackDoesNotStopTheRows(t *testing.T) {
 func TestUncountedCallsAreNotCounted(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		s, stored, kept := newSharedRows(1, uuid7.NewGenerator()), table{}, 0
+		s, stored, kept := newSharedRows(1, uuid7.NewGenerator(), everyWorkspace), table{}, 0
 		for range burstSeconds {
 			s.rowOf(unproved("acme", MissingToken, noon), noon)
 		}
@@ -337,6 +340,33 @@ func TestUncountedCallsAreNotCounted(t *testing.T) {
 		kept++
 		if calls, _ := stored.calls(sharedRowKey{"acme", MissingToken}); row.CallCount != kept || calls < kept || calls > kept+3 {
 			t.Errorf("seed %d: the last row stands for %d calls, the table for %d, want %d", seed, row.CallCount, calls, kept)
+		}
+	}
+}
+
+// TestWorkspacesWithoutAKeyShareALimit has calls that name a new workspace each time.
+func TestWorkspacesWithoutAKeyShareALimit(t *testing.T) {
+	const calls = 1000
+	s, stored := newSharedRows(1, uuid7.NewGenerator(), func(workspaceID string) bool { return workspaceID == "acme" }), table{}
+	for i := range calls {
+		call := unproved(fmt.Sprint("made-up-", i), InvalidToken, noon)
+		row, shared := s.rowOf(call, noon)
+		s.markWritten(shared)
+		stored.record(t, row)
+		if i < burstSeconds && row != call {
+			t.Errorf("call %d has the row %+v, want its own", i, row)
+		}
+	}
+	if sum, rows := stored.calls(sharedRowKey{Unattributed, InvalidToken}); sum != calls-burstSeconds || rows != 1 {
+		t.Errorf("%d rows stand for %d calls above the limit, want 1 for %d", rows, sum, calls-burstSeconds)
+	}
+	if len(s.limiters) != 1 || len(s.rows) != 1 {
+		t.Errorf("%d limiters and %d shared rows of made-up workspaces", len(s.limiters), len(s.rows))
+	}
+	for range burstSeconds {
+		call := unproved("acme", InvalidToken, noon)
+		if row, shared := s.rowOf(call, noon); shared != nil || row != call {
+			t.Errorf("a call of a workspace with a key has the row %+v, want its own", row)
 		}
 	}
 }

@@ -29,6 +29,12 @@ func (s *cluster) overload() *load {
 // counts of the rows to cover all calls with a response and no more calls than were made.
 func (s *cluster) startOverloads(overloads []*load) (expectCounted func(seed uint64)) {
 	s.t.Helper()
+	if len(overloads) > 0 { // without a key of the workspace, its shared rows are in another one
+		k := &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true}
+		if _, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{WorkspaceId: overloadWorkspace, Key: k}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	stops := make([]func() (history, error), len(overloads))
 	for i, overload := range overloads {
 		_, stops[i] = overload.start(s.t)

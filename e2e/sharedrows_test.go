@@ -19,7 +19,14 @@ func TestUnprovedCallsShareRows(t *testing.T) {
 	t.Parallel()
 	const callers, callsEach, rowsPerSecond = 20, 150, 5
 	p := startProcess(t, t.TempDir(), fmt.Sprint("--stranger-rows-per-second=", rowsPerSecond))
-	checks := authv1.NewCheckServiceClient(dial(t, p.auth, p.credentials()))
+	conn := dial(t, p.auth, p.credentials())
+	checks := authv1.NewCheckServiceClient(conn)
+	_, err := authv1.NewKeyServiceClient(conn).CreateKey(t.Context(), &authv1.CreateKeyRequest{
+		WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
 	var mu sync.Mutex
 	answered := map[string]bool{} // by row id
