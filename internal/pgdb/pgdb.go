@@ -27,7 +27,7 @@ import (
 // The url overrides these defaults: pool_max_conns (10), connect_timeout (5 s), statement_timeout (5 min, a safety net:
 // callers pass contexts), idle_in_transaction_session_timeout (30 s, so that a replica that hangs does not keep its locks),
 // application_name, and jit (off: compiling takes longer than running the statements of the services). Sessions are always
-// read-write (target_session_attrs).
+// with the primary (target_session_attrs).
 // No error contains the url or its password.
 func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, error) {
 	pool, migrate, err := Lazy(ctx, url, schema, migrations)
@@ -91,8 +91,9 @@ func parse(url, schema string) (*pgxpool.Config, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = defaultConnectTimeout
 	}
-	// A standby may lag: what it returns is not the state of the database. Of several hosts the primary is used.
-	conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	// A standby may lag: what it returns is not the state of the database. Of several hosts the primary is used. This is not
+	// read-write, because a pool may make its own sessions read-only.
+	conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	// Idle connections, such as that of a listener, detect the loss of the server by keep-alive probes; those that wait for a
 	// result detect it by the limit on unacknowledged data.
 	conn.DialFunc = (&net.Dialer{
