@@ -139,7 +139,7 @@ const (
 	// collectorKeys is how many keys are loaded between two looks at the heap.
 	collectorKeys = 1000
 	// minGarbage is less than a collection is worth.
-	minGarbage = 16 << 20
+	minGarbage = 4 << 20
 )
 
 // loaded notes that a key was loaded. It collects when the heap has grown by a sixth since the last collection.

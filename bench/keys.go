@@ -36,6 +36,7 @@ type keysFigures struct {
 	BytesPerKey              float64 `json:"bytes_per_key"`
 	RevokeP99Ms              float64 `json:"revoke_p99_ms"`
 	RevokeP99MsWithoutListen float64 `json:"revoke_p99_ms_without_listen"`
+	loadMemory
 }
 
 // Run measures how a replica loads keys and follows changes to them.
@@ -54,8 +55,17 @@ func (b *keysBench) Run(ctx context.Context) (err error) {
 	if err := f.measure(ctx, url, b.Keys); err != nil {
 		return err
 	}
+	if url, err = makeDatabase("lists"); err != nil {
+		return err
+	}
+	if err := f.loadMemory.measure(ctx, url, b.Keys); err != nil {
+		return err
+	}
 	fmt.Fprintf(table, "keys\t%d\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\nrevocation, p99\t%.1f ms\t\nwithout LISTEN, p99\t%.1f ms\t\n",
 		f.Keys, f.LoadS, f.BytesPerKey, f.RevokeP99Ms, f.RevokeP99MsWithoutListen)
+	fmt.Fprintf(table, "with distinct allowlists:\t\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\npeak of the load ÷ what stays\t%.2f (goal ≤ 1.3)\t\n"+
+		"snapshot\t%.0f B/key, written in %.2f s, read in %.2f s\t\n",
+		f.ListsLoadS, f.ListsBytesPerKey, f.PeakToStays, f.SnapshotBytesPerKey, f.SnapshotWriteS, f.SnapshotReadS)
 	table.Flush()
 	line, err := json.Marshal(f)
 	if err != nil {
@@ -71,7 +81,7 @@ func (f *keysFigures) measure(ctx context.Context, url string, keys int) error {
 		return err
 	}
 	defer here.Close()
-	if err := fillKeys(ctx, url, keys); err != nil {
+	if err := fillKeys(ctx, url, keys, 10); err != nil {
 		return err
 	}
 	there, err := postgres.Open(ctx, url)
@@ -104,6 +114,7 @@ func (f *keysFigures) measure(ctx context.Context, url string, keys int) error {
 // heap returns the bytes of live objects.
 func heap() uint64 {
 	runtime.GC()
+	runtime.GC() // the first one leaves what pools keep
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc

@@ -165,11 +165,11 @@ func lock(ctx context.Context, tx pgx.Tx, workspaceID string, id uuid.UUID) erro
 }
 
 // reader scans rows: each is a key with one of its secrets, or a tombstone. Its fields are those of the current row. It
-// scans a million rows when a replica starts, so it reuses its buffers and parses equal lists once.
+// scans a million rows when a replica starts, so it reuses its buffers and parses equal scopes once.
 type reader struct {
 	rows                        pgx.Rows
 	targets                     []any
-	lists                       map[string][]string // by their encoding
+	scopes                      map[string][]string // by their encoding
 	id                          pgtype.UUID
 	revision                    authsvc.Revision
 	deleted                     bool
@@ -188,7 +188,7 @@ const (
 )
 
 func newReader(rows pgx.Rows, others ...any) *reader {
-	r := &reader{rows: rows, lists: map[string][]string{}}
+	r := &reader{rows: rows, scopes: map[string][]string{}}
 	r.targets = append([]any{&r.id, &r.key.WorkspaceID, &r.revision, &r.deleted, &r.key.Name, nil, &r.key.AllAgents, nil,
 		&r.key.Disabled, &r.expire, &r.create, &r.update, &r.key.Description, &r.key.ExternalID, &r.metadata, &r.digest, &r.last4, &r.secretCreate, &r.secretExpires}, others...)
 	return r
@@ -205,7 +205,7 @@ func (r *reader) read() (authsvc.Change, error) {
 		return authsvc.Change{Revision: r.revision, Deleted: true, Key: authsvc.Key{ID: key.ID}}, nil
 	}
 	var scopesErr, agentsErr, metadataErr error
-	key.Scopes, scopesErr = r.list(scopesColumn)
+	key.Scopes, scopesErr = r.readScopes()
 	key.AgentIDs, agentsErr = r.list(agentIDsColumn)
 	if len(r.metadata) > 0 {
 		metadataErr = json.Unmarshal(r.metadata, &key.Metadata)
@@ -221,21 +221,36 @@ func (r *reader) read() (authsvc.Change, error) {
 	return authsvc.Change{Revision: r.revision, Key: key}, errors.Join(scopesErr, agentsErr, metadataErr)
 }
 
-// list returns a copy of a list; nil if it is empty.
-func (r *reader) list(column int) ([]string, error) {
-	raw := r.rows.RawValues()[column]
-	list, known := r.lists[string(raw)]
+// maxScopes bounds how many different scopes a reader remembers.
+const maxScopes = 1000
+
+// readScopes returns a copy of the scopes.
+func (r *reader) readScopes() ([]string, error) {
+	raw := r.rows.RawValues()[scopesColumn]
+	list, known := r.scopes[string(raw)]
 	if !known {
-		field := r.rows.FieldDescriptions()[column]
-		if err := r.rows.Conn().TypeMap().Scan(field.DataTypeOID, field.Format, raw, &list); err != nil {
-			return nil, fmt.Errorf("%s: %w", field.Name, err)
+		var err error
+		if list, err = r.list(scopesColumn); err != nil {
+			return nil, err
 		}
-		r.lists[string(raw)] = list
+		if len(r.scopes) == maxScopes {
+			clear(r.scopes)
+		}
+		r.scopes[string(raw)] = list
+	}
+	return slices.Clone(list), nil
+}
+
+// list returns a list; nil if it is empty. Allowlists are not remembered: they differ, and take most of the memory.
+func (r *reader) list(column int) (list []string, err error) {
+	field := r.rows.FieldDescriptions()[column]
+	if err := r.rows.Conn().TypeMap().Scan(field.DataTypeOID, field.Format, r.rows.RawValues()[column], &list); err != nil {
+		return nil, fmt.Errorf("%s: %w", field.Name, err)
 	}
 	if len(list) == 0 {
 		return nil, nil
 	}
-	return slices.Clone(list), nil
+	return list, nil
 }
 
 // timeOf returns the zero time for NULL.
