@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -24,6 +25,21 @@ func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 	ring.keys.apply(&Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
 	if len(ring.keys.digests)+len(ring.keys.credentials)+len(ring.keys.workspaces) != 0 {
 		t.Errorf("an empty keyring holds %+v", ring.keys)
+	}
+}
+
+// TestWhatKeysShareIsBounded interns distinct allowlists: what it remembers of them is memory that a load takes besides the keys.
+func TestWhatKeysShareIsBounded(t *testing.T) {
+	interned := newInterner()
+	for i := range maxInterned + 10 {
+		key := Key{Scopes: []string{fmt.Sprint("scope", i)}, AgentIDs: []string{fmt.Sprint("agent", i)}}
+		interned.intern(&key)
+		if key.AgentIDs[0] != fmt.Sprint("agent", i) || key.Scopes[0] != fmt.Sprint("scope", i) {
+			t.Fatalf("key %d became %+v", i, key)
+		}
+	}
+	if len(interned.agents) > maxInterned || len(interned.scopes) > maxInterned {
+		t.Errorf("it remembers %d agents and %d scopes", len(interned.agents), len(interned.scopes))
 	}
 }
 
