@@ -125,7 +125,7 @@ func (l *leakScanner) scanFiles(dir string) {
 			return err
 		}
 		kind := "file"
-		if strings.HasPrefix(d.Name(), "auth.db") || strings.HasPrefix(d.Name(), "logs.db") {
+		if strings.HasPrefix(d.Name(), "auth.db") || strings.HasPrefix(d.Name(), "logs.db") || strings.Contains(d.Name(), "keyring.snapshot") {
 			kind = "store"
 		}
 		content, err := os.ReadFile(path)
