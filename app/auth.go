@@ -81,7 +81,8 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 			store.Listen(ctx, func(err error) { log.Warn("LISTEN connection lost; polling for key changes", "error", err) })
 		}))
 		return s.openAuth(ctx, authConfig{
-			store: store, migrate: store.Migrate, snapshotOf: database, addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
+			store: store, migrate: store.Migrate, snapshotOf: database,
+			addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, changed: store.Wake(),
 			trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags,

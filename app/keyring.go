@@ -78,7 +78,8 @@ func (k *keyring) openStore(ctx context.Context) ([]byte, error) {
 }
 
 func (k *keyring) warnWaiting(err error) {
-	k.log.Warn("the database cannot be reached; checks use the snapshot of the keyring", "staleness", k.Stats().Staleness.Round(time.Second), "error", err)
+	k.log.Warn("the database cannot be reached; checks use the snapshot of the keyring",
+		"staleness", k.Stats().Staleness.Round(time.Second), "error", err)
 }
 
 // follow follows the store until ctx ends.
@@ -95,7 +96,8 @@ func (k *keyring) follow(ctx context.Context) error {
 }
 
 // errOtherDatabase ends the process: with a new start it loads everything from that database.
-var errOtherDatabase = errors.New("the database has another key of report tokens than the snapshot of the keyring: it is another database")
+var errOtherDatabase = errors.New("the key of report tokens in the database is not that of the snapshot of the keyring: " +
+	"it is another database")
 
 // awaitStore waits until the store can be reached.
 func (k *keyring) awaitStore(ctx context.Context) error {
@@ -159,6 +161,7 @@ func (k *keyring) save(ctx context.Context) {
 	if err == nil {
 		k.saved = position
 	} else if ctx.Err() == nil {
-		k.log.Error("the snapshot of the keyring cannot be written; without it this service does not start while the database is away", "error", err)
+		k.log.Error("the snapshot of the keyring cannot be written; without it this service does not start while the database is away",
+			"error", err)
 	}
 }

@@ -57,7 +57,8 @@ func NewChecker(config CheckerConfig) (*Checker, error) {
 	config.TokenKey = nil // tokens has it, and does not print it
 	ids := uuid7.NewGenerator()
 	return &Checker{
-		config: config, tokens: tokens, ids: ids, shared: newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows), ids, config.Keyring.hasKeys),
+		config: config, tokens: tokens, ids: ids,
+		shared:  newSharedRows(cmp.Or(config.UnprovedRows, DefaultUnprovedRows), ids, config.Keyring.hasKeys),
 		results: newCounters("", MissingToken, InvalidToken, Disabled, Expired, ScopeDenied, AgentDenied),
 		refused: newCounters(InvalidReport, ExpiredReport, ForeignReport),
 	}, nil

@@ -165,7 +165,9 @@ type KeyringStats struct {
 func (r *Keyring) Stats() KeyringStats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return KeyringStats{Keys: len(r.keys.digests), Secrets: len(r.keys.credentials), Position: r.position, Staleness: r.now().Sub(r.refreshed)}
+	return KeyringStats{
+		Keys: len(r.keys.digests), Secrets: len(r.keys.credentials), Position: r.position, Staleness: r.now().Sub(r.refreshed),
+	}
 }
 
 // Follow refreshes the keyring every interval and whenever wake receives, until ctx ends. If the store has another history,

@@ -88,10 +88,12 @@ func nextKey(secrets []listedSecret) (Key, []listedSecret) {
 	first := secrets[0]
 	key := Key{
 		ID: first.keyID, WorkspaceID: first.workspaceID, Name: first.keyName, ExternalID: first.externalID, Metadata: first.metadata,
-		Scopes: first.scopes, AgentIDs: first.agentIDs, AllAgents: first.allAgents, Disabled: first.disabled, ExpireTime: first.keyExpireTime,
+		Scopes: first.scopes, AgentIDs: first.agentIDs, AllAgents: first.allAgents, Disabled: first.disabled,
+		ExpireTime: first.keyExpireTime,
 	}
 	for len(secrets) > 0 && secrets[0].keyID == key.ID {
-		key.Secrets = append(key.Secrets, Secret{Digest: secrets[0].digest, Last4: secrets[0].last4, ExpireTime: secrets[0].secretExpireTime})
+		next := secrets[0]
+		key.Secrets = append(key.Secrets, Secret{Digest: next.digest, Last4: next.last4, ExpireTime: next.secretExpireTime})
 		secrets = secrets[1:]
 	}
 	return key, secrets

@@ -63,8 +63,8 @@ func (b *keysBench) Run(ctx context.Context) (err error) {
 	}
 	fmt.Fprintf(table, "keys\t%d\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\nrevocation, p99\t%.1f ms\t\nwithout LISTEN, p99\t%.1f ms\t\n",
 		f.Keys, f.LoadS, f.BytesPerKey, f.RevokeP99Ms, f.RevokeP99MsWithoutListen)
-	fmt.Fprintf(table, "with distinct allowlists:\t\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\npeak of the load ÷ what stays\t%.2f (goal ≤ 1.3)\t\n"+
-		"snapshot\t%.0f B/key, written in %.2f s, read in %.2f s\t\n",
+	fmt.Fprintf(table, "with distinct allowlists:\t\t\nload\t%.2f s\t\nheap\t%.0f B/key\t\n"+
+		"peak of the load ÷ what stays\t%.2f (goal ≤ 1.3)\t\nsnapshot\t%.0f B/key, written in %.2f s, read in %.2f s\t\n",
 		f.ListsLoadS, f.ListsBytesPerKey, f.PeakToStays, f.SnapshotBytesPerKey, f.SnapshotWriteS, f.SnapshotReadS)
 	table.Flush()
 	line, err := json.Marshal(f)

@@ -141,7 +141,8 @@ func (discardTrail) Append(context.Context, ...authsvc.Entry) error { return nil
 func (s *leakTest) deadLetter() {
 	s.t.Helper()
 	checker, err := authsvc.NewChecker(authsvc.CheckerConfig{
-		Keyring: authsvc.NewKeyring(nil, time.Now), Trail: discardTrail{}, TokenKey: s.tokenKey(), AgentTypes: authsvc.DefaultAgentTypes, Now: func() time.Time { return time.Now().Add(-2 * leakRetention) },
+		Keyring: authsvc.NewKeyring(nil, time.Now), Trail: discardTrail{}, TokenKey: s.tokenKey(), AgentTypes: authsvc.DefaultAgentTypes,
+		Now: func() time.Time { return time.Now().Add(-2 * leakRetention) },
 	})
 	if err != nil {
 		s.t.Fatal(err)

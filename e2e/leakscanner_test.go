@@ -125,7 +125,8 @@ func (l *leakScanner) scanFiles(dir string) {
 			return err
 		}
 		kind := "file"
-		if strings.HasPrefix(d.Name(), "auth.db") || strings.HasPrefix(d.Name(), "logs.db") || strings.Contains(d.Name(), "keyring.snapshot") {
+		name := d.Name()
+		if strings.HasPrefix(name, "auth.db") || strings.HasPrefix(name, "logs.db") || strings.Contains(name, "keyring.snapshot") {
 			kind = "store"
 		}
 		content, err := os.ReadFile(path)

@@ -35,7 +35,8 @@ func newRestarting(t *testing.T, url string) *restarting {
 	signer, keyFile := newSigner(t)
 	s := &restarting{t: t, signer: signer}
 	s.config.DatabaseURL, s.config.AuthAddr, s.config.OpsAddr, s.config.LogsAddr = url, anyPort, anyPort, stableAddr(t)
-	s.config.TrailDir, s.config.TrailFsync, s.config.TrailMaxBytes, s.config.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
+	s.config.TrailDir, s.config.TrailFsync, s.config.TrailMaxBytes = t.TempDir(), 100*time.Millisecond, 64<<20
+	s.config.TrailFull = "allow"
 	s.config.TokenKeys, s.config.SigningKey = []string{keyFile}, keyFile
 	s.config.AgentTypes, s.config.MaxStaleness = []string{"agent"}, 2*time.Second
 	return s

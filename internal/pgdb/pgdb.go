@@ -41,14 +41,14 @@ func Open(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.P
 	return pool, nil
 }
 
-// Lazy is Open for a database that may be unreachable now: the caller calls migrate before it relies on the schema, until
-// that succeeds.
-func Lazy(ctx context.Context, url, schema string, migrations fs.FS) (pool *pgxpool.Pool, migrateNow func(context.Context) error, err error) {
+// Lazy is Open for a database that may be unreachable now: the caller calls the returned function, which applies
+// the migrations, until it succeeds.
+func Lazy(ctx context.Context, url, schema string, migrations fs.FS) (*pgxpool.Pool, func(context.Context) error, error) {
 	config, err := parse(url, schema)
 	if err != nil {
 		return nil, nil, err
 	}
-	pool, err = pgxpool.NewWithConfig(ctx, config)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the pool: %w", err)
 	}
