@@ -32,8 +32,11 @@ type keyring struct {
 const snapshotName = "keyring.snapshot"
 
 const (
-	// snapshotInterval is how often the snapshot is written, at the most.
-	snapshotInterval = 5 * time.Minute
+	// After a snapshot was written, the next one waits for snapshotPause times as long as that took, so that large keyrings do
+	// not keep the disk busy, within these bounds. A key that is revoked meanwhile passes again after a crash without the store.
+	snapshotPause    = 100
+	minSnapshotPause = 10 * time.Second
+	maxSnapshotPause = 5 * time.Minute
 	// Opening a store that cannot be reached is repeated after minReopen, doubled with each failure, up to maxReopen.
 	minReopen = time.Second
 	maxReopen = 10 * time.Second
@@ -135,13 +138,16 @@ func (k *keyring) restore() error {
 	return err
 }
 
-// saveSnapshots writes the snapshot when it is old and keys have changed, and when ctx ends.
+// saveSnapshots writes the snapshot when keys have changed, and when ctx ends.
 func (k *keyring) saveSnapshots(ctx context.Context) {
-	ticker := time.NewTicker(snapshotInterval)
+	ticker := time.NewTicker(keyringInterval)
 	defer ticker.Stop()
+	var paused time.Time
 	for {
-		if k.Stats().Position != k.saved {
+		if began := time.Now(); k.Stats().Position != k.saved && began.After(paused) {
 			k.save(ctx)
+			took := time.Since(began)
+			paused = began.Add(min(max(snapshotPause*took, minSnapshotPause), maxSnapshotPause))
 		}
 		select {
 		case <-ctx.Done():

@@ -142,14 +142,14 @@ const (
 	minGarbage = 4 << 20
 )
 
-// loaded notes that a key was loaded. It collects when the heap has grown by a fifth since the last collection.
+// loaded notes that a key was loaded. It collects when the heap has grown by a sixth since the last collection.
 func (c *collector) loaded() {
 	if c.keys++; c.keys%collectorKeys != 0 {
 		return
 	}
 	metrics.Read(c.samples)
 	heap, live := c.samples[0].Value.Uint64(), c.samples[1].Value.Uint64()
-	if heap > live+max(live/5, minGarbage) {
+	if heap > live+max(live/6, minGarbage) {
 		runtime.GC()
 	}
 }

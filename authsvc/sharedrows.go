@@ -27,9 +27,9 @@ const (
 // sharedRows keeps calls that prove no key from filling the table of request logs. Each workspace that has a key has a token
 // bucket of rows for them; all others share one, because a caller can make up any number of them. Calls above it share rows:
 // one for each bucket, error code and second. That of workspaces without a key is in the workspace Unattributed. Every such
-// call appends the shared row with the number of calls so far, and of the rows of one id the largest number counts. So no row waits in
-// memory for its second to end, and the sum over the rows is every call, in whatever order they arrive. A call that was
-// decided although the trail had no room for its row is in the next number.
+// call appends the shared row with the number of calls so far, and of the rows of one id the largest number counts. So no
+// row waits in memory for its second to end, and the sum over the rows is every call, in whatever order they arrive. A call
+// that was decided although the trail had no room for its row is in the next number.
 //
 // These calls must not fill the trail either: once a shared row is on it whole, the next ones carry only the number and
 // what identifies the row. The trail delivers rows of one id in order and the first finished one wins, so the stored row

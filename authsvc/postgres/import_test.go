@@ -44,6 +44,8 @@ func TestImportMakesTheStoreAnotherOne(t *testing.T) {
 	store := open(t, database(t))
 	_, err := store.TokenKey(t.Context())
 	must(t, err)
+	before, _, err := store.Newest(t.Context(), authsvc.Position{})
+	must(t, err)
 	tokenKey := slices.Repeat([]byte{7}, 32)
 	want := changesOf(1201)
 	must(t, store.Import(t.Context(), tokenKey, feed(want)))
@@ -55,6 +57,11 @@ func TestImportMakesTheStoreAnotherOne(t *testing.T) {
 	key := newKey("acme")
 	must(t, store.Create(t.Context(), key, authsvc.Request{}))
 	last := want[len(want)-1].Revision
+	newest, follows, err := store.Newest(t.Context(), before)
+	must(t, err)
+	if newest.Revision != last+1 || !follows {
+		t.Errorf("the newest position is %v, and the one before the import can be followed: %v", newest, follows)
+	}
 	equal(t, changesSince(t, store, last), []authsvc.Change{{Revision: last + 1, Key: key}})
 }
 
