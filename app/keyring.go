@@ -48,7 +48,7 @@ func (s *Server) openKeyring(ctx context.Context, config authConfig) (*keyring, 
 	s.starting("migrating the schema of the keys")
 	var err error
 	if k.tokenKey, err = k.openStore(ctx); err == nil {
-		s.doing.Store(new(func() string { return fmt.Sprintf("loading the keys: %d so far", k.Stats().Keys) }))
+		s.doing.Store(new(func() string { return fmt.Sprintf("loading the keys: %d so far", k.Loading()) }))
 		err = k.Refresh(ctx)
 	}
 	if err == nil {

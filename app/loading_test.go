@@ -27,6 +27,10 @@ type slowStore struct {
 
 func (slowStore) TokenKey(context.Context) ([]byte, error) { return make([]byte, 32), nil }
 
+func (slowStore) Newest(context.Context, authsvc.Position) (newest authsvc.Position, follows bool, err error) {
+	return authsvc.Position{Revision: 3}, true, nil
+}
+
 func (s slowStore) Changes(_ context.Context, _ authsvc.Revision, apply func(authsvc.Change) error) error {
 	for n := range 3 {
 		key := authsvc.Key{ID: uuid.New(), WorkspaceID: "acme", Secrets: []authsvc.Secret{{Digest: authsvc.Digest{byte(n)}}}}

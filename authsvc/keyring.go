@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type Keyring struct {
 	// refreshing admits one refresh at a time, because changes must be applied in the order of their revisions. It is a
 	// channel so that a caller can stop waiting for one that hangs. Its holder may read the keys without mu.
 	refreshing chan struct{}
+	loading atomic.Int64
 
 	mu        sync.RWMutex
 	keys      keyset
@@ -131,11 +133,13 @@ func (r *Keyring) load(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return fmt.Errorf("read the newest revision of keys: %w", err)
 	}
+	r.loading.Store(0)
 	keys, interned, garbage := newKeyset(), newInterner(), newCollector()
 	err = r.store.Changes(ctx, 0, func(c Change) error {
 		interned.intern(&c.Key)
 		keys.apply(&c)
 		garbage.loaded()
+		r.loading.Add(1)
 		return nil
 	})
 	if err != nil {
@@ -144,6 +148,9 @@ func (r *Keyring) load(ctx context.Context, began time.Time) error {
 	r.replace(keys, newest, began)
 	return nil
 }
+
+// Loading returns how many keys the latest load has read.
+func (r *Keyring) Loading() int64 { return r.loading.Load() }
 
 func (r *Keyring) replace(keys keyset, position Position, refreshed time.Time) {
 	r.mu.Lock()

@@ -74,7 +74,7 @@ func loseRevisions(t *testing.T, dir string, madeAnew int) {
 		Keyring: ring, Trail: &rows{}, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
 	})
 	must(t, err)
-	keys := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, time.Now)
+	keys := authsvc.NewKeys(store, ring, authsvc.DefaultAgentTypes, authsvc.Quota{}, time.Now)
 
 	store.brokenLoad.Store(true)
 	store.current.Store(after)

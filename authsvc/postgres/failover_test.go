@@ -35,7 +35,7 @@ func serve(t *testing.T, url string) *service {
 		Keyring: ring, Trail: discard{}, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, Now: time.Now,
 	})
 	must(t, err)
-	return &service{keys: authsvc.NewKeys(stores.stores[0], ring, authsvc.DefaultAgentTypes, time.Now), ring: ring, checker: checker}
+	return &service{keys: authsvc.NewKeys(stores.stores[0], ring, authsvc.DefaultAgentTypes, authsvc.Quota{}, time.Now), ring: ring, checker: checker}
 }
 
 func (s *service) create(t *testing.T) (uuid.UUID, authsvc.PlainSecret) {

@@ -49,8 +49,9 @@ func TestOldPositionsAndDeletionsAreForgotten(t *testing.T) {
 	// A backlog is forgotten in steps.
 	_, err = db.Exec(t.Context(), fmt.Sprintf(`UPDATE keytrail_auth.history SET time = time - interval '25 hours';
 		INSERT INTO keytrail_auth.history (revision, time) SELECT n, now() - interval '26 hours' FROM generate_series(-250, -1) n;
-		INSERT INTO keytrail_auth.keys SELECT workspace_id, gen_random_uuid(), n, deleted, name, name_lower, description, external_id,
-			metadata, scopes, all_agents, agent_ids, disabled FROM keytrail_auth.keys, generate_series(-250, -1) n WHERE id = '%s'`, deletedID(t, store)))
+		INSERT INTO keytrail_auth.keys (workspace_id, id, revision, deleted, name, name_lower, description, external_id,
+			metadata, scopes, all_agents, agent_ids, disabled) SELECT workspace_id, gen_random_uuid(), n, deleted, name, name_lower,
+			description, external_id, metadata, scopes, all_agents, agent_ids, disabled FROM keytrail_auth.keys, generate_series(-250, -1) n WHERE id = '%s'`, deletedID(t, store)))
 	must(t, err)
 	for _, left := range [][2]int{{154, 151}, {55, 51}, {4, 0}, {5, 0}} {
 		must(t, store.Create(t.Context(), newKey("acme"), authsvc.Request{}))
