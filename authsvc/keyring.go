@@ -17,7 +17,7 @@ type Keyring struct {
 	// refreshing admits one refresh at a time, because changes must be applied in the order of their revisions. It is a
 	// channel so that a caller can stop waiting for one that hangs. Its holder may read the keys without mu.
 	refreshing chan struct{}
-	loading atomic.Int64
+	loading    atomic.Int64
 
 	mu        sync.RWMutex
 	keys      keyset
