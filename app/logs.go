@@ -63,7 +63,7 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 		}
 		s.parts = append(s.parts, background(func(ctx context.Context) { store.RunMaintenance(ctx, log) }))
 		service, err := s.openLogs(ctx, logsConfig{
-			store: store, addr: config.LogsAddr, tokens: tokens,
+			store: store, ping: store.Ping, addr: config.LogsAddr, tokens: tokens,
 			service: logsvc.Config{Retention: config.Retention, SearchBudget: config.SearchBudget, Now: now, ReadTime: store.Time},
 		})
 		if err != nil {
@@ -78,6 +78,7 @@ func NewLogsServer(ctx context.Context, config LogsConfig, log *slog.Logger, now
 // logsConfig is what the log service needs on any store.
 type logsConfig struct {
 	store    logsvc.Store
+	ping     func(context.Context) error
 	addr     string
 	inMemory []net.Listener // for the other parts of the same process
 	tokens   *access.Verifier
@@ -113,7 +114,7 @@ func (s *Server) openLogs(ctx context.Context, config logsConfig) (*logsvc.Servi
 	}
 	s.logsAddr = listener.Addr()
 	s.checks["request_logs"] = func(ctx context.Context) error {
-		if service.Ping(ctx) != nil {
+		if config.ping(ctx) != nil {
 			return errors.New("the store cannot be read") // the cause is not for the ops port, which needs no token
 		}
 		return nil

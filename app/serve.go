@@ -71,7 +71,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		s.closeLater(authStore)
 		logs, auth := bufconn.Listen(inMemoryBuffer), bufconn.Listen(inMemoryBuffer)
 		_, err = s.openLogs(ctx, logsConfig{
-			store: logsStore, addr: config.LogsAddr, inMemory: []net.Listener{logs}, tokens: tokens,
+			store: logsStore, ping: logsStore.Ping, addr: config.LogsAddr, inMemory: []net.Listener{logs}, tokens: tokens,
 			service: logsvc.Config{Retention: config.Retention, SearchBudget: logsvc.DefaultSearchBudget, Now: now, ReadTime: logsStore.Time},
 		})
 		if err != nil {

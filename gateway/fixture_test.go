@@ -219,7 +219,7 @@ func expectError(t *testing.T, response *httptest.ResponseRecorder, httpStatus i
 	if got := header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("the error is of type %q", got)
 	}
-	repeat := httpStatus == 503 && reason != fault.ChangeNotInForce
+	repeat := httpStatus == 503 && reason != fault.ChangeNotInForce || reason == fault.TooManySearches
 	if retry := header.Get("Retry-After"); (retry == "1") != repeat || retry != "" && !repeat {
 		t.Errorf("%d, %v: Retry-After is %q", httpStatus, reason, retry)
 	}

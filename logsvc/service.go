@@ -36,6 +36,7 @@ type Service struct {
 	config   Config
 	clock    clock
 	searcher *Searcher
+	turns    turns
 	sealer   *Sealer
 	rejected [rejectReasons]atomic.Int64
 	purged   atomic.Int64
@@ -49,6 +50,7 @@ func NewService(store Store, config Config) *Service {
 	s := &Service{
 		store: store, config: config, clock: clock{local: config.Now, read: config.ReadTime},
 		searcher: NewSearcher(store, config.OnDamage),
+		turns:    turns{queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
 	return s
@@ -159,8 +161,13 @@ func (s *Service) Record(ctx context.Context, entries []Entry) (rejected map[int
 	return rejected, nil
 }
 
-// Get returns one entry, or a NotFound fault.
+// Get returns one entry, or a NotFound fault. It waits for its turn as List does.
 func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (Entry, error) {
+	done, err := s.turns.take(ctx, workspaceID)
+	if err != nil {
+		return Entry{}, fmt.Errorf("get a request log: %w", err)
+	}
+	defer done()
 	entry, found, err := s.searcher.Get(ctx, workspaceID, id)
 	if err != nil {
 		return Entry{}, fmt.Errorf("get a request log: %w", err)
@@ -172,21 +179,18 @@ func (s *Service) Get(ctx context.Context, workspaceID string, id uuid.UUID) (En
 	return entry, nil
 }
 
-// Ping returns an error if the store cannot be read. It looks up a row that does not exist.
-func (s *Service) Ping(ctx context.Context) error {
-	if _, _, err := s.searcher.Get(ctx, "_ping", uuid7.First(s.config.Now())); err != nil {
-		return fmt.Errorf("read the store of request logs: %w", err)
-	}
-	return nil
-}
-
 // List returns one page of the entries of the window. It sets the query's budget. More reports whether anything is left to search
-// below page.SearchedTo.
+// below page.SearchedTo. Few searches of one workspace run at a time; the others wait, or get a TooManySearches fault.
 func (s *Service) List(ctx context.Context, query Query) (page Page, more bool, err error) {
 	query.Range = query.Range.Overlap(Range{From: s.window().From, To: uuid.Max})
 	if query.Range.Empty() {
 		return Page{SearchedTo: query.Range.From}, false, nil
 	}
+	done, err := s.turns.take(ctx, query.WorkspaceID)
+	if err != nil {
+		return Page{}, false, fmt.Errorf("list request logs: %w", err)
+	}
+	defer done()
 	query.Budget = s.config.SearchBudget
 	if page, err = s.searcher.List(ctx, query); err != nil {
 		return Page{}, false, fmt.Errorf("list request logs: %w", err)

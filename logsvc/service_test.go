@@ -97,13 +97,3 @@ func TestFullPageReportsWhetherThereIsMore(t *testing.T) {
 		}
 	}
 }
-
-func TestPingFailsWhenTheStoreCannotBeRead(t *testing.T) {
-	store := openStore(t)
-	service := logsvc.NewService(store, config(func() time.Time { return noon }))
-	must(t, service.Ping(t.Context()))
-	must(t, store.Close())
-	if service.Ping(t.Context()) == nil {
-		t.Error("Ping of a closed store succeeded")
-	}
-}

@@ -75,6 +75,7 @@ var (
 	WorkspaceForbidden   = add("WORKSPACE_FORBIDDEN", Forbidden)
 	MethodForbidden      = add("METHOD_FORBIDDEN", Forbidden)
 	OriginForbidden      = add("ORIGIN_FORBIDDEN", Forbidden)
+	TooManySearches      = add("TOO_MANY_SEARCHES", Exhausted)
 	BodyTooLarge         = add("BODY_TOO_LARGE", Exhausted)
 	KeyQuotaExceeded     = add("KEY_QUOTA_EXCEEDED", Exhausted)
 	RequestLate          = add("REQUEST_LATE", Late)

@@ -19,7 +19,7 @@ import (
 const (
 	// errorDomain is the domain of every google.rpc.ErrorInfo.
 	errorDomain = "keytrail"
-	// retryDelay is the delay in the google.rpc.RetryInfo of UNAVAILABLE.
+	// retryDelay is the delay in the google.rpc.RetryInfo of UNAVAILABLE and TooManySearches.
 	retryDelay = time.Second
 )
 
@@ -90,7 +90,7 @@ func detailed(reason fault.Reason, message string, metadata map[string]string, o
 	st := status.New(faultCodes[reason.Kind()], message)
 	details := append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason.String(), Domain: errorDomain, Metadata: metadata}}, others...)
 	// A stored change must not be repeated: a deletion would not find the key, and an update would not match the etag.
-	if reason.Kind() == fault.Unavailable && reason != fault.ChangeNotInForce {
+	if reason.Kind() == fault.Unavailable && reason != fault.ChangeNotInForce || reason == fault.TooManySearches {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
 	}
 	with, err := st.WithDetails(details...)

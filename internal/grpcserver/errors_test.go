@@ -78,7 +78,7 @@ func TestEveryReason(t *testing.T) {
 			t.Errorf("%v has the metadata %q", reason, got)
 		}
 		want := time.Duration(0)
-		if code == codes.Unavailable && reason != fault.ChangeNotInForce {
+		if code == codes.Unavailable && reason != fault.ChangeNotInForce || reason == fault.TooManySearches {
 			want = retryDelay
 		}
 		if delay := retryDelayOf(err); delay != want {

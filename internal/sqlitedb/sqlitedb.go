@@ -23,6 +23,8 @@ const readers = 4
 type DB struct {
 	Write *sql.DB
 	Read  *sql.DB
+	// Probe is one connection for readiness checks, which do not wait for reads.
+	Probe *sql.DB
 }
 
 // Open opens or creates the file at path and applies the migrations. Committed transactions survive a crash of the machine
@@ -68,7 +70,11 @@ func open(path, writeOptions, readOptions string, migrations fs.FS, prepare func
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	db := &DB{Write: write, Read: read}
+	probe, err := connect(path, 1, readOptions)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	db := &DB{Write: write, Read: read, Probe: probe}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, write, migrations)
 	if err == nil {
 		err = prepare(provider)
@@ -92,4 +98,4 @@ func connect(path string, connections int, options string) (*sql.DB, error) {
 }
 
 // Close closes all connections.
-func (db *DB) Close() error { return errors.Join(db.Read.Close(), db.Write.Close()) }
+func (db *DB) Close() error { return errors.Join(db.Probe.Close(), db.Read.Close(), db.Write.Close()) }

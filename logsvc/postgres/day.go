@@ -98,9 +98,9 @@ func listPartitions(ctx context.Context, db db) (days []partition, unmanaged []s
 	return days, unmanaged, err
 }
 
-// Days returns the starts of the UTC days that may have rows or blocks, newest first.
+// Days returns the starts of the UTC days that may have rows or blocks, newest first. As Ping it does not wait for searches.
 func (s *Store) Days(ctx context.Context) ([]time.Time, error) {
-	days, err := s.attached(ctx, rowsTable)
+	days, err := attached(ctx, s.probes, rowsTable)
 	starts := make([]time.Time, len(days))
 	for i, d := range days {
 		starts[i] = d.start()
@@ -109,8 +109,8 @@ func (s *Store) Days(ctx context.Context) ([]time.Time, error) {
 }
 
 // attached returns the partitions of a table whose rows are shown, newest first.
-func (s *Store) attached(ctx context.Context, table string) ([]partition, error) {
-	days, _, err := listPartitions(ctx, s.pool)
+func attached(ctx context.Context, db db, table string) ([]partition, error) {
+	days, _, err := listPartitions(ctx, db)
 	return slices.DeleteFunc(days, func(p partition) bool { return p.table != table || p.detaching }), err
 }
 

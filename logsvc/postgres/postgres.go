@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -28,6 +29,9 @@ const schema = "keytrail_logs"
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// probeConns suffice for a readiness check and the metrics at the same time.
+const probeConns = 2
+
 var _ logsvc.Store = (*Store)(nil)
 
 // Store is a logsvc.Store in one Postgres database.
@@ -35,6 +39,8 @@ type Store struct {
 	pool *pgxpool.Pool
 	// readers are the connections of searches, which take none from writers.
 	readers *pgxpool.Pool
+	// probes are the connections of readiness checks, which wait for neither searches nor writers.
+	probes *pgxpool.Pool
 	// locks are the connections that hold the locks of workspaces. Holders use the other pools, so none waits for itself.
 	locks *pgxpool.Pool
 	// knownDays caches the days that this replica has seen partitions of, so that a batch need not look them up.
@@ -46,7 +52,7 @@ type Store struct {
 }
 
 // Open connects with pools of pool_max_conns connections each (10 where the URL does not say) for writers, for readers and
-// for the locks of workspaces, brings the schema up to date and creates the partitions of yesterday to the day after tomorrow.
+// for the locks of workspaces, and 2 more for readiness checks, brings the schema up to date and creates the partitions of yesterday to the day after tomorrow.
 // RunMaintenance creates those of later days.
 func Open(ctx context.Context, url string) (*Store, error) {
 	s := &Store{walkTime: defaultWalkTime}
@@ -73,7 +79,13 @@ func (s *Store) open(ctx context.Context, url string) error {
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "5s"
 	// The planner would scan and sort all partitions, because most of them are empty: each page would read the whole tail.
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
-	if s.readers, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if s.readers, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
+		return err
+	}
+	config.MaxConns, config.MinConns, config.MinIdleConns = probeConns, 0, 0
+	// A generic plan locks the partitions of all days, of which one may be locked for a change of the layout.
+	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	if s.probes, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
 	return s.createUpcoming(ctx)
@@ -93,9 +105,18 @@ func (s *Store) Writers() *pgxpool.Stat { return s.pool.Stat() }
 // Readers returns the statistics of the connections of searches.
 func (s *Store) Readers() *pgxpool.Stat { return s.readers.Stat() }
 
+// Ping returns an error if rows and blocks cannot be read. It looks for a row that does not exist, and does not wait for searches.
+func (s *Store) Ping(ctx context.Context) error {
+	id := uuid7.First(s.now())
+	_, err := view(ctx, s.probes, logsvc.ViewQuery{
+		WorkspaceID: "_ping", Range: logsvc.Range{From: id, To: uuid7.Next(id)}, Rows: 1, Blocks: 1,
+	}, s.walkTime)
+	return err
+}
+
 // Close closes all connections.
 func (s *Store) Close() error {
-	for _, pool := range []*pgxpool.Pool{s.readers, s.pool, s.locks} {
+	for _, pool := range []*pgxpool.Pool{s.probes, s.readers, s.pool, s.locks} {
 		if pool != nil {
 			pool.Close()
 		}

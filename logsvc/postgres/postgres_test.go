@@ -62,3 +62,17 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestPingFailsWhenTheStoreCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"request_logs", "request_log_blocks"} {
+		url := pgtest.Database(t, migrate)
+		store := open(t, url, time.Now)
+		must(t, store.Ping(t.Context()))
+		_, err := connect(t, url).Exec(t.Context(), "ALTER TABLE keytrail_logs."+table+" RENAME TO renamed")
+		must(t, err)
+		if store.Ping(t.Context()) == nil {
+			t.Errorf("Ping without %s succeeded", table)
+		}
+	}
+}

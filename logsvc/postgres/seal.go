@@ -33,7 +33,7 @@ func (s *Store) Oldest(ctx context.Context, workspaceID string, ids logsvc.Range
 
 // Backlog implements logsvc.Store. It counts each day by itself, so that no row's day has to be computed.
 func (s *Store) Backlog(ctx context.Context, before uuid.UUID, minRows int) ([]logsvc.Backlog, error) {
-	days, err := s.attached(ctx, rowsTable)
+	days, err := attached(ctx, s.pool, rowsTable)
 	if err != nil {
 		return nil, fmt.Errorf("list days to seal: %w", pgdb.Unavailable(ctx, err))
 	}

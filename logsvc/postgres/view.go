@@ -61,12 +61,16 @@ func matching(f logsvc.Filter, args []any) (string, []any) {
 
 // View implements logsvc.Store.
 func (s *Store) View(ctx context.Context, query logsvc.ViewQuery) (logsvc.View, error) {
+	return view(ctx, s.readers, query, s.walkTime)
+}
+
+func view(ctx context.Context, db db, query logsvc.ViewQuery, walkTime time.Duration) (logsvc.View, error) {
 	view := logsvc.View{RowsFrom: query.Range.From, BlocksFrom: query.Range.From}
 	// A block that begins before the range does so on the same day.
 	blocksFrom := dayOf(uuid7.Time(query.Range.From)).bound()
 	filter, args := matching(query.Filter, []any{query.WorkspaceID, pgUUID(query.Range.From), pgUUID(query.Range.To),
-		query.Rows, query.Blocks, pgUUID(blocksFrom), s.walkTime.Milliseconds()})
-	rows, _ := s.readers.Query(ctx, fmt.Sprintf(selectView, filter), args...) // an error is returned by ForEachRow too
+		query.Rows, query.Blocks, pgUUID(blocksFrom), walkTime.Milliseconds()})
+	rows, _ := db.Query(ctx, fmt.Sprintf(selectView, filter), args...) // an error is returned by ForEachRow too
 	var r row
 	var last pgtype.UUID
 	var summary []byte

@@ -68,6 +68,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Ping returns an error if rows and blocks cannot be read. It does not wait for searches.
+func (s *Store) Ping(ctx context.Context) error {
+	for _, table := range []string{"request_logs", "request_log_blocks"} {
+		if _, err := s.db.Probe.ExecContext(ctx, "SELECT 1 FROM "+table+" LIMIT 1"); err != nil {
+			return fmt.Errorf("read the store of request logs: %w", err)
+		}
+	}
+	return nil
+}
+
 // snapshot calls read with a transaction that sees one state of the file.
 func (s *Store) snapshot(ctx context.Context, read func(*sql.Tx) error) error {
 	tx, err := s.db.Read.BeginTx(ctx, nil)

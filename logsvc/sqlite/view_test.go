@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -173,4 +174,29 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPingDoesNotWaitForSearches has as many reads as run at a time.
+func TestPingDoesNotWaitForSearches(t *testing.T) {
+	store := openNew(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range store.db.Read.Stats().MaxOpenConnections {
+		conn, err := store.db.Read.Conn(ctx)
+		must(t, err)
+		defer conn.Close()
+	}
+	must(t, store.Ping(ctx))
+}
+
+func TestPingFailsWhenTheStoreCannotBeRead(t *testing.T) {
+	for _, table := range []string{"request_logs", "request_log_blocks"} {
+		store := openNew(t)
+		must(t, store.Ping(t.Context()))
+		_, err := store.db.Write.ExecContext(t.Context(), "DROP TABLE "+table)
+		must(t, err)
+		if store.Ping(t.Context()) == nil {
+			t.Errorf("Ping without %s succeeded", table)
+		}
+	}
 }

@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
+)
+
+// TestFloodOfSearchesStopsNeitherReadinessNorOtherWorkspaces starts 300 searches of one workspace that wait for a lock, which
+// other searches do not need.
+func TestFloodOfSearchesStopsNeitherReadinessNorOtherWorkspaces(t *testing.T) {
+	t.Parallel()
+	const searches, admitted = 300, 2 + 50
+	url, now := pgtest.Database(t, nil), time.Now()
+	signer, keyFile := newSigner(t)
+	server := logService(t, url, anyPort, keyFile)
+	logs := logsv1.NewLogServiceClient(dial(t, server.LogsAddr(), credentialsFrom(t, signer)))
+	expectReady(t, server, http.StatusOK, `"request_logs":"ok"`)
+	unlock := lockDay(t, url, now.AddDate(0, 0, -1))
+
+	var flood sync.WaitGroup
+	results := make(chan error, searches)
+	for range searches {
+		flood.Go(func() {
+			_, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{
+				WorkspaceId: "flood", StartTime: timestamppb.New(now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)),
+				EndTime: timestamppb.New(now.UTC().Truncate(24 * time.Hour)),
+			})
+			results <- err
+		})
+	}
+	awaitLockWaiters(t, url, 2)
+	for range 20 {
+		if code, text := probe(t, server, "/readyz"); code != http.StatusOK {
+			t.Fatalf("/readyz is %d %s during the flood", code, text)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	_, err := logs.ListRequestLogs(ctx, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", StartTime: timestamppb.New(now)})
+	if err != nil {
+		t.Fatalf("a search of another workspace: %v", err)
+	}
+	for range searches - admitted {
+		expectTooManySearches(t, <-results)
+	}
+	unlock()
+	flood.Wait()
+	close(results)
+	for err := range results {
+		if err != nil {
+			expectTooManySearches(t, err)
+		}
+	}
+	if _, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "flood"}); err != nil {
+		t.Errorf("a search after the flood: %v", err)
+	}
+}
+
+// lockDay locks the rows of a day until unlock is called.
+func lockDay(t *testing.T, url string, day time.Time) (unlock func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	sql := fmt.Sprintf("BEGIN; LOCK TABLE keytrail_logs.request_logs_%s IN ACCESS EXCLUSIVE MODE", day.UTC().Format("20060102"))
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// awaitLockWaiters waits until so many sessions of a database wait for a lock.
+func awaitLockWaiters(t *testing.T, url string, want int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	waiting := 0
+	await(t, waitTimeout, func() bool {
+		err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		return err == nil && waiting >= want
+	}, func() any { return fmt.Sprintf("%d sessions wait for a lock, want %d; %v", waiting, want, err) })
+}
+
+// expectTooManySearches expects RESOURCE_EXHAUSTED with a reason and a time after which to try again.
+func expectTooManySearches(t *testing.T, err error) {
+	t.Helper()
+	st, reason, retry := status.Convert(err), "", time.Duration(0)
+	for _, detail := range st.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			reason = detail.GetReason()
+		case *errdetails.RetryInfo:
+			retry = detail.GetRetryDelay().AsDuration()
+		}
+	}
+	if st.Code() != codes.ResourceExhausted || reason != "TOO_MANY_SEARCHES" || retry <= 0 {
+		t.Errorf("a search: %v, %s, try again after %v; want RESOURCE_EXHAUSTED, TOO_MANY_SEARCHES", err, reason, retry)
+	}
+}
