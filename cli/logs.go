@@ -41,22 +41,34 @@ type logsList struct {
 	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all."`
 }
 
-// Run reads pages until the limit is reached or nothing is left.
+// Run reads pages until the limit is reached or nothing is left, and prints each page before it reads the next one.
 func (c *logsList) Run(ctx context.Context, to console) error {
 	request, err := c.request(time.Now())
 	if err != nil {
 		return err
 	}
 	return c.connect(func(conn *grpc.ClientConn) error {
-		found, err := c.collect(ctx, logsv1.NewLogServiceClient(conn), request)
+		return c.list(ctx, logsv1.NewLogServiceClient(conn), request, to)
+	})
+}
+
+// list prints what request finds.
+func (c *logsList) list(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest, to console) error {
+	if c.Output == "json" {
+		out := &jsonList{to: to.out}
+		rest, err := c.walk(ctx, logs, request, out.page)
 		if err != nil {
 			return err
 		}
-		return c.print(to, found, func() error {
-			defer printMissing(to, found)
-			return printLogs(to, found.GetRequestLogs()...)
-		})
-	})
+		return out.end(rest)
+	}
+	t := newLogsTable(to)
+	rest, err := c.walk(ctx, logs, request, func(rows []*logsv1.RequestLog) error { return printLogs(t, rows...) })
+	if err != nil {
+		return err
+	}
+	printMissing(to, rest)
+	return nil
 }
 
 // printMissing says what may be missing from a list.
@@ -87,24 +99,29 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 	}, nil
 }
 
-// collect reads pages into one response, with the token, the search position and the retention of the last page.
-func (c *logsList) collect(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (*logsv1.ListRequestLogsResponse, error) {
-	all := &logsv1.ListRequestLogsResponse{}
-	for {
+// walk passes the rows of each page to print. It returns the rest of one response with all of them: the token, the search
+// position and the retention of the last page.
+func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest,
+	print func([]*logsv1.RequestLog) error) (rest *logsv1.ListRequestLogsResponse, err error) {
+	rest = &logsv1.ListRequestLogsResponse{}
+	for found := 0; ; {
 		request.PageSize = 1000
-		if left := c.Limit - len(all.GetRequestLogs()); c.Limit > 0 {
-			request.PageSize = int32(min(left, 1000))
+		if c.Limit > 0 {
+			request.PageSize = int32(min(c.Limit-found, 1000))
 		}
 		page, err := logs.ListRequestLogs(ctx, request)
 		if err != nil {
 			return nil, err
 		}
-		all.RequestLogs = append(all.RequestLogs, page.GetRequestLogs()...)
-		all.UnreadableRanges = append(all.UnreadableRanges, page.GetUnreadableRanges()...)
-		all.NextPageToken, all.SearchedTo, all.Retention = page.GetNextPageToken(), page.GetSearchedTo(), page.GetRetention()
+		if err := print(page.GetRequestLogs()); err != nil {
+			return nil, err
+		}
+		found += len(page.GetRequestLogs())
+		rest.UnreadableRanges = append(rest.UnreadableRanges, page.GetUnreadableRanges()...)
+		rest.NextPageToken, rest.SearchedTo, rest.Retention = page.GetNextPageToken(), page.GetSearchedTo(), page.GetRetention()
 		request.PageToken = page.GetNextPageToken()
-		if request.PageToken == "" || c.Limit > 0 && len(all.GetRequestLogs()) >= c.Limit {
-			return all, nil
+		if request.PageToken == "" || c.Limit > 0 && found >= c.Limit {
+			return rest, nil
 		}
 	}
 }
@@ -120,7 +137,7 @@ func (c *logsGet) Run(ctx context.Context, to console) error {
 		if err != nil {
 			return err
 		}
-		return c.print(to, response, func() error { return printLogs(to, response.GetRequestLog()) })
+		return c.print(to, response, func() error { return printLogs(newLogsTable(to), response.GetRequestLog()) })
 	})
 }
 
@@ -142,15 +159,15 @@ func (c *logsPurge) Run(ctx context.Context, to console) error {
 	})
 }
 
-// purge calls until everything is deleted and returns the total. It prints the progress after each call.
+// purge calls until everything is deleted that was there at the first call, and returns the total. It prints the progress after each call.
 func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to console) (*logsv1.PurgeRequestLogsResponse, error) {
 	all := &logsv1.PurgeRequestLogsResponse{}
 	for {
-		response, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace})
+		response, err := logs.PurgeRequestLogs(ctx, &logsv1.PurgeRequestLogsRequest{WorkspaceId: c.Workspace, EndTime: all.GetEndTime()})
 		if err != nil {
 			return nil, err
 		}
-		all.PurgedCount += response.GetPurgedCount()
+		all.PurgedCount, all.EndTime = all.GetPurgedCount()+response.GetPurgedCount(), response.GetEndTime()
 		if all.Complete = response.GetComplete(); all.Complete {
 			return all, nil
 		}
@@ -158,8 +175,12 @@ func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to 
 	}
 }
 
-func printLogs(to console, rows ...*logsv1.RequestLog) error {
-	t := newTable(to.out, "TIME", "KEY", "METHOD", "ENDPOINT", "STATUS", "LATENCY", "ID")
+func newLogsTable(to console) *table {
+	return newTable(to.out, "TIME", "KEY", "METHOD", "ENDPOINT", "STATUS", "LATENCY", "ID")
+}
+
+// printLogs prints rows, and the header before the first ones.
+func printLogs(t *table, rows ...*logsv1.RequestLog) error {
 	for _, r := range rows {
 		t.row(formatTime(r.GetTime()), keySnapshot(r), cmp.Or(r.GetMethod(), "-"), cmp.Or(r.GetEndpoint(), "-"), outcome(r), latency(r), r.GetId())
 	}

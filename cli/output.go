@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -33,20 +33,42 @@ func (f outputFlag) print(to console, message proto.Message, table func() error)
 	return err
 }
 
-// table aligns columns under a header.
-type table struct{ *tabwriter.Writer }
+// table aligns columns under a header. A tabwriter forgets the widths when it is flushed, and a long table is flushed part by
+// part.
+type table struct {
+	to     io.Writer
+	rows   [][]string
+	widths []int
+}
 
-func newTable(w io.Writer, header ...string) table {
-	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+func newTable(w io.Writer, header ...string) *table {
+	t := &table{to: w, widths: make([]int, len(header))}
 	t.row(header...)
 	return t
 }
 
-func (t table) row(cells ...string) {
+// row adds a row with a cell for each column.
+func (t *table) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = escapeControl(cell)
+		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cells[i]))
 	}
-	fmt.Fprintln(t, strings.Join(cells, "\t"))
+	t.rows = append(t.rows, cells)
+}
+
+// Flush prints the rows since the last call. A column is as wide as its widest cell so far.
+func (t *table) Flush() error {
+	var text strings.Builder
+	for _, cells := range t.rows {
+		last := len(cells) - 1
+		for i, cell := range cells[:last] {
+			fmt.Fprintf(&text, "%-*s  ", t.widths[i], cell)
+		}
+		text.WriteString(cells[last] + "\n")
+	}
+	t.rows = nil
+	_, err := io.WriteString(t.to, text.String())
+	return err
 }
 
 // escapeControl escapes unprintable characters, so that no value can control the terminal or imitate another row.

@@ -52,7 +52,7 @@ func TestListRequest(t *testing.T) {
 
 func TestTablesAreAlignedAndShowWhatIsMissing(t *testing.T) {
 	var out bytes.Buffer
-	err := printLogs(console{out: &out},
+	err := printLogs(newLogsTable(console{out: &out}),
 		&logsv1.RequestLog{Id: "1", Time: timestamppb.New(noon), KeyId: "k", KeyName: "production", KeyLast4: "abcd", Method: "GET",
 			Endpoint: "/v1", Status: 403, ErrorCode: "scope_denied", LatencyMs: proto.Float64(0.25)},
 		&logsv1.RequestLog{Id: "2", Time: timestamppb.New(noon), CallCount: 1},

@@ -3,6 +3,7 @@ package logsvc_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,9 +55,9 @@ func purging(chunks ...int64) *purgingStore {
 
 func TestPurgeDeletesAllRowsThatExistAtItsStart(t *testing.T) {
 	store := purging(10, 10, 3, 0, 7)
-	purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme")
-	if err != nil || purged != 23 || !complete || store.calls != 4 {
-		t.Errorf("purged %d rows with %d chunks, complete %t, %v; want 23 with 4", purged, store.calls, complete, err)
+	purged, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme", time.Time{})
+	if err != nil || purged.Rows != 23 || !purged.Complete || store.calls != 4 {
+		t.Errorf("purged %+v with %d chunks, %v; want 23 with 4", purged, store.calls, err)
 	}
 	if store.upTo != store.newest {
 		t.Errorf("purged up to %v, want the newest row %v: it would not end while rows arrive", store.upTo, store.newest)
@@ -65,9 +66,9 @@ func TestPurgeDeletesAllRowsThatExistAtItsStart(t *testing.T) {
 
 func TestPurgeOfAWorkspaceWithoutRowsIsComplete(t *testing.T) {
 	store := &purgingStore{}
-	purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme")
-	if err != nil || purged != 0 || !complete || store.calls != 0 {
-		t.Errorf("purged %d rows with %d chunks, complete %t, %v; want nothing", purged, store.calls, complete, err)
+	purged, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme", time.Time{})
+	if err != nil || purged != (logsvc.Purged{Complete: true}) || store.calls != 0 {
+		t.Errorf("purged %+v with %d chunks, %v; want nothing", purged, store.calls, err)
 	}
 }
 
@@ -93,12 +94,12 @@ func TestPurgeIsLimitedInTime(t *testing.T) {
 				}
 				defer cancel()
 				began := time.Now()
-				purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(ctx, "acme")
+				purged, err := logsvc.NewService(store, config(time.Now)).Purge(ctx, "acme", time.Time{})
 				if took := time.Since(began); took != tt.want {
 					t.Errorf("it took %v, want %v", took, tt.want)
 				}
-				if err != nil || complete || purged != int64(store.calls)*10 {
-					t.Errorf("purged %d rows with %d chunks, complete %t, %v; want all of them, and more to do", purged, store.calls, complete, err)
+				if err != nil || purged.Complete || purged.Rows != int64(store.calls)*10 {
+					t.Errorf("purged %+v with %d chunks, %v; want all of them, and more to do", purged, store.calls, err)
 				}
 			})
 		})
@@ -123,12 +124,12 @@ func TestPurgeOfALockedWorkspaceGivesUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := &lockedStore{purging(10, 10, 10), chunks}
 			began := time.Now()
-			purged, complete, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme")
+			purged, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme", time.Time{})
 			if took := time.Since(began); took != 10*time.Second {
 				t.Errorf("it took %v, want 10 s", took)
 			}
-			if err != nil || complete || purged != int64(10*chunks) {
-				t.Errorf("purged %d rows with %d chunks, complete %t, %v; want more to do", purged, store.calls, complete, err)
+			if err != nil || purged.Complete || purged.Rows != int64(10*chunks) {
+				t.Errorf("purged %+v with %d chunks, %v; want more to do", purged, store.calls, err)
 			}
 			sealer := logsvc.NewSealer(store, logsvc.SealConfig{Now: time.Now})
 			if purged, err := sealer.Purge(t.Context(), "acme", store.newest); err == nil || purged != 0 {
@@ -139,9 +140,9 @@ func TestPurgeOfALockedWorkspaceGivesUp(t *testing.T) {
 }
 
 func TestFailedPurgeReturnsHowMuchIsDeleted(t *testing.T) {
-	purged, complete, err := logsvc.NewService(purging(10, 10), config(time.Now)).Purge(t.Context(), "acme")
-	if purged != 20 || complete || err == nil || !strings.Contains(err.Error(), "20 are deleted") {
-		t.Errorf("purged %d, complete %t, error %v; want 20, and an error that says so", purged, complete, err)
+	purged, err := logsvc.NewService(purging(10, 10), config(time.Now)).Purge(t.Context(), "acme", time.Time{})
+	if purged.Rows != 20 || purged.Complete || err == nil || !strings.Contains(err.Error(), "20 are deleted") {
+		t.Errorf("purged %+v, error %v; want 20, and an error that says so", purged, err)
 	}
 }
 
@@ -152,8 +153,8 @@ func TestPurgeDeletesAllOfOneWorkspace(t *testing.T) {
 	record(t, service, other, entryAt(noon.Add(-29*24*time.Hour)), entryAt(noon.Add(-24*time.Hour)))
 	must(t, service.Seal(t.Context())) // the days that have ended
 	record(t, service, entryAt(noon), entryAt(noon.Add(23*time.Hour)))
-	if purged, complete, err := service.Purge(t.Context(), "acme"); err != nil || purged != 4 || !complete {
-		t.Errorf("purged %d rows, complete %t, %v; want 4", purged, complete, err)
+	if purged, err := service.Purge(t.Context(), "acme", time.Time{}); err != nil || purged.Rows != 4 || !purged.Complete {
+		t.Errorf("purged %+v, %v; want 4", purged, err)
 	}
 	if service.Purged() != 4 {
 		t.Errorf("since the start it has purged %d", service.Purged())
@@ -163,5 +164,38 @@ func TestPurgeDeletesAllOfOneWorkspace(t *testing.T) {
 	}
 	if _, err := service.Get(t.Context(), "globex", other.ID); err != nil {
 		t.Errorf("the row of globex: %v", err)
+	}
+}
+
+func TestContinuedPurgeLeavesRowsThatHaveArrivedSinceItBegan(t *testing.T) {
+	service, _ := newService(t)
+	record(t, service, entryAt(noon.Add(-time.Hour)), entryAt(noon))
+	near, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // for one chunk
+	defer cancel()
+	first, err := service.Purge(near, "acme", time.Time{})
+	if want := (logsvc.Purged{Rows: 2, End: noon.Add(time.Millisecond)}); err != nil || first != want {
+		t.Fatalf("the first call: %+v, %v, want %+v", first, err, want)
+	}
+	arrived := entryAt(noon.Add(time.Millisecond))
+	record(t, service, arrived)
+	next, err := service.Purge(t.Context(), "acme", first.End)
+	if want := (logsvc.Purged{Complete: true, End: first.End}); err != nil || next != want {
+		t.Errorf("the next call: %+v, %v, want %+v", next, err, want)
+	}
+	if got := list(t, service); !slices.Equal(got, []uuid.UUID{arrived.ID}) {
+		t.Errorf("the list holds %v, want the row that has arrived", got)
+	}
+}
+
+func TestPurgeUpToATimeDeletesNothingLater(t *testing.T) {
+	service, _ := newService(t)
+	before, at := entryAt(noon.Add(-time.Millisecond)), entryAt(noon)
+	record(t, service, before, at)
+	purged, err := service.Purge(t.Context(), "acme", noon)
+	if want := (logsvc.Purged{Rows: 1, Complete: true, End: noon}); err != nil || purged != want {
+		t.Errorf("purged %+v, %v, want %+v", purged, err, want)
+	}
+	if got := list(t, service); !slices.Equal(got, []uuid.UUID{at.ID}) {
+		t.Errorf("the list holds %v", got)
 	}
 }

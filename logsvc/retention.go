@@ -38,31 +38,45 @@ const (
 	purgeMargin = time.Second
 )
 
-// Purge deletes the entries that a workspace has now, chunk by chunk, for a bounded time, and returns how many it has
-// deleted, also with an error. Complete reports whether all of them are deleted; if not, another call continues. Each call
-// deletes one chunk at least, unless the workspace is being sealed all the time.
-func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, complete bool, err error) {
+// Purged is what a call of Purge has done.
+type Purged struct {
+	// Rows is how many entries it has deleted, also with an error.
+	Rows int64
+	// Complete reports whether all entries before End that were there when it began are deleted.
+	Complete bool
+	// End is the end that was given, else the first millisecond after the entries that were there; zero if there were none.
+	End time.Time
+}
+
+// Purge deletes the entries that a workspace has now and that are before end (zero: all of them), chunk by chunk, for a bounded
+// time. If it is not complete, another call with Purged.End continues; it ends although entries arrive. Each call deletes one
+// chunk at least, unless the workspace is being sealed all the time.
+func (s *Service) Purge(ctx context.Context, workspaceID string, end time.Time) (p Purged, err error) {
 	until := time.Now().Add(purgeTime)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-purgeMargin).Before(until) {
 		until = deadline.Add(-purgeMargin)
 	}
-	defer func() { s.purged.Add(purged) }()
-	newest, found, err := s.newest(ctx, workspaceID)
+	defer func() { s.purged.Add(p.Rows) }()
+	newest, found, err := s.newest(ctx, workspaceID, TimeRange(time.Time{}, end))
 	if err != nil || !found {
-		return 0, err == nil, err
+		return Purged{Complete: err == nil, End: end}, err
+	}
+	if p.End = end; end.IsZero() {
+		p.End = uuid7.Time(newest).Add(time.Millisecond)
 	}
 	for {
 		n, err := s.sealer.Purge(ctx, workspaceID, newest)
-		purged += n
+		p.Rows += n
 		switch {
 		case errors.Is(err, errLocked):
-			return purged, false, nil
+			return p, nil
 		case err != nil:
-			return purged, false, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", purged, err)
+			return p, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", p.Rows, err)
 		case n == 0:
-			return purged, true, nil
+			p.Complete = true
+			return p, nil
 		case !time.Now().Before(until):
-			return purged, false, nil
+			return p, nil
 		}
 	}
 }
@@ -70,9 +84,9 @@ func (s *Service) Purge(ctx context.Context, workspaceID string) (purged int64, 
 // Purged returns how many entries have been purged since the start.
 func (s *Service) Purged() int64 { return s.purged.Load() }
 
-// newest returns the highest id of a workspace. A purge up to it ends, although rows keep arriving.
-func (s *Service) newest(ctx context.Context, workspaceID string) (id uuid.UUID, found bool, err error) {
-	page, err := s.searcher.List(ctx, Query{WorkspaceID: workspaceID, Range: Range{To: uuid.Max}, Limit: 1})
+// newest returns the highest id of a workspace in a range. A purge up to it ends, although rows keep arriving.
+func (s *Service) newest(ctx context.Context, workspaceID string, ids Range) (id uuid.UUID, found bool, err error) {
+	page, err := s.searcher.List(ctx, Query{WorkspaceID: workspaceID, Range: ids, Limit: 1})
 	if err != nil {
 		return uuid.Nil, false, fmt.Errorf("find the newest request log of a workspace: %w", err)
 	}

@@ -169,10 +169,19 @@ func TestBatchMustHaveOneAndFiveThousandRows(t *testing.T) {
 func TestPurgeOverGRPCReturnsTheCount(t *testing.T) {
 	logs := newFixture(t)
 	logs.record(t, entryAt(noon), entryAt(noon))
-	for _, want := range []int64{2, 0} {
-		resp, err := logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{WorkspaceId: "acme"})
-		if err != nil || resp.GetPurgedCount() != want || !resp.GetComplete() {
-			t.Errorf("purged %v, %v; want %d and complete", resp, err, want)
+	end := timestamppb.New(noon.Add(time.Millisecond))
+	for _, tt := range []struct {
+		end  *timestamppb.Timestamp
+		want *logsv1.PurgeRequestLogsResponse
+	}{
+		{timestamppb.New(noon), &logsv1.PurgeRequestLogsResponse{Complete: true, EndTime: timestamppb.New(noon)}},
+		{nil, &logsv1.PurgeRequestLogsResponse{PurgedCount: 2, Complete: true, EndTime: end}},
+		{end, &logsv1.PurgeRequestLogsResponse{Complete: true, EndTime: end}},
+		{nil, &logsv1.PurgeRequestLogsResponse{Complete: true}},
+	} {
+		resp, err := logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{WorkspaceId: "acme", EndTime: tt.end})
+		if diff := cmp.Diff(tt.want, resp, protocmp.Transform()); err != nil || diff != "" {
+			t.Errorf("purged up to %v: %v (-want +got):\n%s", tt.end, err, diff)
 		}
 	}
 	_, err := logs.PurgeRequestLogs(t.Context(), &logsv1.PurgeRequestLogsRequest{})

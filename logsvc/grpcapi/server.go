@@ -96,9 +96,17 @@ func (s server) GetRequestLog(ctx context.Context, req *logsv1.GetRequestLogRequ
 
 // PurgeRequestLogs implements the contract.
 func (s server) PurgeRequestLogs(ctx context.Context, req *logsv1.PurgeRequestLogsRequest) (*logsv1.PurgeRequestLogsResponse, error) {
-	purged, complete, err := s.logs.Purge(ctx, req.GetWorkspaceId())
+	end, err := parseBound("end_time", req.GetEndTime())
 	if err != nil {
 		return nil, err
 	}
-	return &logsv1.PurgeRequestLogsResponse{PurgedCount: purged, Complete: complete}, nil
+	purged, err := s.logs.Purge(ctx, req.GetWorkspaceId(), end)
+	if err != nil {
+		return nil, err
+	}
+	resp := &logsv1.PurgeRequestLogsResponse{PurgedCount: purged.Rows, Complete: purged.Complete}
+	if !purged.End.IsZero() {
+		resp.EndTime = timestamppb.New(purged.End)
+	}
+	return resp, nil
 }

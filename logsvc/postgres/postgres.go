@@ -93,7 +93,7 @@ func (s *Store) open(ctx context.Context, url string) error {
 
 // Time is logsvc.ReadTime: it returns the time by the clock of the database.
 func (s *Store) Time(ctx context.Context, _ time.Time) (now time.Time, err error) {
-	if err := s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
+	if err := s.probes.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
 		return time.Time{}, fmt.Errorf("read the clock of the database: %w", pgdb.Unavailable(ctx, err))
 	}
 	return now, nil
@@ -107,7 +107,7 @@ func (s *Store) Readers() *pgxpool.Stat { return s.readers.Stat() }
 
 // Ping returns an error if rows and blocks cannot be read. It looks for a row that does not exist, and does not wait for searches.
 func (s *Store) Ping(ctx context.Context) error {
-	id := uuid7.First(s.now())
+	id := uuid7.First(time.Now())
 	_, err := view(ctx, s.probes, logsvc.ViewQuery{
 		WorkspaceID: "_ping", Range: logsvc.Range{From: id, To: uuid7.Next(id)}, Rows: 1, Blocks: 1,
 	}, s.walkTime)

@@ -33,8 +33,8 @@ var particular = map[protoreflect.Name][]int{
 	"RotateKey":        {http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError},
 	"DeleteKey":        {http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError},
 	"GetCatalog":       nil,
-	"ListRequestLogs":  {http.StatusInternalServerError},
-	"GetRequestLog":    {http.StatusNotFound, http.StatusInternalServerError},
+	"ListRequestLogs":  {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"GetRequestLog":    {http.StatusNotFound, http.StatusTooManyRequests, http.StatusInternalServerError},
 	"PurgeRequestLogs": {http.StatusInternalServerError},
 }
 

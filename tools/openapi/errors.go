@@ -54,9 +54,10 @@ var failures = []failure{
 		8, "the body has more than 4194304 bytes: send less at a time", list{errorInfo("BODY_TOO_LARGE", object{})},
 	},
 	{
-		http.StatusTooManyRequests, "RESOURCE_EXHAUSTED: a quota of the workspace is used up. `metadata` has the `limit`, its `value` and the `flag` of the service that raises it.",
-		8, "the keys of the workspace are limited to 10000 keys (--max-keys-per-workspace of the auth service), and would have 10001: delete keys, or shorten their allowlists and metadata",
-		list{errorInfo("KEY_QUOTA_EXCEEDED", object{"limit": "keys", "value": "10000", "flag": "--max-keys-per-workspace"})},
+		http.StatusTooManyRequests, "RESOURCE_EXHAUSTED: a quota of the workspace is used up (`metadata` has the `limit`, its `value` and the `flag` that raises it), or too many of its searches run at a time (`RetryInfo` says when to try again).",
+		8, "too many searches of the workspace at a time; try again later", list{
+			errorInfo("TOO_MANY_SEARCHES", object{}), object{"@type": typeURL + "RetryInfo", "retryDelay": "1s"},
+		},
 	},
 	{
 		http.StatusInternalServerError, "INTERNAL: a fault of the service, which has logged it.",
@@ -97,7 +98,7 @@ func (f failure) response() object {
 	switch f.status {
 	case http.StatusUnauthorized:
 		response["headers"] = header("WWW-Authenticate", "What is wanted, and what is wrong with the token (RFC 6750).", "string", true)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		response["headers"] = header("Retry-After", "How many seconds to wait, as `RetryInfo` says; only with that.", "integer", false)
 	}
 	return response

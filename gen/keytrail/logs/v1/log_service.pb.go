@@ -631,7 +631,9 @@ func (x *GetRequestLogResponse) GetRequestLog() *RequestLog {
 type PurgeRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace, or `_unattributed`.
-	WorkspaceId   string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// Only rows before this time (millisecond precision); unset: every row that is there when the call begins.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -673,13 +675,23 @@ func (x *PurgeRequestLogsRequest) GetWorkspaceId() string {
 	return ""
 }
 
+func (x *PurgeRequestLogsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 // PurgeRequestLogsResponse says how much was deleted.
 type PurgeRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many rows this call deleted.
 	PurgedCount int64 `protobuf:"varint,1,opt,name=purged_count,json=purgedCount,proto3" json:"purged_count,omitempty"`
-	// Whether every row that was there when the call began is deleted. If not, call again.
-	Complete      bool `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Whether every row before `end_time` that was there when the call began is deleted. If not, call again.
+	Complete bool `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
+	// The end of the purge: that of the request, else just after the newest row that was there when the call began. Send it
+	// with the next call. Unset if the request had none and there was no row.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -726,6 +738,13 @@ func (x *PurgeRequestLogsResponse) GetComplete() bool {
 		return x.Complete
 	}
 	return false
+}
+
+func (x *PurgeRequestLogsResponse) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
 }
 
 var File_keytrail_logs_v1_log_service_proto protoreflect.FileDescriptor
@@ -783,12 +802,14 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x0erequest_log_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\frequestLogId\"V\n" +
 	"\x15GetRequestLogResponse\x12=\n" +
 	"\vrequest_log\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogR\n" +
-	"requestLog\"r\n" +
+	"requestLog\"\xa9\x01\n" +
 	"\x17PurgeRequestLogsRequest\x12W\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\"Y\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\x90\x01\n" +
 	"\x18PurgeRequestLogsResponse\x12!\n" +
 	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount\x12\x1a\n" +
-	"\bcomplete\x18\x02 \x01(\bR\bcomplete2\xcf\x05\n" +
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime2\xcf\x05\n" +
 	"\n" +
 	"LogService\x12\x96\x01\n" +
 	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\"(\xda\xd8\x18$\b\x02\x12 records.request_log.workspace_id\x12\xae\x01\n" +
@@ -839,19 +860,21 @@ var file_keytrail_logs_v1_log_service_proto_depIdxs = []int32{
 	12, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
 	12, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
 	11, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
-	0,  // 12: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
-	4,  // 13: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
-	7,  // 14: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
-	9,  // 15: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
-	2,  // 16: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
-	5,  // 17: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
-	8,  // 18: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
-	10, // 19: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	12, // 12: keytrail.logs.v1.PurgeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	12, // 13: keytrail.logs.v1.PurgeRequestLogsResponse.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 14: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
+	4,  // 15: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
+	7,  // 16: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
+	9,  // 17: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
+	2,  // 18: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
+	5,  // 19: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
+	8,  // 20: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
+	10, // 21: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
+	18, // [18:22] is the sub-list for method output_type
+	14, // [14:18] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_logs_v1_log_service_proto_init() }

@@ -55,7 +55,8 @@ type LogServiceClient interface {
 	GetRequestLog(ctx context.Context, in *GetRequestLogRequest, opts ...grpc.CallOption) (*GetRequestLogResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
-	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true.
+	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true, with
+	// the `end_time` of the first response, so that the purge ends although rows arrive.
 	PurgeRequestLogs(ctx context.Context, in *PurgeRequestLogsRequest, opts ...grpc.CallOption) (*PurgeRequestLogsResponse, error)
 }
 
@@ -137,7 +138,8 @@ type LogServiceServer interface {
 	GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
-	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true.
+	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true, with
+	// the `end_time` of the first response, so that the purge ends although rows arrive.
 	PurgeRequestLogs(context.Context, *PurgeRequestLogsRequest) (*PurgeRequestLogsResponse, error)
 	mustEmbedUnimplementedLogServiceServer()
 }
