@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -119,4 +121,46 @@ func expectTooManySearches(t *testing.T, err error) {
 	if st.Code() != codes.ResourceExhausted || reason != "TOO_MANY_SEARCHES" || retry <= 0 {
 		t.Errorf("a search: %v, %s, try again after %v; want RESOURCE_EXHAUSTED, TOO_MANY_SEARCHES", err, reason, retry)
 	}
+}
+
+// flood produces 429 with searches that take long, because they look for an endpoint that none of very many rows has.
+func (s *statusTest) flood(dir, gateway string, all map[string]operation) {
+	db, err := sql.Open("sqlite", filepath.Join(dir, "logs.db"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(s.t.Context(), `INSERT INTO request_logs (workspace_id, id, key_id, call_count, status, from_report,
+			endpoint, error_code, agent_type, agent_id, method, cause, key_name, key_last4, external_id)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+		SELECT 'acme', unhex(printf('%012x70008000%012x', ?, i)), zeroblob(16), 1, 200, false, '/v1', '', '', '', '', '', '', '', '' FROM n`,
+		time.Now().Add(-time.Hour).UnixMilli())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	list, get := all["listRequestLogs"], all["getRequestLog"]
+	list.path += "?endpoint=absent"
+	ctx, stop := context.WithCancel(s.t.Context())
+	var searches sync.WaitGroup
+	for range 80 {
+		searches.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := s.exchange(gateway, list, nil); err != nil {
+					s.t.Error(err)
+				}
+			}
+		})
+	}
+	for _, o := range []operation{list, get} {
+		got := 0
+		await(s.t, waitTimeout, func() bool {
+			got, _, err = s.exchange(gateway, o, nil)
+			return err != nil || got == http.StatusTooManyRequests
+		}, func() any { return fmt.Sprint(o.path, got) })
+		if err != nil {
+			s.t.Error(err)
+		}
+	}
+	stop()
+	searches.Wait()
 }

@@ -64,17 +64,24 @@ type statusTest struct {
 // send sends an operation to a gateway and expects a status. change may change the request.
 func (s *statusTest) send(gateway string, o operation, want int, change func(*http.Request)) {
 	s.t.Helper()
+	if got, text, err := s.exchange(gateway, o, change); err != nil || got != want {
+		s.t.Errorf("%s %s: %d, want %d, %v\n%s", o.method, o.path, got, want, err, text)
+	}
+}
+
+// exchange sends an operation to a gateway and validates the response. change may change the request.
+func (s *statusTest) exchange(gateway string, o operation, change func(*http.Request)) (status int, text []byte, err error) {
 	var body io.Reader
 	if o.withBody() {
 		text, err := json.Marshal(o.body)
 		if err != nil {
-			s.t.Fatal(err)
+			return 0, nil, err
 		}
 		body = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(s.t.Context(), o.method, "http://"+gateway+o.path, body)
 	if err != nil {
-		s.t.Fatal(err)
+		return 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token(roleOfPath(req.URL.Path), access.AllWorkspaces))
 	if change != nil {
@@ -82,18 +89,13 @@ func (s *statusTest) send(gateway string, o operation, want int, change func(*ht
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		s.t.Errorf("%s %s: %v, want %d", o.method, o.path, err, want)
-		return
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Errorf("%s %s: %v, want %d", o.method, o.path, err, want)
-		return
+	if text, err = io.ReadAll(resp.Body); err != nil {
+		return resp.StatusCode, text, err
 	}
-	if err := s.document.validate(o.method, o.path, resp.StatusCode, resp.Header, text); err != nil || resp.StatusCode != want {
-		s.t.Errorf("%s %s: %d, want %d, %v\n%s", o.method, o.path, resp.StatusCode, want, err, text)
-	}
+	return resp.StatusCode, text, s.document.validate(o.method, o.path, resp.StatusCode, resp.Header, text)
 }
 
 // TestEveryDocumentedStatusOfRESTIsProduced produces and validates each response in the OpenAPI document.
@@ -118,6 +120,7 @@ func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
 	s.conflicts(gateway, all)
 	s.unreachable(all)
 	s.exceeded()
+	s.flood(dir, gateway, all)
 	for name, o := range all {
 		if name != "deleteKey" && name != "purgeRequestLogs" {
 			s.send(gateway, o, http.StatusOK, nil)
