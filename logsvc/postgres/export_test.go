@@ -5,5 +5,8 @@ import "time"
 // Dropping is the comment of tables that this service detaches to drop them.
 const Dropping = dropping
 
+// LayoutLock is the advisory lock of changes of the layout.
+const LayoutLock = int64(layoutLock)
+
 // SetWalkTime sets how long one View may walk rows that do not match.
 func (s *Store) SetWalkTime(d time.Duration) { s.walkTime = d }

@@ -1,6 +1,15 @@
 // Package postgres is the logsvc.Store on Postgres 14 or later, or on Citus, for any number of replicas. It has one partition
 // of each table a UTC day, so that expiry drops partitions. The schema is explained in
 // docs/decisions/0005-sealed-blocks.md.
+//
+// Locks and connections have one order. Who holds one may wait for those below it, never for one above or beside it:
+//
+//  1. a connection of Store.locks with the lock of a workspace (TryLock),
+//  2. a connection of Store.pool, perhaps with the lock of the layout (changeLayout), whose holder does all its work on it,
+//  3. the locks of tables and rows of one statement or transaction on such a connection, in any order: they wait for the
+//     lock_timeout at most, or Postgres ends the deadlock, and the caller tries again.
+//
+// Store.readers and Store.probes are for single statements, which need neither 1 nor 2.
 package postgres
 
 import (
