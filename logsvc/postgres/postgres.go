@@ -6,8 +6,8 @@
 //
 //  1. a connection of Store.locks with the lock of a workspace (TryLock),
 //  2. a connection of Store.pool, perhaps with the lock of the layout (changeLayout), whose holder does all its work on it,
-//  3. the locks of tables and rows of one statement or transaction on such a connection, in any order: they wait for the
-//     lock_timeout at most, or Postgres ends the deadlock, and the caller tries again.
+//  3. the locks of tables and rows of one statement or transaction on such a connection, in any order: Postgres ends a deadlock
+//     among them, and the caller tries again. While it holds one of them, it does not ask for 1 or 2.
 //
 // Store.readers and Store.probes are for single statements, which need neither 1 nor 2.
 package postgres
