@@ -24,9 +24,10 @@ const (
 var errLocked = errors.New("the workspace is locked")
 
 // Purge deletes entries of the workspace with ids up to and including upTo, at most a bounded chunk, and returns how many, also
-// with an error. 0 = there are none left. It is safe for concurrent use. It waits while the workspace is being sealed: a
+// with an error. More is false if none is left of those that were there when it began: with entries that arrive, a purge that
+// went on until it finds none might never end. It is safe for concurrent use. It waits while the workspace is being sealed: a
 // sealer that has read rows would store them again.
-func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, err error) {
+func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
 	p := &purge{Sealer: s, workspaceID: workspaceID, upTo: upTo}
 	tick, giveUp := time.NewTicker(lockPoll), time.After(lockWait)
 	defer tick.Stop()
@@ -35,15 +36,15 @@ func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) 
 		switch {
 		case errors.Is(err, ErrConflict) || errors.Is(err, ErrBlockGone): // expired meanwhile
 		case err != nil:
-			return p.purged, fmt.Errorf("purge request logs of %s: %w", workspaceID, err)
+			return p.purged, true, fmt.Errorf("purge request logs of %s: %w", workspaceID, err)
 		case acquired:
-			return p.purged, nil
+			return p.purged, p.more, nil
 		}
 		select {
 		case <-ctx.Done():
-			return p.purged, fmt.Errorf("purge request logs of %s: wait for its lock: %w", workspaceID, context.Cause(ctx))
+			return p.purged, true, fmt.Errorf("purge request logs of %s: wait for its lock: %w", workspaceID, context.Cause(ctx))
 		case <-giveUp:
-			return p.purged, fmt.Errorf("purge request logs of %s: %w", workspaceID, errLocked)
+			return p.purged, true, fmt.Errorf("purge request logs of %s: %w", workspaceID, errLocked)
 		case <-tick.C:
 		}
 	}
@@ -55,6 +56,7 @@ type purge struct {
 	workspaceID string
 	upTo        uuid.UUID
 	purged      int64
+	more        bool
 }
 
 // run deletes the newest blocks, or rows where no block is left.
@@ -70,11 +72,11 @@ func (p *purge) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(view.Blocks) > 0 {
+	if p.more = len(view.Blocks) > 0; p.more {
 		return nil
 	}
-	n, err := p.store.PurgeRecent(ctx, p.workspaceID, p.upTo)
-	p.purged += n
+	n, more, err := p.store.PurgeRecent(ctx, p.workspaceID, p.upTo)
+	p.purged, p.more = p.purged+n, more
 	return err
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// purgingStore is a store of recent rows whose PurgeRecent returns the numbers of chunks, each after a delay, and then fails.
+// purgingStore is a store of recent rows whose PurgeRecent returns the numbers of chunks, of which ten are a full one, each after a delay, and
+// then fails.
 type purgingStore struct {
 	logsvc.Store
 	newest uuid.UUID
@@ -37,16 +38,16 @@ func (s *purgingStore) TryLock(ctx context.Context, _ string, do func(context.Co
 	return true, do(ctx)
 }
 
-func (s *purgingStore) PurgeRecent(_ context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
+func (s *purgingStore) PurgeRecent(_ context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
 	<-time.After(s.each)
 	s.calls++
 	s.upTo = upTo
 	if workspaceID != "acme" || len(s.chunks) == 0 {
-		return 0, errors.New("disk full")
+		return 0, true, errors.New("disk full")
 	}
 	n := s.chunks[0]
 	s.chunks = s.chunks[1:]
-	return n, nil
+	return n, n == 10, nil
 }
 
 func purging(chunks ...int64) *purgingStore {
@@ -54,10 +55,10 @@ func purging(chunks ...int64) *purgingStore {
 }
 
 func TestPurgeDeletesAllRowsThatExistAtItsStart(t *testing.T) {
-	store := purging(10, 10, 3, 0, 7)
+	store := purging(10, 10, 3, 1, 1, 1)
 	purged, err := logsvc.NewService(store, config(time.Now)).Purge(t.Context(), "acme", time.Time{})
-	if err != nil || purged.Rows != 23 || !purged.Complete || store.calls != 4 {
-		t.Errorf("purged %+v with %d chunks, %v; want 23 with 4", purged, store.calls, err)
+	if err != nil || purged.Rows != 23 || !purged.Complete || store.calls != 3 {
+		t.Errorf("purged %+v with %d chunks, %v; want 23 with 3: rows that arrive meanwhile are not purged", purged, store.calls, err)
 	}
 	if store.upTo != store.newest {
 		t.Errorf("purged up to %v, want the newest row %v: it would not end while rows arrive", store.upTo, store.newest)
@@ -132,7 +133,7 @@ func TestPurgeOfALockedWorkspaceGivesUp(t *testing.T) {
 				t.Errorf("purged %+v with %d chunks, %v; want more to do", purged, store.calls, err)
 			}
 			sealer := logsvc.NewSealer(store, logsvc.SealConfig{Now: time.Now})
-			if purged, err := sealer.Purge(t.Context(), "acme", store.newest); err == nil || purged != 0 {
+			if purged, _, err := sealer.Purge(t.Context(), "acme", store.newest); err == nil || purged != 0 {
 				t.Errorf("the sealer purged %d rows, %v; want an error, because there are more", purged, err)
 			}
 		})
@@ -169,14 +170,16 @@ func TestPurgeDeletesAllOfOneWorkspace(t *testing.T) {
 
 func TestContinuedPurgeLeavesRowsThatHaveArrivedSinceItBegan(t *testing.T) {
 	service, _ := newService(t)
-	record(t, service, entryAt(noon.Add(-time.Hour)), entryAt(noon))
+	yesterday := noon.Add(-24 * time.Hour)
+	record(t, service, entryAt(yesterday.Add(-time.Hour)), entryAt(yesterday))
+	must(t, service.Seal(t.Context()))
 	near, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // for one chunk
 	defer cancel()
 	first, err := service.Purge(near, "acme", time.Time{})
-	if want := (logsvc.Purged{Rows: 2, End: noon.Add(time.Millisecond)}); err != nil || first != want {
+	if want := (logsvc.Purged{Rows: 2, End: yesterday.Add(time.Millisecond)}); err != nil || first != want {
 		t.Fatalf("the first call: %+v, %v, want %+v", first, err, want)
 	}
-	arrived := entryAt(noon.Add(time.Millisecond))
+	arrived := entryAt(yesterday.Add(time.Millisecond))
 	record(t, service, arrived)
 	next, err := service.Purge(t.Context(), "acme", first.End)
 	if want := (logsvc.Purged{Complete: true, End: first.End}); err != nil || next != want {

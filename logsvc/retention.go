@@ -65,14 +65,14 @@ func (s *Service) Purge(ctx context.Context, workspaceID string, end time.Time) 
 		p.End = uuid7.Time(newest).Add(time.Millisecond)
 	}
 	for {
-		n, err := s.sealer.Purge(ctx, workspaceID, newest)
+		n, more, err := s.sealer.Purge(ctx, workspaceID, newest)
 		p.Rows += n
 		switch {
 		case errors.Is(err, errLocked):
 			return p, nil
 		case err != nil:
 			return p, fmt.Errorf("purge a workspace's request logs (%d are deleted): %w", p.Rows, err)
-		case n == 0:
+		case !more:
 			p.Complete = true
 			return p, nil
 		case !time.Now().Before(until):

@@ -54,8 +54,8 @@ type Store interface {
 	NextWorkspace(ctx context.Context, after string) (string, error)
 
 	// PurgeRecent deletes recent rows of the workspace with ids up to and including upTo, at most a bounded chunk, and returns
-	// how many. 0 = there are none left.
-	PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (int64, error)
+	// how many. More is false if none is left of those that were there when it began.
+	PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error)
 
 	// TryLock calls do while it holds the lock of the workspace, which one caller at a time holds, on any replica. It returns
 	// false, and does nothing, if another one holds it. The lock saves work; Replace keeps the data right without it.

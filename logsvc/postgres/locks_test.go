@@ -47,7 +47,7 @@ func (c *chaos) operations() map[string]func(context.Context) error {
 		"seal":    c.sealer.Seal,
 		"compact": func(ctx context.Context) error { return c.store.Compact(ctx, c.now) },
 		"purge": func(ctx context.Context) error {
-			_, err := c.sealer.Purge(ctx, "globex", uuid.Max)
+			_, _, err := c.sealer.Purge(ctx, "globex", uuid.Max)
 			return err
 		},
 		"list": func(ctx context.Context) error {

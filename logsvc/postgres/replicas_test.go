@@ -202,10 +202,10 @@ func TestInterruptedPurgeContinues(t *testing.T) {
 	must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)))
 	cut, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.PurgeRecent(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {
+	if _, _, err := store.PurgeRecent(cut, "acme", uuid.Max); !errors.Is(err, context.Canceled) {
 		t.Errorf("a purge with a cancelled context: %v", err)
 	}
-	if n, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 100 {
+	if n, more, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 100 || more {
 		t.Errorf("purged %d, %v", n, err)
 	}
 }

@@ -180,12 +180,12 @@ func idsOf(entries []logsvc.Entry) pgtype.FlatArray[pgtype.UUID] {
 const purgeChunk = 10_000
 
 // PurgeRecent implements logsvc.Store.
-func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
+func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
 	tag, err := s.pool.Exec(ctx, `DELETE FROM request_logs WHERE workspace_id = $1 AND id <= $2 AND id >= coalesce(
 		(SELECT id FROM request_logs WHERE workspace_id = $1 AND id <= $2 ORDER BY id DESC OFFSET $3 LIMIT 1), $4)`,
 		workspaceID, pgUUID(upTo), purgeChunk-1, pgUUID(uuid.Nil))
 	if err != nil {
-		return 0, fmt.Errorf("purge request logs of %s: %w", workspaceID, pgdb.Unavailable(ctx, err))
+		return 0, true, fmt.Errorf("purge request logs of %s: %w", workspaceID, pgdb.Unavailable(ctx, err))
 	}
-	return tag.RowsAffected(), nil
+	return tag.RowsAffected(), tag.RowsAffected() == purgeChunk, nil
 }

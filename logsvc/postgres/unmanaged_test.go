@@ -50,7 +50,7 @@ func TestUnmanagedPartitionIsNotTouchedAndAllElseWorks(t *testing.T) {
 				t.Errorf("after the expiry (-sent +found):\n%s", diff)
 			}
 			must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-3*day), 3)))
-			if n, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 6 {
+			if n, _, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil || n != 6 {
 				t.Errorf("purged %d rows of two days, %v; want 6", n, err)
 			}
 			var count int

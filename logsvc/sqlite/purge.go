@@ -25,12 +25,12 @@ const (
 )
 
 // PurgeRecent implements logsvc.Store.
-func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
-	deleted, err := s.deleteChunk(ctx, purgeRows, workspaceID, upTo, s.deleteRows)
+func (s *Store) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
+	purged, err = s.deleteChunk(ctx, purgeRows, workspaceID, upTo, s.deleteRows)
 	if err != nil {
-		return 0, fmt.Errorf("purge request logs of %s: %w", workspaceID, err)
+		return 0, true, fmt.Errorf("purge request logs of %s: %w", workspaceID, err)
 	}
-	return deleted, nil
+	return purged, purged == int64(s.deleteRows), nil
 }
 
 // Expire implements logsvc.Store. It is exact for rows, also within a day. If there are days to delete, all days count that have

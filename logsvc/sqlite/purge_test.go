@@ -15,8 +15,8 @@ func TestPurgeRecentDeletesOneChunkAtMost(t *testing.T) {
 	store, entries := openSmallChunks(t), calls(3)
 	record(t, store, entries...)
 	for _, want := range []int64{2, 1, 0} {
-		if got, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); got != want || err != nil {
-			t.Errorf("PurgeRecent = %d, %v, want %d", got, err, want)
+		if got, more, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); got != want || more != (want == 2) || err != nil {
+			t.Errorf("PurgeRecent = %d, more %t, %v, want %d", got, more, err, want)
 		}
 	}
 }

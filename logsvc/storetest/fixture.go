@@ -176,14 +176,14 @@ func (f *fixture) same(got, want []logsvc.Entry) {
 func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
 	f.Helper()
 	for {
-		n, err := f.sealer.Purge(f.Context(), f.scoped(workspaceID), upTo)
+		n, more, err := f.sealer.Purge(f.Context(), f.scoped(workspaceID), upTo)
 		if err != nil {
 			f.Fatalf("Purge: %v", err)
 		}
-		if n == 0 {
+		total += n
+		if !more {
 			return total
 		}
-		total += n
 	}
 }
 

@@ -54,7 +54,7 @@ func (r *replicas) NextWorkspace(ctx context.Context, after string) (string, err
 	return r.next().NextWorkspace(ctx, after)
 }
 
-func (r *replicas) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (int64, error) {
+func (r *replicas) PurgeRecent(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
 	return r.next().PurgeRecent(ctx, workspaceID, upTo)
 }
 

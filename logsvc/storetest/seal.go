@@ -281,9 +281,9 @@ func purgesWithoutLock(f *fixture) {
 		f.recordRows(append(odd, even[:5]...))
 		purged := false
 		f.sealer = f.newSealer(&hooked{Store: f.store, unlocked: true, beforeReplace: func() {
-			for n := int64(1); n > 0 && !purged; {
+			for more := !purged; more; {
 				var err error
-				if n, err = purger.Purge(f.Context(), f.scoped(acme), calls[upTo].ID); err != nil {
+				if _, more, err = purger.Purge(f.Context(), f.scoped(acme), calls[upTo].ID); err != nil {
 					f.Fatalf("Purge: %v", err)
 				}
 			}

@@ -136,7 +136,7 @@ func (f *fixture) methods(ctx context.Context, e logsvc.Entry) map[string]error 
 	_, errs["Oldest"] = f.store.Oldest(ctx, own, f.everything(), 1)
 	_, errs["Backlog"] = f.store.Backlog(ctx, e.ID, 1)
 	_, errs["NextWorkspace"] = f.store.NextWorkspace(ctx, "")
-	_, errs["PurgeRecent"] = f.store.PurgeRecent(ctx, own, f.call(time.Hour).ID)
+	_, _, errs["PurgeRecent"] = f.store.PurgeRecent(ctx, own, f.call(time.Hour).ID)
 	_, errs["Expire"] = f.store.Expire(ctx, f.call(29*day).ID, 0)
 	_, errs["TryLock"] = f.store.TryLock(ctx, own, nothing)
 	return errs

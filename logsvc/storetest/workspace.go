@@ -12,6 +12,7 @@ var nextWorkspaceSentences = []sentence{
 
 var purgeRecentSentences = []sentence{
 	{"deletes recent rows of the workspace with ids up to and including upTo", purgesRows},
+	{"returns how many; more is false if none is left of those that were there when it began", purgeRecentEnds},
 	{"blocks stay", purgeRecentKeepsBlocks},
 }
 
@@ -40,14 +41,14 @@ func nextWorkspaces(f *fixture) {
 func (f *fixture) purgeRecent(workspaceID string, upTo uuid.UUID) (total int64) {
 	f.Helper()
 	for {
-		n, err := f.store.PurgeRecent(f.Context(), f.scoped(workspaceID), upTo)
+		n, more, err := f.store.PurgeRecent(f.Context(), f.scoped(workspaceID), upTo)
 		if err != nil {
 			f.Fatalf("PurgeRecent: %v", err)
 		}
-		if n == 0 {
+		total += n
+		if !more {
 			return total
 		}
-		total += n
 	}
 }
 
@@ -62,6 +63,15 @@ func purgesRows(f *fixture) {
 		f.stores(acme, calls[:c.upTo])
 	}
 	f.stores(globex, []logsvc.Entry{in(globex, calls[9])})
+}
+
+func purgeRecentEnds(f *fixture) {
+	f.recordRows(f.calls(3))
+	for _, want := range []int64{3, 0} {
+		if n := f.purgeRecent(acme, uuid.Max); n != want {
+			f.Errorf("PurgeRecent deleted %d rows until it had no more, want %d", n, want)
+		}
+	}
 }
 
 func purgeRecentKeepsBlocks(f *fixture) {
