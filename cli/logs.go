@@ -38,7 +38,7 @@ type logsList struct {
 	AgentID         string `env:"-" help:"Only calls of the agent of this ID."`
 	Since           string `env:"-" help:"Only calls since this time: RFC 3339, or a duration before now, e.g. 90m."`
 	Until           string `env:"-" help:"Only calls before this time, in the same formats."`
-	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all."`
+	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all. Rows are printed page by page: if a page fails, the output ends there, and the exit code is not 0."`
 }
 
 // Run reads pages until the limit is reached or nothing is left, and prints each page before it reads the next one.
