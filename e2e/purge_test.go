@@ -13,10 +13,11 @@ import (
 
 // insertRows inserts rows of acme; the arguments are the time of the first, in Unix milliseconds, and how many.
 const insertRows = `
-	INSERT INTO keytrail_logs.request_logs (workspace_id, id, key_id, call_count, status, from_report, endpoint, error_code, agent_type,
-		agent_id, method, cause, key_name, key_last4, external_id)
-	SELECT 'acme', (lpad(to_hex(%d + i), 12, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid, uuid_nil, 1, 200, false, '/v1', '', 'agent',
-		'', 'GET', '', '', '', '' FROM generate_series(1, %d) i, (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS uuid_nil) n`
+	INSERT INTO keytrail_logs.request_logs (workspace_id, id, key_id, call_count, status, from_report,
+		endpoint, error_code, agent_type, agent_id, method, cause, key_name, key_last4, external_id)
+	SELECT 'acme', (lpad(to_hex(%d + i), 12, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid,
+		'00000000-0000-0000-0000-000000000000', 1, 200, false, '/v1', '', 'agent', '', 'GET', '', '', '', ''
+	FROM generate_series(1, %d) i`
 
 // slowDeletes makes each chunk of a purge take 4 seconds.
 const slowDeletes = `

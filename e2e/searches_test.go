@@ -133,7 +133,8 @@ func (s *statusTest) flood(dir, gateway string, all map[string]operation) {
 	_, err = db.ExecContext(s.t.Context(), `INSERT INTO request_logs (workspace_id, id, key_id, call_count, status, from_report,
 			endpoint, error_code, agent_type, agent_id, method, cause, key_name, key_last4, external_id)
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
-		SELECT 'acme', unhex(printf('%012x70008000%012x', ?, i)), zeroblob(16), 1, 200, false, '/v1', '', '', '', '', '', '', '', '' FROM n`,
+		SELECT 'acme', unhex(printf('%012x70008000%012x', ?, i)), zeroblob(16), 1, 200, false, '/v1', '', '', '', '', '', '', '', ''
+		FROM n`,
 		time.Now().Add(-time.Hour).UnixMilli())
 	if err != nil {
 		s.t.Fatal(err)

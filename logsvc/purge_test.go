@@ -15,8 +15,8 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// purgingStore is a store of recent rows whose PurgeRecent returns the numbers of chunks, of which ten are a full one, each after a delay, and
-// then fails.
+// purgingStore is a store of recent rows whose PurgeRecent returns the numbers of chunks, each after a delay, and then fails. Ten
+// rows are a full chunk.
 type purgingStore struct {
 	logsvc.Store
 	newest uuid.UUID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -43,7 +44,10 @@ func newChaos(store *postgres.Store, now time.Time) *chaos {
 func (c *chaos) operations() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"record": c.record, "record days that expire": c.recordOld,
-		"expire":  func(ctx context.Context) error { return c.store.Expire(ctx, uuid7.First(c.now.Add(-3*day))) },
+		"expire": func(ctx context.Context) error {
+			_, err := c.store.Expire(ctx, uuid7.First(c.now.Add(-3*day)), math.MaxInt)
+			return err
+		},
 		"seal":    c.sealer.Seal,
 		"compact": func(ctx context.Context) error { return c.store.Compact(ctx, c.now) },
 		"purge": func(ctx context.Context) error {
@@ -107,7 +111,8 @@ func TestRetentionSealingPurgesAndIngestDoNotBlockEachOther(t *testing.T) {
 	}
 	must(t, group.Wait())
 	found := map[uuid.UUID]int{}
-	page, err := replicas[0].search.List(t.Context(), logsvc.Query{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Limit: 100_000})
+	query := logsvc.Query{WorkspaceID: "acme", Range: logsvc.Range{To: uuid.Max}, Limit: 100_000}
+	page, err := replicas[0].search.List(t.Context(), query)
 	must(t, err)
 	for _, e := range page.Entries {
 		found[e.ID]++
@@ -129,7 +134,8 @@ func TestExpiryIsNotBlockedByThoseThatWaitForIt(t *testing.T) {
 	expiring, waiting, conn := open(t, url, time.Now), open(t, url, time.Now), connect(t, url)
 	old, missing := time.Now().Add(-10*day), time.Now().Add(-5*day)
 	must(t, expiring.CreateDay(t.Context(), old))
-	interruptions["not detached completely"](t, connect(t, url), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+partitions(old)[0])
+	interrupt := interruptions["not detached completely"]
+	interrupt(t, connect(t, url), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+partitions(old)[0])
 	value[string](t, conn, "SELECT pg_advisory_lock($1)::text", postgres.LayoutLock)
 
 	expired, recorded := make(chan error, 1), make(chan error, 1)

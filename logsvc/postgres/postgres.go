@@ -61,8 +61,8 @@ type Store struct {
 }
 
 // Open connects with pools of pool_max_conns connections each (10 where the URL does not say) for writers, for readers and
-// for the locks of workspaces, and 2 more for readiness checks, brings the schema up to date and creates the partitions of yesterday to the day after tomorrow.
-// RunMaintenance creates those of later days.
+// for the locks of workspaces, and one of 2 for readiness checks. It brings the schema up to date and creates the partitions of
+// yesterday to the day after tomorrow. RunMaintenance creates those of later days.
 func Open(ctx context.Context, url string) (*Store, error) {
 	s := &Store{walkTime: defaultWalkTime}
 	if err := s.open(ctx, url); err != nil {
@@ -114,7 +114,8 @@ func (s *Store) Writers() *pgxpool.Stat { return s.pool.Stat() }
 // Readers returns the statistics of the connections of searches.
 func (s *Store) Readers() *pgxpool.Stat { return s.readers.Stat() }
 
-// Ping returns an error if rows and blocks cannot be read. It looks for a row that does not exist, and does not wait for searches.
+// Ping returns an error if rows and blocks cannot be read. It looks for a row that does not exist, and does not wait for
+// searches.
 func (s *Store) Ping(ctx context.Context) error {
 	id := uuid7.First(time.Now())
 	_, err := view(ctx, s.probes, logsvc.ViewQuery{
