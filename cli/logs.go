@@ -53,7 +53,9 @@ func (c *logsList) Run(ctx context.Context, to console) error {
 }
 
 // list prints what request finds.
-func (c *logsList) list(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest, to console) error {
+func (c *logsList) list(
+	ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest, to console,
+) error {
 	if c.Output == "json" {
 		out := &jsonList{to: to.out}
 		rest, err := c.walk(ctx, logs, request, out.page)
@@ -101,8 +103,9 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 
 // walk passes the rows of each page to print. It returns the rest of one response with all of them: the token, the search
 // position and the retention of the last page.
-func (c *logsList) walk(ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest,
-	print func([]*logsv1.RequestLog) error) (rest *logsv1.ListRequestLogsResponse, err error) {
+func (c *logsList) walk(
+	ctx context.Context, logs logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest, print func([]*logsv1.RequestLog) error,
+) (rest *logsv1.ListRequestLogsResponse, err error) {
 	rest = &logsv1.ListRequestLogsResponse{}
 	for found := 0; ; {
 		request.PageSize = 1000
@@ -159,7 +162,8 @@ func (c *logsPurge) Run(ctx context.Context, to console) error {
 	})
 }
 
-// purge calls until everything is deleted that was there at the first call, and returns the total. It prints the progress after each call.
+// purge calls until everything is deleted that was there at the first call, and returns the total. It prints the progress after
+// each call.
 func (c *logsPurge) purge(ctx context.Context, logs logsv1.LogServiceClient, to console) (*logsv1.PurgeRequestLogsResponse, error) {
 	all := &logsv1.PurgeRequestLogsResponse{}
 	for {
