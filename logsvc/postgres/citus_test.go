@@ -101,14 +101,14 @@ func TestCitus(t *testing.T) {
 			_, err := conn.Exec(t.Context(), "DELETE FROM keytrail_logs."+table)
 			must(t, err)
 		}
-		return storetest.Replicas(open(t, url, time.Now), open(t, url, time.Now))
+		return storetest.Replicas(open(t, url), open(t, url))
 	})
 }
 
 // TestCitusKeepsRowsThatAreDistributed distributes while another replica records.
 func TestCitusKeepsRowsThatAreDistributed(t *testing.T) {
 	url := newCitusDatabase(t)
-	store, other := open(t, url, time.Now), open(t, url, time.Now)
+	store, other := open(t, url), open(t, url)
 	var want []logsvc.Entry
 	for i := range 20 {
 		batch := rows("acme", time.Now().Add(-time.Duration(20-i)*time.Hour), 10)
@@ -136,7 +136,7 @@ func TestCitusKeepsRowsThatAreDistributed(t *testing.T) {
 
 func TestDistributeNeedsTheExtension(t *testing.T) {
 	t.Parallel()
-	err := open(t, pgtest.Database(t, migrate), time.Now).Distribute(t.Context())
+	err := open(t, pgtest.Database(t, migrate)).Distribute(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "no extension citus") {
 		t.Errorf("Distribute on plain Postgres returned %v", err)
 	}

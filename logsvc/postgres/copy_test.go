@@ -42,7 +42,7 @@ func expectRows(t *testing.T, store logsvc.Store, want []logsvc.Entry) {
 // TestBatchOfChecksAndLateReports records reports of calls with a row and without one, beside calls that are new.
 func TestBatchOfChecksAndLateReports(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t, migrate), time.Now)
+	store := open(t, pgtest.Database(t, migrate))
 	early := rows("acme", time.Now().Add(-time.Hour), 100)
 	must(t, store.Record(t.Context(), inProgress(early)))
 	unknown, fresh := fromReports(rows("acme", time.Now().Add(-time.Minute), 10)), rows("acme", time.Now(), 100)
@@ -57,7 +57,7 @@ func TestBatchOfChecksAndLateReports(t *testing.T) {
 func TestCopyThatConflictsMergesTheWholeBatch(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	store, conn := open(t, url, time.Now), connect(t, url)
+	store, conn := open(t, url), connect(t, url)
 	batch := rows("acme", time.Now(), 3000)
 	must(t, store.Record(t.Context(), inProgress(batch[2999:])))
 	tx, recorded := insert(t, connect(t, url), batch[2500]), make(chan error, 1)
@@ -90,7 +90,7 @@ func TestBatchThatFailsAfterItsCopyStoresNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t, migrate)
-			store, conn, batch := open(t, url, time.Now), connect(t, url), rows("acme", time.Now(), 100)
+			store, conn, batch := open(t, url), connect(t, url), rows("acme", time.Now(), 100)
 			change(&batch[99])
 			tx, recorded := insert(t, connect(t, url), batch[99]), make(chan error, 1)
 			ctx, cancel := context.WithCancel(t.Context())

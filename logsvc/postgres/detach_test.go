@@ -67,7 +67,7 @@ func TestDetachThatHangsOverMidnight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t, migrate)
-			store, conn := open(t, url, time.Now), connect(t, url)
+			store, conn := open(t, url), connect(t, url)
 			days := pastDays(t, store)[:3]
 			reads := []string{"keytrail_logs.request_logs", "keytrail_logs.request_log_blocks"} // locks all days
 			if len(tt.reads) == 1 {
@@ -107,7 +107,7 @@ func TestTableThatAnOperatorHasDetachedIsLeftAloneAndLogged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t, migrate)
-			store, conn, at := open(t, url, time.Now), connect(t, url), time.Now().Add(-5*day)
+			store, conn, at := open(t, url), connect(t, url), time.Now().Add(-5*day)
 			kept := rows("acme", at, 3)
 			must(t, store.Record(t.Context(), kept))
 			table := partitions(at)[0]

@@ -44,7 +44,7 @@ func insert(t *testing.T, conn *pgx.Conn, e logsvc.Entry) pgx.Tx {
 func TestDayDroppedTwiceWhileABatchIsStored(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	store, other := open(t, url+"&pool_max_conns=1", time.Now), open(t, url, time.Now)
+	store, other := open(t, url+"&pool_max_conns=1"), open(t, url)
 	at := time.Now().Add(-5 * day)
 	expire := func(ctx context.Context) error {
 		_, err := other.Expire(ctx, uuid7.First(time.Now().Add(-3*day)), math.MaxInt)

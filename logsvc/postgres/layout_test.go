@@ -55,7 +55,7 @@ func TestInterruptedDropIsFinished(t *testing.T) {
 				t.Run(table+" "+name+", then "+next, func(t *testing.T) {
 					t.Parallel()
 					url := pgtest.Database(t, migrate)
-					store := open(t, url, time.Now)
+					store := open(t, url)
 					must(t, store.CreateDay(t.Context(), at))
 					conn := connect(t, url)
 					_, err := conn.Exec(t.Context(), "COMMENT ON TABLE "+partitions(at)[i]+" IS '"+postgres.Dropping+"'")
@@ -68,7 +68,7 @@ func TestInterruptedDropIsFinished(t *testing.T) {
 						}
 					}
 					// Another replica, which has not seen the day yet.
-					storesADay(t, open(t, url, time.Now), at)
+					storesADay(t, open(t, url), at)
 				})
 			}
 		}
@@ -97,7 +97,7 @@ func sealing(rows []logsvc.Entry) logsvc.Change {
 func TestExpireDropsBothPartitionsOfEndedDays(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	store, conn := open(t, url, time.Now), connect(t, url)
+	store, conn := open(t, url), connect(t, url)
 	for ago := range 6 {
 		must(t, store.CreateDay(t.Context(), time.Now().Add(-time.Duration(ago)*day)))
 	}
@@ -114,7 +114,7 @@ func TestExpireDropsBothPartitionsOfEndedDays(t *testing.T) {
 func TestCompactTruncatesPastDaysThatAreSealedAndNotBusy(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	store, conn := open(t, url, time.Now), connect(t, url)
+	store, conn := open(t, url), connect(t, url)
 	sizes := func() (sizes []int64) {
 		for ago := range 3 {
 			sizes = append(sizes, value[int64](t, conn, "SELECT pg_table_size($1::text::regclass)",
@@ -152,7 +152,7 @@ func TestCompactTruncatesPastDaysThatAreSealedAndNotBusy(t *testing.T) {
 func TestCompactSeesARowThatIsCommittedWhileItWaits(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	store := open(t, url, time.Now)
+	store := open(t, url)
 	sent := rows("acme", time.Now().Add(-2*day), 11)
 	must(t, store.Record(t.Context(), sent[1:]))
 	must(t, store.Replace(t.Context(), "acme", sealing(sent[1:])))

@@ -100,7 +100,7 @@ func repeat(ctx context.Context, name string, times int, do func(context.Context
 func TestRetentionSealingPurgesAndIngestDoNotBlockEachOther(t *testing.T) {
 	t.Parallel()
 	url, now := pgtest.Database(t, migrate)+"&pool_max_conns=2", time.Now().UTC()
-	replicas := []*chaos{newChaos(open(t, url, time.Now), now), newChaos(open(t, url, time.Now), now)}
+	replicas := []*chaos{newChaos(open(t, url), now), newChaos(open(t, url), now)}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
@@ -131,15 +131,20 @@ func TestRetentionSealingPurgesAndIngestDoNotBlockEachOther(t *testing.T) {
 func TestExpiryIsNotBlockedByThoseThatWaitForIt(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	expiring, waiting, conn := open(t, url, time.Now), open(t, url, time.Now), connect(t, url)
+	expiring, waiting, conn := open(t, url), open(t, url), connect(t, url)
 	old, missing := time.Now().Add(-10*day), time.Now().Add(-5*day)
 	must(t, expiring.CreateDay(t.Context(), old))
+	_, err := conn.Exec(t.Context(), "COMMENT ON TABLE "+partitions(old)[0]+" IS '"+postgres.Dropping+"'")
+	must(t, err)
 	interrupt := interruptions["not detached completely"]
 	interrupt(t, connect(t, url), "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+partitions(old)[0])
 	value[string](t, conn, "SELECT pg_advisory_lock($1)::text", postgres.LayoutLock)
 
 	expired, recorded := make(chan error, 1), make(chan error, 1)
-	go func() { expired <- expiring.Expire(t.Context(), uuid7.First(time.Now().Add(-8*day))) }()
+	go func() {
+		_, err := expiring.Expire(t.Context(), uuid7.First(time.Now().Add(-8*day)), math.MaxInt)
+		expired <- err
+	}()
 	awaitLayoutWaiters(t, conn, 1)
 	go func() { recorded <- waiting.Record(t.Context(), rows("acme", missing, 1)) }()
 	awaitLayoutWaiters(t, conn, 2)

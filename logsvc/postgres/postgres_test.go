@@ -26,7 +26,7 @@ func migrate(ctx context.Context, url string) error {
 	return store.Close()
 }
 
-func open(t *testing.T, url string, now func() time.Time) *postgres.Store {
+func open(t *testing.T, url string) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
 	must(t, err)
@@ -44,7 +44,7 @@ func expire(t *testing.T, store *postgres.Store, age time.Duration) {
 func TestStore(t *testing.T) {
 	storetest.Test(t, func(t *testing.T) logsvc.Store {
 		url := pgtest.Database(t, migrate)
-		return storetest.Replicas(open(t, url, time.Now), open(t, url, time.Now))
+		return storetest.Replicas(open(t, url), open(t, url))
 	})
 }
 
@@ -67,7 +67,7 @@ func TestPingFailsWhenTheStoreCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"request_logs", "request_log_blocks"} {
 		url := pgtest.Database(t, migrate)
-		store := open(t, url, time.Now)
+		store := open(t, url)
 		must(t, store.Ping(t.Context()))
 		_, err := connect(t, url).Exec(t.Context(), "ALTER TABLE keytrail_logs."+table+" RENAME TO renamed")
 		must(t, err)

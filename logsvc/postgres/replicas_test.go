@@ -57,7 +57,7 @@ func newestFirst(entries []logsvc.Entry) []logsvc.Entry {
 func TestBatchRepeatedAndReorderedOnTwoReplicasIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now)}
+	replicas := []*postgres.Store{open(t, url), open(t, url)}
 	batch := rows("acme", time.Now().Add(-time.Minute), 2000)
 	progress := slices.Clone(batch)
 	for i := range progress {
@@ -79,7 +79,7 @@ func TestBatchRepeatedAndReorderedOnTwoReplicasIsStoredOnce(t *testing.T) {
 func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t, migrate)
-	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now), open(t, url, time.Now)}
+	replicas := []*postgres.Store{open(t, url), open(t, url), open(t, url)}
 	now := time.Now().Truncate(time.Millisecond)
 	group, ctx := errgroup.WithContext(t.Context())
 	for _, store := range replicas {
@@ -118,7 +118,7 @@ func TestReplicasCreateAndDropTheSameDaysConcurrently(t *testing.T) {
 
 func TestReplicaWithAClockAheadOrBehindStoresItsRows(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t, migrate), time.Now)
+	store := open(t, pgtest.Database(t, migrate))
 	for name, at := range map[string]time.Time{
 		"ten-minutes-ahead": time.Now().Add(10 * time.Minute), "a-day-ahead": time.Now().Add(day - time.Minute),
 		"a-day-behind": time.Now().Add(-day), "29-days-behind": time.Now().Add(-29 * day),
@@ -137,7 +137,7 @@ func TestPostgresRestartUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	url := server.URL("postgres")
-	replicas := []*postgres.Store{open(t, url, time.Now), open(t, url, time.Now)}
+	replicas := []*postgres.Store{open(t, url), open(t, url)}
 	var mu sync.Mutex
 	var acknowledged []logsvc.Entry
 	ctx, stop := context.WithCancel(t.Context())
@@ -198,7 +198,7 @@ func TestPostgresRestartUnderLoadLosesAndDoublesNothing(t *testing.T) {
 
 func TestInterruptedPurgeContinues(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t, migrate), time.Now)
+	store := open(t, pgtest.Database(t, migrate))
 	must(t, store.Record(t.Context(), rows("acme", time.Now().Add(-time.Hour), 100)))
 	cut, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -35,7 +35,7 @@ func TestUnmanagedPartitionIsNotTouchedAndAllElseWorks(t *testing.T) {
 			if _, err := conn.Exec(t.Context(), part.sql); err != nil {
 				t.Fatal(err)
 			}
-			store := open(t, url, time.Now) // creates partitions beside the unmanaged one
+			store := open(t, url) // creates partitions beside the unmanaged one
 			old, young := rows("acme", time.Now().Add(-5*day), 3), rows("acme", time.Now(), 3)
 			must(t, store.Record(t.Context(), append(old, young...)))
 			if diff := cmp.Diff(newestFirst(append(old, young...)), all(t, store, "acme")); diff != "" {
@@ -77,7 +77,7 @@ func TestUnmanagedPartitionIsLoggedByRunMaintenanceOnly(t *testing.T) {
 	if _, err := connect(t, url).Exec(t.Context(), unmanaged["a default partition"].sql); err != nil {
 		t.Fatal(err)
 	}
-	store, logged := open(t, url, time.Now), make(lines, 10)
+	store, logged := open(t, url), make(lines, 10)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { store.RunMaintenance(ctx, slog.New(slog.NewTextHandler(logged, nil))) })

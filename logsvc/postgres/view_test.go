@@ -14,7 +14,7 @@ import (
 
 func TestViewStopsWhenItsTimeIsUpAndMakesProgress(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t, migrate), time.Now)
+	store := open(t, pgtest.Database(t, migrate))
 	sent := newestFirst(rows("acme", time.Now().Add(-time.Hour), 25))
 	must(t, store.Record(t.Context(), sent))
 	query := logsvc.ViewQuery{
@@ -41,7 +41,7 @@ func TestViewStopsWhenItsTimeIsUpAndMakesProgress(t *testing.T) {
 // TestTallyHasTheBucketsOfTheDomain counts the latencies around each power of two, which are the ends of buckets.
 func TestTallyHasTheBucketsOfTheDomain(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t, migrate), time.Now)
+	store := open(t, pgtest.Database(t, migrate))
 	sent := rows("acme", time.Now().Add(-time.Hour), 3*40)
 	var want block.Statistics
 	for i := range sent {
