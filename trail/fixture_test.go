@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -211,6 +212,7 @@ func (w *fixture) open(t *testing.T, config Config) {
 	t.Helper()
 	w.registry = prometheus.NewRegistry()
 	config.Dir, config.Log, config.Metrics = w.dir, slog.New(w.book), w.registry
+	config.StallTimeout = cmp.Or(config.StallTimeout, time.Minute) // other tests may keep the disk busy
 	var err error
 	if w.Trail, err = Open(config); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type Config struct {
 	MaxBytes int64
 	// Fsync is how long a row may wait to be synced to the disk; 0 = Append waits for the sync.
 	Fsync time.Duration
+	// StallTimeout is how long Append waits for a disk that does not respond; 0 = 250 ms.
+	StallTimeout time.Duration
 	// Client is the log service.
 	Client logsv1.LogServiceClient
 	Log    *slog.Logger
@@ -90,7 +92,7 @@ func open(config Config, metrics *metrics) (*Trail, error) {
 	}
 	var err error
 	t.wal, err = wal.Open(wal.Options{
-		Dir: config.Dir, MaxBytes: config.MaxBytes, Fsync: config.Fsync, Log: config.Log,
+		Dir: config.Dir, MaxBytes: config.MaxBytes, Fsync: config.Fsync, StallTimeout: config.StallTimeout, Log: config.Log,
 		Damaged: func(bytes int64) { metrics.damaged.Add(float64(bytes)) },
 		Synced:  func(took time.Duration) { metrics.fsync.Observe(took.Seconds()) },
 	})

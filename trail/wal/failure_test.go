@@ -147,14 +147,18 @@ func TestErrTellsOfAFailedSyncUntilOneSucceeds(t *testing.T) {
 func TestASyncOfASegmentThatHasEndedShowsThatTheDiskIsWell(t *testing.T) {
 	w, _ := openTestWAL(t, t.TempDir(), func(o *Options) { o.Fsync = 50 * time.Millisecond })
 	failASync(t, w)
-	w.mu.Lock()
-	w.retryAt = time.Now()
-	_, err := w.write(appendFrame(nil, w.salt, time.Now(), []byte("after")))
-	w.endSegment()
-	w.mu.Unlock()
+	f, err := w.startSegment()
 	if err != nil {
 		t.Fatal(err)
 	}
+	frame := appendFrame(nil, w.salt, time.Now(), []byte("after"))
+	if _, err := f.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.size, w.last().size, w.writeErr = w.size+int64(len(frame)), int64(len(frame)), nil
+	w.endSegment()
+	w.mu.Unlock()
 	eventually(t, "Err tells that all is well", func() bool { return w.Err() == nil })
 }
 

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // child appends numbers to a log until it is killed, and prints each once Append has returned.
 func child(dir string) error {
 	w, err := Open(Options{
-		Dir: dir, MaxBytes: 1 << 30, Fsync: time.Hour, Log: slog.New(slog.DiscardHandler),
+		Dir: dir, MaxBytes: 1 << 30, Fsync: time.Hour, StallTimeout: time.Minute, Log: slog.New(slog.DiscardHandler),
 		Damaged: func(int64) {}, Synced: func(time.Duration) {},
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func openTestWAL(t testing.TB, dir string, change func(*Options)) (*WAL, *watch)
 	t.Helper()
 	seen := &watch{}
 	options := Options{
-		Dir: dir, MaxBytes: 1 << 20, Fsync: time.Hour,
+		Dir: dir, MaxBytes: 1 << 20, Fsync: time.Hour, StallTimeout: time.Minute,
 		Log:     slog.New(slog.NewTextHandler(&seen.log, nil)),
 		Damaged: func(bytes int64) { seen.damaged.Add(bytes) },
 		Synced:  func(time.Duration) { seen.syncs.Add(1) },

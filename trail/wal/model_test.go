@@ -138,10 +138,7 @@ func TestAgainstAModel(t *testing.T) {
 func TestALargerAppendThanASegmentLeavesNoEmptyFile(t *testing.T) {
 	w, _ := openTestWAL(t, t.TempDir(), func(o *Options) { o.MaxBytes = modelBytes })
 	// An empty segment, as after a first write on a full disk.
-	w.mu.Lock()
-	err := w.startSegment()
-	w.mu.Unlock()
-	if err != nil {
+	if _, err := w.startSegment(); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, w, strings.Repeat("1", modelBytes/4))

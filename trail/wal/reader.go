@@ -100,7 +100,9 @@ func (r *Reader) segment() (s segment, active, found bool) {
 		if s.seq > r.position.Segment {
 			r.position = Position{Segment: s.seq}
 		}
-		return s, i == len(r.w.segments)-1 && r.w.active != nil, true
+		// A segment that is written stays, although a failed sync may have ended it.
+		open := r.w.active != nil || !r.w.writingSince.IsZero()
+		return s, i == len(r.w.segments)-1 && open, true
 	}
 	return segment{}, false, false
 }

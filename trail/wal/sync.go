@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,8 +16,10 @@ type syncer struct {
 	// dirty holds a token while something written is not synced.
 	dirty, stopping, done chan struct{}
 
-	// next is the batch of what is written now.
-	next *syncBatch
+	// waiting are entries that are written and not covered by the sync that runs since since, and syncing those that are. A
+	// zero since = no sync runs.
+	waiting, syncing []*entry
+	since            time.Time
 	// failure is the error of the last sync of new records. While it is not nil, Append waits for a sync in any case.
 	failure error
 	// ended are files of segments that have ended, to be synced and closed.
@@ -27,34 +28,8 @@ type syncer struct {
 	dirChanged bool
 }
 
-// syncBatch is one sync of everything that was written before the sync began. err is set before done is closed.
-type syncBatch struct {
-	done chan struct{}
-	err  error
-}
-
-func newSyncBatch() *syncBatch { return &syncBatch{done: make(chan struct{})} }
-
-func (b *syncBatch) finish(err error) {
-	b.err = err
-	close(b.done)
-}
-
-// wait waits for a batch; nil is no batch.
-func (b *syncBatch) wait(ctx context.Context) error {
-	if b == nil {
-		return nil
-	}
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the disk: %w", ctx.Err())
-	}
-}
-
 func (s *syncer) start(w *WAL) {
-	s.w, s.next = w, newSyncBatch()
+	s.w = w
 	s.dirty, s.stopping, s.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go s.run()
 }
@@ -71,14 +46,8 @@ func (s *syncer) stop() error {
 	return s.sync()
 }
 
-// written records a write and returns the batch to wait for, or nil if there is no need to wait.
-func (s *syncer) written() *syncBatch {
-	signal(s.dirty)
-	if s.w.options.Fsync > 0 && s.failure == nil {
-		return nil
-	}
-	return s.next
-}
+// awaited reports whether Append waits for a sync. The caller holds WAL.mu.
+func (s *syncer) awaited() bool { return s.w.options.Fsync == 0 || s.failure != nil }
 
 // closeLater closes a file after the next sync.
 func (s *syncer) closeLater(f *os.File) {
@@ -119,32 +88,45 @@ func (s *syncer) delay() time.Duration {
 
 // sync syncs everything written so far.
 func (s *syncer) sync() error {
+	began := time.Now()
 	s.w.mu.Lock()
-	batch, ended, dirChanged, active := s.next, s.ended, s.dirChanged, s.w.active
-	s.next, s.ended, s.dirChanged = newSyncBatch(), nil, false
+	ended, dirChanged, active := s.ended, s.dirChanged, s.w.active
+	s.syncing, s.waiting = s.waiting, nil
+	s.ended, s.dirChanged, s.since = nil, false, began
 	s.w.mu.Unlock()
 
-	began := time.Now()
 	err := s.flush(ended, dirChanged, active)
 	s.w.options.Synced(time.Since(began))
+	synced, abandoned := s.synced(err, active, len(ended) > 0)
+	if err == nil {
+		finish(synced, nil)
+		return nil
+	}
+	err = fmt.Errorf("sync: %w", err)
+	finish(synced, fmt.Errorf("%w; %w", err, ErrUncertain))
+	if abandoned != nil {
+		_ = abandoned.Close() // the error of the sync is already reported
+	}
+	return err
+}
 
+// synced accounts for a sync that returned err. It returns the entries to finish, and the file to close.
+func (s *syncer) synced(err error, active *os.File, hadEnded bool) (entries []*entry, abandoned *os.File) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
+	entries, s.syncing, s.since = s.syncing, nil, time.Time{}
 	if err != nil {
-		err = fmt.Errorf("sync: %w", err)
-		if active != nil {
-			s.abandon(active)
-		}
-		s.failure = err
-		s.w.fail(err)
+		s.failure = fmt.Errorf("sync: %w", err)
+		s.w.fail(s.failure)
 		// What was written during the sync may be in the same file.
-		s.next.finish(err)
-		s.next = newSyncBatch()
-	} else if active != nil || len(ended) > 0 { // only a sync of new records shows that the disk works
+		entries, s.waiting = append(entries, s.waiting...), nil
+		s.abandon(active)
+		abandoned = active
+	} else if active != nil || hadEnded { // only a sync of new records shows that the disk works
 		s.failure = nil
 	}
-	batch.finish(err)
-	return err
+	s.w.responded()
+	return entries, abandoned
 }
 
 // flush syncs files and closes those that have ended.
@@ -162,12 +144,11 @@ func (s *syncer) flush(ended []*os.File, dirChanged bool, active *os.File) (err 
 }
 
 // abandon stops writing to a file whose sync failed: the kernel may have dropped its dirty pages, and the next fsync(2)
-// would succeed nevertheless.
+// would succeed nevertheless. The caller holds WAL.mu, and closes the file.
 func (s *syncer) abandon(f *os.File) {
-	if f == s.w.active {
+	if f != nil && f == s.w.active {
 		s.w.active = nil
 		signal(s.w.arrived) // as in endSegment
 	}
 	s.ended = slices.DeleteFunc(s.ended, func(ended *os.File) bool { return ended == f })
-	_ = f.Close() // the error of the sync is already reported
 }

@@ -1,0 +1,93 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// stallTicks is how often the watch looks within Options.StallTimeout.
+	stallTicks = 5
+	// syncPatience is how long a sync may take that no Append waits for, before Err reports it.
+	syncPatience = 5 * time.Second
+)
+
+// errGivenUp is returned by an Append whose records the writer has taken when the disk stalls.
+var errGivenUp = fmt.Errorf("%w; %w", ErrStalled, ErrUncertain)
+
+// watch notices that the disk stalls, for all appends together, until the writer has ended.
+func (w *WAL) watch() {
+	ticker := time.NewTicker(w.options.StallTimeout / stallTicks)
+	defer ticker.Stop()
+	began := time.Time{}
+	for {
+		select {
+		case <-w.ended:
+			return
+		case <-ticker.C:
+		}
+		switch stalled, withdrawn, uncertain := w.giveUpStalled(); {
+		case stalled && began.IsZero():
+			began = time.Now()
+			w.options.Log.Error("disk does not respond; nothing is appended to the trail until it does",
+				"withdrawn", withdrawn, "uncertain", uncertain)
+		case !stalled && !began.IsZero():
+			w.options.Log.Info("disk responds again; appending to the trail", "after", time.Since(began).Round(time.Millisecond))
+			began = time.Time{}
+		}
+	}
+}
+
+// giveUpStalled reports whether the disk stalls. If so it finishes all appends: the number of those that were withdrawn, and
+// of those that were taken by the writer, is for the log.
+func (w *WAL) giveUpStalled() (stalled bool, withdrawn, uncertain int) {
+	w.mu.Lock()
+	w.stalled = w.stalls(time.Now())
+	if !w.stalled {
+		w.mu.Unlock()
+		return false, 0, 0
+	}
+	queued, taken := w.emptyQueue(), slices.Concat(w.writing, w.syncer.syncing, w.syncer.waiting)
+	w.writing, w.syncer.syncing, w.syncer.waiting = nil, nil, nil
+	w.freed(0) // those that wait for room fail, too
+	w.mu.Unlock()
+	finish(queued, ErrStalled)
+	finish(taken, errGivenUp)
+	return true, len(queued), len(taken)
+}
+
+// stalls reports whether appends have waited for the disk for too long. The caller holds w.mu.
+func (w *WAL) stalls(now time.Time) bool {
+	return tooLong(w.writingSince, now, w.options.StallTimeout) ||
+		w.syncer.awaited() && tooLong(w.syncer.since, now, w.options.StallTimeout)
+}
+
+func tooLong(since, now time.Time, limit time.Duration) bool {
+	return !since.IsZero() && now.Sub(since) >= limit
+}
+
+// responded ends the stall, unless there is another one. The caller holds w.mu.
+func (w *WAL) responded() {
+	if w.stalled {
+		w.stalled = w.stalls(time.Now())
+	}
+}
+
+// Stalled returns for how long the disk has not responded; 0 = it responds.
+func (w *WAL) Stalled() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stalledFor(time.Now())
+}
+
+func (w *WAL) stalledFor(now time.Time) (longest time.Duration) {
+	if w.stalls(now) || tooLong(w.syncer.since, now, syncPatience) {
+		for _, since := range []time.Time{w.writingSince, w.syncer.since} {
+			if !since.IsZero() {
+				longest = max(longest, now.Sub(since))
+			}
+		}
+	}
+	return longest
+}
