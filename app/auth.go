@@ -20,6 +20,7 @@ import (
 	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/trail"
+	"github.com/keytrail/keytrail/trail/wal"
 )
 
 // AuthConfig configures `keytrail authsvc`.
@@ -171,7 +172,7 @@ func (s *Server) openTrail(config authConfig) (*trail.Trail, error) {
 		open = trail.OpenShared
 	}
 	rows, err := open(trail.Config{
-		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync,
+		Dir: config.trailDir, MaxBytes: config.trail.TrailMaxBytes, Fsync: config.trail.TrailFsync, StallTimeout: config.trail.TrailStallTimeout,
 		Client: logsv1.NewLogServiceClient(conn), Log: s.log, Metrics: s.telemetry.Metrics,
 	})
 	if err != nil {
@@ -193,7 +194,10 @@ func checkFresh(keyring *authsvc.Keyring, maxStaleness time.Duration) error {
 // checkTrail is the readiness check of the trail. A failing disk concerns this replica only. A full trail means
 // that the log service is unavailable, which concerns every replica: the replica is not ready only if it refuses calls.
 func checkTrail(rows *trail.Trail, full string) error {
-	if rows.Writable() != nil {
+	switch err := rows.Writable(); {
+	case errors.Is(err, wal.ErrStalled):
+		return fmt.Errorf("the trail of request logs cannot be written: %w", err)
+	case err != nil: // the log has it; it may contain a path
 		return errors.New("the trail of request logs cannot be written")
 	}
 	if rows.Full() && full == trailFullRefuse {

@@ -123,9 +123,10 @@ func (f quotaFlags) quota() authsvc.Quota {
 // trailFlags configure the trail.
 type trailFlags struct {
 	TrailFsync            time.Duration `default:"100ms" help:"How long a row may wait to be synced to disk. A crash of the machine (not of the process) can lose that much. 0 = sync before every response."`
+	TrailStallTimeout     time.Duration `default:"250ms" help:"How long a call waits for a disk that does not respond. After that, calls do not wait until it responds, and --trail-full decides."`
 	TrailMaxBytes         int64         `default:"1073741824" help:"Maximum size of the trail on disk, dead letters included; at least 8388608."`
 	UnprovedRowsPerSecond int           `name:"stranger-rows-per-second" default:"${unproved_rows}" help:"Maximum number of request logs per second for calls that prove no key, of each workspace that has a key, and of all others together, with a burst of ten times that. Further calls share one row per second and error code."`
-	TrailFull             string        `default:"allow" enum:"allow,refuse" help:"What to do with calls that cannot be recorded because the trail is full or its disk fails: allow = check and count them; refuse = respond with 503."`
+	TrailFull             string        `default:"allow" enum:"allow,refuse" help:"What to do with calls that cannot be recorded because the trail is full, or its disk fails or stalls: allow = check and count them; refuse = respond with 503."`
 }
 
 // The values of trailFlags.TrailFull.
@@ -141,6 +142,8 @@ func (f trailFlags) validate() error {
 	switch {
 	case f.TrailFsync < 0 || f.TrailFsync > time.Minute:
 		return fmt.Errorf("--trail-fsync: must be 0 to 1m, got %v", f.TrailFsync)
+	case f.TrailStallTimeout < 10*time.Millisecond || f.TrailStallTimeout > time.Minute:
+		return fmt.Errorf("--trail-stall-timeout: must be 10ms to 1m, got %v", f.TrailStallTimeout)
 	case f.TrailMaxBytes < trail.MinBytes:
 		return fmt.Errorf("--trail-max-bytes: must be at least %d, got %d", trail.MinBytes, f.TrailMaxBytes)
 	case f.UnprovedRowsPerSecond < 1 || f.UnprovedRowsPerSecond > maxUnprovedRows:

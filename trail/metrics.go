@@ -10,7 +10,7 @@ import (
 
 // metrics count records, which are appended, and rows, which are shipped: the records of one call make one row.
 type metrics struct {
-	appended, rejected, merged, shipped, deadLettered, damaged prometheus.Counter
+	appended, rejected, uncertain, merged, shipped, deadLettered, damaged prometheus.Counter
 
 	fsync prometheus.Histogram
 }
@@ -21,7 +21,8 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		appended:     counter("appended_records_total", "Records appended to the trail."),
-		rejected:     counter("refused_records_total", "Records not appended to the trail because it was full or the disk failed. After a failed sync some of them may be on disk and are shipped nevertheless."),
+		rejected:     counter("refused_records_total", "Records not appended to the trail because it was full, or the disk failed or stalled."),
+		uncertain:    counter("uncertain_records_total", "Records that were given up while they were written or synced: the disk stalled, a sync failed, or the caller had gone. Those that are on disk are shipped."),
 		merged:       counter("folded_records_total", "Records that were merged into the row of another record of the same call."),
 		shipped:      counter("shipped_rows_total", "Rows that the log service has stored."),
 		deadLettered: counter("dead_lettered_rows_total", "Rows that the log service refused permanently, written to the dead-letter file."),
@@ -41,10 +42,11 @@ func (t *Trail) register(to prometheus.Registerer, limit int64) error {
 	m := t.metrics
 	var err error
 	for _, c := range []prometheus.Collector{
-		m.appended, m.rejected, m.merged, m.shipped, m.deadLettered, m.damaged, m.fsync,
+		m.appended, m.rejected, m.uncertain, m.merged, m.shipped, m.deadLettered, m.damaged, m.fsync,
 		gauge("waiting_bytes", "Bytes on disk from the oldest record that the log service has not stored yet.", func() float64 { return float64(t.wal.BacklogBytes()) }),
 		gauge("dead_letter_bytes", "Size of the dead-letter file, which counts towards the limit of the trail.", func() float64 { return float64(t.deadLetters.bytes()) }),
 		gauge("limit_bytes", "Limit of the records and the dead letters together.", func() float64 { return float64(limit) }),
+		gauge("stalled_seconds", "How long the disk has not responded; 0 = it responds.", func() float64 { return t.wal.Stalled().Seconds() }),
 		gauge("oldest_record_age_seconds", "Age of the oldest record that the log service has not stored yet; 0 = there is none.", t.oldestAge),
 	} {
 		err = errors.Join(err, to.Register(c))

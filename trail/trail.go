@@ -132,32 +132,37 @@ func LockEmpty(dir string, log *slog.Logger) (io.Closer, error) {
 	return w, nil
 }
 
-// Append appends rows, all or none. If they do not fit or the disk fails, it returns fault.TrailFull or fault.TrailFailed,
-// and counts and logs them. After a failed sync, or when ctx ended before the sync, rows may be on the trail nevertheless and
-// are shipped then.
+// Append appends rows, all or none. If they do not fit, or the disk fails or stalls, it returns fault.TrailFull or
+// fault.TrailFailed, and counts and logs them. When ctx ends, it returns its error. In some of these cases rows may be on the
+// trail nevertheless: they are counted as uncertain, and if they are there, they are shipped.
 func (t *Trail) Append(ctx context.Context, rows ...authsvc.Entry) error {
 	enc := encoders.Get().(*encoder)
 	defer enc.free()
 	records, err := enc.encode(rows)
 	if err != nil {
-		return t.reject(len(rows), fmt.Errorf("encode a request log: %w", err))
+		return t.reject(t.metrics.rejected, len(rows), fmt.Errorf("encode a request log: %w", err))
 	}
 	err = t.wal.Append(ctx, records...)
-	switch {
-	case err == nil:
+	if err == nil {
 		t.metrics.appended.Add(float64(len(rows)))
 		return nil
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		// The rows are written and will be shipped; only the wait for the sync has ended.
-		t.metrics.appended.Add(float64(len(rows)))
-		return fmt.Errorf("append %d rows: %w", len(rows), err)
 	}
-	return t.reject(len(rows), err)
+	gone := ctx.Err() != nil && errors.Is(err, ctx.Err())
+	switch uncertain := errors.Is(err, wal.ErrUncertain); {
+	case gone && uncertain:
+		t.metrics.uncertain.Add(float64(len(rows)))
+		fallthrough
+	case gone: // the caller got no response, and there is no row
+		return fmt.Errorf("append %d rows: %w", len(rows), err)
+	case uncertain:
+		return t.reject(t.metrics.uncertain, len(rows), err)
+	}
+	return t.reject(t.metrics.rejected, len(rows), err)
 }
 
 // reject counts and logs rows that were not appended, and returns the error for the caller.
-func (t *Trail) reject(rows int, err error) error {
-	t.metrics.rejected.Add(float64(rows))
+func (t *Trail) reject(counter prometheus.Counter, rows int, err error) error {
+	counter.Add(float64(rows))
 	reason, message := fault.TrailFailed, "the trail of request logs cannot be written; try again later"
 	if isFull(err) {
 		reason, message = fault.TrailFull, "the trail of request logs is full; try again later"

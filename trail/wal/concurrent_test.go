@@ -111,7 +111,7 @@ func TestWhatIsReleasedTwiceStaysReleased(t *testing.T) {
 }
 
 func TestOneSyncServesManyAppends(t *testing.T) {
-	h := openPaused(t)
+	h := openPaused(t, time.Minute)
 	results := []<-chan error{h.append(t, "first")}
 	<-h.ended // a sync of the first, while the others are written
 	for range 63 {
@@ -133,11 +133,11 @@ type pausedWAL struct {
 	ended, goOn chan struct{}
 }
 
-func openPaused(t *testing.T) pausedWAL {
+func openPaused(t *testing.T, stallTimeout time.Duration) pausedWAL {
 	h := pausedWAL{ended: make(chan struct{}), goOn: make(chan struct{})}
 	var free atomic.Bool
 	h.WAL, _ = openTestWAL(t, t.TempDir(), func(o *Options) {
-		o.Fsync = 0
+		o.Fsync, o.StallTimeout = 0, stallTimeout
 		o.Synced = func(time.Duration) {
 			if !free.Load() {
 				h.ended <- struct{}{}
@@ -169,7 +169,7 @@ func unanswered(t *testing.T, result <-chan error) {
 }
 
 func TestAppendWaitsForASyncThatBeganAfterItsWrite(t *testing.T) {
-	h := openPaused(t)
+	h := openPaused(t, time.Minute)
 	first := h.append(t, "first")
 	<-h.ended // a sync of the first
 	second := h.append(t, "second")
@@ -187,7 +187,7 @@ func TestAppendWaitsForASyncThatBeganAfterItsWrite(t *testing.T) {
 }
 
 func TestAnEndOfTheContextEndsTheWaitAlone(t *testing.T) {
-	h := openPaused(t)
+	h := openPaused(t, time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- h.Append(ctx, []byte("record")) }()

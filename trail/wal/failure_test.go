@@ -25,7 +25,7 @@ func closeActive(t *testing.T, w *WAL) {
 }
 
 func TestAFailedSyncFailsTheAppendsThatWaitForIt(t *testing.T) {
-	h := openPaused(t)
+	h := openPaused(t, time.Minute)
 	good := h.append(t, "good")
 	<-h.ended
 	waits := h.append(t, "waits for the sync that fails")
@@ -47,7 +47,7 @@ func TestAFailedSyncFailsTheAppendsThatWaitForIt(t *testing.T) {
 
 // A record that is written to a file while a sync of it fails may be lost too, and a later sync does not report it.
 func TestAFailedSyncFailsWhatIsWrittenMeanwhile(t *testing.T) {
-	h := openPaused(t)
+	h := openPaused(t, time.Minute)
 	first := h.append(t, "first")
 	<-h.ended
 	h.goOn <- struct{}{}
@@ -206,11 +206,11 @@ func TestASegmentThatCannotBeDeletedDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRelease(t, w, r)
-	if got := w.BacklogBytes(); got != 0 || !strings.Contains(seen.log.String(), "segment not deleted") {
-		t.Errorf("%d bytes wait; the log says %q", got, seen.log.String())
+	if got := w.BacklogBytes(); got != 0 || !strings.Contains(seen.text(), "segment not deleted") {
+		t.Errorf("%d bytes wait; the log says %q", got, seen.text())
 	}
 	mustRelease(t, w, r)
-	if n := strings.Count(seen.log.String(), "segment not deleted"); n != 1 {
+	if n := strings.Count(seen.text(), "segment not deleted"); n != 1 {
 		t.Errorf("the log tells %d times within a minute", n)
 	}
 	if w.size != 200 {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,7 +65,22 @@ func startChild(t *testing.T, dir string) (process *exec.Cmd, lines *bufio.Scann
 // watch records the callbacks and log lines of a log.
 type watch struct {
 	damaged, syncs atomic.Int64
+	mu             sync.Mutex
 	log            strings.Builder
+}
+
+// Write is for the log, which is written concurrently.
+func (s *watch) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(line)
+}
+
+// text returns what was logged.
+func (s *watch) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
 }
 
 // openTestWAL opens a log that is closed at the end of the test, unless the test does.
@@ -73,7 +89,7 @@ func openTestWAL(t testing.TB, dir string, change func(*Options)) (*WAL, *watch)
 	seen := &watch{}
 	options := Options{
 		Dir: dir, MaxBytes: 1 << 20, Fsync: time.Hour, StallTimeout: time.Minute,
-		Log:     slog.New(slog.NewTextHandler(&seen.log, nil)),
+		Log:     slog.New(slog.NewTextHandler(seen, nil)),
 		Damaged: func(bytes int64) { seen.damaged.Add(bytes) },
 		Synced:  func(time.Duration) { seen.syncs.Add(1) },
 	}

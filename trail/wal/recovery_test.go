@@ -111,7 +111,7 @@ func (f directory) open(t testing.TB) (found recovered) {
 		t.Fatal(err)
 	}
 	mustClose(t, w)
-	found.inside = strings.Contains(seen.log.String(), "segment damaged")
+	found.inside = strings.Contains(seen.text(), "segment damaged")
 	return found
 }
 

@@ -16,6 +16,15 @@ const (
 // errGivenUp is returned by an Append whose records the writer has taken when the disk stalls.
 var errGivenUp = fmt.Errorf("%w; %w", ErrStalled, ErrUncertain)
 
+// stalledError is ErrStalled with how long the disk has not responded.
+type stalledError struct{ d time.Duration }
+
+func (e stalledError) Error() string {
+	return fmt.Sprintf("the disk has not responded for %v", e.d.Round(100*time.Millisecond))
+}
+
+func (stalledError) Is(target error) bool { return target == ErrStalled }
+
 // watch notices that the disk stalls, for all appends together, until the writer has ended.
 func (w *WAL) watch() {
 	ticker := time.NewTicker(w.options.StallTimeout / stallTicks)

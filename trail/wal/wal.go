@@ -286,7 +286,7 @@ func (w *WAL) Err() error {
 	now := time.Now()
 	switch stalled := w.stalledFor(now); {
 	case stalled > 0:
-		return fmt.Errorf("%w for %v", ErrStalled, stalled.Round(100*time.Millisecond))
+		return stalledError{stalled}
 	case !w.fits(headerBytes + MaxRecord):
 		return ErrFull
 	case w.writeErr == nil:
