@@ -76,6 +76,7 @@ func newServer(part string, log *slog.Logger, opsAddr string, flags listenFlags,
 	if err := open(s); err != nil {
 		return nil, err
 	}
+	s.checks.Bound()
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,18 +27,79 @@ func (c Checks) Ready(ctx context.Context) bool {
 	return ready
 }
 
-// run returns the result of each check: "ok", or what is wrong.
+// Bound makes every check return when its context ends, also one that waits for a disk or a lock that does not. A check that
+// hangs runs once, however often it is asked meanwhile. Bound must be called before the first probe, when all checks are there.
+func (c Checks) Bound() {
+	for name, check := range c {
+		c[name] = (&bounded{check: check}).result
+	}
+}
+
+// run returns the result of each check: "ok", or what is wrong. The checks run at once, so that one does not hold up another.
 func (c Checks) run(ctx context.Context) (results map[string]string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	results, ready = make(map[string]string, len(c)), true
+	var mu sync.Mutex
+	var running sync.WaitGroup
 	for name, check := range c {
-		results[name] = "ok"
-		if err := check(ctx); err != nil {
-			results[name], ready = err.Error(), false
-		}
+		running.Go(func() {
+			err := check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			results[name] = "ok"
+			if err != nil {
+				results[name], ready = err.Error(), false
+			}
+		})
 	}
+	running.Wait()
 	return results, ready
+}
+
+// bounded runs a check at most once at a time. The result is for all who ask meanwhile.
+type bounded struct {
+	check Check
+
+	mu sync.Mutex
+	// running is the run that has not returned; nil = there is none.
+	running *checkRun
+}
+
+type checkRun struct {
+	done chan struct{}
+	err  error
+}
+
+func (b *bounded) result(ctx context.Context) error {
+	run := b.start(ctx)
+	select {
+	case <-run.done:
+		return run.err
+	case <-ctx.Done():
+		return fmt.Errorf("no result within %v", checkTimeout)
+	}
+}
+
+// start returns the run that has not returned, or a new one. The end of ctx must not fail it for the others who wait for it.
+func (b *bounded) start(ctx context.Context) *checkRun {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.running != nil {
+		return b.running
+	}
+	run := &checkRun{done: make(chan struct{})}
+	b.running = run
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+		defer cancel()
+		run.err = b.check(ctx)
+		b.mu.Lock()
+		b.running = nil
+		b.mu.Unlock()
+		close(run.done)
+	}()
+	return run
 }
 
 // Ops returns the handler of the ops port: /healthz reports that the process runs, /readyz whether it can do its work, and

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,66 @@ func TestCheckThatHangsTimesOut(t *testing.T) {
 		Ops(map[string]Check{"a": hangs}, prometheus.NewRegistry()).ServeHTTP(response, httptest.NewRequest("GET", "/readyz", nil))
 		if response.Code != 503 {
 			t.Errorf("a check that hangs returned %d", response.Code)
+		}
+	})
+}
+
+// probe returns the result of /readyz.
+func probe(t *testing.T, handler http.Handler) (code int, results map[string]string) {
+	t.Helper()
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequest("GET", "/readyz", nil))
+	must(t, json.Unmarshal(response.Body.Bytes(), &results))
+	return response.Code, results
+}
+
+// A check may wait for a disk that does not respond, which no context ends.
+func TestCheckThatHangsHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, release := atomic.Int64{}, make(chan struct{})
+		checks := Checks{
+			"hangs": func(context.Context) error { calls.Add(1); <-release; return nil },
+			"works": func(ctx context.Context) error { return ctx.Err() },
+		}
+		checks.Bound()
+		handler := Ops(checks, prometheus.NewRegistry())
+		for range 3 {
+			code, results := probe(t, handler)
+			if diff := cmp.Diff(map[string]string{"hangs": "no result within 1s", "works": "ok"}, results); diff != "" || code != 503 {
+				t.Errorf("%d (-want +got):\n%s", code, diff)
+			}
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("the check that hangs was called %d times", n)
+		}
+		close(release)
+		synctest.Wait()
+		if code, results := probe(t, handler); code != 200 || calls.Load() != 2 {
+			t.Errorf("when it returns again: %d %v, called %d times", code, results, calls.Load())
+		}
+	})
+}
+
+func TestProbeThatGoesAwayFailsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := Checks{"slow": func(ctx context.Context) error {
+			select {
+			case <-time.After(checkTimeout / 2):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		checks.Bound()
+		gone, cancel := context.WithCancel(t.Context())
+		first, second := make(chan bool, 1), make(chan bool, 1)
+		go func() { first <- checks.Ready(gone) }()
+		synctest.Wait()
+		go func() { second <- checks.Ready(t.Context()) }()
+		synctest.Wait()
+		cancel()
+		if <-first || !<-second {
+			t.Error("want not ready for the probe that went away, ready for the other")
 		}
 	})
 }
