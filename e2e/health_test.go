@@ -19,7 +19,8 @@ import (
 
 // getOps requests a path of an ops port.
 func getOps(ops, path string) (code int, body string, err error) {
-	resp, err := http.Get("http://" + ops + path)
+	client := http.Client{Timeout: waitTimeout} // a process that hangs must not hold up the test
+	resp, err := client.Get("http://" + ops + path)
 	if err != nil {
 		return 0, "", err
 	}
