@@ -55,9 +55,9 @@ func TestMetricsCountAHistory(t *testing.T) {
 			return refuseRow(rows[3].ID, "too old")(ctx, batch)
 		}})
 		w.expectMetrics(t, map[string]float64{
-			"appended_records_total": 0, "refused_records_total": 0, "folded_records_total": 0, "shipped_rows_total": 0,
+			"appended_records_total": 0, "refused_records_total": 0, "uncertain_records_total": 0, "folded_records_total": 0, "shipped_rows_total": 0,
 			"dead_lettered_rows_total": 0, "damaged_bytes_total": 0, "waiting_bytes": 0, "oldest_record_age_seconds": 0, "fsync_seconds": 0,
-			"limit_bytes": 1 << 30,
+			"limit_bytes": 1 << 30, "stalled_seconds": 0,
 		})
 		stop := w.run(t)
 		w.append(t, rows...)

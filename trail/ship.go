@@ -33,6 +33,8 @@ const (
 	sendTimeout = 30 * time.Second
 	// drainTimeout is how long Run goes on shipping after its context has ended.
 	drainTimeout = 3 * time.Second
+	// stopTimeout is how long Run waits for the disk after that.
+	stopTimeout = time.Second
 )
 
 // shipper is the state of one Run.
@@ -47,8 +49,28 @@ type shipper struct {
 }
 
 // Run ships rows until ctx ends, and then for at most drainTimeout what is left. Rows that are not shipped by then stay on
-// disk for the next process. Only one Run at a time may be active.
+// disk for the next process. Only one Run at a time may be active. If the disk does not respond at the end, Run returns
+// wal.ErrStalled and leaves behind the goroutine that waits for it: nothing can end a system call.
 func (t *Trail) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- t.ship(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(drainTimeout + stopTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("stop shipping: %w", wal.ErrStalled)
+	}
+}
+
+// ship is Run, however long the disk takes.
+func (t *Trail) ship(ctx context.Context) error {
 	var adopting sync.WaitGroup
 	adopting.Go(func() { t.adoptAbandoned(ctx) })
 	defer adopting.Wait()

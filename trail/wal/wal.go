@@ -298,10 +298,10 @@ func (w *WAL) Err() error {
 }
 
 // closeTimeout is how long Close waits for the disk.
-const closeTimeout = 3 * time.Second
+const closeTimeout = 2 * time.Second
 
 // Close writes and syncs what was appended and unlocks the directory. It must be called once; Append fails afterwards. If the
-// disk does not respond within 3 s, Close returns ErrStalled and leaves the rest to the writer: the directory is unlocked
+// disk does not respond within 2 s, Close returns ErrStalled and leaves the rest to the writer: the directory is unlocked
 // when the disk responds or the process ends.
 func (w *WAL) Close() error {
 	w.mu.Lock()

@@ -62,7 +62,10 @@ func (d *Disk) mount(image string, size int64) error {
 // guard starts a process that thaws and unmounts the disk when the test ends, and also when the process of the test is
 // killed: a frozen disk that is left behind stops every sync of the machine.
 func (d *Disk) guard() error {
-	const script = `cat; fsfreeze -u "$0" 2>/dev/null; umount "$0" || { umount -l "$0"; exit 1; }`
+	// A process that was killed may need a moment to let go of its files.
+	const script = `cat; fsfreeze -u "$0" 2>/dev/null
+for try in 1 2 3 4 5 6 7 8 9; do umount "$0" 2>/dev/null && exit; sleep 0.$try; done
+umount "$0" || { umount -l "$0"; exit 1; }`
 	process, output := exec.Command("/bin/sh", "-c", script, d.Dir), &bytes.Buffer{}
 	process.Stdout, process.Stderr, process.SysProcAttr = output, output, &syscall.SysProcAttr{Setsid: true}
 	end, err := process.StdinPipe()
