@@ -189,6 +189,7 @@ func (w *WAL) Append(ctx context.Context, records ...[]byte) error {
 		e.frames = appendFrame(e.frames, w.salt, now, record)
 	}
 	if err := w.enqueue(ctx, e); err != nil {
+		w.reuse(e)
 		return err
 	}
 	return w.await(ctx, e)

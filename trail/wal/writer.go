@@ -111,10 +111,17 @@ func (w *WAL) await(ctx context.Context, e *entry) error {
 		<-e.done
 	}
 	err := e.err
-	if err == nil && cap(e.frames) <= MaxRecord { // large buffers are rare and not worth keeping
-		w.entries.Put(e)
+	if err == nil { // otherwise the writer may still have it
+		w.reuse(e)
 	}
 	return err
+}
+
+// reuse makes an entry available again. Large buffers are rare and not worth keeping.
+func (w *WAL) reuse(e *entry) {
+	if cap(e.frames) <= MaxRecord {
+		w.entries.Put(e)
+	}
 }
 
 // giveUp withdraws an entry from the queue. What the writer has taken may be written. It returns nil if the entry is
