@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
+	// For every process that a test starts; its flag overrides it.
+	if err := os.Setenv("KEYTRAIL_TRAIL_STALL_TIMEOUT", stallTimeout.String()); err != nil {
+		panic(err)
+	}
 	pgtest.Main(m)
 	if err := os.RemoveAll(built.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -48,6 +52,10 @@ func TestMain(m *testing.M) {
 
 // waitTimeout is how long a test waits for a condition, on a slow machine with all other tests running.
 const waitTimeout = time.Minute
+
+// stallTimeout is --trail-stall-timeout in the tests. Others keep the disk busy meanwhile, and a row that is not recorded for that
+// reason would count as lost.
+const stallTimeout = 10 * time.Second
 
 // system is a running Keytrail with clients of all its APIs.
 type system struct {
@@ -92,6 +100,7 @@ func serveConfig(dataDir string) app.ServeConfig {
 		Retention: retention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
 	}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
+	config.TrailStallTimeout = stallTimeout
 	return config
 }
 

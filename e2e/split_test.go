@@ -95,6 +95,7 @@ func replica(t *testing.T, url string, options replicaOptions) (s *system, authS
 	auth.DatabaseURL, auth.AuthAddr, auth.OpsAddr = url, anyPort, anyPort
 	auth.LogsAddr = cmp.Or(options.logsAddr, logsServer.LogsAddr())
 	auth.TrailDir, auth.TrailFsync, auth.TrailMaxBytes, auth.TrailFull = t.TempDir(), 100*time.Millisecond, 64<<20, "allow"
+	auth.TrailStallTimeout = stallTimeout
 	auth.TokenKeys, auth.SigningKey = []string{keyFile}, keyFile
 	if options.skewed {
 		// A token of its own would have a time that the log service rejects.
