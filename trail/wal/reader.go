@@ -101,7 +101,7 @@ func (r *Reader) segment() (s segment, active, found bool) {
 			r.position = Position{Segment: s.seq}
 		}
 		// A segment that is written stays, although a failed sync may have ended it.
-		open := r.w.active != nil || !r.w.writingSince.IsZero()
+		open := r.w.active != nil || r.w.write.runs()
 		return s, i == len(r.w.segments)-1 && open, true
 	}
 	return segment{}, false, false

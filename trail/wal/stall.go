@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// stallTicks is how often the watch looks within Options.StallTimeout.
+	// stallTicks is how often the watch looks within Options.StallTimeout. An operation that it sees once more is stalled.
 	stallTicks = 5
 	// syncPatience is how long a sync may take that no Append waits for, before Err reports it.
 	syncPatience = 5 * time.Second
@@ -48,11 +48,13 @@ func (w *WAL) watch() {
 	}
 }
 
-// giveUpStalled reports whether the disk stalls. If so it finishes all appends: the number of those that were withdrawn, and
+// giveUpStalled is a tick of the watch. It reports whether the disk stalls. If so it finishes all appends: the number of those that were withdrawn, and
 // of those that were taken by the writer, is for the log.
 func (w *WAL) giveUpStalled() (stalled bool, withdrawn, uncertain int) {
 	w.mu.Lock()
-	w.stalled = w.stalls(time.Now())
+	w.write.tick()
+	w.syncer.flush.tick()
+	w.stalled = w.stalls()
 	if !w.stalled {
 		w.mu.Unlock()
 		return false, 0, 0
@@ -66,22 +68,37 @@ func (w *WAL) giveUpStalled() (stalled bool, withdrawn, uncertain int) {
 	return true, len(queued), len(taken)
 }
 
-// stalls reports whether appends have waited for the disk for too long. The caller holds w.mu.
-func (w *WAL) stalls(now time.Time) bool {
-	return tooLong(w.writingSince, now, w.options.StallTimeout) ||
-		w.syncer.awaited() && tooLong(w.syncer.since, now, w.options.StallTimeout)
+// operation is what the writer or the syncer does with the disk. The zero operation is none.
+type operation struct {
+	since time.Time
+	// ticks is how often the watch has seen it. They count, not the time: a process that was stopped for a while has a disk
+	// that responds.
+	ticks int
 }
 
-func tooLong(since, now time.Time, limit time.Duration) bool {
-	return !since.IsZero() && now.Sub(since) >= limit
+func (o *operation) runs() bool { return !o.since.IsZero() }
+
+func (o *operation) tick() {
+	if o.runs() {
+		o.ticks++
+	}
+}
+
+// runsFor returns how long an operation has run.
+func (o *operation) runsFor(now time.Time) time.Duration {
+	if !o.runs() {
+		return 0
+	}
+	return now.Sub(o.since)
+}
+
+// stalls reports whether appends have waited for the disk for too long. The caller holds w.mu.
+func (w *WAL) stalls() bool {
+	return w.write.ticks > stallTicks || w.syncer.awaited() && w.syncer.flush.ticks > stallTicks
 }
 
 // responded ends the stall, unless there is another one. The caller holds w.mu.
-func (w *WAL) responded() {
-	if w.stalled {
-		w.stalled = w.stalls(time.Now())
-	}
-}
+func (w *WAL) responded() { w.stalled = w.stalled && w.stalls() }
 
 // Stalled returns for how long the disk has not responded; 0 = it responds.
 func (w *WAL) Stalled() time.Duration {
@@ -90,13 +107,9 @@ func (w *WAL) Stalled() time.Duration {
 	return w.stalledFor(time.Now())
 }
 
-func (w *WAL) stalledFor(now time.Time) (longest time.Duration) {
-	if w.stalls(now) || tooLong(w.syncer.since, now, syncPatience) {
-		for _, since := range []time.Time{w.writingSince, w.syncer.since} {
-			if !since.IsZero() {
-				longest = max(longest, now.Sub(since))
-			}
-		}
+func (w *WAL) stalledFor(now time.Time) time.Duration {
+	if !w.stalled && w.syncer.flush.runsFor(now) < syncPatience {
+		return 0
 	}
-	return longest
+	return max(w.write.runsFor(now), w.syncer.flush.runsFor(now))
 }

@@ -230,6 +230,26 @@ func TestOneWriteTakesAllThatIsQueued(t *testing.T) {
 	s.expectRecords(t, want...)
 }
 
+// The process was stopped, or had no processor, while it wrote.
+func TestAProcessThatWasStoppedHasNoStalledDisk(t *testing.T) {
+	w, _ := openTestWAL(t, t.TempDir(), nil)
+	w.mu.Lock()
+	w.write = operation{since: time.Now().Add(-time.Hour)}
+	w.mu.Unlock()
+	for range stallTicks {
+		if stalled, _, _ := w.giveUpStalled(); stalled {
+			t.Fatal("the disk had no time to respond")
+		}
+	}
+	if stalled, _, _ := w.giveUpStalled(); !stalled {
+		t.Error("the disk does not stall")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write = operation{}
+	w.responded()
+}
+
 func TestCloseLeavesAStalledDisk(t *testing.T) {
 	s := stall(t, time.Second)
 	taken := s.appendTaken(t, t.Context())
@@ -266,6 +286,24 @@ func TestAFailedSyncFailsTheWriteInProgress(t *testing.T) {
 	s.respond(t)
 	if err := <-taken; !errors.Is(err, syscall.EINVAL) || !errors.Is(err, ErrUncertain) {
 		t.Errorf("returned %v", err)
+	}
+	eventually(t, "the record is there", func() bool { return bytesOnDisk(t, s.options.Dir) >= s.size })
+	if got := readAll(t, r); !slices.Equal(got, []string{"taken"}) {
+		t.Errorf("read %q", got)
+	}
+}
+
+// A segment whose records are all released is ended if the log needs its room, but not while the writer writes to it.
+func TestReleaseKeepsASegmentThatIsWritten(t *testing.T) {
+	s := stall(t, time.Minute)
+	taken := s.appendTaken(t, t.Context())
+	s.SetExternalBytes(s.options.MaxBytes - 1<<10)
+	r := newReader(t, s.WAL)
+	readAll(t, r)
+	mustRelease(t, s.WAL, r)
+	s.respond(t)
+	if err := <-taken; err != nil {
+		t.Error(err)
 	}
 	eventually(t, "the record is there", func() bool { return bytesOnDisk(t, s.options.Dir) >= s.size })
 	if got := readAll(t, r); !slices.Equal(got, []string{"taken"}) {

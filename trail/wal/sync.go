@@ -16,10 +16,10 @@ type syncer struct {
 	// dirty holds a token while something written is not synced.
 	dirty, stopping, done chan struct{}
 
-	// waiting are entries that are written and not covered by the sync that runs since since, and syncing those that are. A
-	// zero since = no sync runs.
+	// waiting are entries that are written and not covered by the sync that runs in the operation flush, and syncing those
+	// that are.
 	waiting, syncing []*entry
-	since            time.Time
+	flush            operation
 	// failure is the error of the last sync of new records. While it is not nil, Append waits for a sync in any case.
 	failure error
 	// ended are files of segments that have ended, to be synced and closed.
@@ -92,10 +92,10 @@ func (s *syncer) sync() error {
 	s.w.mu.Lock()
 	ended, dirChanged, active := s.ended, s.dirChanged, s.w.active
 	s.syncing, s.waiting = s.waiting, nil
-	s.ended, s.dirChanged, s.since = nil, false, began
+	s.ended, s.dirChanged, s.flush = nil, false, operation{since: began}
 	s.w.mu.Unlock()
 
-	err := s.flush(ended, dirChanged, active)
+	err := s.syncFiles(ended, dirChanged, active)
 	s.w.options.Synced(time.Since(began))
 	synced, abandoned := s.synced(err, active, len(ended) > 0)
 	if err == nil {
@@ -114,7 +114,7 @@ func (s *syncer) sync() error {
 func (s *syncer) synced(err error, active *os.File, hadEnded bool) (entries []*entry, abandoned *os.File) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	entries, s.syncing, s.since = s.syncing, nil, time.Time{}
+	entries, s.syncing, s.flush = s.syncing, nil, operation{}
 	if err != nil {
 		s.failure = fmt.Errorf("sync: %w", err)
 		s.w.fail(s.failure)
@@ -129,8 +129,8 @@ func (s *syncer) synced(err error, active *os.File, hadEnded bool) (entries []*e
 	return entries, abandoned
 }
 
-// flush syncs files and closes those that have ended.
-func (s *syncer) flush(ended []*os.File, dirChanged bool, active *os.File) (err error) {
+// syncFiles syncs files and closes those that have ended.
+func (s *syncer) syncFiles(ended []*os.File, dirChanged bool, active *os.File) (err error) {
 	if dirChanged {
 		err = durable.SyncDir(s.w.options.Dir)
 	}

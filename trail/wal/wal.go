@@ -97,11 +97,11 @@ type WAL struct {
 
 	// mu guards what follows. It is never held while the disk is used.
 	mu sync.Mutex
-	// queue are the entries that the writer has not taken, in order, and writing those that it writes since writingSince; zero
-	// = it does not write. queued is the size of both.
+	// queue are the entries that the writer has not taken, in order, and writing those that it writes in the operation write.
+	// queued is the size of both.
 	queue, writing []*entry
 	queued         int64
-	writingSince   time.Time
+	write          operation
 	// idle is set while the writer waits for wake, which has a buffer of one.
 	idle bool
 	wake chan struct{}
@@ -146,7 +146,7 @@ func Open(options Options) (*WAL, error) {
 		return nil, errors.Join(err, w.lock.Close())
 	}
 	w.syncer.start(w)
-	w.running.Go(w.write)
+	w.running.Go(w.writeAll)
 	w.running.Go(w.watch)
 	return w, nil
 }
@@ -236,8 +236,7 @@ func (w *WAL) Release(p Position) error {
 	if p.before(w.released) {
 		p = w.released
 	}
-	writing := !w.writingSince.IsZero()
-	if w.active != nil && !writing && p.Segment == w.last().seq && p.Offset >= w.last().size && w.worthEnding(p.Offset) {
+	if w.active != nil && !w.write.runs() && p.Segment == w.last().seq && p.Offset >= w.last().size && w.worthEnding(p.Offset) {
 		w.endSegment()
 		p = Position{Segment: p.Segment + 1}
 	}

@@ -156,9 +156,9 @@ type group struct {
 	torn bool
 }
 
-// write writes what is queued until the log is closed, and then closes the files. It is the only goroutine that writes to
+// writeAll writes what is queued until the log is closed, and then closes the files. It is the only goroutine that writes to
 // segments, and starts them.
-func (w *WAL) write() {
+func (w *WAL) writeAll() {
 	defer close(w.ended)
 	var g group
 	for w.take(&g) {
@@ -199,7 +199,7 @@ func (w *WAL) take(g *group) bool {
 	}
 	g.entries = append(g.entries[:0], w.queue[:n]...)
 	w.queue = slices.Delete(w.queue, 0, n)
-	w.writing, w.writingSince = g.entries, time.Now()
+	w.writing, w.write = g.entries, operation{since: time.Now()}
 	return true
 }
 
@@ -251,7 +251,7 @@ func (w *WAL) written(g *group, err error) {
 	bytes, rejected := int64(len(g.frames)), []*entry(nil)
 	w.mu.Lock()
 	entries := w.writing
-	w.writing, w.writingSince = nil, time.Time{}
+	w.writing, w.write = nil, operation{}
 	w.freed(bytes)
 	w.responded()
 	if err == nil {
