@@ -29,16 +29,10 @@ func (a *Authorizer) ReadRules(services map[string]grpc.ServiceInfo) (err error)
 	return err
 }
 
-// IsOpen reports whether an RPC needs no token.
-func (a *Authorizer) IsOpen(method string) bool {
+// Kind reports whether an RPC exists and needs a token, and whether it is a stream.
+func (a *Authorizer) Kind(method string) (needsToken, stream bool) {
 	rule := a.rules[method]
-	return rule != nil && rule.open
-}
-
-// IsStream reports whether an RPC is a stream.
-func (a *Authorizer) IsStream(method string) bool {
-	rule := a.rules[method]
-	return rule != nil && rule.stream
+	return rule != nil && !rule.open, rule != nil && rule.stream
 }
 
 // call is an authenticated call. The identity is nil if the RPC is open.

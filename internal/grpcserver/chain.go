@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -22,18 +23,21 @@ import (
 //  1. instrumentation, which sees the status that the caller gets
 //  2. finish: recovery from panics, and the error table
 //  3. authentication: the token and its role, from the headers alone
-//  4. decoding of the request
+//  4. receiving, unpacking and decoding of the request
 //  5. authorization: the workspaces of the request
 //  6. validation: the rules of the contract
 //  7. the handler
 //
-// A request is decoded after step 3, because one of 1 MiB can become 50 MiB of messages.
+// A request is received after step 3, because one of 4 KiB can be unpacked to 4 MiB, and be decoded to 200 MiB of messages.
+// The end of a refused call is sent at once; what its caller still sends is dropped as it arrives.
 type chain struct {
 	authorizer    *access.Authorizer
 	observeUnary  grpc.UnaryServerInterceptor
 	observeStream grpc.StreamServerInterceptor
 	validator     protovalidate.Validator
 	log           *slog.Logger
+	// refused is set by each call without a valid token of its role; see tap.
+	refused atomic.Bool
 }
 
 func newChain(config Config) (*chain, error) {
@@ -59,9 +63,9 @@ func newChain(config Config) (*chain, error) {
 }
 
 // RegisterService implements grpc.ServiceRegistrar. It wraps each unary method in the chain, because generated code
-// decodes the request before it calls an interceptor. grpc.InTapHandle runs early enough, too, but grpc-go does not release
-// the timer of a call that it refuses: callers without a token could fill the memory (450 bytes a call, until a deadline
-// that they choose). Streams need neither: their interceptors run before the first message.
+// receives the request before it calls an interceptor. grpc.InTapHandle runs early enough, too, but grpc-go (1.85) does not
+// release the timer of a call that it refuses: callers without a token could fill the memory (450 bytes a call, until a
+// deadline that they choose). Streams need neither: their interceptors run before the first message.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, service any) {
 	chained := *desc
 	chained.Methods = slices.Clone(desc.Methods)
@@ -77,14 +81,29 @@ func (c *chain) unary(method string, decodeAndCall grpc.MethodHandler) grpc.Meth
 		info := &grpc.UnaryServerInfo{Server: service, FullMethod: method}
 		return c.observeUnary(ctx, nil, info, func(ctx context.Context, _ any) (_ any, err error) {
 			defer c.finish(ctx, method, &err)
-			ctx, err = c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
+			ctx, err = c.authenticate(ctx, method)
 			if err != nil {
 				return nil, err
+			}
+			if _, known := access.FromContext(ctx); !known {
+				decode = leaveUnread
 			}
 			return decodeAndCall(service, ctx, decode, c.callChecked)
 		})
 	}
 }
+
+func (c *chain) authenticate(ctx context.Context, method string) (context.Context, error) {
+	ctx, err := c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
+	if err != nil {
+		c.refused.Store(true)
+	}
+	return ctx, err
+}
+
+// leaveUnread leaves the request of an RPC that needs no token empty: whoever sends it could hold the memory of its largest
+// message, by never sending the last byte.
+func leaveUnread(any) error { return nil }
 
 // callChecked implements grpc.UnaryServerInterceptor. It runs between the decoding and the handler.
 func (c *chain) callChecked(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -99,7 +118,7 @@ func (c *chain) stream(service any, stream grpc.ServerStream, info *grpc.StreamS
 	return c.observeStream(service, stream, info, func(service any, stream grpc.ServerStream) (err error) {
 		ctx := stream.Context()
 		defer c.finish(ctx, info.FullMethod, &err)
-		ctx, err = c.authorizer.Authenticate(ctx, info.FullMethod, metadata.ValueFromIncomingContext(ctx, "authorization"))
+		ctx, err = c.authenticate(ctx, info.FullMethod)
 		if err != nil {
 			return err
 		}

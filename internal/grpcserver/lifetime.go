@@ -2,7 +2,7 @@ package grpcserver
 
 import (
 	"context"
-	"time"
+	"runtime"
 
 	"google.golang.org/grpc/tap"
 
@@ -10,30 +10,31 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// openCallTimeout bounds a call that needs no token: its caller could otherwise hold the server's memory by never
-// completing its request.
-const openCallTimeout = 5 * time.Second
-
 var (
 	errStopping     = fault.New(fault.ServerStopping, "the server is stopping")
 	errTokenExpired = fault.New(fault.TokenInvalid, "the token has expired")
 )
 
-// tap gives calls that may not end by themselves a context that ends. grpc-go reads from the connection with the context
-// that it returns. It refuses nothing: see RegisterService.
+// tap runs in the goroutine that reads from the connection, before a call begins. It refuses nothing: see RegisterService.
+//
+// While calls are refused, it lets those that have begun run first. The reader would otherwise begin hundreds of calls before
+// the first of them is refused, and keep what they send: 16,000 calls at a time take 100 MB instead of 30 MB. Without refused
+// calls it does not wait, because that costs a tenth of the CPU time of a check.
+//
+// It gives streams, which may not end by themselves, a context that ends with the server.
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
-	switch method := info.FullMethodName; {
-	case s.chain.authorizer.IsOpen(method):
-		timed, cancel := context.WithTimeout(ctx, openCallTimeout)
-		context.AfterFunc(ctx, cancel)
-		return timed, nil
-	case s.chain.authorizer.IsStream(method):
-		stoppable, cancel := context.WithCancelCause(ctx)
-		release := context.AfterFunc(s.stopping, func() { cancel(errStopping) })
-		context.AfterFunc(ctx, func() { release(); cancel(nil) })
-		return stoppable, nil
+	needsToken, stream := s.chain.authorizer.Kind(info.FullMethodName)
+	if !needsToken || s.chain.refused.Load() {
+		s.chain.refused.Store(false)
+		runtime.Gosched()
 	}
-	return ctx, nil
+	if !stream {
+		return ctx, nil
+	}
+	stoppable, cancel := context.WithCancelCause(ctx)
+	release := context.AfterFunc(s.stopping, func() { cancel(errStopping) })
+	context.AfterFunc(ctx, func() { release(); cancel(nil) })
+	return stoppable, nil
 }
 
 // withTokenDeadline ends a stream when the token of its caller expires.
