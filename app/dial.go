@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -39,6 +40,8 @@ func (f DialFlags) remote(flag, addr string, plaintext InsecureFlag, log *slog.L
 		return s.connect("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(transport),
 			grpc.WithDefaultServiceConfig(serviceConfig),
+			grpc.WithChainUnaryInterceptor(repeatLate),
+			grpc.WithKeepaliveParams(pings),
 			// Do not look up a service config in DNS: in a network without a route to the Internet, connections wait
 			// for the look-up to time out.
 			grpc.WithDisableServiceConfig(),
@@ -55,27 +58,44 @@ func (s *Server) connect(target string, options ...grpc.DialOption) (*grpc.Clien
 	return conn, nil
 }
 
+// pings close the connection to a replica that does not respond: one that is paused, or whose machine is gone. gRPC accepts no
+// shorter time, and the server no shorter than half of it.
+var pings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}
+
 // serviceConfig spreads calls over all replicas and retries a call that failed with UNAVAILABLE on another one (gRFC A6),
 // so that no call fails while a replica restarts. Calls that create or change keys are not retried, because they may have
-// been carried out; the trail retries RecordRequestLogs itself. Throttling stops retries while all replicas fail.
+// been carried out; the trail retries RecordRequestLogs itself, and has its own deadline. Throttling stops retries while all
+// replicas fail. The timeouts are the deadlines of calls whose caller has none; see also attemptTimes.
 const serviceConfig = `{
-	"loadBalancingConfig": [{"round_robin": {}}],
+	"loadBalancingConfig": [{"` + replicasPolicy + `": {}}],
 	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
 	"methodConfig": [{
 		"name": [{"service": "keytrail.logs.v1.LogService", "method": "RecordRequestLogs"}]
 	}, {
+		"name": [{"service": "keytrail.auth.v1.CheckService"}],
+		"timeout": "5s", ` + retryPolicy + `
+	}, {
 		"name": [
-			{"service": "keytrail.auth.v1.CheckService"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "GetKey"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "ListKeys"},
-			{"service": "keytrail.auth.v1.KeyService", "method": "GetCatalog"},
-			{"service": "keytrail.logs.v1.LogService"}
+			{"service": "keytrail.auth.v1.KeyService", "method": "GetCatalog"}
 		],
-		"retryPolicy": {
-			"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 3,
-			"retryableStatusCodes": ["UNAVAILABLE"]
-		}
+		"timeout": "10s", ` + retryPolicy + `
+	}, {
+		"name": [{"service": "keytrail.auth.v1.KeyService"}],
+		"timeout": "10s"
+	}, {
+		"name": [{"service": "keytrail.logs.v1.LogService", "method": "PurgeRequestLogs"}],
+		"timeout": "90s", ` + retryPolicy + `
+	}, {
+		"name": [{"service": "keytrail.logs.v1.LogService"}],
+		"timeout": "30s", ` + retryPolicy + `
 	}]
+}`
+
+const retryPolicy = `"retryPolicy": {
+	"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "1s", "backoffMultiplier": 3,
+	"retryableStatusCodes": ["UNAVAILABLE"]
 }`
 
 // reconnectBackoff has a shorter maximum than gRPC's two minutes, because the other part is restarting nearby.

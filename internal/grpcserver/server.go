@@ -95,7 +95,8 @@ func New(config Config) (*Server, error) {
 			Time: time.Minute, Timeout: 20 * time.Second,
 			MaxConnectionAge: maxConnectionAge, MaxConnectionAgeGrace: maxConnectionAgeGrace,
 		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		// The gateway and the trail ping every 10 s.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}
 	if config.Instrumentation.Stats != nil {
 		options = append(options, grpc.StatsHandler(config.Instrumentation.Stats))
