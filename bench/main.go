@@ -23,8 +23,11 @@ var commands struct {
 	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
 	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
 
+	Abuse abuseBench `cmd:"" help:"Check calls while callers without a token send the largest requests."`
+
 	CheckEmpty emptyServerCommand `cmd:"" hidden:""`
 	CheckLoad  loadCommand        `cmd:"" hidden:""`
+	AbuseLoad  abuseLoadCommand   `cmd:"" hidden:""`
 }
 
 // database is the Postgres of a measurement.

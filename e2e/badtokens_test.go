@@ -168,6 +168,7 @@ func (s *cluster) useNewTokens(call func(ctx context.Context, token string) erro
 
 // TestNewTokensPassWhileBadTokensAreSent: all callers have one address here, as behind a proxy.
 func TestNewTokensPassWhileBadTokensAreSent(t *testing.T) {
+	t.Parallel()
 	s, gateway := newEmbeddedCluster(t), stableAddr(t)
 	s.auth.command[slices.Index(s.auth.command, "--gateway-addr")+1] = gateway
 	s.start()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"sync/atomic"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -36,8 +35,7 @@ type chain struct {
 	observeStream grpc.StreamServerInterceptor
 	validator     protovalidate.Validator
 	log           *slog.Logger
-	// refused is set by each call without a valid token of its role; see tap.
-	refused atomic.Bool
+	pace          *pace
 }
 
 func newChain(config Config) (*chain, error) {
@@ -46,7 +44,7 @@ func newChain(config Config) (*chain, error) {
 		return nil, fmt.Errorf("build the validator: %w", err)
 	}
 	c := &chain{
-		authorizer: config.Authorizer, validator: validator, log: config.Log,
+		authorizer: config.Authorizer, validator: validator, log: config.Log, pace: newPace(),
 		observeUnary: config.Instrumentation.Unary, observeStream: config.Instrumentation.Stream,
 	}
 	if c.observeUnary == nil {
@@ -96,7 +94,7 @@ func (c *chain) unary(method string, decodeAndCall grpc.MethodHandler) grpc.Meth
 func (c *chain) authenticate(ctx context.Context, method string) (context.Context, error) {
 	ctx, err := c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
 	if err != nil {
-		c.refused.Store(true)
+		c.pace.refusing.Store(true)
 	}
 	return ctx, err
 }

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+// testConn is a connection to a replica.
+type testConn struct {
+	balancer.SubConn
+	id int
+}
+
+// late is how a call ends to which the replica did not respond in time, and responded how any other ends.
+var (
+	late      = balancer.DoneInfo{Err: status.Error(codes.DeadlineExceeded, "late")}
+	responded = balancer.DoneInfo{BytesReceived: true}
+)
+
+// newTestPicker returns a picker of n replicas with a clock. call makes a call, whose end ends returns, and returns its replica.
+func newTestPicker(t *testing.T, n int, now *time.Time) (call func(ends func(id int) balancer.DoneInfo) int) {
+	t.Helper()
+	info := base.PickerBuildInfo{ReadySCs: map[balancer.SubConn]base.SubConnInfo{}}
+	for id := range n {
+		info.ReadySCs[&testConn{id: id}] = base.SubConnInfo{}
+	}
+	p := pickerBuilder{func() time.Time { return *now }}.Build(info)
+	return func(ends func(int) balancer.DoneInfo) int {
+		picked, err := p.Pick(balancer.PickInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := picked.SubConn.(*testConn).id
+		picked.Done(ends(id))
+		return id
+	}
+}
+
+func TestReplicasThatDoNotRespondAreAvoided(t *testing.T) {
+	now := time.Now()
+	call := newTestPicker(t, 3, &now)
+	paused := func(id int) balancer.DoneInfo {
+		if id == 1 {
+			return late
+		}
+		return responded
+	}
+	calls := func(ends func(int) balancer.DoneInfo) (counts [3]int) {
+		for range 30 {
+			counts[call(ends)]++
+		}
+		return counts
+	}
+	if counts := calls(func(int) balancer.DoneInfo { return responded }); counts != [3]int{10, 10, 10} {
+		t.Errorf("calls in turn: %v", counts)
+	}
+	if counts := calls(paused); counts[1] != 1 {
+		t.Errorf("a paused replica: %v, want one call to it", counts)
+	}
+	now = now.Add(avoidTime)
+	if counts := calls(paused); counts[1] != 1 {
+		t.Errorf("after %v: %v, want one call to it", avoidTime, counts)
+	}
+	now = now.Add(avoidTime)
+	if counts := calls(func(int) balancer.DoneInfo { return responded }); counts[1] < 9 {
+		t.Errorf("when it continues: %v", counts)
+	}
+	calls(func(int) balancer.DoneInfo { return late })
+	if counts := calls(func(int) balancer.DoneInfo { return late }); counts != [3]int{10, 10, 10} {
+		t.Errorf("all replicas are paused: %v", counts)
+	}
+}
+
+func TestNoReplicaIsConnected(t *testing.T) {
+	if _, err := (pickerBuilder{time.Now}).Build(base.PickerBuildInfo{}).Pick(balancer.PickInfo{}); err != balancer.ErrNoSubConnAvailable {
+		t.Error(err)
+	}
+}
+
+func TestLateCallsAreRepeated(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method string
+		codes  []codes.Code // of the attempts
+		want   codes.Code
+		times  int
+	}{
+		"in time":          {authv1.CheckService_Check_FullMethodName, []codes.Code{codes.OK}, codes.OK, 1},
+		"another error":    {authv1.CheckService_Check_FullMethodName, []codes.Code{codes.Unavailable}, codes.Unavailable, 1},
+		"late once":        {authv1.CheckService_Report_FullMethodName, []codes.Code{codes.DeadlineExceeded, codes.OK}, codes.OK, 2},
+		"always late":      {authv1.KeyService_GetKey_FullMethodName, []codes.Code{4, 4, 4}, codes.DeadlineExceeded, 3},
+		"not safe to send": {authv1.KeyService_CreateKey_FullMethodName, []codes.Code{4}, codes.DeadlineExceeded, 1},
+	} {
+		times := 0
+		err := repeatLate(t.Context(), tt.method, nil, nil, nil, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+			if _, limited := ctx.Deadline(); limited != (attemptTimes[tt.method] != 0 && times < maxAttempts-1) {
+				t.Errorf("%s: attempt %d has a limit: %v", name, times, limited)
+			}
+			times++
+			return status.Error(tt.codes[times-1], "")
+		})
+		if status.Code(err) != tt.want || times != tt.times {
+			t.Errorf("%s: %v after %d attempts", name, err, times)
+		}
+	}
+}
+
+func TestCallersDeadlineEndsTheAttempts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	times := 0
+	err := repeatLate(ctx, authv1.CheckService_Check_FullMethodName, nil, nil, nil, func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+		times++
+		cancel()
+		return status.Error(codes.DeadlineExceeded, "")
+	})
+	if status.Code(err) != codes.DeadlineExceeded || times != 1 {
+		t.Errorf("%v after %d attempts", err, times)
+	}
+}
