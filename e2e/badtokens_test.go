@@ -78,7 +78,7 @@ func (s *cluster) sendBadTokens(gateway string) (stop func()) {
 
 // sendBadCalls sends bad tokens over one gRPC connection.
 func (s *cluster) sendBadCalls(ctx context.Context, bad []string, each func()) error {
-	const round = 1000
+	const round = 100
 	for ctx.Err() == nil {
 		ends, err := flood.Run(ctx, s.authAddr, flood.Load{Total: round, AtATime: badCallsAtATime, Next: func(i int) flood.Call {
 			return flood.Call{

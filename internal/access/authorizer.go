@@ -35,9 +35,6 @@ func (a *Authorizer) Kind(method string) (needsToken, stream bool) {
 	return rule != nil && !rule.open, rule != nil && rule.stream
 }
 
-// Knows reports whether the token in the values of a call's Authorization header was verified within the last minutes.
-func (a *Authorizer) Knows(authorization []string) bool { return a.verifier.knows(authorization) }
-
 // call is an authenticated call. The identity is nil if the RPC is open.
 type call struct {
 	rule     *rule

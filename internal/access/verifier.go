@@ -122,14 +122,6 @@ func (v *Verifier) VerifyHeader(values []string) (*Identity, error) {
 	return v.Verify(value[len(scheme):])
 }
 
-// knows reports whether the cache has the token in the values of an Authorization header.
-func (v *Verifier) knows(values []string) bool {
-	if len(values) != 1 || len(values[0]) <= len(scheme) || len(values[0]) > maxToken {
-		return false
-	}
-	return v.cache.Contains(digestOf(values[0][len(scheme):]))
-}
-
 // Verify returns the identity in a token. It never waits: a token that was verified before costs a look-up, any other
 // one the verification of its signature. The faults are Unauthenticated, and Unavailable if the keys of the token's
 // issuer are not known yet.

@@ -182,24 +182,3 @@ func TestRefusedTokensAreNotCached(t *testing.T) {
 		t.Errorf("%d tokens are cached", n)
 	}
 }
-
-func TestVerifierKnowsVerifiedTokens(t *testing.T) {
-	f := newFixture(t)
-	token := f.token(t, Checker, "acme")
-	header := []string{"Bearer " + token}
-	if f.verifier.knows(header) {
-		t.Error("a token is known before it was verified")
-	}
-	f.expectAccepted(t, token)
-	for name, tt := range map[string]struct {
-		values []string
-		want   bool
-	}{
-		"the token": {header, true}, "none": {nil, false}, "two": {[]string{header[0], header[0]}, false},
-		"another": {[]string{header[0] + "x"}, false}, "no scheme": {[]string{token}, false}, "an empty one": {[]string{"Bearer "}, false},
-	} {
-		if f.verifier.knows(tt.values) != tt.want {
-			t.Errorf("%s is known: %v", name, !tt.want)
-		}
-	}
-}

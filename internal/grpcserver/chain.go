@@ -92,6 +92,11 @@ func (c *chain) unary(method string, decodeAndCall grpc.MethodHandler) grpc.Meth
 }
 
 func (c *chain) authenticate(ctx context.Context, method string) (context.Context, error) {
+	if c.pace.refusing.Load() {
+		if err, ok := ctx.Value(refusal{}).(error); ok { // verified by tap
+			return ctx, err
+		}
+	}
 	ctx, err := c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
 	if err != nil {
 		c.pace.refusing.Store(true)
