@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
 // testConn is a connection to a replica.
@@ -123,5 +125,36 @@ func TestCallersDeadlineEndsTheAttempts(t *testing.T) {
 	})
 	if status.Code(err) != codes.DeadlineExceeded || times != 1 {
 		t.Errorf("%v after %d attempts", err, times)
+	}
+}
+
+// TestEveryMethodHasADeadline: a call to a replica that does not respond would otherwise never end.
+func TestEveryMethodHasADeadline(t *testing.T) {
+	var config struct {
+		MethodConfig []struct {
+			Name    []struct{ Service, Method string }
+			Timeout string
+		}
+	}
+	if err := json.Unmarshal([]byte(serviceConfig), &config); err != nil {
+		t.Fatal(err)
+	}
+	timeouts := map[string]string{} // by service/method; service/ is for its other methods
+	for _, methods := range config.MethodConfig {
+		for _, name := range methods.Name {
+			timeouts[name.Service+"/"+name.Method] = methods.Timeout
+		}
+	}
+	for _, service := range []grpc.ServiceDesc{authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, logsv1.LogService_ServiceDesc} {
+		for _, method := range service.Methods {
+			timeout, ok := timeouts[service.ServiceName+"/"+method.MethodName]
+			if !ok {
+				timeout = timeouts[service.ServiceName+"/"]
+			}
+			// The trail gives its own deadline to RecordRequestLogs.
+			if _, err := time.ParseDuration(timeout); (err == nil) != (method.MethodName != "RecordRequestLogs") {
+				t.Errorf("%s/%s has the timeout %q", service.ServiceName, method.MethodName, timeout)
+			}
+		}
 	}
 }
