@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -72,15 +71,15 @@ func serveDNS(conn net.PacketConn, addresses [][4]byte) {
 	}
 }
 
-// authReplicas starts n auth services on one database, at 127.0.0.1, 127.0.0.2 and so on, all on one port.
-func (s *cluster) authReplicas(n int) (port string, processes []*exec.Cmd) {
+// replicas starts n processes of a part at 127.0.0.1, 127.0.0.2 and so on, all on one port. addrFlag is the flag with the address.
+func (s *cluster) replicas(n int, part, addrFlag string, flags ...string) (port string, processes []*exec.Cmd) {
 	s.t.Helper()
 	_, port, _ = net.SplitHostPort(stableAddr(s.t))
 	for i := range n {
 		ops := stableAddr(s.t)
-		command := exec.CommandContext(s.t.Context(), binary(s.t), "authsvc", "--auth-addr", fmt.Sprintf("127.0.0.%d:%s", i+1, port), "--ops-addr", ops,
-			"--database-url", s.postgres.URL("postgres"), "--logs-addr", s.logsAddr, "--trail-dir", filepath.Join(s.t.TempDir(), "trail"),
-			"--token-keys", s.keyFile, "--signing-key", s.keyFile)
+		command := exec.CommandContext(s.t.Context(), binary(s.t), append([]string{part, addrFlag, fmt.Sprintf("127.0.0.%d:%s", i+1, port), "--ops-addr", ops,
+			"--database-url", s.postgres.URL("postgres"), "--token-keys", s.keyFile}, flags...)...)
+		command.Dir = s.t.TempDir() // of the trail
 		printed := &output{}
 		command.Stdout, command.Stderr = printed, printed
 		if err := command.Start(); err != nil {
@@ -204,21 +203,18 @@ func (l *restLoad) awaitCalls(t *testing.T, more int64) (all int64) {
 	return all
 }
 
-// TestCallsPassWhileAReplicaIsPaused stops one of three auth services with SIGSTOP: its connections stay open, and it responds
-// to nothing.
+// TestCallsPassWhileAReplicaIsPaused stops one of three services of each kind with SIGSTOP: its connections stay open, and it
+// responds to nothing.
 func TestCallsPassWhileAReplicaIsPaused(t *testing.T) {
 	s := newCluster(t)
-	if err := s.logs.up(); err != nil {
-		t.Fatal(err)
-	}
-	s.logs.awaitReady()
-	port, processes := s.authReplicas(3)
+	logsPort, logs := s.replicas(3, "logsvc", "--logs-addr")
+	authPort, auth := s.replicas(3, "authsvc", "--auth-addr", "--logs-addr", "127.0.0.1:"+logsPort, "--signing-key", s.keyFile)
 	resolveTo(t, [4]byte{127, 0, 0, 1}, [4]byte{127, 0, 0, 2}, [4]byte{127, 0, 0, 3})
-	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: "authsvc.test.:" + port, LogsAddr: s.logsAddr, OpsAddr: anyPort}
+	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: "authsvc.test.:" + authPort, LogsAddr: "logsvc.test.:" + logsPort, OpsAddr: anyPort}
 	config.TokenKeys, config.Insecure = []string{s.keyFile}, true
 	gateway, err := app.NewGatewayServer(t.Context(), config, quiet)
 	runServer(t, gateway, err)
-	made := s.createKeyOnAll(port, len(processes))
+	made := s.createKeyOnAll(authPort, len(auth))
 	load := &restLoad{
 		gateway: gateway.GatewayAddr(), secret: made.GetSecret(), keyID: made.GetKey().GetId(), client: &http.Client{Timeout: 2 * waitTimeout},
 		checker: token(t, s.signer, access.Checker, access.AllWorkspaces), viewer: token(t, s.signer, access.Viewer, access.AllWorkspaces),
@@ -226,15 +222,17 @@ func TestCallsPassWhileAReplicaIsPaused(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { load.run(ctx) })
+	signal := func(signal syscall.Signal) {
+		for _, process := range []*exec.Cmd{auth[1], logs[1]} {
+			if err := process.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	load.awaitCalls(t, 50)
-	paused := processes[1].Process
-	if err := paused.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	signal(syscall.SIGSTOP)
 	during := load.awaitCalls(t, 200)
-	if err := paused.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	signal(syscall.SIGCONT)
 	load.awaitCalls(t, 50)
 	cancel()
 	running.Wait()
