@@ -30,7 +30,9 @@ var attemptTimes = map[string]time.Duration{
 
 // repeatLate repeats a call that a replica did not complete in time. gRPC's retries do not do that: they need a status from the
 // replica, or the end of its connection.
-func repeatLate(ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+func repeatLate(ctx context.Context, method string, request, response any, conn *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+) error {
 	if limit, ok := attemptTimes[method]; ok {
 		for range maxAttempts - 1 {
 			attempt, cancel := context.WithTimeout(ctx, limit)

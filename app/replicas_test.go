@@ -28,7 +28,8 @@ var (
 	responded = balancer.DoneInfo{BytesReceived: true}
 )
 
-// newTestPicker returns a picker of n replicas with a clock. call makes a call, whose end ends returns, and returns its replica.
+// newTestPicker returns a picker of n replicas with a clock. call makes a call, whose end ends returns, and returns its
+// replica.
 func newTestPicker(t *testing.T, n int, now *time.Time) (call func(ends func(id int) balancer.DoneInfo) int) {
 	t.Helper()
 	info := base.PickerBuildInfo{ReadySCs: map[balancer.SubConn]base.SubConnInfo{}}
@@ -102,13 +103,14 @@ func TestLateCallsAreRepeated(t *testing.T) {
 		"not safe to send": {authv1.KeyService_CreateKey_FullMethodName, []codes.Code{4}, codes.DeadlineExceeded, 1},
 	} {
 		times := 0
-		err := repeatLate(t.Context(), tt.method, nil, nil, nil, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+		invoke := func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
 			if _, limited := ctx.Deadline(); limited != (attemptTimes[tt.method] != 0 && times < maxAttempts-1) {
 				t.Errorf("%s: attempt %d has a limit: %v", name, times, limited)
 			}
 			times++
 			return status.Error(tt.codes[times-1], "")
-		})
+		}
+		err := repeatLate(t.Context(), tt.method, nil, nil, nil, invoke)
 		if status.Code(err) != tt.want || times != tt.times {
 			t.Errorf("%s: %v after %d attempts", name, err, times)
 		}
@@ -118,11 +120,12 @@ func TestLateCallsAreRepeated(t *testing.T) {
 func TestCallersDeadlineEndsTheAttempts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	times := 0
-	err := repeatLate(ctx, authv1.CheckService_Check_FullMethodName, nil, nil, nil, func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+	invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
 		times++
 		cancel()
 		return status.Error(codes.DeadlineExceeded, "")
-	})
+	}
+	err := repeatLate(ctx, authv1.CheckService_Check_FullMethodName, nil, nil, nil, invoke)
 	if status.Code(err) != codes.DeadlineExceeded || times != 1 {
 		t.Errorf("%v after %d attempts", err, times)
 	}
@@ -145,7 +148,8 @@ func TestEveryMethodHasADeadline(t *testing.T) {
 			timeouts[name.Service+"/"+name.Method] = methods.Timeout
 		}
 	}
-	for _, service := range []grpc.ServiceDesc{authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, logsv1.LogService_ServiceDesc} {
+	services := []grpc.ServiceDesc{authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, logsv1.LogService_ServiceDesc}
+	for _, service := range services {
 		for _, method := range service.Methods {
 			timeout, ok := timeouts[service.ServiceName+"/"+method.MethodName]
 			if !ok {

@@ -39,7 +39,9 @@ func (s *cluster) badTokens() []string {
 	good := token(s.t, s.signer, access.Checker, access.AllWorkspaces)
 	signed := good[:strings.LastIndexByte(good, '.')+1]
 	foreign := token(s.t, unknown, access.Checker, access.AllWorkspaces)
-	old, err := s.signer.Token(access.Grant{Role: access.Checker, Workspaces: []string{access.AllWorkspaces}, From: time.Now().Add(-2 * tokenTTL), TTL: tokenTTL})
+	old, err := s.signer.Token(access.Grant{
+		Role: access.Checker, Workspaces: []string{access.AllWorkspaces}, From: time.Now().Add(-2 * tokenTTL), TTL: tokenTTL,
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -142,7 +144,8 @@ func (s *cluster) useNewTokens(call func(ctx context.Context, token string) erro
 	tokens, all := make(chan string, newTokens), atomic.Int64{}
 	for i := range newTokens {
 		made, err := s.signer.Token(access.Grant{
-			Role: access.Checker, Workspaces: []string{access.AllWorkspaces}, From: time.Now().Add(-time.Minute), TTL: tokenTTL + time.Duration(i)*time.Second,
+			Role: access.Checker, Workspaces: []string{access.AllWorkspaces},
+			From: time.Now().Add(-time.Minute), TTL: tokenTTL + time.Duration(i)*time.Second, // no two are the same
 		})
 		if err != nil {
 			s.t.Fatal(err)

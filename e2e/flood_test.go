@@ -179,7 +179,9 @@ func TestCallsWithoutATokenHoldNoMemory(t *testing.T) {
 			"a bad token":           {Body: plain, Authorization: "Bearer " + token(t, unknown, access.Admin, "acme")},
 		} {
 			stop := p.checksGoOn(secret)
-			p.expectGrowth(port.service+" "+name, before, func(ctx context.Context) { p.flood(ctx, port.addr, floodMethods(port.service), shape) })
+			p.expectGrowth(port.service+" "+name, before, func(ctx context.Context) {
+				p.flood(ctx, port.addr, floodMethods(port.service), shape)
+			})
 			stop()
 		}
 	}
@@ -198,8 +200,8 @@ func TestRequestsWithoutATokenHoldNoMemory(t *testing.T) {
 	}
 	head := func(i int) string {
 		encoding := []string{"identity", "gzip"}[i%2]
-		return fmt.Sprintf("POST /v1/check HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n",
-			p.rest, encoding, bodyBytes)
+		return fmt.Sprintf("POST /v1/check HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
+			"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n", p.rest, encoding, bodyBytes)
 	}
 	stop := p.checksGoOn(secret)
 	p.expectGrowth("REST", before, func(ctx context.Context) {

@@ -71,14 +71,18 @@ func serveDNS(conn net.PacketConn, addresses [][4]byte) {
 	}
 }
 
-// replicas starts n processes of a part at 127.0.0.1, 127.0.0.2 and so on, all on one port. addrFlag is the flag with the address.
+// replicas starts n processes of a part at 127.0.0.1, 127.0.0.2 and so on, all on one port. addrFlag is the flag with the
+// address.
 func (s *cluster) replicas(n int, part, addrFlag string, flags ...string) (port string, processes []*exec.Cmd) {
 	s.t.Helper()
 	_, port, _ = net.SplitHostPort(stableAddr(s.t))
 	for i := range n {
 		ops := stableAddr(s.t)
-		command := exec.CommandContext(s.t.Context(), binary(s.t), append([]string{part, addrFlag, fmt.Sprintf("127.0.0.%d:%s", i+1, port), "--ops-addr", ops,
-			"--database-url", s.postgres.URL("postgres"), "--token-keys", s.keyFile}, flags...)...)
+		arguments := append([]string{
+			part, addrFlag, fmt.Sprintf("127.0.0.%d:%s", i+1, port), "--ops-addr", ops,
+			"--database-url", s.postgres.URL("postgres"), "--token-keys", s.keyFile,
+		}, flags...)
+		command := exec.CommandContext(s.t.Context(), binary(s.t), arguments...)
 		command.Dir = s.t.TempDir() // of the trail
 		printed := &output{}
 		command.Stdout, command.Stderr = printed, printed
@@ -135,7 +139,8 @@ type restLoad struct {
 
 // call makes the call i of a caller. Most are checks.
 func (l *restLoad) call(ctx context.Context, i int) error {
-	method, path, token, body := http.MethodPost, "/v1/check", l.checker, `{"apiKey": "`+l.secret+`", "agentType": "agent", "workspaceId": "acme"}`
+	method, path, token := http.MethodPost, "/v1/check", l.checker
+	body := `{"apiKey": "` + l.secret + `", "agentType": "agent", "workspaceId": "acme"}`
 	switch i % 8 {
 	case 1:
 		method, path, token, body = http.MethodGet, "/v1/workspaces/acme/keys/"+l.keyID, l.viewer, ""
@@ -210,14 +215,18 @@ func TestCallsPassWhileAReplicaIsPaused(t *testing.T) {
 	logsPort, logs := s.replicas(3, "logsvc", "--logs-addr")
 	authPort, auth := s.replicas(3, "authsvc", "--auth-addr", "--logs-addr", "127.0.0.1:"+logsPort, "--signing-key", s.keyFile)
 	resolveTo(t, [4]byte{127, 0, 0, 1}, [4]byte{127, 0, 0, 2}, [4]byte{127, 0, 0, 3})
-	config := app.GatewayConfig{GatewayAddr: anyPort, AuthAddr: "authsvc.test.:" + authPort, LogsAddr: "logsvc.test.:" + logsPort, OpsAddr: anyPort}
+	config := app.GatewayConfig{
+		GatewayAddr: anyPort, AuthAddr: "authsvc.test.:" + authPort, LogsAddr: "logsvc.test.:" + logsPort, OpsAddr: anyPort,
+	}
 	config.TokenKeys, config.Insecure = []string{s.keyFile}, true
 	gateway, err := app.NewGatewayServer(t.Context(), config, quiet)
 	runServer(t, gateway, err)
 	made := s.createKeyOnAll(authPort, len(auth))
 	load := &restLoad{
-		gateway: gateway.GatewayAddr(), secret: made.GetSecret(), keyID: made.GetKey().GetId(), client: &http.Client{Timeout: 2 * waitTimeout},
-		checker: token(t, s.signer, access.Checker, access.AllWorkspaces), viewer: token(t, s.signer, access.Viewer, access.AllWorkspaces),
+		gateway: gateway.GatewayAddr(), secret: made.GetSecret(), keyID: made.GetKey().GetId(),
+		client:  &http.Client{Timeout: 2 * waitTimeout},
+		checker: token(t, s.signer, access.Checker, access.AllWorkspaces),
+		viewer:  token(t, s.signer, access.Viewer, access.AllWorkspaces),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

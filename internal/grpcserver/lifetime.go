@@ -21,7 +21,7 @@ var (
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	needsToken, stream := s.chain.authorizer.Kind(info.FullMethodName)
 	if !needsToken {
-		s.chain.pace.wait(ctx)
+		s.chain.pace.wait()
 	} else if s.chain.pace.refusing.Load() {
 		ctx = s.chain.waitIfRefused(ctx, info)
 	}
@@ -40,9 +40,10 @@ type refusal struct{}
 func (c *chain) waitIfRefused(ctx context.Context, info *tap.Info) context.Context {
 	_, err := c.authorizer.Authenticate(ctx, info.FullMethodName, info.Header["authorization"])
 	if err == nil {
+		c.pace.relax()
 		return ctx
 	}
-	c.pace.wait(ctx)
+	c.pace.wait()
 	return context.WithValue(ctx, refusal{}, err)
 }
 

@@ -1,7 +1,6 @@
 package grpcserver
 
 import (
-	"context"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -26,9 +25,10 @@ type pace struct {
 
 func newPace() *pace { return &pace{limiter: rate.NewLimiter(refusalsPerSecond, refusalsBurst)} }
 
-// wait runs in the goroutine that reads from a connection, before a call begins. It also lets the calls that have begun run
-// first: the reader would otherwise begin hundreds of calls before the first of them is refused, and keep what they send.
-func (p *pace) wait(ctx context.Context) {
+// wait runs in the goroutine that reads from a connection, before a call begins: the connection waits, whatever the deadline of the
+// call. It also lets the calls that have begun run first. The reader would otherwise begin hundreds of calls before the first of
+// them is refused, and keep what they send.
+func (p *pace) wait() {
 	reserved := p.limiter.Reserve()
 	delay := reserved.Delay()
 	if delay > maxPause {
@@ -36,16 +36,15 @@ func (p *pace) wait(ctx context.Context) {
 		delay = maxPause
 	}
 	if delay == 0 {
-		if p.limiter.Tokens() >= refusalsBurst-1 {
-			p.refusing.Store(false)
-		}
+		p.relax()
 		runtime.Gosched()
-		return
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
+	time.Sleep(delay)
+}
+
+// relax ends the waiting if few calls are refused.
+func (p *pace) relax() {
+	if p.limiter.Tokens() >= refusalsBurst-1 {
+		p.refusing.Store(false)
 	}
 }
