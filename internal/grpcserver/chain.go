@@ -99,7 +99,7 @@ func (c *chain) authenticate(ctx context.Context, method string) (context.Contex
 	}
 	ctx, err := c.authorizer.Authenticate(ctx, method, metadata.ValueFromIncomingContext(ctx, "authorization"))
 	if err != nil {
-		c.pace.refusing.Store(true)
+		c.pace.refused()
 	}
 	return ctx, err
 }

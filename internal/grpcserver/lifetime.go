@@ -15,14 +15,14 @@ var (
 )
 
 // tap runs in the goroutine that reads from a connection, before a call begins. It refuses nothing: see RegisterService. While
-// calls are refused, it makes those wait that will be refused, too; without refused calls it only looks the method up.
+// calls are refused, it makes those wait that will be refused, too; without refused calls it verifies no token.
 //
 // It gives streams, which may not end by themselves, a context that ends with the server.
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	needsToken, stream := s.chain.authorizer.Kind(info.FullMethodName)
 	if !needsToken {
 		s.chain.pace.wait()
-	} else if s.chain.pace.refusing.Load() {
+	} else if s.chain.pace.refusing.Load() || len(info.Header["authorization"]) == 0 {
 		ctx = s.chain.waitIfRefused(ctx, info)
 	}
 	if !stream {

@@ -19,11 +19,17 @@ const (
 // pace slows down connections whose calls are refused. It is safe for concurrent use.
 type pace struct {
 	limiter *rate.Limiter
-	// refusing is set by every refused call. Without one, no call waits.
+	// refusing is set by a refused call. Without one, no call waits.
 	refusing atomic.Bool
 }
 
 func newPace() *pace { return &pace{limiter: rate.NewLimiter(refusalsPerSecond, refusalsBurst)} }
+
+// refused counts a refused call that did not wait.
+func (p *pace) refused() {
+	p.refusing.Store(true)
+	p.limiter.Allow()
+}
 
 // wait runs in the goroutine that reads from a connection, before a call begins: the connection waits, whatever the deadline of the
 // call. It also lets the calls that have begun run first. The reader would otherwise begin hundreds of calls before the first of
