@@ -177,11 +177,13 @@ func (c *abuseLoadCommand) Run(ctx context.Context) error {
 			next := began.Add(c.Every * time.Duration(i) / abuseConnections)
 			for pause(ctx, time.Until(next)) == nil {
 				next = next.Add(c.Every)
-				_, err := flood.Run(ctx, c.Addr, flood.Load{Total: abuseCalls, AtATime: abuseCalls, Next: func(int) flood.Call { return call }})
+				ends, err := flood.Run(ctx, c.Addr, flood.Load{Total: abuseCalls, AtATime: abuseCalls, Next: func(int) flood.Call { return call }})
 				if err != nil && ctx.Err() == nil {
 					return err
 				}
-				refused[i] += abuseCalls
+				for _, n := range ends[call.Method] {
+					refused[i] += n
+				}
 			}
 			return nil
 		})
