@@ -145,7 +145,8 @@ func (p *process) checksGoOn(secret string) (stop func()) {
 	}
 }
 
-// TestCallsWithoutATokenHoldNoMemory sends the largest requests, with and without a bad token, whole and up to their last byte.
+// TestCallsWithoutATokenHoldNoMemory sends the largest requests to both services at once, with and without a bad token, whole
+// and up to their last byte.
 func TestCallsWithoutATokenHoldNoMemory(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--log-level=info")
@@ -155,36 +156,42 @@ func TestCallsWithoutATokenHoldNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, port := range []struct {
-		addr, service string
-		size          int
-	}{{p.auth, "keytrail.auth.", grpcserver.AuthMessageBytes}, {p.logs, "keytrail.logs.", grpcserver.LogsMessageBytes}} {
-		message := make([]byte, port.size)
-		var packed bytes.Buffer
-		writer := gzip.NewWriter(&packed)
-		if _, err := writer.Write(message); err != nil {
-			t.Fatal(err)
-		}
-		if err := writer.Close(); err != nil {
-			t.Fatal(err)
-		}
-		plain, zipped := flood.Body(message, false), flood.Body(packed.Bytes(), true)
-		unknown, err := access.NewSigner()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, shape := range map[string]flood.Call{
-			"without the last byte": {Body: plain[:len(plain)-1], Stall: true},
-			"gzip":                  {Body: zipped, Gzip: true},
-			"a bad token":           {Body: plain, Authorization: "Bearer " + token(t, unknown, access.Admin, "acme")},
-		} {
-			stop := p.checksGoOn(secret)
-			p.expectGrowth(port.service+" "+name, before, func(ctx context.Context) {
-				p.flood(ctx, port.addr, floodMethods(port.service), shape)
-			})
-			stop()
-		}
+	unknown, err := access.NewSigner()
+	if err != nil {
+		t.Fatal(err)
 	}
+	auth, logs := largestRequests(t, grpcserver.AuthMessageBytes), largestRequests(t, grpcserver.LogsMessageBytes)
+	bad := "Bearer " + token(t, unknown, access.Admin, "acme")
+	for name, shape := range map[string]func(of requests) flood.Call{
+		"without the last byte": func(of requests) flood.Call { return flood.Call{Body: of.plain[:len(of.plain)-1], Stall: true} },
+		"gzip":                  func(of requests) flood.Call { return flood.Call{Body: of.zipped, Gzip: true} },
+		"a bad token":           func(of requests) flood.Call { return flood.Call{Body: of.plain, Authorization: bad} },
+	} {
+		stop := p.checksGoOn(secret)
+		p.expectGrowth(name, before, func(ctx context.Context) {
+			var both sync.WaitGroup
+			both.Go(func() { p.flood(ctx, p.auth, floodMethods("keytrail.auth."), shape(auth)) })
+			both.Go(func() { p.flood(ctx, p.logs, floodMethods("keytrail.logs."), shape(logs)) })
+			both.Wait()
+		})
+		stop()
+	}
+}
+
+// requests are the bodies of the largest requests of a service.
+type requests struct{ plain, zipped []byte }
+
+func largestRequests(t *testing.T, size int) requests {
+	t.Helper()
+	message, packed := make([]byte, size), bytes.Buffer{}
+	writer := gzip.NewWriter(&packed)
+	if _, err := writer.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return requests{flood.Body(message, false), flood.Body(packed.Bytes(), true)}
 }
 
 // TestRequestsWithoutATokenHoldNoMemory opens many REST requests with the largest body, whose last byte is never sent.

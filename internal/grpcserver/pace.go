@@ -11,7 +11,7 @@ import (
 const (
 	// refusalsPerSecond is how many calls a second are refused, or need no token, without waiting. Such a call costs about 50 to
 	// 150 µs of CPU time: more of them would slow down the other callers.
-	refusalsPerSecond, refusalsBurst = 5000, 500
+	refusalsPerSecond, refusalsBurst = 2500, 250
 	// maxPause is how long one waits at most, so that a health check passes, however many connections send such calls.
 	maxPause = 100 * time.Millisecond
 )
