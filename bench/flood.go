@@ -61,7 +61,7 @@ func (b *floodBench) measure(ctx context.Context, l *logService, r report) error
 	}
 	flooding, stop := context.WithCancel(ctx)
 	defer stop()
-	f, ended := &flood{logService: l}, make(chan error, 1)
+	f, ended := &searchFlood{logService: l}, make(chan error, 1)
 	go func() { ended <- f.run(flooding, b.Searches) }()
 	during, err := b.lists(ctx, l)
 	stop()
@@ -97,14 +97,14 @@ func (b *floodBench) lists(ctx context.Context, l *logService) (took []time.Dura
 	return took, nil
 }
 
-// flood is the searches of a workspace until ctx is done.
-type flood struct {
+// searchFlood is the searches of a workspace until ctx is done.
+type searchFlood struct {
 	*logService
 	found, refused atomic.Int64
 }
 
 // run searches until ctx is done.
-func (f *flood) run(ctx context.Context, searches int) error {
+func (f *searchFlood) run(ctx context.Context, searches int) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for range searches {
 		group.Go(func() error { return f.searchAgainAndAgain(groupCtx) })
@@ -116,7 +116,7 @@ func (f *flood) run(ctx context.Context, searches int) error {
 }
 
 // searchAgainAndAgain searches for what no row has. A refused search is sent again after retryAfter.
-func (f *flood) searchAgainAndAgain(ctx context.Context) error {
+func (f *searchFlood) searchAgainAndAgain(ctx context.Context) error {
 	for {
 		_, err := f.client.ListRequestLogs(ctx, &request{WorkspaceId: "flood", Endpoint: "absent"})
 		switch {
