@@ -104,7 +104,7 @@ func TestStartingServiceEndsOnSIGTERM(t *testing.T) {
 		}
 		// It is killed at the end of the timeout. Otherwise it ends by itself, and says what it was doing.
 		err := process.Wait()
-		if ctx.Err() != nil || process.ProcessState.ExitCode() != 1 || !strings.Contains(printed.String(), "keytrail: open the ") {
+		if ctx.Err() != nil || process.ProcessState.ExitCode() != 1 || !strings.Contains(printed.String(), "open the ") {
 			t.Errorf("%s: %v, %v\n%s", s.name, err, ctx.Err(), printed)
 		}
 		cancel()
