@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -126,6 +127,21 @@ func unprovedKinds() []kind {
 	}
 }
 
+// awaitKinds waits until the auth service knows the keys of these calls, which another one may have created.
+func (s *cluster) awaitKinds(kinds []kind) {
+	s.t.Helper()
+	for _, k := range kinds {
+		probe := proto.CloneOf(k.call)
+		probe.Endpoint = "/probe"
+		var last *authv1.CheckResponse
+		await(s.t, waitTimeout, func() bool {
+			var err error
+			last, err = s.checks.Check(s.t.Context(), probe)
+			return err == nil && last.GetDenial().GetCode() == k.code
+		}, func() any { return last })
+	}
+}
+
 func (s *cluster) createKey(name string, agents ...string) *authv1.CreateKeyResponse {
 	s.t.Helper()
 	answer, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{
@@ -156,11 +172,11 @@ func (s *cluster) rows() []*logsv1.RequestLog {
 // walk returns the rows of all pages of a list.
 func walk(t *testing.T, list logsv1.LogServiceClient, request *logsv1.ListRequestLogsRequest) (rows []*logsv1.RequestLog) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
-	defer cancel()
 	request.PageSize = 1000
 	for more := true; more; more = request.GetPageToken() != "" {
+		ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 		page, err := list.ListRequestLogs(ctx, request, grpc.WaitForReady(true))
+		cancel()
 		if err != nil {
 			t.Fatalf("list the rows of %v: %v", request, err)
 		}

@@ -26,7 +26,13 @@ func newSeed(t *testing.T) uint64 {
 	if seed == 0 {
 		seed = rand.Uint64N(1e9) + 1
 	}
-	t.Logf("repeat with: -run '^%s$' -seed %d -kills %d", t.Name(), seed, *kills)
+	repeat := fmt.Sprintf("-run '^%s$' -seed %d", t.Name(), seed)
+	for _, name := range []string{"kills", "rounds", "faults"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != f.DefValue {
+			repeat += fmt.Sprintf(" -%s %v", name, f.Value)
+		}
+	}
+	t.Logf("repeat with: %s", repeat)
 	return seed
 }
 

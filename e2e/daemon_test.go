@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -25,11 +27,16 @@ type daemon struct {
 	command []string
 	// attributes are passed to exec.Cmd; nil for none.
 	attributes *syscall.SysProcAttr
+	// environment is added to that of the test.
+	environment []string
 	// ops is the address of its ops port.
 	ops     string
 	printed output
 	// kill stops the supervised process; nil if the daemon is down.
 	kill func()
+	// process is the latest process, and starts counts them.
+	process atomic.Pointer[os.Process]
+	starts  atomic.Int64
 }
 
 // newDaemon returns a daemon that is down. It adds --ops-addr to the flags.
@@ -84,11 +91,30 @@ func (d *daemon) supervise(ctx context.Context) {
 	for ctx.Err() == nil {
 		run := exec.CommandContext(ctx, d.command[0], d.command[1:]...)
 		run.Stdout, run.Stderr, run.SysProcAttr = &d.printed, &d.printed, d.attributes
-		if err := run.Run(); ctx.Err() == nil {
+		run.Env = append(os.Environ(), d.environment...)
+		err := run.Start()
+		if err == nil {
+			d.process.Store(run.Process)
+			d.starts.Add(1)
+			err = run.Wait()
+		}
+		if ctx.Err() == nil {
 			fmt.Fprintf(&d.printed, "%s exited unexpectedly: %v\n", d.name, err)
 			pause(ctx, 50*time.Millisecond)
 		}
 	}
+}
+
+// signal sends a signal to the process, if there is one.
+func (d *daemon) signal(signal syscall.Signal) error {
+	process := d.process.Load()
+	if process == nil {
+		return nil
+	}
+	if err := process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %v to %s: %w", signal, d.name, err)
+	}
+	return nil
 }
 
 // pause waits for d or until ctx ends.
@@ -99,6 +125,17 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// restart stops it in an orderly way, and waits until its successor is ready.
+func (d *daemon) restart() {
+	d.t.Helper()
+	before := d.starts.Load()
+	if err := d.signal(syscall.SIGTERM); err != nil {
+		d.t.Fatal(err)
+	}
+	await(d.t, waitTimeout, func() bool { return d.starts.Load() > before }, func() any { return d.printed.String() })
+	d.awaitReady()
 }
 
 // awaitReady waits until /readyz returns 200.

@@ -37,46 +37,20 @@ const droppedResponses = 1000
 // droppingProxy is a TCP proxy in front of a gRPC server. It closes connections at random at the start of a response:
 // the service has handled the call, and the client gets UNAVAILABLE.
 type droppingProxy struct {
-	listener net.Listener
-	upstream string
+	*proxy
 	// left is the number of responses still to drop.
-	left    atomic.Int64
-	serving sync.WaitGroup
-	mu      sync.Mutex
-	random  *rand.Rand
-	open    []net.Conn
+	left   atomic.Int64
+	mu     sync.Mutex
+	random *rand.Rand
 }
 
 func newDroppingProxy(t *testing.T, upstream string, seed uint64) *droppingProxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", anyPort)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &droppingProxy{listener: listener, upstream: upstream, random: rand.New(rand.NewPCG(seed, 1))}
+	d := &droppingProxy{random: rand.New(rand.NewPCG(seed, 1))}
 	d.left.Store(droppedResponses)
-	d.serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			d.serving.Go(func() { d.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		d.mu.Lock()
-		for _, conn := range d.open {
-			conn.Close()
-		}
-		d.mu.Unlock()
-		d.serving.Wait()
-	})
+	d.proxy = newProxy(t, "tcp", upstream, d.copy)
 	return d
 }
-
-func (d *droppingProxy) addr() string { return d.listener.Addr().String() }
 
 // drops reports whether to drop the next response, with a probability of one third.
 func (d *droppingProxy) drops() bool {
@@ -89,20 +63,8 @@ func (d *droppingProxy) drops() bool {
 	return true
 }
 
-func (d *droppingProxy) serve(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", d.upstream)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	d.mu.Lock()
-	d.open = append(d.open, client, server)
-	d.mu.Unlock()
-	d.serving.Go(func() {
-		_, _ = io.Copy(server, client) // it returns when either connection closes
-		server.Close()
-	})
+// copy passes on what the server sends.
+func (d *droppingProxy) copy(client, server net.Conn) {
 	var frame bytes.Buffer
 	framer := http2.NewFramer(io.Discard, io.TeeReader(server, &frame))
 	answered := map[uint32]bool{}
@@ -131,6 +93,7 @@ func retryUnavailable(ctx context.Context, call func(context.Context) error) err
 		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
 			return err
 		}
+		pause(ctx, time.Millisecond)
 	}
 }
 

@@ -30,8 +30,13 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// TestMain raises the number of parallel tests: they mostly wait for rows to arrive.
+// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. In a process that clock started, it
+// runs a service instead.
 func TestMain(m *testing.M) {
+	if file := os.Getenv(clockVariable); file != "" {
+		fmt.Fprintln(os.Stderr, "e2e:", clock(file).serve(os.Args[1:]))
+		os.Exit(1)
+	}
 	// Set before flag.Parse, so that the command line can override it. Each check makes about 30 calls.
 	if err := flag.Set("rapid.checks", "30"); err != nil {
 		panic(err)

@@ -71,8 +71,8 @@ func (h history) p99(from, to time.Time) time.Duration {
 
 // comparison compares a history with the stored rows.
 type comparison struct {
-	// problems describe rows that are wrong, duplicated, or of no call.
-	problems []string
+	// wrong describes rows that are wrong or of no call, and doubled calls with several rows.
+	wrong, doubled []string
 	// lost describes the calls with a response and without a row.
 	lost []string
 	// asked, answered and rows count calls and rows by error code; unknown counts rows of calls without a response.
@@ -90,19 +90,27 @@ func sum(counts map[string]int) (n int) {
 
 func (v comparison) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d checks, %d with a response, %d reports acknowledged, %d rows, %d of them without a response; %d lost, %d wrong",
-		sum(v.asked), sum(v.answered), v.reported, sum(v.rows), sum(v.unknown), len(v.lost), len(v.problems))
+	fmt.Fprintf(&text, "%d checks, %d with a response, %d reports acknowledged, %d rows, %d of them without a response; %s",
+		sum(v.asked), sum(v.answered), v.reported, sum(v.rows), sum(v.unknown), v.result())
 	for _, code := range slices.Sorted(maps.Keys(v.asked)) {
 		fmt.Fprintf(&text, "\n  %-14s %6d checks %6d responses %6d rows", cmp.Or(code, "allowed"), v.asked[code], v.answered[code], v.rows[code])
 	}
 	return text.String()
 }
 
+// result returns the numbers that must be 0.
+func (v comparison) result() string {
+	return fmt.Sprintf("%d lost, %d doubled, %d wrong", len(v.lost), len(v.doubled), len(v.wrong))
+}
+
 // expectCorrect expects every row to be correct and to belong to exactly one call.
 func (v comparison) expectCorrect(t *testing.T, seed uint64) {
 	t.Helper()
-	if n := len(v.problems); n > 0 {
-		t.Errorf("-seed %d: %d rows are wrong:\n%s", seed, n, strings.Join(v.problems[:min(10, n)], "\n"))
+	if n := len(v.wrong); n > 0 {
+		t.Errorf("-seed %d: %d rows are wrong:\n%s", seed, n, strings.Join(v.wrong[:min(10, n)], "\n"))
+	}
+	if n := len(v.doubled); n > 0 {
+		t.Errorf("-seed %d: %d calls have several rows:\n%s", seed, n, strings.Join(v.doubled[:min(10, n)], "\n"))
 	}
 }
 
@@ -133,7 +141,7 @@ func (h history) compare(rows []*logsv1.RequestLog) comparison {
 		delete(there, c.number)
 	}
 	for _, extra := range there {
-		v.problems = append(v.problems, fmt.Sprintf("no check belongs to %v", extra))
+		v.wrong = append(v.wrong, fmt.Sprintf("no check belongs to %v", extra))
 	}
 	return v
 }
@@ -149,7 +157,7 @@ func (v *comparison) add(c *call, rows []*logsv1.RequestLog) {
 	}
 	switch {
 	case len(rows) > 1:
-		v.problems = append(v.problems, fmt.Sprintf("call %d has %d rows: %v", c.number, len(rows), rows))
+		v.doubled = append(v.doubled, fmt.Sprintf("call %d has %d rows: %v", c.number, len(rows), rows))
 	case len(rows) == 0 && c.checked != nil:
 		v.lost = append(v.lost, fmt.Sprintf("call %d has no row; want %v", c.number, c.checked.row))
 	case len(rows) == 1 && c.checked == nil:
@@ -162,7 +170,7 @@ func (v *comparison) add(c *call, rows []*logsv1.RequestLog) {
 
 func (v *comparison) judge(c *call, row, want *logsv1.RequestLog) {
 	if !proto.Equal(row, want) {
-		v.problems = append(v.problems, fmt.Sprintf("call %d: row\n  %v, want\n  %v", c.number, row, want))
+		v.wrong = append(v.wrong, fmt.Sprintf("call %d: row\n  %v, want\n  %v", c.number, row, want))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/uuid7"
 )
 
 // load makes numbered checks and reports. The seed determines the calls and what is reported.
@@ -31,6 +32,8 @@ type load struct {
 	// same makes a second report of a call equal to the first. If two reports differ and reach two auth services, the
 	// one that is shipped first wins.
 	same bool
+	// retries makes every other check send a call id, and repeat a check that returned UNAVAILABLE.
+	retries bool
 	// suffix is appended to every endpoint.
 	suffix string
 	// sent and answered count checks.
@@ -184,14 +187,33 @@ func (c *client) report(ctx context.Context, reports ...pendingReport) error {
 	}
 }
 
-// check checks a call once. UNAVAILABLE leaves it without a response; any other unexpected result is an error.
+// maxRetries is how often a check is repeated.
+const maxRetries = 4
+
+// ask sends a check, with retries if the load has them.
+func (l *load) ask(ctx context.Context, c *call, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	retries := 0
+	if l.retries && c.number%2 == 0 {
+		request.CallId, retries = uuid7.New(time.Now()).String(), maxRetries
+	}
+	for {
+		answer, err := l.checks.Check(ctx, request, grpc.WaitForReady(true))
+		if status.Code(err) != codes.Unavailable || retries == 0 {
+			return answer, err
+		}
+		retries--
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// check checks a call. UNAVAILABLE leaves it without a response; any other unexpected result is an error.
 func (l *load) check(ctx context.Context, c *call) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	request := proto.CloneOf(c.kind.call)
 	request.Endpoint = c.endpoint(l.suffix)
 	c.began = time.Now()
-	answer, err := l.checks.Check(ctx, request, grpc.WaitForReady(true))
+	answer, err := l.ask(ctx, c, request)
 	c.took = time.Since(c.began)
 	switch {
 	case status.Code(err) == codes.Unavailable:

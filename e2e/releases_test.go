@@ -15,7 +15,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -97,16 +96,7 @@ func (m *mixedReleases) kinds() []kind {
 		kinds = append(kinds, s.kinds()...)
 	}
 	for _, s := range m.clusters {
-		for _, k := range kinds {
-			probe := proto.CloneOf(k.call)
-			probe.Endpoint = "/probe"
-			var last *authv1.CheckResponse
-			await(m.t, waitTimeout, func() bool {
-				var err error
-				last, err = s.checks.Check(m.t.Context(), probe)
-				return err == nil && last.GetDenial().GetCode() == k.code
-			}, func() any { return last })
-		}
+		s.awaitKinds(kinds)
 	}
 	return kinds
 }

@@ -123,6 +123,9 @@ func (s *Server) URL(database string) string {
 	return address.String()
 }
 
+// Socket returns the path of the Unix socket that the server listens on.
+func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+
 // Program returns the path of a program of the server's release, e.g. "pg_dump". It may be missing.
 func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
 
@@ -152,7 +155,7 @@ func (s *Server) Up(ctx context.Context) error {
 	}
 	s.process = p
 	if err := s.awaitReady(ctx, p); err != nil {
-		return errors.Join(fmt.Errorf("private Postgres: %w; its log ends with:\n%s", err, s.logTail()), s.Down(Immediate))
+		return errors.Join(fmt.Errorf("private Postgres: %w; its log ends with:\n%s", err, s.LogTail()), s.Down(Immediate))
 	}
 	return nil
 }

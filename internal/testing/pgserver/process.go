@@ -67,22 +67,34 @@ func (s *Server) launch() (*process, error) {
 	return p, nil
 }
 
+// Signal sends a signal to the first process of the server. It does nothing if the server is down.
+func (s *Server) Signal(signal syscall.Signal) error {
+	if s.process == nil {
+		return nil
+	}
+	if err := s.process.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal a private Postgres: %w", err)
+	}
+	return nil
+}
+
 // Down stops the server and leaves its data; Up starts it again.
 func (s *Server) Down(mode Mode) error {
 	p := s.process
 	if p == nil {
 		return nil
 	}
+	err := s.Signal(syscall.Signal(mode))
 	s.process = nil
-	if err := p.command.Process.Signal(syscall.Signal(mode)); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal a private Postgres: %w", err)
+	if err != nil {
+		return err
 	}
 	select {
 	case <-p.ended:
 		return nil
 	case <-time.After(stopTimeout):
 	}
-	err := p.command.Process.Kill()
+	err = p.command.Process.Kill()
 	<-p.ended
 	return errors.Join(fmt.Errorf("a private Postgres did not stop within %v and was killed", stopTimeout), err)
 }
@@ -118,8 +130,8 @@ func (s *Server) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// logTail returns the end of the server's log.
-func (s *Server) logTail() []byte {
+// LogTail returns the end of the server's log.
+func (s *Server) LogTail() []byte {
 	text, _ := os.ReadFile(s.logFile()) // a missing log has no tail
 	return bytes.TrimSpace(text[max(0, len(text)-2000):])
 }
