@@ -74,6 +74,7 @@ func (c clock) serve(args []string) error {
 	parser, err := kong.New(&command, kong.Vars{
 		"retention": logsvc.DefaultRetention.String(), "search_budget": logsvc.DefaultSearchBudget.String(),
 		"max_staleness": app.DefaultMaxStaleness.String(), "unproved_rows": strconv.Itoa(authsvc.DefaultUnprovedRows),
+		"max_keys": strconv.Itoa(authsvc.DefaultMaxKeys), "max_key_bytes": strconv.Itoa(authsvc.DefaultMaxKeyBytes),
 	})
 	if err != nil {
 		return err
