@@ -109,7 +109,11 @@ func (s *cluster) crash(overloads ...*load) {
 	s.t.Helper()
 	seed, began := newSeed(s.t), time.Now()
 	s.start()
-	l := &load{checks: s.checks, kinds: append(s.kinds(), unprovedKinds()...), clients: 6, every: 20 * time.Millisecond, seed: seed, reports: true}
+	kinds := append(s.kinds(), unprovedKinds()...)
+	if s.postgres != nil {
+		s.auth.restart() // so that it knows the keys also when it starts while Postgres is away
+	}
+	l := &load{checks: s.checks, kinds: kinds, clients: 6, every: 20 * time.Millisecond, seed: seed, reports: true}
 	working, stop := l.start(s.t)
 	expectCounted := s.startOverloads(overloads)
 	k := &killer{random: rand.New(rand.NewPCG(seed, 1<<32)), targets: s.targets(), killed: map[string]int{}}
