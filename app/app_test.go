@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +73,17 @@ func serveConfig(dataDir string) ServeConfig {
 		DataDir: dataDir, GatewayAddr: free, AuthAddr: free, LogsAddr: free, OpsAddr: free,
 		Retention: logsvc.DefaultRetention, AgentTypes: []string{"agent"},
 		trailFlags: trailFlags{TrailFsync: time.Second, TrailMaxBytes: trail.MinBytes, TrailFull: trailFullAllow},
+	}
+}
+
+func TestTokenKeysMayBeInTheHomeFolder(t *testing.T) {
+	user, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := expandHome([]string{"~/a.pem", "ingester=~/b.pem", "/c~/d.pem", "e.pem"})
+	want := []string{user.HomeDir + "/a.pem", "ingester=" + user.HomeDir + "/b.pem", "/c~/d.pem", "e.pem"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/keytrail/keytrail/authsvc"
@@ -56,9 +59,20 @@ func (f tokenFlags) validateRequired() error {
 	return f.validate()
 }
 
+// expandHome expands ~/ as the type path of kong does, which does not know ROLE=~/FILE.
+func expandHome(files []string) []string {
+	expanded := slices.Clone(files)
+	for i, file := range files {
+		if before, path, found := strings.Cut(file, "~/"); found && (before == "" || strings.HasSuffix(before, "=")) {
+			expanded[i] = before + kong.ExpandPath("~/"+path)
+		}
+	}
+	return expanded
+}
+
 // addVerifier adds a verifier of tokens that are signed with the keys of the flags, or with own.
 func (s *Server) addVerifier(f tokenFlags, now func() time.Time, own ...ed25519.PublicKey) (*access.Verifier, error) {
-	keys, err := access.ReadTokenKeys(f.TokenKeys...)
+	keys, err := access.ReadTokenKeys(expandHome(f.TokenKeys)...)
 	if err != nil {
 		return nil, fmt.Errorf("--token-keys: %w", err)
 	}

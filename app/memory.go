@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 
@@ -19,6 +20,8 @@ func LimitMemory(log *slog.Logger) { limitMemory(log, memlimit.FromCgroup) }
 func limitMemory(log *slog.Logger, container memlimit.Provider) {
 	limit, err := memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(container))
 	switch {
+	case errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported):
+		log.Info("memory is not limited: this is no container")
 	case err != nil:
 		log.Warn("the memory limit of the container cannot be read; set GOMEMLIMIT if it has one", "error", err)
 	case limit == math.MaxInt64:

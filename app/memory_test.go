@@ -24,7 +24,8 @@ func TestMemoryLimitIsThatOfTheContainer(t *testing.T) {
 	}{
 		"a limit":           {"", memlimit.Limit(1 << 30), 966367641, "bytes=966367641"},
 		"no limit":          {"", func() (uint64, error) { return 0, memlimit.ErrNoLimit }, math.MaxInt64, "not limited"},
-		"no cgroup":         {"", func() (uint64, error) { return 0, errors.New("no such file") }, before, "level=WARN"},
+		"no cgroup":         {"", func() (uint64, error) { return 0, memlimit.ErrCgroupsNotSupported }, before, "level=INFO"},
+		"cannot be read":    {"", func() (uint64, error) { return 0, errors.New("no such file") }, before, "level=WARN"},
 		"GOMEMLIMIT is set": {"512MiB", memlimit.Limit(1 << 30), before, "memory is"},
 	} {
 		debug.SetMemoryLimit(before)

@@ -12,13 +12,15 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
+-- Services that run wait behind a change of an owner that waits. If it fails, run it again.
+SET LOCAL lock_timeout = '2s';
 -- Two runs at once would create the same role.
 SELECT pg_advisory_xact_lock(hashtext('keytrail roles')) \g /dev/null
 
 SELECT format('CREATE ROLE %I', role) FROM (VALUES ('keytrail_auth'), ('keytrail_logs')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
-ALTER ROLE keytrail_auth LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'auth_password';
-ALTER ROLE keytrail_logs LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'logs_password';
+ALTER ROLE keytrail_auth LOGIN PASSWORD :'auth_password';
+ALTER ROLE keytrail_logs LOGIN PASSWORD :'logs_password';
 
 CREATE SCHEMA IF NOT EXISTS keytrail_auth;
 CREATE SCHEMA IF NOT EXISTS keytrail_logs;
