@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func TestChangesAfterAFailoverThatLostRevisionsAreInForce(t *testing.T) {
 	standby, err := primary.Standby(t.Context())
 	must(t, err)
 	t.Cleanup(func() { must(t, standby.Stop()) })
-	s.config.DatabaseURL = urlOfEither(t, primary, standby)
+	s.config.DatabaseURL = primary.URLOfEither(standby, "postgres")
 	must(t, s.start())
 	for range 5 {
 		s.create()
@@ -74,16 +73,4 @@ func promote(t *testing.T, standby *pgserver.Server) {
 	_, err = conn.Exec(t.Context(), `SELECT pg_promote()`)
 	must(t, err)
 	must(t, conn.Close(t.Context()))
-}
-
-// urlOfEither returns the URL of the database postgres on whichever of two servers is the primary.
-func urlOfEither(t *testing.T, one, two *pgserver.Server) string {
-	t.Helper()
-	hosts := make([]string, 2)
-	for i, server := range []*pgserver.Server{one, two} {
-		parsed, err := url.Parse(server.URL("postgres"))
-		must(t, err)
-		hosts[i] = parsed.Query().Get("host")
-	}
-	return "postgres://postgres@/postgres?sslmode=disable&host=" + url.QueryEscape(hosts[0]+","+hosts[1]) + "&port=5432,5432"
 }

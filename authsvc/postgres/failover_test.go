@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"net/url"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func TestFailoverToAStandbyThatLagged(t *testing.T) {
 	standby, err := primary.Standby(t.Context())
 	must(t, err)
 	t.Cleanup(func() { must(t, standby.Stop()) })
-	fx := serve(t, eitherOf(t, primary, standby))
+	fx := serve(t, primary.URLOfEither(standby, "postgres"))
 	deleted, deletedSecret := fx.create(t)
 	updated, updatedSecret := fx.create(t)
 	must(t, standby.Up(t.Context()))
@@ -107,18 +106,6 @@ func (s *service) update(t *testing.T, id uuid.UUID, disabled bool) error {
 		return nil
 	})
 	return err
-}
-
-// eitherOf returns the URL of the database postgres on whichever of two servers is the primary.
-func eitherOf(t *testing.T, one, two *pgserver.Server) string {
-	t.Helper()
-	hosts := make([]string, 2)
-	for i, server := range []*pgserver.Server{one, two} {
-		parsed, err := url.Parse(server.URL("postgres"))
-		must(t, err)
-		hosts[i] = parsed.Query().Get("host")
-	}
-	return "postgres://postgres@/postgres?sslmode=disable&host=" + url.QueryEscape(hosts[0]+","+hosts[1]) + "&port=5432,5432"
 }
 
 func revisionOf(t *testing.T, server *pgserver.Server) (revision int) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -117,9 +118,12 @@ func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
 // URL returns the URL of a database of this server, as its superuser. It stays the same through restarts.
-func (s *Server) URL(database string) string {
-	address := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.dir}, "port": {"5432"}, "sslmode": {"disable"}}.Encode()}
+func (s *Server) URL(database string) string { return urlOf(database, s.dir) }
+
+func urlOf(database string, folders ...string) string {
+	address := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: url.Values{
+		"host": {strings.Join(folders, ",")}, "port": {strings.Repeat(",5432", len(folders))[1:]}, "sslmode": {"disable"},
+	}.Encode()}
 	return address.String()
 }
 

@@ -26,3 +26,8 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	}
 	return standby, nil
 }
+
+// URLOfEither returns the URL of a database on the server or on another one, whichever the client accepts.
+func (s *Server) URLOfEither(other *Server, database string) string {
+	return urlOf(database, s.dir, other.dir)
+}
