@@ -183,6 +183,41 @@ func TestMoreThanTwoDaysAreDeletedOnlyWhenTheirNumberIsConfirmed(t *testing.T) {
 	at(5, []uuid.UUID{})
 }
 
+// hangingStore is a store in which a part of each expiry fails.
+type hangingStore struct{ logsvc.Store }
+
+var errHangs = errors.New("a detach hangs")
+
+func (s hangingStore) Expire(ctx context.Context, before uuid.UUID, maxDays int) (int, error) {
+	days, err := s.Store.Expire(ctx, before, maxDays)
+	return days, errors.Join(err, errHangs)
+}
+
+func TestDaysAreCountedAndConfirmedWhileAPartOfTheExpiryFails(t *testing.T) {
+	clock := &clock{now: noon}
+	service := logsvc.NewService(hangingStore{openStore(t)}, config(clock.Now))
+	for n := range 5 {
+		clock.set(noon.AddDate(0, 0, n))
+		record(t, service, entryAt(clock.Now()))
+	}
+	clock.set(noon.Add(month).AddDate(0, 0, 3))
+	err := service.Expire(t.Context())
+	if !errors.Is(err, errHangs) || !strings.Contains(err.Error(), "--confirm-days=3") || service.Unconfirmed() != 3 {
+		t.Errorf("Expire returns %v, and %d days wait", err, service.Unconfirmed())
+	}
+	err = service.ExpireConfirmed(t.Context(), 2)
+	if !errors.Is(err, errHangs) || !strings.Contains(err.Error(), "not 2") {
+		t.Errorf("with a wrong number ExpireConfirmed returns %v", err)
+	}
+	if err := service.ExpireConfirmed(t.Context(), 3); !errors.Is(err, errHangs) || strings.Contains(err.Error(), "nothing") {
+		t.Errorf("with the right number ExpireConfirmed returns %v", err)
+	}
+	clock.set(noon.AddDate(0, 0, 4))
+	if got := list(t, service); len(got) != 1 {
+		t.Errorf("%d rows are left, want the youngest", len(got))
+	}
+}
+
 // TestClockThatJumpsAheadDeletesNothing has a store with two days alone.
 func TestClockThatJumpsAheadDeletesNothing(t *testing.T) {
 	service, clock := newService(t)

@@ -20,16 +20,18 @@ const (
 	lockWait = 10 * time.Second
 )
 
-// errLocked is returned by Sealer.Purge if the workspace is being sealed for longer than lockWait.
+// errLocked is returned by Sealer.Purge if the workspace is being sealed for too long.
 var errLocked = errors.New("the workspace is locked")
 
 // Purge deletes entries of the workspace with ids up to and including upTo, at most a bounded chunk, and returns how many, also
 // with an error. More is false if none is left of those that were there when it began: with entries that arrive, a purge that
-// went on until it finds none might never end. It is safe for concurrent use. It waits while the workspace is being sealed: a
-// sealer that has read rows would store them again.
-func (s *Sealer) Purge(ctx context.Context, workspaceID string, upTo uuid.UUID) (purged int64, more bool, err error) {
+// went on until it finds none might never end. It is safe for concurrent use. While the workspace is being sealed it waits, for
+// at most 10 s and not beyond until: a sealer that has read rows would store them again.
+func (s *Sealer) Purge(
+	ctx context.Context, workspaceID string, upTo uuid.UUID, until time.Time,
+) (purged int64, more bool, err error) {
 	p := &purge{Sealer: s, workspaceID: workspaceID, upTo: upTo}
-	tick, giveUp := time.NewTicker(lockPoll), time.After(lockWait)
+	tick, giveUp := time.NewTicker(lockPoll), time.After(min(lockWait, time.Until(until)))
 	defer tick.Stop()
 	for {
 		acquired, err := s.store.TryLock(ctx, workspaceID, p.run)

@@ -133,9 +133,34 @@ func TestPurgeOfALockedWorkspaceGivesUp(t *testing.T) {
 				t.Errorf("purged %+v with %d chunks, %v; want more to do", purged, store.calls, err)
 			}
 			sealer := logsvc.NewSealer(store, logsvc.SealConfig{Now: time.Now})
-			if purged, _, err := sealer.Purge(t.Context(), "acme", store.newest); err == nil || purged != 0 {
+			if purged, _, err := sealer.Purge(t.Context(), "acme", store.newest, began); err == nil || purged != 0 {
 				t.Errorf("the sealer purged %d rows, %v; want an error, because there are more", purged, err)
 			}
+		})
+	}
+}
+
+// TestPurgeOfAWorkspaceThatIsLockedLateEndsInTime has a chunk that begins shortly before the end.
+func TestPurgeOfAWorkspaceThatIsLockedLateEndsInTime(t *testing.T) {
+	for name, tt := range map[string]struct{ deadline, each, want time.Duration }{
+		"with a deadline": {5 * time.Second, 1900 * time.Millisecond, 4 * time.Second},
+		"without one":     {time.Hour, 9900 * time.Millisecond, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &lockedStore{purging(10, 10, 10), 2}
+				store.each = tt.each
+				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
+				defer cancel()
+				began := time.Now()
+				purged, err := logsvc.NewService(store, config(time.Now)).Purge(ctx, "acme", time.Time{})
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("it took %v, want %v", took, tt.want)
+				}
+				if err != nil || purged.Complete || purged.Rows != 20 {
+					t.Errorf("purged %+v, %v; want 20, and more to do", purged, err)
+				}
+			})
 		})
 	}
 }

@@ -65,7 +65,7 @@ func (s *Service) Purge(ctx context.Context, workspaceID string, end time.Time) 
 		p.End = uuid7.Time(newest).Add(time.Millisecond)
 	}
 	for {
-		n, more, err := s.sealer.Purge(ctx, workspaceID, newest)
+		n, more, err := s.sealer.Purge(ctx, workspaceID, newest, until)
 		p.Rows += n
 		switch {
 		case errors.Is(err, errLocked):
@@ -107,32 +107,32 @@ const maxExpiredDays = 2
 // of the store are apart, or if more than two UTC days have ended.
 func (s *Service) Expire(ctx context.Context) error {
 	days, err := s.expire(ctx, maxExpiredDays)
-	if err != nil {
-		return err
-	}
-	s.unconfirmed.Store(0)
-	if days > maxExpiredDays {
+	switch {
+	case days > maxExpiredDays:
 		s.unconfirmed.Store(int64(days))
-		return fmt.Errorf("%d days of request logs are older than the retention of %v: they are hidden, and only deleted after "+
-			"`keytrail logs expire --confirm-days=%d`", days, s.config.Retention, days)
+		err = errors.Join(err, fmt.Errorf("%d days of request logs are older than the retention of %v: they are hidden, and only "+
+			"deleted after `keytrail logs expire --confirm-days=%d`", days, s.config.Retention, days))
+	case err == nil || days > 0: // with an error, 0 may mean that they were not counted
+		s.unconfirmed.Store(0)
 	}
-	return nil
+	return err
 }
 
 // ExpireConfirmed deletes what is older than the retention if it is this number of UTC days.
 func (s *Service) ExpireConfirmed(ctx context.Context, days int) error {
 	found, err := s.expire(ctx, 0)
-	if err == nil && found == days {
-		found, err = s.expire(ctx, days) // deletes nothing if another day has ended meanwhile
+	if found == days {
+		found, err = s.expire(ctx, days) // deletes nothing if another day has ended meanwhile; tries again what has failed
 	}
-	if err == nil && found != days {
-		err = fmt.Errorf("%d days of request logs are older than the retention of %v, not %d: nothing is deleted",
-			found, s.config.Retention, days)
+	if found != days && (err == nil || found > 0) {
+		err = errors.Join(err, fmt.Errorf("%d days of request logs are older than the retention of %v, not %d: nothing is deleted",
+			found, s.config.Retention, days))
 	}
 	return err
 }
 
-// expire deletes what is older than the retention unless that is more than maxDays, and returns how many days it is.
+// expire deletes what is older than the retention unless that is more than maxDays, and returns how many days it is, also with
+// an error once they are counted.
 func (s *Service) expire(ctx context.Context, maxDays int) (days int, err error) {
 	if err := s.clock.update(ctx); err != nil {
 		return 0, err
@@ -141,7 +141,7 @@ func (s *Service) expire(ctx context.Context, maxDays int) (days int, err error)
 		return 0, err
 	}
 	if days, err = s.store.Expire(ctx, s.window().From, maxDays); err != nil {
-		return 0, fmt.Errorf("expire old request logs: %w", err)
+		return days, fmt.Errorf("expire old request logs: %w", err)
 	}
 	return days, nil
 }

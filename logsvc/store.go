@@ -68,7 +68,8 @@ type Store interface {
 	// Expire deletes entries with ids below before, in every workspace: at least all of the UTC days that have ended by
 	// then, and nothing from before on. It returns the number of these days, and deletes nothing if they are more than
 	// maxDays; empty days may count too. Stores that keep days apart leave the rest of a day; readers therefore
-	// always bound their range. It may work in bounded chunks; on an error it has deleted some.
+	// always bound their range. It may work in bounded chunks; on an error it has deleted some, and returns the number of
+	// days too, or 0 if it could not count them.
 	Expire(ctx context.Context, before uuid.UUID, maxDays int) (days int, err error)
 }
 

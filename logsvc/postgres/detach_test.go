@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc/postgres"
@@ -155,5 +156,48 @@ func firstLine(t *testing.T, store *postgres.Store) string {
 		return line
 	case <-ctx.Done():
 		return context.Cause(ctx).Error()
+	}
+}
+
+// TestMarkOfADayThatWasNotDroppedIsRemoved has a process that ended between the mark and the detach.
+func TestMarkOfADayThatWasNotDroppedIsRemoved(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t, migrate)
+	store, conn, at := open(t, url), connect(t, url), time.Now().Add(-5*day)
+	must(t, store.CreateDay(t.Context(), at))
+	for _, table := range partitions(at) {
+		_, err := conn.Exec(t.Context(), "COMMENT ON TABLE "+table+" IS '"+postgres.Dropping+"'")
+		must(t, err)
+	}
+	expire(t, store, 10*day)
+	for i, parent := range []string{"request_logs", "request_log_blocks"} {
+		_, err := conn.Exec(t.Context(), "ALTER TABLE keytrail_logs."+parent+" DETACH PARTITION "+partitions(at)[i])
+		must(t, err)
+	}
+	expire(t, store, 2*day)
+	for _, table := range partitions(at) {
+		if !value[bool](t, conn, "SELECT to_regclass($1) IS NOT NULL", table) {
+			t.Errorf("%s, which an operator has detached, was dropped", table)
+		}
+	}
+}
+
+// TestDaysAreCountedWhileADetachHangs has an unfinished detach, whose day is read, and the other days that have ended.
+func TestDaysAreCountedWhileADetachHangs(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t, migrate)
+	store, conn := open(t, url), connect(t, url)
+	days := pastDays(t, store)[:4]
+	table := partitions(days[0])[0]
+	interruptions["not detached completely"](t, conn, "ALTER TABLE keytrail_logs.request_logs DETACH PARTITION "+table)
+	tx := hold(t, url, table)
+	before := uuid7.First(days[3].Truncate(day).Add(day))
+	n, err := store.Expire(t.Context(), before, 2)
+	if n != 4 || err == nil || fault.KindOf(err) == fault.Unavailable {
+		t.Errorf("Expire returned %d days, %v; want 4, and that the detach waits", n, err)
+	}
+	must(t, tx.Rollback(t.Context()))
+	if n, err = store.Expire(t.Context(), before, 2); n != 4 || err != nil {
+		t.Errorf("when the transaction has ended, Expire returned %d days, %v; want 4", n, err)
 	}
 }

@@ -20,15 +20,18 @@ func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days
 		days, err = expire(ctx, conn, before, maxDays)
 		return err
 	})
+	if !hasCode(err, "55P03") { // lock_not_available: the database can be reached, and the caller tries again anyway
+		err = pgdb.Unavailable(ctx, err)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("expire request logs: %w", pgdb.Unavailable(ctx, err))
+		return days, fmt.Errorf("expire request logs: %w", err)
 	}
 	return days, nil
 }
 
 func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID, maxDays int) (int, error) {
 	// First, because Postgres refuses a concurrent detach while another one of the same table is unfinished.
-	unfinished := finishDrops(ctx, conn)
+	unfinished := errors.Join(clearMarks(ctx, conn), finishDrops(ctx, conn))
 	all, _, err := listPartitions(ctx, conn)
 	if err != nil {
 		return 0, errors.Join(unfinished, err)
@@ -45,7 +48,27 @@ func expire(ctx context.Context, conn *pgxpool.Conn, before uuid.UUID, maxDays i
 	for _, p := range slices.Backward(ended) { // the oldest first
 		errs = append(errs, drop(ctx, conn, p))
 	}
-	return len(days), errors.Join(errs...)
+	return len(days), errors.Join(append(errs, clearMarks(ctx, conn))...)
+}
+
+// clearMarks removes the marks of partitions that were not detached, in case an operator detaches them: their drop has failed, or
+// its process has ended before the detach.
+func clearMarks(ctx context.Context, conn *pgxpool.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT inhrelid::regclass::text FROM pg_inherits
+		WHERE inhparent IN ('`+rowsTable+`'::regclass, '`+blocksTable+`'::regclass) AND NOT inhdetachpending
+		AND obj_description(inhrelid, 'pg_class') = $1`, dropping)
+	if err != nil {
+		return fmt.Errorf("list the marked partitions: %w", err)
+	}
+	marked, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list the marked partitions: %w", err)
+	}
+	var errs []error
+	for _, table := range marked {
+		errs = append(errs, execAll(ctx, conn, "COMMENT ON TABLE "+table+" IS NULL"))
+	}
+	return errors.Join(errs...)
 }
 
 // finishDrops finishes the drops that were interrupted.
@@ -75,9 +98,7 @@ const dropping = "keytrail: has expired and is being dropped"
 func drop(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	err := execAll(ctx, conn, fmt.Sprintf("COMMENT ON TABLE %s IS '%s'", p, dropping))
 	if err == nil {
-		if err = detach(ctx, conn, p); err != nil {
-			err = errors.Join(err, unmark(ctx, conn, p))
-		}
+		err = detach(ctx, conn, p)
 	}
 	if err == nil {
 		err = execAll(ctx, conn, "DROP TABLE IF EXISTS "+p.String())
@@ -119,15 +140,6 @@ func finishDetach(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 		return fmt.Errorf("finish the detach of the partition %s: %w", p, err)
 	}
 	return nil
-}
-
-// unmark removes the mark of a partition that was not detached, in case an operator detaches it now.
-func unmark(ctx context.Context, conn *pgxpool.Conn, p partition) error {
-	attached, _, err := listPartitions(ctx, conn)
-	if err != nil || !slices.Contains(attached, p) {
-		return err
-	}
-	return execAll(ctx, conn, fmt.Sprintf("COMMENT ON TABLE %s IS NULL", p))
 }
 
 // makeRoom drops a detached table that has the name of a partition, if it is the rest of a drop, or of a creation, which is

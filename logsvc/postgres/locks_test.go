@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/internal/fault"
@@ -51,7 +52,7 @@ func (c *chaos) operations() map[string]func(context.Context) error {
 		"seal":    c.sealer.Seal,
 		"compact": func(ctx context.Context) error { return c.store.Compact(ctx, c.now) },
 		"purge": func(ctx context.Context) error {
-			_, _, err := c.sealer.Purge(ctx, "globex", uuid.Max)
+			_, _, err := c.sealer.Purge(ctx, "globex", uuid.Max, time.Now().Add(time.Minute))
 			return err
 		},
 		"list": func(ctx context.Context) error {
@@ -88,11 +89,16 @@ func repeat(ctx context.Context, name string, times int, do func(context.Context
 			done++
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: done %d of %d times, then %w", name, done, times, err)
-		case !errors.Is(err, logsvc.ErrConflict) && fault.KindOf(err) != fault.Unavailable:
+		case !errors.Is(err, logsvc.ErrConflict) && fault.KindOf(err) != fault.Unavailable && !lockTimeout(err):
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+func lockTimeout(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "55P03"
 }
 
 // TestRetentionSealingPurgesAndIngestDoNotBlockEachOther has two connections in each pool: whoever waited for a second connection

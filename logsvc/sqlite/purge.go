@@ -43,7 +43,7 @@ func (s *Store) Expire(ctx context.Context, before uuid.UUID, maxDays int) (days
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("expire request logs: %w", err)
+		return days, fmt.Errorf("expire request logs: %w", err)
 	}
 	return days, nil
 }
@@ -69,10 +69,13 @@ func (s *Store) endedDays(ctx context.Context, before uuid.UUID) (int, error) {
 		return 0, err
 	}
 	days, err := s.storedDays(ctx, before)
+	if err != nil {
+		return 0, err
+	}
 	if days > 0 && since.UnixMilli() > 0 {
 		days = max(days, int(uuid7.Time(before).Truncate(day).Sub(since.UTC().Truncate(day))/day))
 	}
-	return days, err
+	return days, nil
 }
 
 // storedDays returns how many UTC days that have ended before an id have rows or blocks. It looks at the lowest id of each day.

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/internal/uuid7"
@@ -9,6 +11,7 @@ import (
 
 var expireDaysSentences = []sentence{
 	{"it returns the number of these days, and deletes nothing if they are more than maxDays", tooManyDaysStay},
+	{"on an error it returns their number too, or 0", countedOnAnError},
 	{"nothing to delete is 0 days", noDays},
 }
 
@@ -40,6 +43,18 @@ func tooManyDaysStay(f *fixture) {
 	f.stores(globex, nil)
 	f.gone(globex, block)
 	f.expireAtMost(before, 0, 0)
+}
+
+func countedOnAnError(f *fixture) {
+	before := uuid7.First(f.now.Add(-5 * day))
+	f.expire(before) // days that an earlier sentence has left
+	f.recordRows([]logsvc.Entry{f.call(7 * day)})
+	ctx, cancel := context.WithCancel(f.Context())
+	cancel()
+	if days, err := f.store.Expire(ctx, before, 1); err == nil || days != 0 && days != 1 {
+		f.Errorf("Expire with a cancelled context returned %d days, %v", days, err)
+	}
+	f.expireAtMost(before, 1, 1)
 }
 
 // wholeOf returns the data of a block.

@@ -176,7 +176,7 @@ func (f *fixture) same(got, want []logsvc.Entry) {
 func (f *fixture) purge(workspaceID string, upTo uuid.UUID) (total int64) {
 	f.Helper()
 	for {
-		n, more, err := f.sealer.Purge(f.Context(), f.scoped(workspaceID), upTo)
+		n, more, err := f.sealer.Purge(f.Context(), f.scoped(workspaceID), upTo, time.Now().Add(time.Minute))
 		if err != nil {
 			f.Fatalf("Purge: %v", err)
 		}

@@ -279,11 +279,11 @@ func purgesWithoutLock(f *fixture) {
 		f.recordRows(even)
 		f.fold()
 		f.recordRows(append(odd, even[:5]...))
-		purged := false
+		purged, until := false, time.Now().Add(time.Minute)
 		f.sealer = f.newSealer(&hooked{Store: f.store, unlocked: true, beforeReplace: func() {
 			for more := !purged; more; {
 				var err error
-				if _, more, err = purger.Purge(f.Context(), f.scoped(acme), calls[upTo].ID); err != nil {
+				if _, more, err = purger.Purge(f.Context(), f.scoped(acme), calls[upTo].ID, until); err != nil {
 					f.Fatalf("Purge: %v", err)
 				}
 			}
