@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keytrail/keytrail/internal/fault"
@@ -85,6 +86,10 @@ func TestDetachThatHangsOverMidnight(t *testing.T) {
 					t.Errorf("day %d is not dropped", i)
 				}
 			}
+			if n := value[int](t, conn, `SELECT count(*) FROM pg_inherits WHERE NOT inhdetachpending
+				AND obj_description(inhrelid, 'pg_class') = $1`, postgres.Dropping); n != 0 {
+				t.Errorf("%d partitions that were not detached are marked", n)
+			}
 			must(t, tx.Rollback(t.Context()))
 			must(t, expireTo(t, store, days[2]))
 			for i, at := range days {
@@ -123,22 +128,47 @@ func TestTableThatAnOperatorHasDetachedIsLeftAloneAndLogged(t *testing.T) {
 			if line := firstLine(t, store); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "table="+name) {
 				t.Errorf("logged %q, want a warning with the table", line)
 			}
-			// Its day takes no rows until the table is renamed.
+			// Rows of its day take its name from it.
 			late := rows("acme", at, 2)
-			if err := store.Record(t.Context(), late); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("Record returned %v", err)
-			}
-			_, err := conn.Exec(t.Context(), "ALTER TABLE "+table+" RENAME TO kept")
-			must(t, err)
 			must(t, store.Record(t.Context(), late))
 			if diff := cmp.Diff(newestFirst(late), all(t, store, "acme")); diff != "" {
 				t.Errorf("stored (-sent +found):\n%s", diff)
 			}
+			if line := firstLine(t, store); !strings.Contains(line, "level=WARN") ||
+				!strings.Contains(line, "schema=keytrail_logs table="+name+"_set_aside was="+name) {
+				t.Errorf("logged %q, want a warning with both names", line)
+			}
 			expire(t, store, 2*day)
-			if n := value[int](t, conn, "SELECT count(*) FROM keytrail_logs.kept"); n != len(kept) {
+			if n := value[int](t, conn, "SELECT count(*) FROM "+table+"_set_aside"); n != len(kept) {
 				t.Errorf("%d of %d rows are left after the renaming", n, len(kept))
 			}
 		})
+	}
+}
+
+// TestServiceStartsAlthoughTodayIsSetAside has an operator who detaches both tables of today, again and again.
+func TestServiceStartsAlthoughTodayIsSetAside(t *testing.T) {
+	t.Parallel()
+	url, at := pgtest.Database(t, migrate), time.Now()
+	conn := connect(t, url)
+	for _, suffix := range []string{"_set_aside", "_set_aside2", "_set_aside3"} {
+		store := open(t, url)
+		storesADay(t, store, at)
+		for i, parent := range []string{"request_logs", "request_log_blocks"} {
+			_, err := conn.Exec(t.Context(), "ALTER TABLE keytrail_logs."+parent+" DETACH PARTITION "+partitions(at)[i])
+			must(t, err)
+		}
+		storesADay(t, open(t, url), at)
+		for i, want := range []int{2, 1} {
+			if n := value[int](t, conn, "SELECT count(*) FROM "+partitions(at)[i]+suffix); n != want {
+				t.Errorf("%d of %d rows are in the table %s", n, want, suffix)
+			}
+		}
+		if _, _, err := store.PurgeRecent(t.Context(), "acme", uuid.Max); err != nil {
+			t.Error(err)
+		}
+		_, err := conn.Exec(t.Context(), "TRUNCATE keytrail_logs.request_log_blocks")
+		must(t, err)
 	}
 }
 

@@ -142,22 +142,23 @@ func finishDetach(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	return nil
 }
 
-// makeRoom drops a detached table that has the name of a partition, if it is the rest of a drop, or of a creation, which is
-// empty.
+// makeRoom removes a detached table that has the name of a partition. It drops the rest of a drop, or of a creation, which is
+// empty. It renames a table that an operator has set aside: otherwise no row of its day could be stored, and the batches of the
+// trail after it would wait.
 func makeRoom(ctx context.Context, conn *pgxpool.Conn, p partition) error {
 	detached, err := listDetached(ctx, conn)
 	i := slices.IndexFunc(detached, func(d detachedTable) bool { return d.partition == p })
 	if err != nil || i < 0 {
 		return err
 	}
-	var rows bool
 	if !detached[i].dropping {
+		var rows bool
 		if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s)", p)).Scan(&rows); err != nil {
 			return err
 		}
-	}
-	if rows {
-		return fmt.Errorf("create the partition %s: a table of this name has rows and was not detached by this service: rename it", p)
+		if rows {
+			return rename(ctx, conn, p)
+		}
 	}
 	return execAll(ctx, conn, "DROP TABLE IF EXISTS "+p.String())
 }

@@ -46,16 +46,24 @@ func (s *Store) warnOfUnmanaged(ctx context.Context, log *slog.Logger) error {
 	return s.warnOfDetached(ctx, log)
 }
 
-// warnOfDetached logs each table that an operator has detached and not renamed. It holds the lock of the layout, because a table
-// that is being created is not attached either.
+// warnOfDetached logs each table that an operator has detached and not renamed, also if rename has renamed it. It holds the lock
+// of the layout, because a table that is being created is not attached either.
 func (s *Store) warnOfDetached(ctx context.Context, log *slog.Logger) error {
 	return s.changeLayout(ctx, func(conn *pgxpool.Conn) error {
 		detached, err := listDetached(ctx, conn)
 		for _, d := range detached {
 			if !d.dropping {
 				log.Warn("table of the request logs was detached, but not by this service: its rows are not shown or expired, "+
-					"and its day takes no rows until it is renamed", "table", d.String())
+					"and it is renamed when its day takes rows again", "schema", schema, "table", d.String())
 			}
+		}
+		if err != nil {
+			return err
+		}
+		renamed, err := listRenamed(ctx, conn)
+		for _, r := range renamed {
+			log.Warn("table of the request logs was detached, but not by this service, and was renamed, because its day takes rows: "+
+				"its rows are not shown or expired", "schema", schema, "table", r.name, "was", r.was)
 		}
 		return err
 	})
