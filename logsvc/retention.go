@@ -118,7 +118,8 @@ func (s *Service) Expire(ctx context.Context) error {
 	return err
 }
 
-// ExpireConfirmed deletes what is older than the retention if it is this number of UTC days.
+// ExpireConfirmed deletes what is older than the retention if it is this number of UTC days. A day that cannot be deleted does not
+// hold up the others, but is an error.
 func (s *Service) ExpireConfirmed(ctx context.Context, days int) error {
 	found, err := s.expire(ctx, 0)
 	if found == days {

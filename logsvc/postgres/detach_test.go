@@ -128,7 +128,7 @@ func TestTableThatAnOperatorHasDetachedIsLeftAloneAndLogged(t *testing.T) {
 			if line := firstLine(t, store); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "table="+name) {
 				t.Errorf("logged %q, want a warning with the table", line)
 			}
-			// Rows of its day take its name from it.
+			// It is renamed when rows of its day arrive.
 			late := rows("acme", at, 2)
 			must(t, store.Record(t.Context(), late))
 			if diff := cmp.Diff(newestFirst(late), all(t, store, "acme")); diff != "" {
