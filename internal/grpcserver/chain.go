@@ -38,13 +38,14 @@ type chain struct {
 	pace          *pace
 }
 
-func newChain(config Config) (*chain, error) {
+// newChain returns a chain. stopping ends when the server stops.
+func newChain(stopping context.Context, config Config) (*chain, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("build the validator: %w", err)
 	}
 	c := &chain{
-		authorizer: config.Authorizer, validator: validator, log: config.Log, pace: newPace(),
+		authorizer: config.Authorizer, validator: validator, log: config.Log, pace: newPace(stopping),
 		observeUnary: config.Instrumentation.Unary, observeStream: config.Instrumentation.Stream,
 	}
 	if c.observeUnary == nil {

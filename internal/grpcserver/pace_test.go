@@ -1,7 +1,9 @@
 package grpcserver
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +17,7 @@ import (
 
 func TestRefusedCallsWaitAboveARate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(t.Context())
 		began := time.Now()
 		expect := func(what string, calls int, want time.Duration) {
 			t.Helper()
@@ -34,7 +36,7 @@ func TestRefusedCallsWaitAboveARate(t *testing.T) {
 // TestNoCallWaitsLong: a health check must pass, however many connections send bad tokens.
 func TestNoCallWaitsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(t.Context())
 		began := time.Now()
 		var waiting sync.WaitGroup
 		for range 4 * refusalsBurst {
@@ -43,6 +45,48 @@ func TestNoCallWaitsLong(t *testing.T) {
 		waiting.Wait()
 		if took := time.Since(began); took != maxPause {
 			t.Errorf("the last of many waited %v", took)
+		}
+	})
+}
+
+// TestManyConnectionsExceedTheRate: each connection may make ten refused calls a second, because none waits longer than maxPause.
+func TestManyConnectionsExceedTheRate(t *testing.T) {
+	const connections = 1000
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(t.Context())
+		end := time.Now().Add(10 * time.Second)
+		var calls atomic.Int64
+		var calling sync.WaitGroup
+		for range connections {
+			calling.Go(func() {
+				for p.wait(); time.Now().Before(end); p.wait() {
+					calls.Add(1)
+				}
+			})
+		}
+		calling.Wait()
+		const perSecond = connections * int64(time.Second/maxPause)
+		if n := calls.Load() / 10; n < perSecond*9/10 || n > perSecond*11/10 {
+			t.Errorf("%d refused calls a second of %d connections, want about %d", n, connections, perSecond)
+		}
+	})
+}
+
+// TestStopEndsThePauses: a paused connection holds a lock that the server needs to stop.
+func TestStopEndsThePauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stopping, stop := context.WithCancel(t.Context())
+		p := newPace(stopping)
+		var waiting sync.WaitGroup
+		for range 4 * refusalsBurst {
+			waiting.Go(p.wait)
+		}
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		waiting.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("pauses ended %v after the server began to stop", took)
 		}
 	})
 }

@@ -68,19 +68,20 @@ type Server struct {
 	chain  *chain
 	health *health.Server
 	log    *slog.Logger
-	// stopStreams ends stopping, and with it the open streams.
+	// stopStreams ends stopping, and with it the open streams and the pauses of connections.
 	stopping    context.Context
 	stopStreams context.CancelFunc
 }
 
 // New returns a server.
 func New(config Config) (*Server, error) {
-	chain, err := newChain(config)
+	stopping, stopStreams := context.WithCancel(context.Background())
+	chain, err := newChain(stopping, config)
 	if err != nil {
+		stopStreams()
 		return nil, err
 	}
-	s := &Server{chain: chain, health: health.NewServer(), log: config.Log}
-	s.stopping, s.stopStreams = context.WithCancel(context.Background())
+	s := &Server{chain: chain, health: health.NewServer(), log: config.Log, stopping: stopping, stopStreams: stopStreams}
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.tap),
 		grpc.StreamInterceptor(chain.stream), // RegisterService adds the chain of unary calls

@@ -126,7 +126,7 @@ func newTestChain(t *testing.T, log *logtest.Buffer) (*chain, *access.Signer) {
 		authv1.KeyService_ServiceDesc.ServiceName: {Methods: []grpc.MethodInfo{{Name: "GetKey"}}},
 		"grpc.health.v1.Health":                   {Methods: []grpc.MethodInfo{{Name: "Check"}}},
 	}))
-	c, err := newChain(Config{Log: slog.New(slog.NewJSONHandler(log, nil)), Authorizer: authorizer})
+	c, err := newChain(t.Context(), Config{Log: slog.New(slog.NewJSONHandler(log, nil)), Authorizer: authorizer})
 	must(t, err)
 	return c, signer
 }
