@@ -40,7 +40,7 @@ func (f DialFlags) remote(flag, addr string, plaintext InsecureFlag, log *slog.L
 		return s.connect("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(transport),
 			grpc.WithDefaultServiceConfig(serviceConfig),
-			grpc.WithChainUnaryInterceptor(repeatLate),
+			grpc.WithChainUnaryInterceptor(newLateRepeats().intercept),
 			grpc.WithKeepaliveParams(pings),
 			// Do not look up a service config in DNS: in a network without a route to the Internet, connections wait
 			// for the look-up to time out.
@@ -65,7 +65,8 @@ var pings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time
 // serviceConfig spreads calls over all replicas and retries a call that failed with UNAVAILABLE on another one (gRFC A6),
 // so that no call fails while a replica restarts. Calls that create or change keys are not retried, because they may have
 // been carried out; the trail retries RecordRequestLogs itself, and has its own deadline. Throttling stops retries while all
-// replicas fail. The timeouts are the deadlines of calls whose caller has none; see also attemptTimes.
+// replicas fail. The timeouts are the deadlines of calls whose caller has none; see also attemptTimes. Changes of keys have 5 s:
+// an auth service waits for up to 2 s until a change is in force, and says so in time.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"` + replicasPolicy + `": {}}],
 	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
@@ -83,7 +84,7 @@ const serviceConfig = `{
 		"timeout": "10s", ` + retryPolicy + `
 	}, {
 		"name": [{"service": "keytrail.auth.v1.KeyService"}],
-		"timeout": "10s"
+		"timeout": "5s"
 	}, {
 		"name": [{"service": "keytrail.logs.v1.LogService", "method": "PurgeRequestLogs"}],
 		"timeout": "90s", ` + retryPolicy + `

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -29,8 +28,8 @@ var (
 )
 
 // newTestPicker returns a picker of n replicas with a clock. call makes a call, whose end ends returns, and returns its
-// replica.
-func newTestPicker(t *testing.T, n int, now *time.Time) (call func(ends func(id int) balancer.DoneInfo) int) {
+// replica. A call that is late ends after takes.
+func newTestPicker(t *testing.T, n int, now *time.Time, takes time.Duration) (call func(ends func(id int) balancer.DoneInfo) int) {
 	t.Helper()
 	info := base.PickerBuildInfo{ReadySCs: map[balancer.SubConn]base.SubConnInfo{}}
 	for id := range n {
@@ -38,19 +37,23 @@ func newTestPicker(t *testing.T, n int, now *time.Time) (call func(ends func(id 
 	}
 	p := pickerBuilder{func() time.Time { return *now }}.Build(info)
 	return func(ends func(int) balancer.DoneInfo) int {
-		picked, err := p.Pick(balancer.PickInfo{})
+		picked, err := p.Pick(balancer.PickInfo{Ctx: t.Context()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		id := picked.SubConn.(*testConn).id
-		picked.Done(ends(id))
+		end := ends(id)
+		if end.Err != nil {
+			*now = now.Add(takes)
+		}
+		picked.Done(end)
 		return id
 	}
 }
 
 func TestReplicasThatDoNotRespondAreAvoided(t *testing.T) {
 	now := time.Now()
-	call := newTestPicker(t, 3, &now)
+	call := newTestPicker(t, 3, &now, silentTime)
 	paused := func(id int) balancer.DoneInfo {
 		if id == 1 {
 			return late
@@ -83,51 +86,27 @@ func TestReplicasThatDoNotRespondAreAvoided(t *testing.T) {
 	}
 }
 
+// TestShortDeadlinesOfCallersAvoidNoReplica: a caller over REST chooses its deadline.
+func TestShortDeadlinesOfCallersAvoidNoReplica(t *testing.T) {
+	now := time.Now()
+	call := newTestPicker(t, 3, &now, silentTime-1)
+	var counts [3]int
+	for range 30 {
+		counts[call(func(id int) balancer.DoneInfo {
+			if id == 1 {
+				return late
+			}
+			return responded
+		})]++
+	}
+	if counts != [3]int{10, 10, 10} {
+		t.Errorf("calls after deadlines below %v: %v", silentTime, counts)
+	}
+}
+
 func TestNoReplicaIsConnected(t *testing.T) {
 	if _, err := (pickerBuilder{time.Now}).Build(base.PickerBuildInfo{}).Pick(balancer.PickInfo{}); err != balancer.ErrNoSubConnAvailable {
 		t.Error(err)
-	}
-}
-
-func TestLateCallsAreRepeated(t *testing.T) {
-	for name, tt := range map[string]struct {
-		method string
-		codes  []codes.Code // of the attempts
-		want   codes.Code
-		times  int
-	}{
-		"in time":          {authv1.CheckService_Check_FullMethodName, []codes.Code{codes.OK}, codes.OK, 1},
-		"another error":    {authv1.CheckService_Check_FullMethodName, []codes.Code{codes.Unavailable}, codes.Unavailable, 1},
-		"late once":        {authv1.CheckService_Report_FullMethodName, []codes.Code{codes.DeadlineExceeded, codes.OK}, codes.OK, 2},
-		"always late":      {authv1.KeyService_GetKey_FullMethodName, []codes.Code{4, 4, 4}, codes.DeadlineExceeded, 3},
-		"not safe to send": {authv1.KeyService_CreateKey_FullMethodName, []codes.Code{4}, codes.DeadlineExceeded, 1},
-	} {
-		times := 0
-		invoke := func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
-			if _, limited := ctx.Deadline(); limited != (attemptTimes[tt.method] != 0 && times < maxAttempts-1) {
-				t.Errorf("%s: attempt %d has a limit: %v", name, times, limited)
-			}
-			times++
-			return status.Error(tt.codes[times-1], "")
-		}
-		err := repeatLate(t.Context(), tt.method, nil, nil, nil, invoke)
-		if status.Code(err) != tt.want || times != tt.times {
-			t.Errorf("%s: %v after %d attempts", name, err, times)
-		}
-	}
-}
-
-func TestCallersDeadlineEndsTheAttempts(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	times := 0
-	invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
-		times++
-		cancel()
-		return status.Error(codes.DeadlineExceeded, "")
-	}
-	err := repeatLate(ctx, authv1.CheckService_Check_FullMethodName, nil, nil, nil, invoke)
-	if status.Code(err) != codes.DeadlineExceeded || times != 1 {
-		t.Errorf("%v after %d attempts", err, times)
 	}
 }
 

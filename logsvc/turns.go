@@ -13,9 +13,10 @@ const (
 	// maxSearches is how many searches of one workspace run at a time. Each takes one connection of the store, of which Postgres
 	// has 10 by default and SQLite 4.
 	maxSearches = 2
-	// maxWaiting is how many more wait for their turn, and maxWait how long at most.
+	// maxWaiting is how many more wait for their turn, and maxWait how long at most: less than the time after which a gateway
+	// makes the search again elsewhere (app/attempts.go), because it would lose its turn.
 	maxWaiting = 50
-	maxWait    = 5 * time.Second
+	maxWait    = time.Second
 )
 
 // turns lets searches of one workspace wait while others of it run, so that they leave connections to other workspaces.
