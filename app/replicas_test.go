@@ -29,7 +29,7 @@ var (
 
 // newTestPicker returns a picker of n replicas with a clock. call makes a call, whose end ends returns, and returns its
 // replica. A call that is late ends after takes.
-func newTestPicker(t *testing.T, n int, now *time.Time, takes time.Duration) (call func(ends func(id int) balancer.DoneInfo) int) {
+func newTestPicker(t *testing.T, n int, now *time.Time, takes time.Duration) (call func(ends func(int) balancer.DoneInfo) int) {
 	t.Helper()
 	info := base.PickerBuildInfo{ReadySCs: map[balancer.SubConn]base.SubConnInfo{}}
 	for id := range n {
