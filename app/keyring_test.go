@@ -54,8 +54,8 @@ func (s *changingStore) Newest(context.Context, authsvc.Position) (authsvc.Posit
 	return s.newest, true, nil
 }
 
-func (s *changingStore) Changes(context.Context, authsvc.Revision, func(authsvc.Change) error) error {
-	return nil
+func (s *changingStore) ChangesSince(context.Context, authsvc.Position, func(authsvc.Change) error) (authsvc.Position, bool, error) {
+	return s.newest, true, nil
 }
 
 func TestSnapshotFollowsTheKeyring(t *testing.T) {

@@ -27,19 +27,15 @@ type slowStore struct {
 
 func (slowStore) TokenKey(context.Context) ([]byte, error) { return make([]byte, 32), nil }
 
-func (slowStore) Newest(context.Context, authsvc.Position) (newest authsvc.Position, follows bool, err error) {
-	return authsvc.Position{Revision: 3}, true, nil
-}
-
-func (s slowStore) Changes(_ context.Context, _ authsvc.Revision, apply func(authsvc.Change) error) error {
+func (s slowStore) ChangesSince(_ context.Context, _ authsvc.Position, apply func(authsvc.Change) error) (authsvc.Position, bool, error) {
 	for n := range 3 {
 		key := authsvc.Key{ID: uuid.New(), WorkspaceID: "acme", Secrets: []authsvc.Secret{{Digest: authsvc.Digest{byte(n)}}}}
 		if err := apply(authsvc.Change{Revision: authsvc.Revision(n + 1), Key: key}); err != nil {
-			return err
+			return authsvc.Position{}, false, err
 		}
 	}
 	s.halfway()
-	return errHalfway
+	return authsvc.Position{}, false, errHalfway
 }
 
 func TestReadinessCountsTheKeysWhileTheyAreLoaded(t *testing.T) {

@@ -56,8 +56,7 @@ const (
 )
 
 // Refresh applies what has changed in the store since the last refresh; the first one loads every key. When it returns nil,
-// every change that was committed before the call is in force. Changes that were applied before an error stay in force, and
-// the next refresh repeats them. While the store has another history than the keyring, Refresh fails until Follow has loaded
+// every change that was committed before the call is in force. When it returns an error, it has applied nothing. While the store has another history than the keyring, Refresh fails until Follow has loaded
 // the keys anew. Refresh ends with ctx, even while it waits for another refresh.
 func (r *Keyring) Refresh(ctx context.Context) error {
 	if err := r.admit(ctx); err != nil {
@@ -65,8 +64,8 @@ func (r *Keyring) Refresh(ctx context.Context) error {
 	}
 	defer r.release()
 	began, since := r.now(), r.Stats().Position
-	if since == (Position{}) {
-		return r.load(ctx, began)
+	if since.Revision == 0 {
+		return r.load(ctx, began) // since revision 0 a store omits deletions
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxRefresh)
 	defer cancel()
@@ -77,14 +76,13 @@ func (r *Keyring) Refresh(ctx context.Context) error {
 	if !follows {
 		return errOtherHistory
 	}
+	var changes []Change
 	if newest != since {
-		if err := r.follow(ctx, since.Revision); err != nil {
+		if newest, changes, err = r.changesSince(ctx, since); err != nil {
 			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.position, r.refreshed = newest, began
+	r.apply(changes, newest, began)
 	return nil
 }
 
@@ -100,21 +98,36 @@ func (r *Keyring) admit(ctx context.Context) error {
 
 func (r *Keyring) release() { <-r.refreshing }
 
-// follow puts the changes after a revision in force. They can include changes after the position that Newest returned; the
-// next refresh applies these again.
-func (r *Keyring) follow(ctx context.Context, since Revision) error {
+// changesSince returns all changes from a position to the newest one.
+func (r *Keyring) changesSince(ctx context.Context, since Position) (newest Position, changes []Change, err error) {
 	interned := newInterner()
-	err := r.store.Changes(ctx, since, func(c Change) error {
+	newest, follows, err := r.store.ChangesSince(ctx, since, func(c Change) error {
 		interned.intern(&c.Key)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.keys.apply(&c)
+		changes = append(changes, c)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read the changes of keys after revision %d: %w", since, err)
+		return Position{}, nil, fmt.Errorf("read the changes of keys after revision %d: %w", since.Revision, err)
 	}
-	return nil
+	if !follows { // the store has failed over since Newest
+		return Position{}, nil, errOtherHistory
+	}
+	return newest, changes, nil
+}
+
+// apply puts the changes that lead to a position in force. A change after that position must never be among them: if the
+// store lost it later, but still had the position, the keyring would follow from there and keep the change for ever. So the
+// changes are collected first: those of a primary that dies while it sends them can be lost.
+func (r *Keyring) apply(changes []Change, position Position, refreshed time.Time) {
+	for i := range changes {
+		// Checks do not wait for more than one change.
+		r.mu.Lock()
+		r.keys.apply(&changes[i])
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position, r.refreshed = position, refreshed
 }
 
 // reload loads every key anew. Checks use the old ones meanwhile, and if it fails.
@@ -129,13 +142,9 @@ func (r *Keyring) reload(ctx context.Context) error {
 func (r *Keyring) load(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, maxLoad)
 	defer cancel()
-	newest, _, err := r.store.Newest(ctx, Position{})
-	if err != nil {
-		return fmt.Errorf("read the newest revision of keys: %w", err)
-	}
 	r.loading.Store(0)
 	keys, interned, garbage := newKeyset(), newInterner(), newCollector()
-	err = r.store.Changes(ctx, 0, func(c Change) error {
+	newest, _, err := r.store.ChangesSince(ctx, Position{}, func(c Change) error {
 		interned.intern(&c.Key)
 		keys.apply(&c)
 		garbage.loaded()
@@ -173,7 +182,7 @@ func (r *Keyring) Stats() KeyringStats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return KeyringStats{
-		Keys: len(r.keys.digests), Secrets: len(r.keys.credentials), Position: r.position, Staleness: r.now().Sub(r.refreshed),
+		Keys: len(r.keys.secrets), Secrets: len(r.keys.credentials), Position: r.position, Staleness: r.now().Sub(r.refreshed),
 	}
 }
 

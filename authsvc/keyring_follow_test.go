@@ -103,9 +103,9 @@ type breakingStore struct {
 	changes int
 }
 
-func (s *breakingStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+func (s *breakingStore) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (authsvc.Position, bool, error) {
 	applied := 0
-	return s.Store.Changes(ctx, since, func(c authsvc.Change) error {
+	return s.Store.ChangesSince(ctx, since, func(c authsvc.Change) error {
 		if applied++; applied > s.changes {
 			return errors.New("connection lost")
 		}
@@ -113,11 +113,12 @@ func (s *breakingStore) Changes(ctx context.Context, since authsvc.Revision, app
 	})
 }
 
-func TestRefreshThatBreaksOffKeepsWhatItApplied(t *testing.T) {
+func TestRefreshThatBreaksOffAppliesNothing(t *testing.T) {
 	fx := newFixture(t)
 	store := &breakingStore{Store: fx.store, changes: 1}
 	ring := authsvc.NewKeyring(store, fx.clock.Now)
 	checker := fx.checkerOn(t, ring, fx.trail)
+	fx.create(t, nil)
 	must(t, ring.Refresh(t.Context()))
 	var secrets []authsvc.PlainSecret
 	for range 3 {
@@ -125,11 +126,12 @@ func TestRefreshThatBreaksOffKeepsWhatItApplied(t *testing.T) {
 		secrets = append(secrets, secret)
 	}
 	for store.changes = 1; store.changes <= len(secrets); store.changes++ {
-		if err := ring.Refresh(t.Context()); (err != nil) != (store.changes < len(secrets)) {
+		complete := store.changes == len(secrets)
+		if err := ring.Refresh(t.Context()); (err == nil) != complete {
 			t.Errorf("a refresh that breaks off after %d changes: %v", store.changes, err)
 		}
-		for i, secret := range secrets {
-			expectPasses(t, checker, secret, i < store.changes)
+		for _, secret := range secrets {
+			expectPasses(t, checker, secret, complete)
 		}
 	}
 }
@@ -160,7 +162,7 @@ func expectPasses(t *testing.T, checker *authsvc.Checker, secret authsvc.PlainSe
 	}
 }
 
-// brokenStore fails Newest while it is broken, and calls during in Changes.
+// brokenStore cannot be read while it is broken. It calls during in ChangesSince.
 type brokenStore struct {
 	authsvc.Store
 	broken atomic.Bool
@@ -174,11 +176,14 @@ func (s *brokenStore) Newest(ctx context.Context, since authsvc.Position) (auths
 	return s.Store.Newest(ctx, since)
 }
 
-func (s *brokenStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
+func (s *brokenStore) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (authsvc.Position, bool, error) {
+	if s.broken.Load() {
+		return authsvc.Position{}, false, errors.New("away")
+	}
 	if s.during != nil {
 		s.during()
 	}
-	return s.Store.Changes(ctx, since, apply)
+	return s.Store.ChangesSince(ctx, since, apply)
 }
 
 func TestFollowRefreshesOnTimeOnWakeAndAfterFailures(t *testing.T) {

@@ -29,11 +29,11 @@ func (s *switchingStore) Newest(ctx context.Context, since authsvc.Position) (au
 	return s.current.Load().Newest(ctx, since)
 }
 
-func (s *switchingStore) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	if since == 0 && s.brokenLoad.Load() {
-		return errors.New("connection lost")
+func (s *switchingStore) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (authsvc.Position, bool, error) {
+	if since.Revision == 0 && s.brokenLoad.Load() {
+		return authsvc.Position{}, false, errors.New("connection lost")
 	}
-	return s.current.Load().Changes(ctx, since, apply)
+	return s.current.Load().ChangesSince(ctx, since, apply)
 }
 
 func (s *switchingStore) Update(ctx context.Context, workspaceID string, id uuid.UUID, request authsvc.Request, change func(*authsvc.Key) error) (authsvc.Key, error) {

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -23,7 +24,39 @@ func TestKeyringForgetsAllOfADeletedKey(t *testing.T) {
 
 	ring.keys.apply(&Change{Revision: 3, Key: Key{ID: key.ID}, Deleted: true})
 	ring.keys.apply(&Change{Revision: 4, Key: Key{ID: uuid.New()}, Deleted: true})
-	if len(ring.keys.digests)+len(ring.keys.credentials)+len(ring.keys.workspaces) != 0 {
+	if len(ring.keys.secrets)+len(ring.keys.credentials)+len(ring.keys.workspaces) != 0 {
+		t.Errorf("an empty keyring holds %+v", ring.keys)
+	}
+}
+
+// TestKeysThatShareADigest has a workspace that was copied in the database, secrets included.
+func TestKeysThatShareADigest(t *testing.T) {
+	ring := NewKeyring(nil, func() time.Time { return noon })
+	original := Key{ID: uuid.New(), WorkspaceID: "acme", Secrets: []Secret{{Digest: Digest{1}}}}
+	duplicate := Key{ID: uuid.New(), WorkspaceID: "copy", Secrets: []Secret{{Digest: Digest{1}}, {Digest: Digest{2}}}}
+	apply := func(key Key, deleted bool, want uuid.UUID) {
+		t.Helper()
+		ring.keys.apply(&Change{Key: key, Deleted: deleted})
+		expectFound(t, ring, Digest{1}, want)
+		ring.position = Position{Revision: 1}
+		var file bytes.Buffer
+		if _, err := ring.WriteSnapshot(t.Context(), &file, "db", nil); err != nil {
+			t.Fatal(err)
+		}
+		again := NewKeyring(nil, ring.now)
+		if _, err := again.ReadSnapshot(bytes.NewReader(file.Bytes()), "db"); err != nil {
+			t.Fatal(err)
+		}
+		expectFound(t, again, Digest{1}, want)
+	}
+	apply(original, false, original.ID)
+	apply(duplicate, false, duplicate.ID)
+	apply(original, true, duplicate.ID)
+	apply(duplicate, false, duplicate.ID)
+	apply(original, false, original.ID)
+	apply(original, true, uuid.Nil)
+	apply(duplicate, true, uuid.Nil)
+	if len(ring.keys.secrets)+len(ring.keys.credentials)+len(ring.keys.workspaces) != 0 {
 		t.Errorf("an empty keyring holds %+v", ring.keys)
 	}
 }

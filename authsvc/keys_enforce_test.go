@@ -41,10 +41,10 @@ func TestStoredChangeThatIsNotInForceYetIsNoSuccess(t *testing.T) {
 	}
 }
 
-// hangingStore hangs in Newest until the context ends.
+// hangingStore hangs when it is read, until the context ends.
 type hangingStore struct{ authsvc.Store }
 
-func (s *hangingStore) Newest(ctx context.Context, _ authsvc.Position) (authsvc.Position, bool, error) {
+func (s *hangingStore) ChangesSince(ctx context.Context, _ authsvc.Position, _ func(authsvc.Change) error) (authsvc.Position, bool, error) {
 	<-ctx.Done()
 	return authsvc.Position{}, false, ctx.Err()
 }

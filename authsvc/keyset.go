@@ -13,8 +13,14 @@ import (
 // keyset is what a keyring holds.
 type keyset struct {
 	credentials map[Digest]*credential
-	digests     map[uuid.UUID][]Digest // of the secrets of each key
+	secrets     map[uuid.UUID]keySecrets // of each key
 	workspaces  map[string]*workspace
+}
+
+// keySecrets is where a key is found in a keyset.
+type keySecrets struct {
+	of      *workspace
+	digests []Digest
 }
 
 // workspace is a workspace that has keys.
@@ -50,7 +56,7 @@ func newCredential(key *Key, secret *Secret) *credential {
 }
 
 func newKeyset() keyset {
-	return keyset{credentials: map[Digest]*credential{}, digests: map[uuid.UUID][]Digest{}, workspaces: map[string]*workspace{}}
+	return keyset{credentials: map[Digest]*credential{}, secrets: map[uuid.UUID]keySecrets{}, workspaces: map[string]*workspace{}}
 }
 
 // apply replaces a key by its state after a change.
@@ -72,22 +78,24 @@ func (k *keyset) apply(c *Change) {
 		digests[i] = secret.Digest
 		k.credentials[secret.Digest] = newCredential(&c.Key, secret)
 	}
-	k.digests[c.Key.ID] = digests
+	k.secrets[c.Key.ID] = keySecrets{of, digests}
 }
 
 func (k *keyset) remove(id uuid.UUID) {
-	digests := k.digests[id]
-	if len(digests) == 0 {
+	secrets, ok := k.secrets[id]
+	if !ok {
 		return
 	}
-	of := k.workspaces[k.credentials[digests[0]].workspaceID]
-	if of.keys--; of.keys == 0 {
-		delete(k.workspaces, of.id)
+	if secrets.of.keys--; secrets.of.keys == 0 {
+		delete(k.workspaces, secrets.of.id)
 	}
-	for _, digest := range digests {
-		delete(k.credentials, digest)
+	for _, digest := range secrets.digests {
+		// Keys that were copied in the database can share a digest: it belongs to the one that was changed last.
+		if c := k.credentials[digest]; c != nil && c.keyID == id {
+			delete(k.credentials, digest)
+		}
 	}
-	delete(k.digests, id)
+	delete(k.secrets, id)
 }
 
 // interner lets keys share equal scopes and agent ids. It lives for one refresh.

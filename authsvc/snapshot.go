@@ -74,13 +74,19 @@ func (r *Keyring) listSecrets(ctx context.Context) (snapshotHeader, []listedSecr
 	if r.position == (Position{}) {
 		return snapshotHeader{}, nil, errors.New("the keyring is not loaded")
 	}
-	secrets := make([]listedSecret, 0, len(r.keys.credentials))
-	for _, digests := range r.keys.digests {
-		for _, digest := range digests {
-			secrets = append(secrets, listedSecret{digest, r.keys.credentials[digest]})
+	secrets, keys := make([]listedSecret, 0, len(r.keys.credentials)), 0
+	for id, key := range r.keys.secrets {
+		before := len(secrets)
+		for _, digest := range key.digests {
+			if c := r.keys.credentials[digest]; c != nil && c.keyID == id { // another key can have the digest: see keyset.remove
+				secrets = append(secrets, listedSecret{digest, c})
+			}
+		}
+		if len(secrets) > before {
+			keys++
 		}
 	}
-	return snapshotHeader{Position: r.position, Time: r.refreshed, Keys: len(r.keys.digests)}, secrets, nil
+	return snapshotHeader{Position: r.position, Time: r.refreshed, Keys: keys}, secrets, nil
 }
 
 // nextKey returns the key that a list begins with, and the rest of the list.

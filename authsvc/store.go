@@ -95,9 +95,13 @@ type Store interface {
 
 	// Changes calls apply with the newest state of every key that was changed after the revision since: by ascending
 	// revision, each key once, with copies that apply may keep. Since revision 0 these are all keys; deleted keys may be
-	// omitted. If apply returns an error, Changes stops and returns that error. Whether a reader can follow from since is
-	// what Newest reports.
+	// omitted. If apply returns an error, Changes stops and returns that error.
 	Changes(ctx context.Context, since Revision, apply func(Change) error) error
+
+	// ChangesSince is Newest and Changes in one snapshot of the store: the changes that it applies lead from since to newest,
+	// and to no later position. Since the zero position these are all keys. If another since is not a position of this store's
+	// history, follows is false and nothing is applied.
+	ChangesSince(ctx context.Context, since Position, apply func(Change) error) (newest Position, follows bool, err error)
 
 	// Newest returns the newest position. follows reports whether since is a position of this store's history, of which
 	// Changes has everything that came after. This holds for every position that was the newest one within HistoryLife,

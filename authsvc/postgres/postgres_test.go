@@ -60,6 +60,10 @@ func (r *replicas) Changes(ctx context.Context, since authsvc.Revision, apply fu
 	return r.next().Changes(ctx, since, apply)
 }
 
+func (r *replicas) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (authsvc.Position, bool, error) {
+	return r.next().ChangesSince(ctx, since, apply)
+}
+
 func (r *replicas) Newest(ctx context.Context, since authsvc.Position) (authsvc.Position, bool, error) {
 	return r.next().Newest(ctx, since)
 }

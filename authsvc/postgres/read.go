@@ -94,7 +94,11 @@ func filter(text string) pgtype.Text { return pgtype.Text{String: text, Valid: t
 
 // Newest implements authsvc.Store.
 func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT revision, mark, EXISTS (SELECT FROM history WHERE revision = $1 AND mark = $2)
+	return newestPosition(ctx, s.pool, since)
+}
+
+func newestPosition(ctx context.Context, q querier, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
+	err = q.QueryRow(ctx, `SELECT revision, mark, EXISTS (SELECT FROM history WHERE revision = $1 AND mark = $2)
 		FROM history ORDER BY revision DESC LIMIT 1`, since.Revision, since.Mark).Scan(&newest.Revision, &newest.Mark, &follows)
 	if err != nil {
 		return authsvc.Position{}, false, wrap(ctx, "newest position", err)
@@ -105,7 +109,26 @@ func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest auth
 // Changes implements authsvc.Store. One statement reads one snapshot and does not block writers. It is planned anew each
 // time, because the number of keys varies widely.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	return stream(ctx, s.pool, changed, apply, pgx.QueryExecModeCacheDescribe, since)
+	return changes(ctx, s.pool, since, apply)
+}
+
+func changes(ctx context.Context, q querier, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	return stream(ctx, q, changed, apply, pgx.QueryExecModeCacheDescribe, since)
+}
+
+// ChangesSince implements authsvc.Store. The transaction reads one snapshot of one server and does not block writers.
+func (s *Store) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (newest authsvc.Position, follows bool, err error) {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return authsvc.Position{}, false, wrap(ctx, "begin", err)
+	}
+	// There is nothing to commit. It must work even if ctx has ended.
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	newest, follows, err = newestPosition(ctx, tx, since)
+	if err != nil || !follows && since != (authsvc.Position{}) {
+		return newest, follows, err
+	}
+	return newest, follows, changes(ctx, tx, since.Revision, apply)
 }
 
 func collect(ctx context.Context, q querier, query string, args ...any) ([]authsvc.Key, error) {

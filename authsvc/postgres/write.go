@@ -129,8 +129,8 @@ func claim(ctx context.Context, tx pgx.Tx, workspaceID string, keyID uuid.UUID, 
 	return authsvc.RequestUsed(usedFor)
 }
 
-// checkQuota fails if a quota refuses what a change adds to its workspace. It takes about 1.5 ms for 10,000 keys. The caller holds the lock of the revision
-// counter, so no other transaction adds anything meanwhile.
+// checkQuota fails if a quota refuses what a change adds to its workspace. It takes about 1.5 ms for 10,000 keys. The caller
+// holds the lock of the revision counter, so no other transaction adds anything meanwhile.
 func checkQuota(ctx context.Context, tx pgx.Tx, workspaceID string, quota authsvc.Quota, added authsvc.Usage) error {
 	if !quota.Limits(added) {
 		return nil

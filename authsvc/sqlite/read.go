@@ -15,6 +15,7 @@ import (
 
 // querier is the read pool, or a transaction of the writer.
 type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
@@ -72,7 +73,11 @@ func filter(text string) sql.NullString { return sql.NullString{String: text, Va
 
 // Newest implements authsvc.Store.
 func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
-	err = s.db.Read.QueryRowContext(ctx, `SELECT revision, mark, EXISTS (SELECT 1 FROM history WHERE revision = ? AND mark = ?)
+	return newestPosition(ctx, s.db.Read, since)
+}
+
+func newestPosition(ctx context.Context, q querier, since authsvc.Position) (newest authsvc.Position, follows bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT revision, mark, EXISTS (SELECT 1 FROM history WHERE revision = ? AND mark = ?)
 		FROM history ORDER BY revision DESC LIMIT 1`, since.Revision, since.Mark[:]).Scan(&newest.Revision, &newest.Mark, &follows)
 	if err != nil {
 		return authsvc.Position{}, false, fmt.Errorf("newest position: %w", err)
@@ -83,8 +88,25 @@ func (s *Store) Newest(ctx context.Context, since authsvc.Position) (newest auth
 // Changes implements authsvc.Store. One statement reads one snapshot and does not block writers. Since revision 0 it omits
 // tombstones.
 func (s *Store) Changes(ctx context.Context, since authsvc.Revision, apply func(authsvc.Change) error) error {
-	return stream(ctx, s.db.Read, `SELECT * FROM keys WHERE revision > ?1 AND (deleted = 0 OR ?1 > 0)`,
-		"revision, position", apply, since)
+	return changes(ctx, s.db.Read, since, apply)
+}
+
+func changes(ctx context.Context, q querier, since authsvc.Revision, apply func(authsvc.Change) error) error {
+	return stream(ctx, q, `SELECT * FROM keys WHERE revision > ?1 AND (deleted = 0 OR ?1 > 0)`, "revision, position", apply, since)
+}
+
+// ChangesSince implements authsvc.Store. The transaction reads one snapshot and does not block writers.
+func (s *Store) ChangesSince(ctx context.Context, since authsvc.Position, apply func(authsvc.Change) error) (newest authsvc.Position, follows bool, err error) {
+	tx, err := s.db.Read.BeginTx(ctx, nil)
+	if err != nil {
+		return authsvc.Position{}, false, fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() // there is nothing to commit
+	newest, follows, err = newestPosition(ctx, tx, since)
+	if err != nil || !follows && since != (authsvc.Position{}) {
+		return newest, follows, err
+	}
+	return newest, follows, changes(ctx, tx, since.Revision, apply)
 }
 
 func collect(ctx context.Context, q querier, selection, order string, args ...any) ([]authsvc.Key, error) {

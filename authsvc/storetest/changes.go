@@ -73,14 +73,63 @@ var changes = []statement{
 	{"if apply returns an error, Changes stops and returns that error", func(t *testing.T, store authsvc.Store) {
 		createdMany(t, store, home, 3)
 		errApply, calls := errors.New("apply refused"), 0
-		err := store.Changes(t.Context(), 0, func(authsvc.Change) error {
+		apply := func(authsvc.Change) error {
 			calls++
 			return errApply
-		})
-		expectError(t, "Changes", err, errApply)
-		expectEqual(t, "calls of apply", calls, 1)
+		}
+		expectError(t, "Changes", store.Changes(t.Context(), 0, apply), errApply)
+		_, _, err := store.ChangesSince(t.Context(), authsvc.Position{}, apply)
+		expectError(t, "ChangesSince", err, errApply)
+		expectEqual(t, "calls of apply", calls, 2)
 	}},
 	{"a slow apply does not block writers", slowApply},
+	{"ChangesSince is Newest and Changes in one snapshot of the store", oneSnapshot},
+	{"ChangesSince the zero position applies all keys", func(t *testing.T, store authsvc.Store) {
+		keys := createdMany(t, store, home, 3)
+		applied, position, _ := changesFrom(t, store, authsvc.Position{}, nil)
+		expectEqual(t, "the keys", changedKeys(applied), keys)
+		expectEqual(t, "the position", position, newestPosition(t, store))
+	}},
+	{"if since is not a position of this store's history, ChangesSince applies nothing", func(t *testing.T, store authsvc.Store) {
+		created(t, store, home)
+		other := newestPosition(t, store)
+		created(t, store, home)
+		other.Mark[0]++
+		applied, _, follows := changesFrom(t, store, other, nil)
+		expectEqual(t, "the number of changes", len(applied), 0)
+		expectEqual(t, "follows", follows, false)
+	}},
+}
+
+// oneSnapshot changes keys while the store applies changes.
+func oneSnapshot(t *testing.T, store authsvc.Store) {
+	keys := createdMany(t, store, home, 2)
+	since := newestPosition(t, store)
+	first := created(t, store, home)
+	before := newestPosition(t, store)
+	applied, position, follows := changesFrom(t, store, since, func() {
+		must(t, store.Delete(t.Context(), home, keys[0].ID, anyKey))
+		created(t, store, home)
+	})
+	expectEqual(t, "the changes", changedKeys(applied), []authsvc.Key{first})
+	expectEqual(t, "the position", position, before)
+	expectEqual(t, "follows", follows, true)
+	applied, position, _ = changesFrom(t, store, position, nil)
+	expectEqual(t, "the number of later changes", len(applied), 2)
+	expectEqual(t, "the later position", position, newestPosition(t, store))
+}
+
+// changesFrom returns what ChangesSince applies and returns. It calls during, if that is not nil, with the first change.
+func changesFrom(t *testing.T, store authsvc.Store, since authsvc.Position, during func()) (applied []authsvc.Change, newest authsvc.Position, follows bool) {
+	t.Helper()
+	newest, follows, err := store.ChangesSince(t.Context(), since, func(c authsvc.Change) error {
+		if applied = append(applied, c); during != nil && len(applied) == 1 {
+			during()
+		}
+		return nil
+	})
+	must(t, err)
+	return applied, newest, follows
 }
 
 func changedKeys(changes []authsvc.Change) []authsvc.Key {

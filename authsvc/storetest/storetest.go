@@ -100,6 +100,8 @@ func cancelled(t *testing.T, store authsvc.Store) {
 	expectError(t, "Update", err, context.Canceled)
 	expectError(t, "Delete", store.Delete(ctx, home, key.ID, anyKey), context.Canceled)
 	expectError(t, "Changes", store.Changes(ctx, 0, func(authsvc.Change) error { return nil }), context.Canceled)
+	_, _, err = store.ChangesSince(ctx, authsvc.Position{}, func(authsvc.Change) error { return nil })
+	expectError(t, "ChangesSince", err, context.Canceled)
 	_, _, err = store.Newest(ctx, authsvc.Position{})
 	expectError(t, "Newest", err, context.Canceled)
 	_, err = store.TokenKey(ctx)

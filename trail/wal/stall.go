@@ -48,8 +48,8 @@ func (w *WAL) watch() {
 	}
 }
 
-// giveUpStalled is a tick of the watch. It reports whether the disk stalls. If so it finishes all appends: the number of those that were withdrawn, and
-// of those that were taken by the writer, is for the log.
+// giveUpStalled is a tick of the watch. It reports whether the disk stalls. If so it finishes all appends: the number of
+// those that were withdrawn, and of those that were taken by the writer, is for the log.
 func (w *WAL) giveUpStalled() (stalled bool, withdrawn, uncertain int) {
 	w.mu.Lock()
 	w.write.tick()
