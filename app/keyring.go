@@ -37,6 +37,11 @@ const (
 	snapshotPause    = 100
 	minSnapshotPause = 10 * time.Second
 	maxSnapshotPause = 5 * time.Minute
+	// The last snapshot is given up after maxLastSave, and if the disk does not respond, after stopSaving.
+	maxLastSave = 1500 * time.Millisecond
+	stopSaving  = 2 * time.Second
+	// maxLastStaleness is how stale the keyring may be at the last snapshot.
+	maxLastStaleness = 5 * keyringInterval
 	// Opening a store that cannot be reached is repeated after minReopen, doubled with each failure, up to maxReopen.
 	minReopen = time.Second
 	maxReopen = 10 * time.Second
@@ -138,8 +143,22 @@ func (k *keyring) restore() error {
 	return err
 }
 
-// saveSnapshots writes the snapshot when keys have changed, and when ctx ends.
+// saveSnapshots writes the snapshot when keys have changed, and when ctx ends. Then it waits for stopSaving at most, and leaves
+// behind the goroutine that waits for a disk that does not respond: nothing can end a system call, and the snapshot is not
+// worth the rows that the trail still has to ship. The file is replaced whole, so the end of the process does not damage it.
 func (k *keyring) saveSnapshots(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() { defer close(ended); k.saveUntil(ctx) }()
+	<-ctx.Done()
+	select {
+	case <-ended:
+	case <-time.After(stopSaving):
+		k.log.Warn("stopped without the last snapshot of the keyring: the disk does not respond")
+	}
+}
+
+// saveUntil is saveSnapshots, however long the disk takes.
+func (k *keyring) saveUntil(ctx context.Context) {
 	ticker := time.NewTicker(keyringInterval)
 	defer ticker.Stop()
 	var paused time.Time
@@ -151,11 +170,22 @@ func (k *keyring) saveSnapshots(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			k.save(context.WithoutCancel(ctx)) // for its time
+			k.saveLast(context.WithoutCancel(ctx))
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// saveLast writes the snapshot for its time. A replica that cannot reach the store does not: one that shares the file may have
+// written a newer snapshot.
+func (k *keyring) saveLast(ctx context.Context) {
+	if k.Stats().Staleness > maxLastStaleness {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxLastSave)
+	defer cancel()
+	k.save(ctx)
 }
 
 func (k *keyring) save(ctx context.Context) {
@@ -166,7 +196,7 @@ func (k *keyring) save(ctx context.Context) {
 	})
 	if err == nil {
 		k.saved = position
-	} else if ctx.Err() == nil {
+	} else if !errors.Is(ctx.Err(), context.Canceled) { // of the stop
 		k.log.Error("the snapshot of the keyring cannot be written; without it this service does not start while the database is away",
 			"error", err)
 	}

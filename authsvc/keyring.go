@@ -56,8 +56,9 @@ const (
 )
 
 // Refresh applies what has changed in the store since the last refresh; the first one loads every key. When it returns nil,
-// every change that was committed before the call is in force. When it returns an error, it has applied nothing. While the store has another history than the keyring, Refresh fails until Follow has loaded
-// the keys anew. Refresh ends with ctx, even while it waits for another refresh.
+// every change that was committed before the call is in force. When it returns an error, it has applied nothing. While the
+// store has another history than the keyring, Refresh fails until Follow has loaded the keys anew. Refresh ends with ctx, even
+// while it waits for another refresh.
 func (r *Keyring) Refresh(ctx context.Context) error {
 	if err := r.admit(ctx); err != nil {
 		return err

@@ -2,13 +2,11 @@ package authsvc_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
-
-	_ "modernc.org/sqlite"
 
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/sqlite"
@@ -53,15 +51,15 @@ func openAt(t *testing.T, path string) *sqlite.Store {
 	return store
 }
 
-// copyOf returns a store with what another one has now: a standby.
+// copyOf returns a store with what another one has now, as a standby does. Nothing writes to it meanwhile.
 func copyOf(t *testing.T, path string) *sqlite.Store {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	must(t, err)
-	defer db.Close()
 	to := filepath.Join(t.TempDir(), "copy.db")
-	_, err = db.ExecContext(t.Context(), `VACUUM INTO ?`, to)
-	must(t, err)
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + suffix)
+		must(t, err)
+		must(t, os.WriteFile(to+suffix, content, 0o600))
+	}
 	return openAt(t, to)
 }
 

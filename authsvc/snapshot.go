@@ -30,7 +30,7 @@ type snapshotHeader struct {
 
 // WriteSnapshot writes everything that is in force to w, in bounded memory besides 40 bytes a secret. database identifies the
 // store; tokenKey is what Store.TokenKey returns. It returns the position of the snapshot. A refresh waits while it
-// makes the list of secrets, but not while it writes.
+// makes the list of secrets, but not while it writes. It ends with ctx, but not while w waits for a disk.
 func (r *Keyring) WriteSnapshot(ctx context.Context, w io.Writer, database string, tokenKey []byte) (Position, error) {
 	header, secrets, err := r.listSecrets(ctx)
 	if err != nil {
@@ -47,6 +47,9 @@ func (r *Keyring) WriteSnapshot(ctx context.Context, w io.Writer, database strin
 		return Position{}, fmt.Errorf("write the header of the snapshot: %w", err)
 	}
 	for len(secrets) > 0 {
+		if ctx.Err() != nil {
+			return Position{}, fmt.Errorf("write the snapshot: %w", ctx.Err())
+		}
 		var key Key
 		key, secrets = nextKey(secrets)
 		if err := encoder.Encode(key); err != nil {

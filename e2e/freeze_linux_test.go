@@ -16,6 +16,7 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/testing/disktest"
+	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
 var freeze = flag.Duration("freeze", 3*time.Second, "how long the disk of the trail does not respond in the tests of it")
@@ -152,4 +153,27 @@ func TestAFrozenDiskRefusesChecksIfConfigured(t *testing.T) {
 		t.Errorf("-seed %d: %d checks without a response have a row, %d are uncertain", seed, unknown, uncertain)
 	}
 	s.expectCleanTrail()
+}
+
+// TestAuthServiceStopsOnAFrozenDisk thaws the disk only after the stop.
+func TestAuthServiceStopsOnAFrozenDisk(t *testing.T) {
+	t.Parallel()
+	disk := disktest.Freezable(t, 64<<20)
+	s := newRestarting(t, pgtest.Private(t).URL("postgres"))
+	s.config.TrailDir = filepath.Join(disk.Dir, "trail")
+	must(t, s.start())
+	k := s.create()
+	s.check(k)
+	must(t, disk.Freeze())
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	select {
+	case err := <-stopped:
+		must(t, err)
+		must(t, disk.Thaw())
+	case <-time.After(waitTimeout):
+		t.Error("the auth service waits for the disk")
+		must(t, disk.Thaw())
+		must(t, <-stopped)
+	}
 }

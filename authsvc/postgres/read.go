@@ -122,8 +122,7 @@ func (s *Store) ChangesSince(ctx context.Context, since authsvc.Position, apply 
 	if err != nil {
 		return authsvc.Position{}, false, wrap(ctx, "begin", err)
 	}
-	// There is nothing to commit. It must work even if ctx has ended.
-	defer tx.Rollback(context.WithoutCancel(ctx))
+	defer tx.Rollback(ctx) // there is nothing to commit; if ctx has ended, this closes the connection
 	newest, follows, err = newestPosition(ctx, tx, since)
 	if err != nil || !follows && since != (authsvc.Position{}) {
 		return newest, follows, err
