@@ -13,11 +13,11 @@ import (
 // keyset is what a keyring holds.
 type keyset struct {
 	credentials map[Digest]*credential
-	secrets     map[uuid.UUID]keySecrets // of each key
+	secrets     map[uuid.UUID]*keySecrets // of each key
 	workspaces  map[string]*workspace
 }
 
-// keySecrets is where a key is found in a keyset.
+// keySecrets is where a key is found in a keyset. Maps hold pointers to it: free places in a map are small then.
 type keySecrets struct {
 	of      *workspace
 	digests []Digest
@@ -56,7 +56,7 @@ func newCredential(key *Key, secret *Secret) *credential {
 }
 
 func newKeyset() keyset {
-	return keyset{credentials: map[Digest]*credential{}, secrets: map[uuid.UUID]keySecrets{}, workspaces: map[string]*workspace{}}
+	return keyset{credentials: map[Digest]*credential{}, secrets: map[uuid.UUID]*keySecrets{}, workspaces: map[string]*workspace{}}
 }
 
 // apply replaces a key by its state after a change.
@@ -78,12 +78,12 @@ func (k *keyset) apply(c *Change) {
 		digests[i] = secret.Digest
 		k.credentials[secret.Digest] = newCredential(&c.Key, secret)
 	}
-	k.secrets[c.Key.ID] = keySecrets{of, digests}
+	k.secrets[c.Key.ID] = &keySecrets{of, digests}
 }
 
 func (k *keyset) remove(id uuid.UUID) {
-	secrets, ok := k.secrets[id]
-	if !ok {
+	secrets := k.secrets[id]
+	if secrets == nil {
 		return
 	}
 	if secrets.of.keys--; secrets.of.keys == 0 {
