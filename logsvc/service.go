@@ -50,7 +50,7 @@ func NewService(store Store, config Config) *Service {
 	s := &Service{
 		store: store, config: config, clock: clock{local: config.Now, read: config.ReadTime},
 		searcher: NewSearcher(store, config.OnDamage),
-		turns:    turns{queues: map[string]*queue{}},
+		turns:    newTurns(),
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
 	return s

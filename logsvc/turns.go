@@ -3,6 +3,7 @@ package logsvc
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 )
 
 const (
-	// maxSearches is how many searches of one workspace run at a time. Each takes one connection of the store, of which Postgres
-	// has 10 by default and SQLite 4.
-	maxSearches = 2
+	// maxSearches is how many searches of one workspace run at a time at the most. Each takes one connection of the store, of
+	// which Postgres has 10 by default and SQLite 4.
+	maxSearches = 4
 	// maxWaiting is how many more wait for their turn, and maxWait how long at most: less than the time after which a gateway
 	// makes the search again elsewhere (app/attempts.go), because it would lose its turn.
 	maxWaiting = 50
@@ -21,8 +22,15 @@ const (
 
 // turns lets searches of one workspace wait while others of it run, so that they leave connections to other workspaces.
 type turns struct {
+	atOnce int // searches of one workspace at a time
+
 	mu     sync.Mutex
 	queues map[string]*queue
+}
+
+// newTurns leaves half of the processors to other workspaces: a search that unpacks blocks takes one.
+func newTurns() turns {
+	return turns{atOnce: max(1, min(maxSearches, runtime.GOMAXPROCS(0)/2)), queues: map[string]*queue{}}
 }
 
 // queue is what runs and waits of one workspace.
@@ -62,10 +70,10 @@ func (t *turns) enter(workspaceID string) (q *queue, ok bool) {
 	defer t.mu.Unlock()
 	q = t.queues[workspaceID]
 	if q == nil {
-		q = &queue{running: make(chan struct{}, maxSearches)}
+		q = &queue{running: make(chan struct{}, t.atOnce)}
 		t.queues[workspaceID] = q
 	}
-	if q.searches == maxSearches+maxWaiting {
+	if q.searches == t.atOnce+maxWaiting {
 		return nil, false
 	}
 	q.searches++

@@ -31,7 +31,7 @@ func mustTake(t *testing.T, all *turns, workspaceID string) (done func()) {
 
 func TestSearchesOfAWorkspaceWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := &turns{queues: map[string]*queue{}}
+		all := &turns{atOnce: 2, queues: map[string]*queue{}}
 		first, second := mustTake(t, all, "acme"), mustTake(t, all, "acme")
 		var served []int
 		for i := range maxWaiting {
@@ -66,7 +66,7 @@ func TestSearchesOfAWorkspaceWaitForTheirTurn(t *testing.T) {
 
 func TestSearchThatWaitsForTooLongIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := &turns{queues: map[string]*queue{}}
+		all := &turns{atOnce: 2, queues: map[string]*queue{}}
 		first, second := mustTake(t, all, "acme"), mustTake(t, all, "acme")
 		began := time.Now()
 		_, err := all.take(t.Context(), "acme")
