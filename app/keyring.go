@@ -40,8 +40,9 @@ const (
 	// The last snapshot is given up after maxLastSave, and if the disk does not respond, after stopSaving.
 	maxLastSave = 1500 * time.Millisecond
 	stopSaving  = 2 * time.Second
-	// maxLastStaleness is how stale the keyring may be at the last snapshot.
-	maxLastStaleness = 5 * keyringInterval
+	// maxSaveStaleness is how stale a keyring may be that is saved: replicas that share the file may know more than one that
+	// cannot reach the store.
+	maxSaveStaleness = 5 * keyringInterval
 	// Opening a store that cannot be reached is repeated after minReopen, doubled with each failure, up to maxReopen.
 	minReopen = time.Second
 	maxReopen = 10 * time.Second
@@ -163,7 +164,7 @@ func (k *keyring) saveUntil(ctx context.Context) {
 	defer ticker.Stop()
 	var paused time.Time
 	for {
-		if began := time.Now(); k.Stats().Position != k.saved && began.After(paused) {
+		if began := time.Now(); began.After(paused) && k.mayReplace() && k.Stats().Position != k.saved {
 			k.save(ctx)
 			took := time.Since(began)
 			paused = began.Add(min(max(snapshotPause*took, minSnapshotPause), maxSnapshotPause))
@@ -177,10 +178,12 @@ func (k *keyring) saveUntil(ctx context.Context) {
 	}
 }
 
-// saveLast writes the snapshot for its time. A replica that cannot reach the store does not: one that shares the file may have
-// written a newer snapshot.
+// mayReplace reports whether the keyring is as new as the snapshot that another replica may have written.
+func (k *keyring) mayReplace() bool { return k.Stats().Staleness <= maxSaveStaleness }
+
+// saveLast writes the snapshot for its time.
 func (k *keyring) saveLast(ctx context.Context) {
-	if k.Stats().Staleness > maxLastStaleness {
+	if !k.mayReplace() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxLastSave)

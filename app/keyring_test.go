@@ -106,7 +106,10 @@ func TestSnapshotFollowsTheKeyring(t *testing.T) {
 			after      time.Duration
 			made, want authsvc.Revision
 		}{{time.Second, 2, 1}, {minSnapshotPause, 3, 2}, {time.Second, 4, 2}, {minSnapshotPause, 4, 4}, {time.Hour, 5, 4}} {
-			<-time.After(step.after)
+			for range step.after / time.Second {
+				<-time.After(time.Second)
+				refresh(store.newest.Revision) // it is fresh
+			}
 			synctest.Wait()
 			if got := k.stored(t); got != step.want {
 				t.Errorf("after %v the snapshot has revision %d, want %d", step.after, got, step.want)
@@ -117,6 +120,34 @@ func TestSnapshotFollowsTheKeyring(t *testing.T) {
 		if got := k.stored(t); got != 5 {
 			t.Errorf("after the stop the snapshot has revision %d", got)
 		}
+	})
+}
+
+func TestReplicaThatIsCutOffKeepsTheSnapshotOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		store := &changingStore{newest: authsvc.Position{Revision: 1, Mark: uuid.New()}}
+		cutOff, other := newSaving(store, dir), newSaving(store, dir)
+		follow := func(k *keyring, revision authsvc.Revision) {
+			store.newest.Revision = revision
+			if err := k.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		follow(cutOff, 1)
+		stop := cutOff.saveInBackground(t) // saves revision 1, and pauses
+		<-time.After(time.Second)
+		follow(cutOff, 2) // the last change that it sees
+		<-time.After(minSnapshotPause - 2*time.Second)
+		follow(other, 3)
+		stopOther := other.saveInBackground(t)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		stop()
+		if got := cutOff.stored(t); got != 3 {
+			t.Errorf("the snapshot has revision %d, want 3", got)
+		}
+		stopOther()
 	})
 }
 

@@ -49,9 +49,9 @@ var errOtherHistory = errors.New("the key store lost revisions that were in forc
 	"restore), or this replica did not follow it for a day; the keyring is loaded anew")
 
 const (
-	// maxRefresh ends a refresh that hangs: the next one tries a new connection.
+	// maxRefresh ends a poll that hangs: the next one tries a new connection.
 	maxRefresh = 30 * time.Second
-	// maxLoad does the same for a load: some 100 million keys.
+	// maxLoad does the same for the reading of keys: some 100 million.
 	maxLoad = 10 * time.Minute
 )
 
@@ -68,9 +68,9 @@ func (r *Keyring) Refresh(ctx context.Context) error {
 	if since.Revision == 0 {
 		return r.load(ctx, began) // since revision 0 a store omits deletions
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxRefresh)
-	defer cancel()
-	newest, follows, err := r.store.Newest(ctx, since)
+	limited, cancel := context.WithTimeout(ctx, maxRefresh)
+	newest, follows, err := r.store.Newest(limited, since)
+	cancel()
 	if err != nil {
 		return fmt.Errorf("read the newest revision of keys: %w", err)
 	}
@@ -101,6 +101,8 @@ func (r *Keyring) release() { <-r.refreshing }
 
 // changesSince returns all changes from a position to the newest one.
 func (r *Keyring) changesSince(ctx context.Context, since Position) (newest Position, changes []Change, err error) {
+	ctx, cancel := context.WithTimeout(ctx, maxLoad) // an import can be millions of changes
+	defer cancel()
 	interned := newInterner()
 	newest, follows, err := r.store.ChangesSince(ctx, since, func(c Change) error {
 		interned.intern(&c.Key)

@@ -13,7 +13,7 @@ import (
 const (
 	// maxSearches is how many searches of one workspace run at a time at the most. Each takes one connection of the store, of
 	// which Postgres has 10 by default and SQLite 4.
-	maxSearches = 4
+	maxSearches = 2
 	// maxWaiting is how many more wait for their turn, and maxWait how long at most: less than the time after which a gateway
 	// makes the search again elsewhere (app/attempts.go), because it would lose its turn.
 	maxWaiting = 50

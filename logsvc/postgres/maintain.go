@@ -54,7 +54,7 @@ func (s *Store) warnOfDetached(ctx context.Context, log *slog.Logger) error {
 		for _, d := range detached {
 			if !d.dropping {
 				log.Warn("table of the request logs was detached, but not by this service: its rows are not shown or expired, "+
-					"and it is renamed when its day takes rows again", "schema", schema, "table", d.String())
+					"and it is renamed when its day needs a partition again", "schema", schema, "table", d.String())
 			}
 		}
 		if err != nil {
