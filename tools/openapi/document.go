@@ -16,7 +16,7 @@ import (
 
 // tags are the names of services for people, in the order of the document.
 var tags = []struct{ service, name string }{
-	{"CheckService", "Checks"}, {"KeyService", "Keys"}, {"LogService", "Request Logs"},
+	{"CheckService", "Checks"}, {"KeyService", "Keys"}, {"LogService", "Request Logs"}, {"SessionService", "Session"},
 }
 
 // particular are the error statuses of single RPCs, beside those that follow from what a request is made of. Every RPC
@@ -36,6 +36,18 @@ var particular = map[protoreflect.Name][]int{
 	"ListRequestLogs":  {http.StatusTooManyRequests, http.StatusInternalServerError},
 	"GetRequestLog":    {http.StatusNotFound, http.StatusTooManyRequests, http.StatusInternalServerError},
 	"PurgeRequestLogs": {http.StatusInternalServerError},
+	"GetSession":       {http.StatusInternalServerError},
+
+	"TailRequestLogs":      {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"ExportRequestLogs":    {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"SummarizeRequestLogs": {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"ListLogKeys":          {http.StatusTooManyRequests, http.StatusInternalServerError},
+}
+
+// streamed are the media types of the responses of streaming RPCs.
+var streamed = map[protoreflect.Name][]string{
+	"TailRequestLogs":   {"application/x-ndjson", "text/event-stream"},
+	"ExportRequestLogs": {"application/x-ndjson", "text/csv"},
 }
 
 // build makes the document from the plugin's and the contract. unset are the fields of responses that may be unset.
@@ -280,8 +292,15 @@ func (s *schemas) responses(method protoreflect.MethodDescriptor, body bool) (ob
 	if err != nil {
 		return nil, err
 	}
+	content := object{"application/json": object{"schema": ref}}
+	if types, ok := streamed[method.Name()]; ok {
+		content = object{}
+		for _, name := range types {
+			content[name] = object{"schema": text("The lines of a stream.")}
+		}
+	}
 	made := object{
-		"200":     object{"description": s.named(ref)["description"], "content": object{"application/json": object{"schema": ref}}},
+		"200":     object{"description": s.named(ref)["description"], "content": content},
 		"default": object{"$ref": "#/components/responses/Error"},
 	}
 	for _, f := range failures {

@@ -20,7 +20,10 @@ var mayBeUnset = map[protoreflect.FullName]bool{
 	"keytrail.auth.v1.Secret.expire_time":    true,
 	"keytrail.logs.v1.RequestLog.latency_ms": true,
 
+	"keytrail.logs.v1.LogKey.exists":                     true,
 	"keytrail.logs.v1.PurgeRequestLogsResponse.end_time": true,
+	"keytrail.logs.v1.SummaryBucket.latency":             true,
+	"keytrail.logs.v1.TailRequestLogsResponse.gap":       true,
 }
 
 // expectUnset holds the list against the responses: it has fields of theirs only, and every optional one.

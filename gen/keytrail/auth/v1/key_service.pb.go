@@ -395,6 +395,107 @@ func (x *ListKeysResponse) GetNextPageToken() string {
 	return ""
 }
 
+// FindKeysRequest names keys of one workspace.
+type FindKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workspace.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The ids, up to 1,000.
+	KeyIds        []string `protobuf:"bytes,2,rep,name=key_ids,json=keyIds,proto3" json:"key_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindKeysRequest) Reset() {
+	*x = FindKeysRequest{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindKeysRequest) ProtoMessage() {}
+
+func (x *FindKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindKeysRequest.ProtoReflect.Descriptor instead.
+func (*FindKeysRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FindKeysRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *FindKeysRequest) GetKeyIds() []string {
+	if x != nil {
+		return x.KeyIds
+	}
+	return nil
+}
+
+// FindKeysResponse names the keys that exist.
+type FindKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of the request that the workspace has, in the order of the request.
+	KeyIds        []string `protobuf:"bytes,1,rep,name=key_ids,json=keyIds,proto3" json:"key_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindKeysResponse) Reset() {
+	*x = FindKeysResponse{}
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindKeysResponse) ProtoMessage() {}
+
+func (x *FindKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindKeysResponse.ProtoReflect.Descriptor instead.
+func (*FindKeysResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FindKeysResponse) GetKeyIds() []string {
+	if x != nil {
+		return x.KeyIds
+	}
+	return nil
+}
+
 // UpdateKeyRequest changes some fields of a key.
 type UpdateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -415,7 +516,7 @@ type UpdateKeyRequest struct {
 
 func (x *UpdateKeyRequest) Reset() {
 	*x = UpdateKeyRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[6]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +528,7 @@ func (x *UpdateKeyRequest) String() string {
 func (*UpdateKeyRequest) ProtoMessage() {}
 
 func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[6]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +541,7 @@ func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{6}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateKeyRequest) GetWorkspaceId() string {
@@ -482,7 +583,7 @@ type UpdateKeyResponse struct {
 
 func (x *UpdateKeyResponse) Reset() {
 	*x = UpdateKeyResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[7]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +595,7 @@ func (x *UpdateKeyResponse) String() string {
 func (*UpdateKeyResponse) ProtoMessage() {}
 
 func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[7]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +608,7 @@ func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyResponse.ProtoReflect.Descriptor instead.
 func (*UpdateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{7}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateKeyResponse) GetKey() *Key {
@@ -532,7 +633,7 @@ type AddKeyAgentsRequest struct {
 
 func (x *AddKeyAgentsRequest) Reset() {
 	*x = AddKeyAgentsRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +645,7 @@ func (x *AddKeyAgentsRequest) String() string {
 func (*AddKeyAgentsRequest) ProtoMessage() {}
 
 func (x *AddKeyAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[8]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +658,7 @@ func (x *AddKeyAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddKeyAgentsRequest.ProtoReflect.Descriptor instead.
 func (*AddKeyAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{8}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AddKeyAgentsRequest) GetWorkspaceId() string {
@@ -592,7 +693,7 @@ type AddKeyAgentsResponse struct {
 
 func (x *AddKeyAgentsResponse) Reset() {
 	*x = AddKeyAgentsResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +705,7 @@ func (x *AddKeyAgentsResponse) String() string {
 func (*AddKeyAgentsResponse) ProtoMessage() {}
 
 func (x *AddKeyAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[9]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +718,7 @@ func (x *AddKeyAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddKeyAgentsResponse.ProtoReflect.Descriptor instead.
 func (*AddKeyAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{9}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AddKeyAgentsResponse) GetKey() *Key {
@@ -642,7 +743,7 @@ type RemoveKeyAgentsRequest struct {
 
 func (x *RemoveKeyAgentsRequest) Reset() {
 	*x = RemoveKeyAgentsRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +755,7 @@ func (x *RemoveKeyAgentsRequest) String() string {
 func (*RemoveKeyAgentsRequest) ProtoMessage() {}
 
 func (x *RemoveKeyAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[10]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +768,7 @@ func (x *RemoveKeyAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveKeyAgentsRequest.ProtoReflect.Descriptor instead.
 func (*RemoveKeyAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{10}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveKeyAgentsRequest) GetWorkspaceId() string {
@@ -702,7 +803,7 @@ type RemoveKeyAgentsResponse struct {
 
 func (x *RemoveKeyAgentsResponse) Reset() {
 	*x = RemoveKeyAgentsResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +815,7 @@ func (x *RemoveKeyAgentsResponse) String() string {
 func (*RemoveKeyAgentsResponse) ProtoMessage() {}
 
 func (x *RemoveKeyAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[11]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +828,7 @@ func (x *RemoveKeyAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveKeyAgentsResponse.ProtoReflect.Descriptor instead.
 func (*RemoveKeyAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{11}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RemoveKeyAgentsResponse) GetKey() *Key {
@@ -754,7 +855,7 @@ type RotateKeyRequest struct {
 
 func (x *RotateKeyRequest) Reset() {
 	*x = RotateKeyRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +867,7 @@ func (x *RotateKeyRequest) String() string {
 func (*RotateKeyRequest) ProtoMessage() {}
 
 func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[12]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +880,7 @@ func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{12}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RotateKeyRequest) GetWorkspaceId() string {
@@ -823,7 +924,7 @@ type RotateKeyResponse struct {
 
 func (x *RotateKeyResponse) Reset() {
 	*x = RotateKeyResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +936,7 @@ func (x *RotateKeyResponse) String() string {
 func (*RotateKeyResponse) ProtoMessage() {}
 
 func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[13]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +949,7 @@ func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{13}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RotateKeyResponse) GetKey() *Key {
@@ -880,7 +981,7 @@ type DeleteKeyRequest struct {
 
 func (x *DeleteKeyRequest) Reset() {
 	*x = DeleteKeyRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +993,7 @@ func (x *DeleteKeyRequest) String() string {
 func (*DeleteKeyRequest) ProtoMessage() {}
 
 func (x *DeleteKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[14]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1006,7 @@ func (x *DeleteKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyRequest.ProtoReflect.Descriptor instead.
 func (*DeleteKeyRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{14}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteKeyRequest) GetWorkspaceId() string {
@@ -938,7 +1039,7 @@ type DeleteKeyResponse struct {
 
 func (x *DeleteKeyResponse) Reset() {
 	*x = DeleteKeyResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1051,7 @@ func (x *DeleteKeyResponse) String() string {
 func (*DeleteKeyResponse) ProtoMessage() {}
 
 func (x *DeleteKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[15]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1064,7 @@ func (x *DeleteKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteKeyResponse.ProtoReflect.Descriptor instead.
 func (*DeleteKeyResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{15}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{17}
 }
 
 // GetCatalogRequest is empty.
@@ -975,7 +1076,7 @@ type GetCatalogRequest struct {
 
 func (x *GetCatalogRequest) Reset() {
 	*x = GetCatalogRequest{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1088,7 @@ func (x *GetCatalogRequest) String() string {
 func (*GetCatalogRequest) ProtoMessage() {}
 
 func (x *GetCatalogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[16]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1101,7 @@ func (x *GetCatalogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogRequest.ProtoReflect.Descriptor instead.
 func (*GetCatalogRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{16}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{18}
 }
 
 // GetCatalogResponse is what this release and this installation know.
@@ -1016,7 +1117,7 @@ type GetCatalogResponse struct {
 
 func (x *GetCatalogResponse) Reset() {
 	*x = GetCatalogResponse{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1129,7 @@ func (x *GetCatalogResponse) String() string {
 func (*GetCatalogResponse) ProtoMessage() {}
 
 func (x *GetCatalogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[17]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1142,7 @@ func (x *GetCatalogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCatalogResponse.ProtoReflect.Descriptor instead.
 func (*GetCatalogResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{17}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetCatalogResponse) GetErrorCodes() []*ErrorCode {
@@ -1077,7 +1178,7 @@ type ErrorCode struct {
 
 func (x *ErrorCode) Reset() {
 	*x = ErrorCode{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1190,7 @@ func (x *ErrorCode) String() string {
 func (*ErrorCode) ProtoMessage() {}
 
 func (x *ErrorCode) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[18]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1203,7 @@ func (x *ErrorCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorCode.ProtoReflect.Descriptor instead.
 func (*ErrorCode) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{18}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ErrorCode) GetCode() string {
@@ -1153,7 +1254,7 @@ type ErrorCause struct {
 
 func (x *ErrorCause) Reset() {
 	*x = ErrorCause{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1266,7 @@ func (x *ErrorCause) String() string {
 func (*ErrorCause) ProtoMessage() {}
 
 func (x *ErrorCause) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[19]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1279,7 @@ func (x *ErrorCause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorCause.ProtoReflect.Descriptor instead.
 func (*ErrorCause) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{19}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ErrorCause) GetCause() string {
@@ -1208,7 +1309,7 @@ type AgentType struct {
 
 func (x *AgentType) Reset() {
 	*x = AgentType{}
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1321,7 @@ func (x *AgentType) String() string {
 func (*AgentType) ProtoMessage() {}
 
 func (x *AgentType) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[20]
+	mi := &file_keytrail_auth_v1_key_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1334,7 @@ func (x *AgentType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentType.ProtoReflect.Descriptor instead.
 func (*AgentType) Descriptor() ([]byte, []int) {
-	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{20}
+	return file_keytrail_auth_v1_key_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AgentType) GetAgentType() string {
@@ -1281,7 +1382,13 @@ const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\x05state\x18\x06 \x01(\tB#\xbaH r\x1eR\x00R\aenabledR\bdisabledR\aexpiredR\x05state\"e\n" +
 	"\x10ListKeysResponse\x12)\n" +
 	"\x04keys\x18\x01 \x03(\v2\x15.keytrail.auth.v1.KeyR\x04keys\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x95\x01\n" +
+	"\x0fFindKeysRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12)\n" +
+	"\akey_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\x06keyIds\"+\n" +
+	"\x10FindKeysResponse\x12\x17\n" +
+	"\akey_ids\x18\x01 \x03(\tR\x06keyIds\"\xf8\x01\n" +
 	"\x10UpdateKeyRequest\x12G\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB$\xe0A\x02\xbaH\x1er\x1c2\x1a^[a-z0-9][a-z0-9_-]{0,62}$R\vworkspaceId\x12\"\n" +
 	"\x06key_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\x05keyId\x122\n" +
@@ -1336,12 +1443,13 @@ const file_keytrail_auth_v1_key_service_proto_rawDesc = "" +
 	"\tAgentType\x12\x1d\n" +
 	"\n" +
 	"agent_type\x18\x01 \x01(\tR\tagentType\x12\x14\n" +
-	"\x05label\x18\x02 \x01(\tR\x05label2\xb0\v\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label2\x99\f\n" +
 	"\n" +
 	"KeyService\x12\x99\x01\n" +
 	"\tCreateKey\x12\".keytrail.auth.v1.CreateKeyRequest\x1a#.keytrail.auth.v1.CreateKeyResponse\"C\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02):\x03key\"\"/v1/workspaces/{workspace_id}/keys\x12\x94\x01\n" +
 	"\x06GetKey\x12\x1f.keytrail.auth.v1.GetKeyRequest\x1a .keytrail.auth.v1.GetKeyResponse\"G\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02-\x12+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\x91\x01\n" +
-	"\bListKeys\x12!.keytrail.auth.v1.ListKeysRequest\x1a\".keytrail.auth.v1.ListKeysResponse\">\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02$\x12\"/v1/workspaces/{workspace_id}/keys\x12\xa2\x01\n" +
+	"\bListKeys\x12!.keytrail.auth.v1.ListKeysRequest\x1a\".keytrail.auth.v1.ListKeysResponse\">\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02$\x12\"/v1/workspaces/{workspace_id}/keys\x12g\n" +
+	"\bFindKeys\x12!.keytrail.auth.v1.FindKeysRequest\x1a\".keytrail.auth.v1.FindKeysResponse\"\x14\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x12\xa2\x01\n" +
 	"\tUpdateKey\x12\".keytrail.auth.v1.UpdateKeyRequest\x1a#.keytrail.auth.v1.UpdateKeyResponse\"L\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x022:\x03key2+/v1/workspaces/{workspace_id}/keys/{key_id}\x12\xb3\x01\n" +
 	"\fAddKeyAgents\x12%.keytrail.auth.v1.AddKeyAgentsRequest\x1a&.keytrail.auth.v1.AddKeyAgentsResponse\"T\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02::\x01*\"5/v1/workspaces/{workspace_id}/keys/{key_id}:addAgents\x12\xbf\x01\n" +
 	"\x0fRemoveKeyAgents\x12(.keytrail.auth.v1.RemoveKeyAgentsRequest\x1a).keytrail.auth.v1.RemoveKeyAgentsResponse\"W\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x02=:\x01*\"8/v1/workspaces/{workspace_id}/keys/{key_id}:removeAgents\x12\xa7\x01\n" +
@@ -1363,7 +1471,7 @@ func file_keytrail_auth_v1_key_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_auth_v1_key_service_proto_rawDescData
 }
 
-var file_keytrail_auth_v1_key_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_keytrail_auth_v1_key_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_keytrail_auth_v1_key_service_proto_goTypes = []any{
 	(*CreateKeyRequest)(nil),        // 0: keytrail.auth.v1.CreateKeyRequest
 	(*CreateKeyResponse)(nil),       // 1: keytrail.auth.v1.CreateKeyResponse
@@ -1371,60 +1479,64 @@ var file_keytrail_auth_v1_key_service_proto_goTypes = []any{
 	(*GetKeyResponse)(nil),          // 3: keytrail.auth.v1.GetKeyResponse
 	(*ListKeysRequest)(nil),         // 4: keytrail.auth.v1.ListKeysRequest
 	(*ListKeysResponse)(nil),        // 5: keytrail.auth.v1.ListKeysResponse
-	(*UpdateKeyRequest)(nil),        // 6: keytrail.auth.v1.UpdateKeyRequest
-	(*UpdateKeyResponse)(nil),       // 7: keytrail.auth.v1.UpdateKeyResponse
-	(*AddKeyAgentsRequest)(nil),     // 8: keytrail.auth.v1.AddKeyAgentsRequest
-	(*AddKeyAgentsResponse)(nil),    // 9: keytrail.auth.v1.AddKeyAgentsResponse
-	(*RemoveKeyAgentsRequest)(nil),  // 10: keytrail.auth.v1.RemoveKeyAgentsRequest
-	(*RemoveKeyAgentsResponse)(nil), // 11: keytrail.auth.v1.RemoveKeyAgentsResponse
-	(*RotateKeyRequest)(nil),        // 12: keytrail.auth.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),       // 13: keytrail.auth.v1.RotateKeyResponse
-	(*DeleteKeyRequest)(nil),        // 14: keytrail.auth.v1.DeleteKeyRequest
-	(*DeleteKeyResponse)(nil),       // 15: keytrail.auth.v1.DeleteKeyResponse
-	(*GetCatalogRequest)(nil),       // 16: keytrail.auth.v1.GetCatalogRequest
-	(*GetCatalogResponse)(nil),      // 17: keytrail.auth.v1.GetCatalogResponse
-	(*ErrorCode)(nil),               // 18: keytrail.auth.v1.ErrorCode
-	(*ErrorCause)(nil),              // 19: keytrail.auth.v1.ErrorCause
-	(*AgentType)(nil),               // 20: keytrail.auth.v1.AgentType
-	(*Key)(nil),                     // 21: keytrail.auth.v1.Key
-	(*fieldmaskpb.FieldMask)(nil),   // 22: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),     // 23: google.protobuf.Duration
+	(*FindKeysRequest)(nil),         // 6: keytrail.auth.v1.FindKeysRequest
+	(*FindKeysResponse)(nil),        // 7: keytrail.auth.v1.FindKeysResponse
+	(*UpdateKeyRequest)(nil),        // 8: keytrail.auth.v1.UpdateKeyRequest
+	(*UpdateKeyResponse)(nil),       // 9: keytrail.auth.v1.UpdateKeyResponse
+	(*AddKeyAgentsRequest)(nil),     // 10: keytrail.auth.v1.AddKeyAgentsRequest
+	(*AddKeyAgentsResponse)(nil),    // 11: keytrail.auth.v1.AddKeyAgentsResponse
+	(*RemoveKeyAgentsRequest)(nil),  // 12: keytrail.auth.v1.RemoveKeyAgentsRequest
+	(*RemoveKeyAgentsResponse)(nil), // 13: keytrail.auth.v1.RemoveKeyAgentsResponse
+	(*RotateKeyRequest)(nil),        // 14: keytrail.auth.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),       // 15: keytrail.auth.v1.RotateKeyResponse
+	(*DeleteKeyRequest)(nil),        // 16: keytrail.auth.v1.DeleteKeyRequest
+	(*DeleteKeyResponse)(nil),       // 17: keytrail.auth.v1.DeleteKeyResponse
+	(*GetCatalogRequest)(nil),       // 18: keytrail.auth.v1.GetCatalogRequest
+	(*GetCatalogResponse)(nil),      // 19: keytrail.auth.v1.GetCatalogResponse
+	(*ErrorCode)(nil),               // 20: keytrail.auth.v1.ErrorCode
+	(*ErrorCause)(nil),              // 21: keytrail.auth.v1.ErrorCause
+	(*AgentType)(nil),               // 22: keytrail.auth.v1.AgentType
+	(*Key)(nil),                     // 23: keytrail.auth.v1.Key
+	(*fieldmaskpb.FieldMask)(nil),   // 24: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),     // 25: google.protobuf.Duration
 }
 var file_keytrail_auth_v1_key_service_proto_depIdxs = []int32{
-	21, // 0: keytrail.auth.v1.CreateKeyRequest.key:type_name -> keytrail.auth.v1.Key
-	21, // 1: keytrail.auth.v1.CreateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	21, // 2: keytrail.auth.v1.GetKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	21, // 3: keytrail.auth.v1.ListKeysResponse.keys:type_name -> keytrail.auth.v1.Key
-	21, // 4: keytrail.auth.v1.UpdateKeyRequest.key:type_name -> keytrail.auth.v1.Key
-	22, // 5: keytrail.auth.v1.UpdateKeyRequest.update_mask:type_name -> google.protobuf.FieldMask
-	21, // 6: keytrail.auth.v1.UpdateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	21, // 7: keytrail.auth.v1.AddKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
-	21, // 8: keytrail.auth.v1.RemoveKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
-	23, // 9: keytrail.auth.v1.RotateKeyRequest.grace_period:type_name -> google.protobuf.Duration
-	21, // 10: keytrail.auth.v1.RotateKeyResponse.key:type_name -> keytrail.auth.v1.Key
-	18, // 11: keytrail.auth.v1.GetCatalogResponse.error_codes:type_name -> keytrail.auth.v1.ErrorCode
-	20, // 12: keytrail.auth.v1.GetCatalogResponse.agent_types:type_name -> keytrail.auth.v1.AgentType
-	19, // 13: keytrail.auth.v1.ErrorCode.causes:type_name -> keytrail.auth.v1.ErrorCause
+	23, // 0: keytrail.auth.v1.CreateKeyRequest.key:type_name -> keytrail.auth.v1.Key
+	23, // 1: keytrail.auth.v1.CreateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	23, // 2: keytrail.auth.v1.GetKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	23, // 3: keytrail.auth.v1.ListKeysResponse.keys:type_name -> keytrail.auth.v1.Key
+	23, // 4: keytrail.auth.v1.UpdateKeyRequest.key:type_name -> keytrail.auth.v1.Key
+	24, // 5: keytrail.auth.v1.UpdateKeyRequest.update_mask:type_name -> google.protobuf.FieldMask
+	23, // 6: keytrail.auth.v1.UpdateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	23, // 7: keytrail.auth.v1.AddKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
+	23, // 8: keytrail.auth.v1.RemoveKeyAgentsResponse.key:type_name -> keytrail.auth.v1.Key
+	25, // 9: keytrail.auth.v1.RotateKeyRequest.grace_period:type_name -> google.protobuf.Duration
+	23, // 10: keytrail.auth.v1.RotateKeyResponse.key:type_name -> keytrail.auth.v1.Key
+	20, // 11: keytrail.auth.v1.GetCatalogResponse.error_codes:type_name -> keytrail.auth.v1.ErrorCode
+	22, // 12: keytrail.auth.v1.GetCatalogResponse.agent_types:type_name -> keytrail.auth.v1.AgentType
+	21, // 13: keytrail.auth.v1.ErrorCode.causes:type_name -> keytrail.auth.v1.ErrorCause
 	0,  // 14: keytrail.auth.v1.KeyService.CreateKey:input_type -> keytrail.auth.v1.CreateKeyRequest
 	2,  // 15: keytrail.auth.v1.KeyService.GetKey:input_type -> keytrail.auth.v1.GetKeyRequest
 	4,  // 16: keytrail.auth.v1.KeyService.ListKeys:input_type -> keytrail.auth.v1.ListKeysRequest
-	6,  // 17: keytrail.auth.v1.KeyService.UpdateKey:input_type -> keytrail.auth.v1.UpdateKeyRequest
-	8,  // 18: keytrail.auth.v1.KeyService.AddKeyAgents:input_type -> keytrail.auth.v1.AddKeyAgentsRequest
-	10, // 19: keytrail.auth.v1.KeyService.RemoveKeyAgents:input_type -> keytrail.auth.v1.RemoveKeyAgentsRequest
-	12, // 20: keytrail.auth.v1.KeyService.RotateKey:input_type -> keytrail.auth.v1.RotateKeyRequest
-	14, // 21: keytrail.auth.v1.KeyService.DeleteKey:input_type -> keytrail.auth.v1.DeleteKeyRequest
-	16, // 22: keytrail.auth.v1.KeyService.GetCatalog:input_type -> keytrail.auth.v1.GetCatalogRequest
-	1,  // 23: keytrail.auth.v1.KeyService.CreateKey:output_type -> keytrail.auth.v1.CreateKeyResponse
-	3,  // 24: keytrail.auth.v1.KeyService.GetKey:output_type -> keytrail.auth.v1.GetKeyResponse
-	5,  // 25: keytrail.auth.v1.KeyService.ListKeys:output_type -> keytrail.auth.v1.ListKeysResponse
-	7,  // 26: keytrail.auth.v1.KeyService.UpdateKey:output_type -> keytrail.auth.v1.UpdateKeyResponse
-	9,  // 27: keytrail.auth.v1.KeyService.AddKeyAgents:output_type -> keytrail.auth.v1.AddKeyAgentsResponse
-	11, // 28: keytrail.auth.v1.KeyService.RemoveKeyAgents:output_type -> keytrail.auth.v1.RemoveKeyAgentsResponse
-	13, // 29: keytrail.auth.v1.KeyService.RotateKey:output_type -> keytrail.auth.v1.RotateKeyResponse
-	15, // 30: keytrail.auth.v1.KeyService.DeleteKey:output_type -> keytrail.auth.v1.DeleteKeyResponse
-	17, // 31: keytrail.auth.v1.KeyService.GetCatalog:output_type -> keytrail.auth.v1.GetCatalogResponse
-	23, // [23:32] is the sub-list for method output_type
-	14, // [14:23] is the sub-list for method input_type
+	6,  // 17: keytrail.auth.v1.KeyService.FindKeys:input_type -> keytrail.auth.v1.FindKeysRequest
+	8,  // 18: keytrail.auth.v1.KeyService.UpdateKey:input_type -> keytrail.auth.v1.UpdateKeyRequest
+	10, // 19: keytrail.auth.v1.KeyService.AddKeyAgents:input_type -> keytrail.auth.v1.AddKeyAgentsRequest
+	12, // 20: keytrail.auth.v1.KeyService.RemoveKeyAgents:input_type -> keytrail.auth.v1.RemoveKeyAgentsRequest
+	14, // 21: keytrail.auth.v1.KeyService.RotateKey:input_type -> keytrail.auth.v1.RotateKeyRequest
+	16, // 22: keytrail.auth.v1.KeyService.DeleteKey:input_type -> keytrail.auth.v1.DeleteKeyRequest
+	18, // 23: keytrail.auth.v1.KeyService.GetCatalog:input_type -> keytrail.auth.v1.GetCatalogRequest
+	1,  // 24: keytrail.auth.v1.KeyService.CreateKey:output_type -> keytrail.auth.v1.CreateKeyResponse
+	3,  // 25: keytrail.auth.v1.KeyService.GetKey:output_type -> keytrail.auth.v1.GetKeyResponse
+	5,  // 26: keytrail.auth.v1.KeyService.ListKeys:output_type -> keytrail.auth.v1.ListKeysResponse
+	7,  // 27: keytrail.auth.v1.KeyService.FindKeys:output_type -> keytrail.auth.v1.FindKeysResponse
+	9,  // 28: keytrail.auth.v1.KeyService.UpdateKey:output_type -> keytrail.auth.v1.UpdateKeyResponse
+	11, // 29: keytrail.auth.v1.KeyService.AddKeyAgents:output_type -> keytrail.auth.v1.AddKeyAgentsResponse
+	13, // 30: keytrail.auth.v1.KeyService.RemoveKeyAgents:output_type -> keytrail.auth.v1.RemoveKeyAgentsResponse
+	15, // 31: keytrail.auth.v1.KeyService.RotateKey:output_type -> keytrail.auth.v1.RotateKeyResponse
+	17, // 32: keytrail.auth.v1.KeyService.DeleteKey:output_type -> keytrail.auth.v1.DeleteKeyResponse
+	19, // 33: keytrail.auth.v1.KeyService.GetCatalog:output_type -> keytrail.auth.v1.GetCatalogResponse
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1442,7 +1554,7 @@ func file_keytrail_auth_v1_key_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_auth_v1_key_service_proto_rawDesc), len(file_keytrail_auth_v1_key_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	KeyService_CreateKey_FullMethodName       = "/keytrail.auth.v1.KeyService/CreateKey"
 	KeyService_GetKey_FullMethodName          = "/keytrail.auth.v1.KeyService/GetKey"
 	KeyService_ListKeys_FullMethodName        = "/keytrail.auth.v1.KeyService/ListKeys"
+	KeyService_FindKeys_FullMethodName        = "/keytrail.auth.v1.KeyService/FindKeys"
 	KeyService_UpdateKey_FullMethodName       = "/keytrail.auth.v1.KeyService/UpdateKey"
 	KeyService_AddKeyAgents_FullMethodName    = "/keytrail.auth.v1.KeyService/AddKeyAgents"
 	KeyService_RemoveKeyAgents_FullMethodName = "/keytrail.auth.v1.KeyService/RemoveKeyAgents"
@@ -47,6 +48,8 @@ type KeyServiceClient interface {
 	GetKey(ctx context.Context, in *GetKeyRequest, opts ...grpc.CallOption) (*GetKeyResponse, error)
 	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
+	// FindKeys returns which of some key ids the workspace has, as of this replica: it may be a second behind.
+	FindKeys(ctx context.Context, in *FindKeysRequest, opts ...grpc.CallOption) (*FindKeysResponse, error)
 	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
 	// RESOURCE_EXHAUSTED: as for CreateKey, if the change makes the key larger.
 	UpdateKey(ctx context.Context, in *UpdateKeyRequest, opts ...grpc.CallOption) (*UpdateKeyResponse, error)
@@ -100,6 +103,16 @@ func (c *keyServiceClient) ListKeys(ctx context.Context, in *ListKeysRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListKeysResponse)
 	err := c.cc.Invoke(ctx, KeyService_ListKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *keyServiceClient) FindKeys(ctx context.Context, in *FindKeysRequest, opts ...grpc.CallOption) (*FindKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindKeysResponse)
+	err := c.cc.Invoke(ctx, KeyService_FindKeys_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +196,8 @@ type KeyServiceServer interface {
 	GetKey(context.Context, *GetKeyRequest) (*GetKeyResponse, error)
 	// ListKeys returns a workspace's keys, newest first. Filters combine with AND.
 	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
+	// FindKeys returns which of some key ids the workspace has, as of this replica: it may be a second behind.
+	FindKeys(context.Context, *FindKeysRequest) (*FindKeysResponse, error)
 	// UpdateKey changes the fields of a key that the mask names, and leaves the others. ABORTED: the key has another etag.
 	// RESOURCE_EXHAUSTED: as for CreateKey, if the change makes the key larger.
 	UpdateKey(context.Context, *UpdateKeyRequest) (*UpdateKeyResponse, error)
@@ -220,6 +235,9 @@ func (UnimplementedKeyServiceServer) GetKey(context.Context, *GetKeyRequest) (*G
 }
 func (UnimplementedKeyServiceServer) ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListKeys not implemented")
+}
+func (UnimplementedKeyServiceServer) FindKeys(context.Context, *FindKeysRequest) (*FindKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindKeys not implemented")
 }
 func (UnimplementedKeyServiceServer) UpdateKey(context.Context, *UpdateKeyRequest) (*UpdateKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateKey not implemented")
@@ -310,6 +328,24 @@ func _KeyService_ListKeys_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(KeyServiceServer).ListKeys(ctx, req.(*ListKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _KeyService_FindKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).FindKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_FindKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).FindKeys(ctx, req.(*FindKeysRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -440,6 +476,10 @@ var KeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListKeys",
 			Handler:    _KeyService_ListKeys_Handler,
+		},
+		{
+			MethodName: "FindKeys",
+			Handler:    _KeyService_FindKeys_Handler,
 		},
 		{
 			MethodName: "UpdateKey",

@@ -254,7 +254,7 @@ type ListRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace, or `_unattributed`.
 	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
-	// `2xx`, `4xx` or `5xx`. Rows in progress are in none of them.
+	// `2xx`, `4xx`, `5xx` or `in_progress`. Rows in progress are in none of the others.
 	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
 	// The id of a key, deleted or not.
 	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
@@ -267,6 +267,8 @@ type ListRequestLogsRequest struct {
 	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
 	// The id of the called agent as rows have it, up to 255 characters, without NUL.
 	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The method of the call as rows have it, e.g. `POST`; upper and lower case differ.
+	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
 	// Only rows of this time or later (millisecond precision).
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Only rows before this time (millisecond precision).
@@ -354,6 +356,13 @@ func (x *ListRequestLogsRequest) GetAgentType() string {
 func (x *ListRequestLogsRequest) GetAgentId() string {
 	if x != nil {
 		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ListRequestLogsRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
 	}
 	return ""
 }
@@ -627,6 +636,1196 @@ func (x *GetRequestLogResponse) GetRequestLog() *RequestLog {
 	return nil
 }
 
+// TailRequestLogsRequest selects the rows to follow. Filters combine with AND; an empty one selects all.
+type TailRequestLogsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workspace, or `_unattributed`.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// As in ListRequestLogsRequest, like the other filters.
+	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
+	// The id of a key, deleted or not.
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// A substring of the endpoint.
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// One error code.
+	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// The type of the called agent.
+	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent.
+	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The method of the call.
+	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
+	// The last `resume_token` that the reader got, for the same workspace, when it calls again; empty for a new stream.
+	ResumeToken   string `protobuf:"bytes,6,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailRequestLogsRequest) Reset() {
+	*x = TailRequestLogsRequest{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailRequestLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailRequestLogsRequest) ProtoMessage() {}
+
+func (x *TailRequestLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailRequestLogsRequest.ProtoReflect.Descriptor instead.
+func (*TailRequestLogsRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TailRequestLogsRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetStatusClass() string {
+	if x != nil {
+		return x.StatusClass
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetAgentType() string {
+	if x != nil {
+		return x.AgentType
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *TailRequestLogsRequest) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+// TailRequestLogsResponse is what has been stored since the message before.
+type TailRequestLogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows, oldest first. A row can come again, as it is by then.
+	RequestLogs []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs,proto3" json:"request_logs,omitempty"`
+	// Set in the first message of a stream that was resumed.
+	Gap *TailGap `protobuf:"bytes,2,opt,name=gap,proto3" json:"gap,omitempty"`
+	// Where to resume after this message.
+	ResumeToken   string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailRequestLogsResponse) Reset() {
+	*x = TailRequestLogsResponse{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailRequestLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailRequestLogsResponse) ProtoMessage() {}
+
+func (x *TailRequestLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailRequestLogsResponse.ProtoReflect.Descriptor instead.
+func (*TailRequestLogsResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TailRequestLogsResponse) GetRequestLogs() []*RequestLog {
+	if x != nil {
+		return x.RequestLogs
+	}
+	return nil
+}
+
+func (x *TailRequestLogsResponse) GetGap() *TailGap {
+	if x != nil {
+		return x.Gap
+	}
+	return nil
+}
+
+func (x *TailRequestLogsResponse) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+// TailGap says what a resumed stream may lack. The rows from two minutes before the break on are sent again, whether or not
+// they were sent before it.
+type TailGap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows from this time on are sent again. Reports of older rows that were stored during the break may be missing: list
+	// the rows to see them.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TailGap) Reset() {
+	*x = TailGap{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TailGap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TailGap) ProtoMessage() {}
+
+func (x *TailGap) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TailGap.ProtoReflect.Descriptor instead.
+func (*TailGap) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TailGap) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+// ExportRequestLogsRequest selects rows of one workspace. Filters combine with AND; an empty one selects all.
+type ExportRequestLogsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workspace, or `_unattributed`.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// As in ListRequestLogsRequest, like the other filters.
+	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
+	// The id of a key, deleted or not.
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// A substring of the endpoint.
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// One error code.
+	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// The type of the called agent.
+	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent.
+	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The method of the call.
+	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
+	// Only rows of this time or later (millisecond precision).
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Only rows before this time (millisecond precision).
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// The last `resume_token` of a stream that was cut off, for the same workspace and filters; empty to begin. The rest
+	// follows, without a row that was sent before that token.
+	ResumeToken string `protobuf:"bytes,8,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// The form over REST: `ndjson` or `csv`. Over gRPC it has no effect.
+	Format        string `protobuf:"bytes,9,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequestLogsRequest) Reset() {
+	*x = ExportRequestLogsRequest{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequestLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequestLogsRequest) ProtoMessage() {}
+
+func (x *ExportRequestLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequestLogsRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequestLogsRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ExportRequestLogsRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetStatusClass() string {
+	if x != nil {
+		return x.StatusClass
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetAgentType() string {
+	if x != nil {
+		return x.AgentType
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ExportRequestLogsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ExportRequestLogsRequest) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+// ExportRequestLogsResponse is a part of an export.
+type ExportRequestLogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next rows, newest first.
+	RequestLogs []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs,proto3" json:"request_logs,omitempty"`
+	// Where to go on after this message; empty in the last one.
+	ResumeToken string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// Whether this is the last message, and nothing is left.
+	Complete bool `protobuf:"varint,3,opt,name=complete,proto3" json:"complete,omitempty"`
+	// How many rows this stream has sent up to here. A resumed stream counts its own.
+	RowCount int64 `protobuf:"varint,4,opt,name=row_count,json=rowCount,proto3" json:"row_count,omitempty"`
+	// Times that were passed since the message before, whose rows are stored but cannot be read, because their storage is
+	// damaged.
+	UnreadableRanges []*TimeRange `protobuf:"bytes,5,rep,name=unreadable_ranges,json=unreadableRanges,proto3" json:"unreadable_ranges,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ExportRequestLogsResponse) Reset() {
+	*x = ExportRequestLogsResponse{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequestLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequestLogsResponse) ProtoMessage() {}
+
+func (x *ExportRequestLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequestLogsResponse.ProtoReflect.Descriptor instead.
+func (*ExportRequestLogsResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExportRequestLogsResponse) GetRequestLogs() []*RequestLog {
+	if x != nil {
+		return x.RequestLogs
+	}
+	return nil
+}
+
+func (x *ExportRequestLogsResponse) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+func (x *ExportRequestLogsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *ExportRequestLogsResponse) GetRowCount() int64 {
+	if x != nil {
+		return x.RowCount
+	}
+	return 0
+}
+
+func (x *ExportRequestLogsResponse) GetUnreadableRanges() []*TimeRange {
+	if x != nil {
+		return x.UnreadableRanges
+	}
+	return nil
+}
+
+// SummarizeRequestLogsRequest selects calls of one workspace. Filters combine with AND; an empty one selects all.
+type SummarizeRequestLogsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workspace, or `_unattributed`.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// As in ListRequestLogsRequest, like the other filters.
+	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
+	// The id of a key, deleted or not.
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// A substring of the endpoint.
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// One error code.
+	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// The type of the called agent.
+	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
+	// The id of the called agent.
+	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The method of the call.
+	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
+	// Only rows of this time or later (millisecond precision).
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Only rows before this time (millisecond precision).
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// The length of a bucket: a multiple of an hour, up to the retention; unset = an hour.
+	Bucket        *durationpb.Duration `protobuf:"bytes,8,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummarizeRequestLogsRequest) Reset() {
+	*x = SummarizeRequestLogsRequest{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeRequestLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeRequestLogsRequest) ProtoMessage() {}
+
+func (x *SummarizeRequestLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeRequestLogsRequest.ProtoReflect.Descriptor instead.
+func (*SummarizeRequestLogsRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SummarizeRequestLogsRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetStatusClass() string {
+	if x != nil {
+		return x.StatusClass
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetAgentType() string {
+	if x != nil {
+		return x.AgentType
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *SummarizeRequestLogsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *SummarizeRequestLogsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *SummarizeRequestLogsRequest) GetBucket() *durationpb.Duration {
+	if x != nil {
+		return x.Bucket
+	}
+	return nil
+}
+
+// SummarizeRequestLogsResponse counts calls. A row counts as its `call_count` calls.
+type SummarizeRequestLogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The buckets that have calls, oldest first. They begin at multiples of their length since 1970-01-01 UTC.
+	Buckets []*SummaryBucket `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	// All buckets together.
+	Total *SummaryBucket `protobuf:"bytes,2,opt,name=total,proto3" json:"total,omitempty"`
+	// Everything from this time on is counted, except in `unreadable_ranges`. It is the start of the retention period, or
+	// `start_time` if that is later, unless the search time was over.
+	SearchedTo *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=searched_to,json=searchedTo,proto3" json:"searched_to,omitempty"`
+	// Whether everything was counted: false if the search time was over.
+	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Times whose rows are stored but cannot be read, because their storage is damaged.
+	UnreadableRanges []*TimeRange `protobuf:"bytes,5,rep,name=unreadable_ranges,json=unreadableRanges,proto3" json:"unreadable_ranges,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SummarizeRequestLogsResponse) Reset() {
+	*x = SummarizeRequestLogsResponse{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummarizeRequestLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummarizeRequestLogsResponse) ProtoMessage() {}
+
+func (x *SummarizeRequestLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummarizeRequestLogsResponse.ProtoReflect.Descriptor instead.
+func (*SummarizeRequestLogsResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SummarizeRequestLogsResponse) GetBuckets() []*SummaryBucket {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *SummarizeRequestLogsResponse) GetTotal() *SummaryBucket {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *SummarizeRequestLogsResponse) GetSearchedTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SearchedTo
+	}
+	return nil
+}
+
+func (x *SummarizeRequestLogsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *SummarizeRequestLogsResponse) GetUnreadableRanges() []*TimeRange {
+	if x != nil {
+		return x.UnreadableRanges
+	}
+	return nil
+}
+
+// SummaryBucket counts the calls of a range of time.
+type SummaryBucket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first moment of the bucket. The first and the last bucket may be counted in part only, by the request's times.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The calls by status class and error code, in that order.
+	Counts []*SummaryCount `protobuf:"bytes,2,rep,name=counts,proto3" json:"counts,omitempty"`
+	// The latencies of the calls that were reported; unset if there are none.
+	Latency       *LatencyPercentiles `protobuf:"bytes,3,opt,name=latency,proto3" json:"latency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummaryBucket) Reset() {
+	*x = SummaryBucket{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummaryBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummaryBucket) ProtoMessage() {}
+
+func (x *SummaryBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummaryBucket.ProtoReflect.Descriptor instead.
+func (*SummaryBucket) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SummaryBucket) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *SummaryBucket) GetCounts() []*SummaryCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *SummaryBucket) GetLatency() *LatencyPercentiles {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+// SummaryCount is a number of calls.
+type SummaryCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `1xx` to `5xx`, or `in_progress`.
+	StatusClass string `protobuf:"bytes,1,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
+	// The error code; empty if the call was allowed.
+	ErrorCode string `protobuf:"bytes,2,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// How many calls.
+	CallCount     int64 `protobuf:"varint,3,opt,name=call_count,json=callCount,proto3" json:"call_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SummaryCount) Reset() {
+	*x = SummaryCount{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SummaryCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SummaryCount) ProtoMessage() {}
+
+func (x *SummaryCount) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SummaryCount.ProtoReflect.Descriptor instead.
+func (*SummaryCount) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SummaryCount) GetStatusClass() string {
+	if x != nil {
+		return x.StatusClass
+	}
+	return ""
+}
+
+func (x *SummaryCount) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *SummaryCount) GetCallCount() int64 {
+	if x != nil {
+		return x.CallCount
+	}
+	return 0
+}
+
+// LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off.
+type LatencyPercentiles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The median in milliseconds.
+	P50Ms float64 `protobuf:"fixed64,1,opt,name=p50_ms,json=p50Ms,proto3" json:"p50_ms,omitempty"`
+	// The 95th percentile in milliseconds.
+	P95Ms float64 `protobuf:"fixed64,2,opt,name=p95_ms,json=p95Ms,proto3" json:"p95_ms,omitempty"`
+	// The 99th percentile in milliseconds.
+	P99Ms         float64 `protobuf:"fixed64,3,opt,name=p99_ms,json=p99Ms,proto3" json:"p99_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LatencyPercentiles) Reset() {
+	*x = LatencyPercentiles{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LatencyPercentiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LatencyPercentiles) ProtoMessage() {}
+
+func (x *LatencyPercentiles) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LatencyPercentiles.ProtoReflect.Descriptor instead.
+func (*LatencyPercentiles) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LatencyPercentiles) GetP50Ms() float64 {
+	if x != nil {
+		return x.P50Ms
+	}
+	return 0
+}
+
+func (x *LatencyPercentiles) GetP95Ms() float64 {
+	if x != nil {
+		return x.P95Ms
+	}
+	return 0
+}
+
+func (x *LatencyPercentiles) GetP99Ms() float64 {
+	if x != nil {
+		return x.P99Ms
+	}
+	return 0
+}
+
+// ListLogKeysRequest names a workspace.
+type ListLogKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workspace.
+	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
+	// The most keys to return; 0 = 50, above 1,000 = 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before, for the same workspace; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogKeysRequest) Reset() {
+	*x = ListLogKeysRequest{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogKeysRequest) ProtoMessage() {}
+
+func (x *ListLogKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListLogKeysRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListLogKeysRequest) GetWorkspaceId() string {
+	if x != nil {
+		return x.WorkspaceId
+	}
+	return ""
+}
+
+func (x *ListLogKeysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLogKeysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListLogKeysResponse is one page of keys.
+type ListLogKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The keys, the one that was used last first.
+	Keys []*LogKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Send it back as `page_token` to go on; empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogKeysResponse) Reset() {
+	*x = ListLogKeysResponse{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogKeysResponse) ProtoMessage() {}
+
+func (x *ListLogKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListLogKeysResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListLogKeysResponse) GetKeys() []*LogKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ListLogKeysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// LogKey is a key as its rows show it.
+type LogKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key's id.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The name, as the newest row has it.
+	KeyName string `protobuf:"bytes,2,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
+	// The last 4 characters of the secret, as the newest row has them.
+	KeyLast4 string `protobuf:"bytes,3,opt,name=key_last4,json=keyLast4,proto3" json:"key_last4,omitempty"`
+	// Whether the key still exists. Set over REST only: the log service does not know keys.
+	Exists *bool `protobuf:"varint,4,opt,name=exists,proto3,oneof" json:"exists,omitempty"`
+	// When its oldest row was made.
+	FirstUseTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_use_time,json=firstUseTime,proto3" json:"first_use_time,omitempty"`
+	// When its newest row was made.
+	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
+	// Its calls by status class.
+	Counts        []*SummaryCount `protobuf:"bytes,7,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogKey) Reset() {
+	*x = LogKey{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogKey) ProtoMessage() {}
+
+func (x *LogKey) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogKey.ProtoReflect.Descriptor instead.
+func (*LogKey) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LogKey) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *LogKey) GetKeyName() string {
+	if x != nil {
+		return x.KeyName
+	}
+	return ""
+}
+
+func (x *LogKey) GetKeyLast4() string {
+	if x != nil {
+		return x.KeyLast4
+	}
+	return ""
+}
+
+func (x *LogKey) GetExists() bool {
+	if x != nil && x.Exists != nil {
+		return *x.Exists
+	}
+	return false
+}
+
+func (x *LogKey) GetFirstUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstUseTime
+	}
+	return nil
+}
+
+func (x *LogKey) GetLastUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUseTime
+	}
+	return nil
+}
+
+func (x *LogKey) GetCounts() []*SummaryCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// ListLogWorkspacesRequest asks for one page.
+type ListLogWorkspacesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most workspaces to return; 0 = 50, above 1,000 = 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Only workspaces after this one; empty for the first page.
+	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogWorkspacesRequest) Reset() {
+	*x = ListLogWorkspacesRequest{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogWorkspacesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogWorkspacesRequest) ProtoMessage() {}
+
+func (x *ListLogWorkspacesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogWorkspacesRequest.ProtoReflect.Descriptor instead.
+func (*ListLogWorkspacesRequest) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListLogWorkspacesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLogWorkspacesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+// ListLogWorkspacesResponse is one page of workspaces.
+type ListLogWorkspacesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ids, ascending; `_unattributed` among them. Fewer than asked for: there are no more.
+	WorkspaceIds  []string `protobuf:"bytes,1,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogWorkspacesResponse) Reset() {
+	*x = ListLogWorkspacesResponse{}
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogWorkspacesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogWorkspacesResponse) ProtoMessage() {}
+
+func (x *ListLogWorkspacesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogWorkspacesResponse.ProtoReflect.Descriptor instead.
+func (*ListLogWorkspacesResponse) Descriptor() ([]byte, []int) {
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListLogWorkspacesResponse) GetWorkspaceIds() []string {
+	if x != nil {
+		return x.WorkspaceIds
+	}
+	return nil
+}
+
 // PurgeRequestLogsRequest names the workspace whose rows are deleted.
 type PurgeRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -640,7 +1839,7 @@ type PurgeRequestLogsRequest struct {
 
 func (x *PurgeRequestLogsRequest) Reset() {
 	*x = PurgeRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +1851,7 @@ func (x *PurgeRequestLogsRequest) String() string {
 func (*PurgeRequestLogsRequest) ProtoMessage() {}
 
 func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +1864,7 @@ func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsRequest.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{9}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PurgeRequestLogsRequest) GetWorkspaceId() string {
@@ -698,7 +1897,7 @@ type PurgeRequestLogsResponse struct {
 
 func (x *PurgeRequestLogsResponse) Reset() {
 	*x = PurgeRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +1909,7 @@ func (x *PurgeRequestLogsResponse) String() string {
 func (*PurgeRequestLogsResponse) ProtoMessage() {}
 
 func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +1922,7 @@ func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{10}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PurgeRequestLogsResponse) GetPurgedCount() int64 {
@@ -766,10 +1965,10 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12$\n" +
 	"\x0erequest_log_id\x18\x02 \x01(\tR\frequestLogId\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xd9\x05\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\x87\x06\n" +
 	"\x16ListRequestLogsRequest\x12W\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x129\n" +
-	"\fstatus_class\x18\x02 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x032xxR\x034xxR\x035xxR\vstatusClass\x12\"\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
+	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
 	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
 	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
 	"\n" +
@@ -777,7 +1976,8 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\n" +
 	"agent_type\x18\n" +
 	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
-	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x129\n" +
+	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
+	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x129\n" +
 	"\n" +
 	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12$\n" +
@@ -802,19 +2002,131 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x0erequest_log_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\frequestLogId\"V\n" +
 	"\x15GetRequestLogResponse\x12=\n" +
 	"\vrequest_log\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogR\n" +
-	"requestLog\"\xa9\x01\n" +
+	"requestLog\"\xe8\x03\n" +
+	"\x16TailRequestLogsRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
+	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
+	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
+	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
+	"\n" +
+	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
+	"\n" +
+	"agent_type\x18\n" +
+	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
+	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
+	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x12+\n" +
+	"\fresume_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\vresumeToken\"\xaa\x01\n" +
+	"\x17TailRequestLogsResponse\x12?\n" +
+	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogR\vrequestLogs\x12+\n" +
+	"\x03gap\x18\x02 \x01(\v2\x19.keytrail.logs.v1.TailGapR\x03gap\x12!\n" +
+	"\fresume_token\x18\x03 \x01(\tR\vresumeToken\"D\n" +
+	"\aTailGap\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\x95\x06\n" +
+	"\x18ExportRequestLogsRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
+	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
+	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
+	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
+	"\n" +
+	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
+	"\n" +
+	"agent_type\x18\n" +
+	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
+	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
+	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x129\n" +
+	"\n" +
+	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12+\n" +
+	"\fresume_token\x18\b \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\vresumeToken\x12,\n" +
+	"\x06format\x18\t \x01(\tB\x14\xbaH\x11r\x0fR\x00R\x06ndjsonR\x03csvR\x06format:\x88\x01\xbaH\x84\x01\x1a\x81\x01\n" +
+	"\n" +
+	"time.order\x12\"end_time: must be after start_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\x82\x02\n" +
+	"\x19ExportRequestLogsResponse\x12?\n" +
+	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogR\vrequestLogs\x12!\n" +
+	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\x12\x1a\n" +
+	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x1b\n" +
+	"\trow_count\x18\x04 \x01(\x03R\browCount\x12H\n" +
+	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"\xf0\x05\n" +
+	"\x1bSummarizeRequestLogsRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
+	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
+	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
+	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
+	"\n" +
+	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
+	"\n" +
+	"agent_type\x18\n" +
+	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
+	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
+	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x129\n" +
+	"\n" +
+	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x121\n" +
+	"\x06bucket\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06bucket:\x88\x01\xbaH\x84\x01\x1a\x81\x01\n" +
+	"\n" +
+	"time.order\x12\"end_time: must be after start_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\xb3\x02\n" +
+	"\x1cSummarizeRequestLogsResponse\x129\n" +
+	"\abuckets\x18\x01 \x03(\v2\x1f.keytrail.logs.v1.SummaryBucketR\abuckets\x125\n" +
+	"\x05total\x18\x02 \x01(\v2\x1f.keytrail.logs.v1.SummaryBucketR\x05total\x12;\n" +
+	"\vsearched_to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"searchedTo\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12H\n" +
+	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"\xc2\x01\n" +
+	"\rSummaryBucket\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x126\n" +
+	"\x06counts\x18\x02 \x03(\v2\x1e.keytrail.logs.v1.SummaryCountR\x06counts\x12>\n" +
+	"\alatency\x18\x03 \x01(\v2$.keytrail.logs.v1.LatencyPercentilesR\alatency\"o\n" +
+	"\fSummaryCount\x12!\n" +
+	"\fstatus_class\x18\x01 \x01(\tR\vstatusClass\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x02 \x01(\tR\terrorCode\x12\x1d\n" +
+	"\n" +
+	"call_count\x18\x03 \x01(\x03R\tcallCount\"Y\n" +
+	"\x12LatencyPercentiles\x12\x15\n" +
+	"\x06p50_ms\x18\x01 \x01(\x01R\x05p50Ms\x12\x15\n" +
+	"\x06p95_ms\x18\x02 \x01(\x01R\x05p95Ms\x12\x15\n" +
+	"\x06p99_ms\x18\x03 \x01(\x01R\x05p99Ms\"\xbc\x01\n" +
+	"\x12ListLogKeysRequest\x12W\n" +
+	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\tpageToken\"k\n" +
+	"\x13ListLogKeysResponse\x12,\n" +
+	"\x04keys\x18\x01 \x03(\v2\x18.keytrail.logs.v1.LogKeyR\x04keys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb9\x02\n" +
+	"\x06LogKey\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x19\n" +
+	"\bkey_name\x18\x02 \x01(\tR\akeyName\x12\x1b\n" +
+	"\tkey_last4\x18\x03 \x01(\tR\bkeyLast4\x12\x1b\n" +
+	"\x06exists\x18\x04 \x01(\bH\x00R\x06exists\x88\x01\x01\x12@\n" +
+	"\x0efirst_use_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\ffirstUseTime\x12>\n" +
+	"\rlast_use_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\x126\n" +
+	"\x06counts\x18\a \x03(\v2\x1e.keytrail.logs.v1.SummaryCountR\x06countsB\t\n" +
+	"\a_exists\"_\n" +
+	"\x18ListLogWorkspacesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
+	"\x05after\x18\x02 \x01(\tB\a\xbaH\x04r\x02(?R\x05after\"@\n" +
+	"\x19ListLogWorkspacesResponse\x12#\n" +
+	"\rworkspace_ids\x18\x01 \x03(\tR\fworkspaceIds\"\xa9\x01\n" +
 	"\x17PurgeRequestLogsRequest\x12W\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x125\n" +
 	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\x90\x01\n" +
 	"\x18PurgeRequestLogsResponse\x12!\n" +
 	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x01(\bR\bcomplete\x125\n" +
-	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime2\xcf\x05\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime2\xaf\f\n" +
 	"\n" +
 	"LogService\x12\x96\x01\n" +
 	"\x11RecordRequestLogs\x12*.keytrail.logs.v1.RecordRequestLogsRequest\x1a+.keytrail.logs.v1.RecordRequestLogsResponse\"(\xda\xd8\x18$\b\x02\x12 records.request_log.workspace_id\x12\xae\x01\n" +
 	"\x0fListRequestLogs\x12(.keytrail.logs.v1.ListRequestLogsRequest\x1a).keytrail.logs.v1.ListRequestLogsResponse\"F\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02,\x12*/v1/workspaces/{workspace_id}/request-logs\x12\xb9\x01\n" +
-	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"W\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02=\x12;/v1/workspaces/{workspace_id}/request-logs/{request_log_id}\x12\xba\x01\n" +
+	"\rGetRequestLog\x12&.keytrail.logs.v1.GetRequestLogRequest\x1a'.keytrail.logs.v1.GetRequestLogResponse\"W\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x02=\x12;/v1/workspaces/{workspace_id}/request-logs/{request_log_id}\x12\xb5\x01\n" +
+	"\x0fTailRequestLogs\x12(.keytrail.logs.v1.TailRequestLogsRequest\x1a).keytrail.logs.v1.TailRequestLogsResponse\"K\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x021\x12//v1/workspaces/{workspace_id}/request-logs:tail0\x01\x12\xbd\x01\n" +
+	"\x11ExportRequestLogs\x12*.keytrail.logs.v1.ExportRequestLogsRequest\x1a+.keytrail.logs.v1.ExportRequestLogsResponse\"M\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x023\x121/v1/workspaces/{workspace_id}/request-logs:export0\x01\x12\xc5\x01\n" +
+	"\x14SummarizeRequestLogs\x12-.keytrail.logs.v1.SummarizeRequestLogsRequest\x1a..keytrail.logs.v1.SummarizeRequestLogsResponse\"N\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x024\x122/v1/workspaces/{workspace_id}/request-logs:summary\x12\xa7\x01\n" +
+	"\vListLogKeys\x12$.keytrail.logs.v1.ListLogKeysRequest\x1a%.keytrail.logs.v1.ListLogKeysResponse\"K\xda\xd8\x18\x10\b\x03\x12\fworkspace_id\x82\xd3\xe4\x93\x021\x12//v1/workspaces/{workspace_id}/request-logs:keys\x12t\n" +
+	"\x11ListLogWorkspaces\x12*.keytrail.logs.v1.ListLogWorkspacesRequest\x1a+.keytrail.logs.v1.ListLogWorkspacesResponse\"\x06\xda\xd8\x18\x02\b\x03\x12\xba\x01\n" +
 	"\x10PurgeRequestLogs\x12).keytrail.logs.v1.PurgeRequestLogsRequest\x1a*.keytrail.logs.v1.PurgeRequestLogsResponse\"O\xda\xd8\x18\x10\b\x04\x12\fworkspace_id\x82\xd3\xe4\x93\x025:\x01*\"0/v1/workspaces/{workspace_id}/request-logs:purgeB\x8a\x01\n" +
 	"\x13io.keytrail.logs.v1B\x0fLogServiceProtoP\x01Z8github.com/keytrail/keytrail/gen/keytrail/logs/v1;logsv1\xaa\x02\x10Keytrail.Logs.V1\xea\x02\x12Keytrail::Logs::V1b\x06proto3"
 
@@ -830,51 +2142,97 @@ func file_keytrail_logs_v1_log_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_logs_v1_log_service_proto_rawDescData
 }
 
-var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_keytrail_logs_v1_log_service_proto_goTypes = []any{
-	(*RecordRequestLogsRequest)(nil),  // 0: keytrail.logs.v1.RecordRequestLogsRequest
-	(*RequestLogRecord)(nil),          // 1: keytrail.logs.v1.RequestLogRecord
-	(*RecordRequestLogsResponse)(nil), // 2: keytrail.logs.v1.RecordRequestLogsResponse
-	(*RefusedRequestLog)(nil),         // 3: keytrail.logs.v1.RefusedRequestLog
-	(*ListRequestLogsRequest)(nil),    // 4: keytrail.logs.v1.ListRequestLogsRequest
-	(*ListRequestLogsResponse)(nil),   // 5: keytrail.logs.v1.ListRequestLogsResponse
-	(*TimeRange)(nil),                 // 6: keytrail.logs.v1.TimeRange
-	(*GetRequestLogRequest)(nil),      // 7: keytrail.logs.v1.GetRequestLogRequest
-	(*GetRequestLogResponse)(nil),     // 8: keytrail.logs.v1.GetRequestLogResponse
-	(*PurgeRequestLogsRequest)(nil),   // 9: keytrail.logs.v1.PurgeRequestLogsRequest
-	(*PurgeRequestLogsResponse)(nil),  // 10: keytrail.logs.v1.PurgeRequestLogsResponse
-	(*RequestLog)(nil),                // 11: keytrail.logs.v1.RequestLog
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 13: google.protobuf.Duration
+	(*RecordRequestLogsRequest)(nil),     // 0: keytrail.logs.v1.RecordRequestLogsRequest
+	(*RequestLogRecord)(nil),             // 1: keytrail.logs.v1.RequestLogRecord
+	(*RecordRequestLogsResponse)(nil),    // 2: keytrail.logs.v1.RecordRequestLogsResponse
+	(*RefusedRequestLog)(nil),            // 3: keytrail.logs.v1.RefusedRequestLog
+	(*ListRequestLogsRequest)(nil),       // 4: keytrail.logs.v1.ListRequestLogsRequest
+	(*ListRequestLogsResponse)(nil),      // 5: keytrail.logs.v1.ListRequestLogsResponse
+	(*TimeRange)(nil),                    // 6: keytrail.logs.v1.TimeRange
+	(*GetRequestLogRequest)(nil),         // 7: keytrail.logs.v1.GetRequestLogRequest
+	(*GetRequestLogResponse)(nil),        // 8: keytrail.logs.v1.GetRequestLogResponse
+	(*TailRequestLogsRequest)(nil),       // 9: keytrail.logs.v1.TailRequestLogsRequest
+	(*TailRequestLogsResponse)(nil),      // 10: keytrail.logs.v1.TailRequestLogsResponse
+	(*TailGap)(nil),                      // 11: keytrail.logs.v1.TailGap
+	(*ExportRequestLogsRequest)(nil),     // 12: keytrail.logs.v1.ExportRequestLogsRequest
+	(*ExportRequestLogsResponse)(nil),    // 13: keytrail.logs.v1.ExportRequestLogsResponse
+	(*SummarizeRequestLogsRequest)(nil),  // 14: keytrail.logs.v1.SummarizeRequestLogsRequest
+	(*SummarizeRequestLogsResponse)(nil), // 15: keytrail.logs.v1.SummarizeRequestLogsResponse
+	(*SummaryBucket)(nil),                // 16: keytrail.logs.v1.SummaryBucket
+	(*SummaryCount)(nil),                 // 17: keytrail.logs.v1.SummaryCount
+	(*LatencyPercentiles)(nil),           // 18: keytrail.logs.v1.LatencyPercentiles
+	(*ListLogKeysRequest)(nil),           // 19: keytrail.logs.v1.ListLogKeysRequest
+	(*ListLogKeysResponse)(nil),          // 20: keytrail.logs.v1.ListLogKeysResponse
+	(*LogKey)(nil),                       // 21: keytrail.logs.v1.LogKey
+	(*ListLogWorkspacesRequest)(nil),     // 22: keytrail.logs.v1.ListLogWorkspacesRequest
+	(*ListLogWorkspacesResponse)(nil),    // 23: keytrail.logs.v1.ListLogWorkspacesResponse
+	(*PurgeRequestLogsRequest)(nil),      // 24: keytrail.logs.v1.PurgeRequestLogsRequest
+	(*PurgeRequestLogsResponse)(nil),     // 25: keytrail.logs.v1.PurgeRequestLogsResponse
+	(*RequestLog)(nil),                   // 26: keytrail.logs.v1.RequestLog
+	(*timestamppb.Timestamp)(nil),        // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 28: google.protobuf.Duration
 }
 var file_keytrail_logs_v1_log_service_proto_depIdxs = []int32{
 	1,  // 0: keytrail.logs.v1.RecordRequestLogsRequest.records:type_name -> keytrail.logs.v1.RequestLogRecord
-	11, // 1: keytrail.logs.v1.RequestLogRecord.request_log:type_name -> keytrail.logs.v1.RequestLog
+	26, // 1: keytrail.logs.v1.RequestLogRecord.request_log:type_name -> keytrail.logs.v1.RequestLog
 	3,  // 2: keytrail.logs.v1.RecordRequestLogsResponse.refused:type_name -> keytrail.logs.v1.RefusedRequestLog
-	12, // 3: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
-	12, // 4: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	11, // 5: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	12, // 6: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
-	13, // 7: keytrail.logs.v1.ListRequestLogsResponse.retention:type_name -> google.protobuf.Duration
+	27, // 3: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	27, // 4: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	26, // 5: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	27, // 6: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
+	28, // 7: keytrail.logs.v1.ListRequestLogsResponse.retention:type_name -> google.protobuf.Duration
 	6,  // 8: keytrail.logs.v1.ListRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
-	12, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
-	12, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
-	11, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
-	12, // 12: keytrail.logs.v1.PurgeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	12, // 13: keytrail.logs.v1.PurgeRequestLogsResponse.end_time:type_name -> google.protobuf.Timestamp
-	0,  // 14: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
-	4,  // 15: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
-	7,  // 16: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
-	9,  // 17: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
-	2,  // 18: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
-	5,  // 19: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
-	8,  // 20: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
-	10, // 21: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	27, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
+	27, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
+	26, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
+	26, // 12: keytrail.logs.v1.TailRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	11, // 13: keytrail.logs.v1.TailRequestLogsResponse.gap:type_name -> keytrail.logs.v1.TailGap
+	27, // 14: keytrail.logs.v1.TailGap.start_time:type_name -> google.protobuf.Timestamp
+	27, // 15: keytrail.logs.v1.ExportRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	27, // 16: keytrail.logs.v1.ExportRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	26, // 17: keytrail.logs.v1.ExportRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	6,  // 18: keytrail.logs.v1.ExportRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
+	27, // 19: keytrail.logs.v1.SummarizeRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	27, // 20: keytrail.logs.v1.SummarizeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	28, // 21: keytrail.logs.v1.SummarizeRequestLogsRequest.bucket:type_name -> google.protobuf.Duration
+	16, // 22: keytrail.logs.v1.SummarizeRequestLogsResponse.buckets:type_name -> keytrail.logs.v1.SummaryBucket
+	16, // 23: keytrail.logs.v1.SummarizeRequestLogsResponse.total:type_name -> keytrail.logs.v1.SummaryBucket
+	27, // 24: keytrail.logs.v1.SummarizeRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
+	6,  // 25: keytrail.logs.v1.SummarizeRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
+	27, // 26: keytrail.logs.v1.SummaryBucket.start_time:type_name -> google.protobuf.Timestamp
+	17, // 27: keytrail.logs.v1.SummaryBucket.counts:type_name -> keytrail.logs.v1.SummaryCount
+	18, // 28: keytrail.logs.v1.SummaryBucket.latency:type_name -> keytrail.logs.v1.LatencyPercentiles
+	21, // 29: keytrail.logs.v1.ListLogKeysResponse.keys:type_name -> keytrail.logs.v1.LogKey
+	27, // 30: keytrail.logs.v1.LogKey.first_use_time:type_name -> google.protobuf.Timestamp
+	27, // 31: keytrail.logs.v1.LogKey.last_use_time:type_name -> google.protobuf.Timestamp
+	17, // 32: keytrail.logs.v1.LogKey.counts:type_name -> keytrail.logs.v1.SummaryCount
+	27, // 33: keytrail.logs.v1.PurgeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	27, // 34: keytrail.logs.v1.PurgeRequestLogsResponse.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 35: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
+	4,  // 36: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
+	7,  // 37: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
+	9,  // 38: keytrail.logs.v1.LogService.TailRequestLogs:input_type -> keytrail.logs.v1.TailRequestLogsRequest
+	12, // 39: keytrail.logs.v1.LogService.ExportRequestLogs:input_type -> keytrail.logs.v1.ExportRequestLogsRequest
+	14, // 40: keytrail.logs.v1.LogService.SummarizeRequestLogs:input_type -> keytrail.logs.v1.SummarizeRequestLogsRequest
+	19, // 41: keytrail.logs.v1.LogService.ListLogKeys:input_type -> keytrail.logs.v1.ListLogKeysRequest
+	22, // 42: keytrail.logs.v1.LogService.ListLogWorkspaces:input_type -> keytrail.logs.v1.ListLogWorkspacesRequest
+	24, // 43: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
+	2,  // 44: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
+	5,  // 45: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
+	8,  // 46: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
+	10, // 47: keytrail.logs.v1.LogService.TailRequestLogs:output_type -> keytrail.logs.v1.TailRequestLogsResponse
+	13, // 48: keytrail.logs.v1.LogService.ExportRequestLogs:output_type -> keytrail.logs.v1.ExportRequestLogsResponse
+	15, // 49: keytrail.logs.v1.LogService.SummarizeRequestLogs:output_type -> keytrail.logs.v1.SummarizeRequestLogsResponse
+	20, // 50: keytrail.logs.v1.LogService.ListLogKeys:output_type -> keytrail.logs.v1.ListLogKeysResponse
+	23, // 51: keytrail.logs.v1.LogService.ListLogWorkspaces:output_type -> keytrail.logs.v1.ListLogWorkspacesResponse
+	25, // 52: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
+	44, // [44:53] is the sub-list for method output_type
+	35, // [35:44] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_logs_v1_log_service_proto_init() }
@@ -883,13 +2241,14 @@ func file_keytrail_logs_v1_log_service_proto_init() {
 		return
 	}
 	file_keytrail_logs_v1_request_log_proto_init()
+	file_keytrail_logs_v1_log_service_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_logs_v1_log_service_proto_rawDesc), len(file_keytrail_logs_v1_log_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

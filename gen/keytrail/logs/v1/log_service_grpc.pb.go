@@ -19,10 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	LogService_RecordRequestLogs_FullMethodName = "/keytrail.logs.v1.LogService/RecordRequestLogs"
-	LogService_ListRequestLogs_FullMethodName   = "/keytrail.logs.v1.LogService/ListRequestLogs"
-	LogService_GetRequestLog_FullMethodName     = "/keytrail.logs.v1.LogService/GetRequestLog"
-	LogService_PurgeRequestLogs_FullMethodName  = "/keytrail.logs.v1.LogService/PurgeRequestLogs"
+	LogService_RecordRequestLogs_FullMethodName    = "/keytrail.logs.v1.LogService/RecordRequestLogs"
+	LogService_ListRequestLogs_FullMethodName      = "/keytrail.logs.v1.LogService/ListRequestLogs"
+	LogService_GetRequestLog_FullMethodName        = "/keytrail.logs.v1.LogService/GetRequestLog"
+	LogService_TailRequestLogs_FullMethodName      = "/keytrail.logs.v1.LogService/TailRequestLogs"
+	LogService_ExportRequestLogs_FullMethodName    = "/keytrail.logs.v1.LogService/ExportRequestLogs"
+	LogService_SummarizeRequestLogs_FullMethodName = "/keytrail.logs.v1.LogService/SummarizeRequestLogs"
+	LogService_ListLogKeys_FullMethodName          = "/keytrail.logs.v1.LogService/ListLogKeys"
+	LogService_ListLogWorkspaces_FullMethodName    = "/keytrail.logs.v1.LogService/ListLogWorkspaces"
+	LogService_PurgeRequestLogs_FullMethodName     = "/keytrail.logs.v1.LogService/PurgeRequestLogs"
 )
 
 // LogServiceClient is the client API for LogService service.
@@ -53,6 +58,30 @@ type LogServiceClient interface {
 	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	// DATA_LOSS if the storage of its time is damaged.
 	GetRequestLog(ctx context.Context, in *GetRequestLogRequest, opts ...grpc.CallOption) (*GetRequestLogResponse, error)
+	// TailRequestLogs returns rows as they are stored: every row whose first record or report is stored while the stream is
+	// open, at least once, whichever replica stored it. A row that changes is sent again as it is then. Messages without rows
+	// come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE
+	// follows when the replica stops: call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
+	// TOO_MANY_TAILS: the workspace has too many open streams on this replica.
+	//
+	// REST: newline-delimited JSON, one message a line; with `Accept: text/event-stream` server-sent events, whose ids are
+	// resume tokens (`Last-Event-ID` is accepted). A stream that fails ends with a line, or an event `error`, with the error.
+	TailRequestLogs(ctx context.Context, in *TailRequestLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailRequestLogsResponse], error)
+	// ExportRequestLogs returns all matching rows, newest first, without a limit: those that were there when it began, each
+	// once. Only a stream whose last message has `complete` set is whole; go on with the last `resume_token` otherwise.
+	//
+	// REST: a file, `format=ndjson` (the default) with one row a line and then `{"row_count":N,"complete":true}`, or
+	// `format=csv` with a header, one row a line and then `# rows=N`. A file without that last line was cut off.
+	ExportRequestLogs(ctx context.Context, in *ExportRequestLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRequestLogsResponse], error)
+	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. Without a
+	// filter, or with `key_id`, `status_class` or `error_code` alone, it counts everything. Other filters have to look at
+	// rows: it then stops when its search time is over, and `searched_to` says how far back it came.
+	SummarizeRequestLogs(ctx context.Context, in *SummarizeRequestLogsRequest, opts ...grpc.CallOption) (*SummarizeRequestLogsResponse, error)
+	// ListLogKeys returns the keys that have rows within the retention period, those that were used last first; also keys
+	// that are deleted by now.
+	ListLogKeys(ctx context.Context, in *ListLogKeysRequest, opts ...grpc.CallOption) (*ListLogKeysResponse, error)
+	// ListLogWorkspaces returns the workspaces that have rows, in the order of their ids. It needs a token for all workspaces.
+	ListLogWorkspaces(ctx context.Context, in *ListLogWorkspacesRequest, opts ...grpc.CallOption) (*ListLogWorkspacesResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
 	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true, with
@@ -98,6 +127,74 @@ func (c *logServiceClient) GetRequestLog(ctx context.Context, in *GetRequestLogR
 	return out, nil
 }
 
+func (c *logServiceClient) TailRequestLogs(ctx context.Context, in *TailRequestLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailRequestLogsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &LogService_ServiceDesc.Streams[0], LogService_TailRequestLogs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TailRequestLogsRequest, TailRequestLogsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_TailRequestLogsClient = grpc.ServerStreamingClient[TailRequestLogsResponse]
+
+func (c *logServiceClient) ExportRequestLogs(ctx context.Context, in *ExportRequestLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRequestLogsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &LogService_ServiceDesc.Streams[1], LogService_ExportRequestLogs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRequestLogsRequest, ExportRequestLogsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_ExportRequestLogsClient = grpc.ServerStreamingClient[ExportRequestLogsResponse]
+
+func (c *logServiceClient) SummarizeRequestLogs(ctx context.Context, in *SummarizeRequestLogsRequest, opts ...grpc.CallOption) (*SummarizeRequestLogsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SummarizeRequestLogsResponse)
+	err := c.cc.Invoke(ctx, LogService_SummarizeRequestLogs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *logServiceClient) ListLogKeys(ctx context.Context, in *ListLogKeysRequest, opts ...grpc.CallOption) (*ListLogKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLogKeysResponse)
+	err := c.cc.Invoke(ctx, LogService_ListLogKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *logServiceClient) ListLogWorkspaces(ctx context.Context, in *ListLogWorkspacesRequest, opts ...grpc.CallOption) (*ListLogWorkspacesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLogWorkspacesResponse)
+	err := c.cc.Invoke(ctx, LogService_ListLogWorkspaces_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *logServiceClient) PurgeRequestLogs(ctx context.Context, in *PurgeRequestLogsRequest, opts ...grpc.CallOption) (*PurgeRequestLogsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PurgeRequestLogsResponse)
@@ -136,6 +233,30 @@ type LogServiceServer interface {
 	// GetRequestLog returns one row. NOT_FOUND if the workspace has no row of this id within the retention period.
 	// DATA_LOSS if the storage of its time is damaged.
 	GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error)
+	// TailRequestLogs returns rows as they are stored: every row whose first record or report is stored while the stream is
+	// open, at least once, whichever replica stored it. A row that changes is sent again as it is then. Messages without rows
+	// come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE
+	// follows when the replica stops: call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
+	// TOO_MANY_TAILS: the workspace has too many open streams on this replica.
+	//
+	// REST: newline-delimited JSON, one message a line; with `Accept: text/event-stream` server-sent events, whose ids are
+	// resume tokens (`Last-Event-ID` is accepted). A stream that fails ends with a line, or an event `error`, with the error.
+	TailRequestLogs(*TailRequestLogsRequest, grpc.ServerStreamingServer[TailRequestLogsResponse]) error
+	// ExportRequestLogs returns all matching rows, newest first, without a limit: those that were there when it began, each
+	// once. Only a stream whose last message has `complete` set is whole; go on with the last `resume_token` otherwise.
+	//
+	// REST: a file, `format=ndjson` (the default) with one row a line and then `{"row_count":N,"complete":true}`, or
+	// `format=csv` with a header, one row a line and then `# rows=N`. A file without that last line was cut off.
+	ExportRequestLogs(*ExportRequestLogsRequest, grpc.ServerStreamingServer[ExportRequestLogsResponse]) error
+	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. Without a
+	// filter, or with `key_id`, `status_class` or `error_code` alone, it counts everything. Other filters have to look at
+	// rows: it then stops when its search time is over, and `searched_to` says how far back it came.
+	SummarizeRequestLogs(context.Context, *SummarizeRequestLogsRequest) (*SummarizeRequestLogsResponse, error)
+	// ListLogKeys returns the keys that have rows within the retention period, those that were used last first; also keys
+	// that are deleted by now.
+	ListLogKeys(context.Context, *ListLogKeysRequest) (*ListLogKeysResponse, error)
+	// ListLogWorkspaces returns the workspaces that have rows, in the order of their ids. It needs a token for all workspaces.
+	ListLogWorkspaces(context.Context, *ListLogWorkspacesRequest) (*ListLogWorkspacesResponse, error)
 	// PurgeRequestLogs deletes every row of a workspace that was there when the call began. Rows that arrive meanwhile may
 	// be deleted or stay, and a call that was checked before the purge and is reported after it leaves its row again. It
 	// works in bounded chunks and returns after some 20 seconds at the latest: call again until `complete` is true, with
@@ -159,6 +280,21 @@ func (UnimplementedLogServiceServer) ListRequestLogs(context.Context, *ListReque
 }
 func (UnimplementedLogServiceServer) GetRequestLog(context.Context, *GetRequestLogRequest) (*GetRequestLogResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRequestLog not implemented")
+}
+func (UnimplementedLogServiceServer) TailRequestLogs(*TailRequestLogsRequest, grpc.ServerStreamingServer[TailRequestLogsResponse]) error {
+	return status.Error(codes.Unimplemented, "method TailRequestLogs not implemented")
+}
+func (UnimplementedLogServiceServer) ExportRequestLogs(*ExportRequestLogsRequest, grpc.ServerStreamingServer[ExportRequestLogsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportRequestLogs not implemented")
+}
+func (UnimplementedLogServiceServer) SummarizeRequestLogs(context.Context, *SummarizeRequestLogsRequest) (*SummarizeRequestLogsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SummarizeRequestLogs not implemented")
+}
+func (UnimplementedLogServiceServer) ListLogKeys(context.Context, *ListLogKeysRequest) (*ListLogKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLogKeys not implemented")
+}
+func (UnimplementedLogServiceServer) ListLogWorkspaces(context.Context, *ListLogWorkspacesRequest) (*ListLogWorkspacesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLogWorkspaces not implemented")
 }
 func (UnimplementedLogServiceServer) PurgeRequestLogs(context.Context, *PurgeRequestLogsRequest) (*PurgeRequestLogsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PurgeRequestLogs not implemented")
@@ -238,6 +374,82 @@ func _LogService_GetRequestLog_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LogService_TailRequestLogs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TailRequestLogsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LogServiceServer).TailRequestLogs(m, &grpc.GenericServerStream[TailRequestLogsRequest, TailRequestLogsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_TailRequestLogsServer = grpc.ServerStreamingServer[TailRequestLogsResponse]
+
+func _LogService_ExportRequestLogs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRequestLogsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LogServiceServer).ExportRequestLogs(m, &grpc.GenericServerStream[ExportRequestLogsRequest, ExportRequestLogsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_ExportRequestLogsServer = grpc.ServerStreamingServer[ExportRequestLogsResponse]
+
+func _LogService_SummarizeRequestLogs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SummarizeRequestLogsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogServiceServer).SummarizeRequestLogs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogService_SummarizeRequestLogs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogServiceServer).SummarizeRequestLogs(ctx, req.(*SummarizeRequestLogsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LogService_ListLogKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLogKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogServiceServer).ListLogKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogService_ListLogKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogServiceServer).ListLogKeys(ctx, req.(*ListLogKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LogService_ListLogWorkspaces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLogWorkspacesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogServiceServer).ListLogWorkspaces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogService_ListLogWorkspaces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogServiceServer).ListLogWorkspaces(ctx, req.(*ListLogWorkspacesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _LogService_PurgeRequestLogs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PurgeRequestLogsRequest)
 	if err := dec(in); err != nil {
@@ -276,10 +488,33 @@ var LogService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _LogService_GetRequestLog_Handler,
 		},
 		{
+			MethodName: "SummarizeRequestLogs",
+			Handler:    _LogService_SummarizeRequestLogs_Handler,
+		},
+		{
+			MethodName: "ListLogKeys",
+			Handler:    _LogService_ListLogKeys_Handler,
+		},
+		{
+			MethodName: "ListLogWorkspaces",
+			Handler:    _LogService_ListLogWorkspaces_Handler,
+		},
+		{
 			MethodName: "PurgeRequestLogs",
 			Handler:    _LogService_PurgeRequestLogs_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "TailRequestLogs",
+			Handler:       _LogService_TailRequestLogs_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportRequestLogs",
+			Handler:       _LogService_ExportRequestLogs_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "keytrail/logs/v1/log_service.proto",
 }
