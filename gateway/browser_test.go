@@ -129,7 +129,7 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 		"a body too large": {"POST", "/v1/check", strings.Repeat(" ", maxBodyBytes+1), nil, 413},
 		"another origin":   {"POST", "/v1/check", `{}`, []string{"Origin", "https://evil.example.com"}, 403},
 		"no such key":      {"GET", "/v1/workspaces/globex/keys/" + keyID, "", nil, 404},
-		"no such path":     {"GET", "/", "", nil, 404},
+		"no such path":     {"GET", "/nothing", "", nil, 404},
 		"a wrong verb":     {"PUT", "/v1/check", "", nil, 405},
 		"a preflight":      {"OPTIONS", "/v1/check", "", []string{"Origin", console, "Access-Control-Request-Method", "POST"}, 204},
 		"an RPC to come":   {"DELETE", "/v1/workspaces/acme/keys/" + keyID, "", nil, 501},

@@ -1,4 +1,4 @@
-// Package gateway serves the REST API of both services on one HTTP port: JSON as protojson writes it, errors as
+// Package gateway serves the REST API of both services and the console on one HTTP port: JSON as protojson writes it, errors as
 // google.rpc.Status. It calls the services through client connections with the token of each request, so that every
 // request passes the checks of their servers.
 package gateway
@@ -12,6 +12,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
+	consolefiles "github.com/keytrail/keytrail/console"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -30,6 +31,8 @@ type Config struct {
 	Observe grpc.UnaryServerInterceptor
 	// CORSOrigins are the web origins whose pages may call, e.g. https://console.example.com.
 	CORSOrigins []string
+	// Console configures the console, which is served without a token.
+	Console Console
 	// Loopback means that the gateway listens on a loopback address: it then refuses requests for other hosts.
 	Loopback bool
 	Log      *slog.Logger
@@ -63,7 +66,15 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if err := register(ctx, mux, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
-	handler, err := refuseForeignOrigins(withOpenAPI(mux), config.CORSOrigins)
+	files, err := consolefiles.Files()
+	if err != nil {
+		return nil, fmt.Errorf("open the console: %w", err)
+	}
+	handler, err := withConsole(withOpenAPI(mux), files, config.Console)
+	if err != nil {
+		return nil, err
+	}
+	handler, err = refuseForeignOrigins(handler, config.CORSOrigins)
 	if err != nil {
 		return nil, err
 	}
