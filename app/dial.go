@@ -79,7 +79,9 @@ const serviceConfig = `{
 		"name": [
 			{"service": "keytrail.auth.v1.KeyService", "method": "GetKey"},
 			{"service": "keytrail.auth.v1.KeyService", "method": "ListKeys"},
-			{"service": "keytrail.auth.v1.KeyService", "method": "GetCatalog"}
+			{"service": "keytrail.auth.v1.KeyService", "method": "FindKeys"},
+			{"service": "keytrail.auth.v1.KeyService", "method": "GetCatalog"},
+			{"service": "keytrail.auth.v1.SessionService"}
 		],
 		"timeout": "10s", ` + retryPolicy + `
 	}, {

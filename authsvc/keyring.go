@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Keyring holds every key of every workspace in memory, so that no check costs a query, whether its secret is known or
@@ -42,6 +45,46 @@ func (r *Keyring) hasKeys(workspaceID string) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.keys.workspaces[workspaceID] != nil
+}
+
+// keyIDs returns those of the ids that are keys of a workspace, in their order.
+func (r *Keyring) keyIDs(workspaceID string, ids []uuid.UUID) (found []uuid.UUID) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, id := range ids {
+		if key := r.keys.secrets[id]; key != nil && key.of.id == workspaceID {
+			found = append(found, id)
+		}
+	}
+	return found
+}
+
+// workspacesAtOnce is how many workspaces are read while changes wait, and with them checks.
+const workspacesAtOnce = 1000
+
+// workspacesAfter returns the first workspaces with keys after another one, ascending, at most limit. Those that get their first
+// key or lose their last one meanwhile may be missing or not.
+func (r *Keyring) workspacesAfter(after string, limit int) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var first []string
+	read, last := 0, "" // no workspace from last on is among the first
+	for id := range r.keys.workspaces {
+		if read++; read%workspacesAtOnce == 0 {
+			r.mu.RUnlock()
+			r.mu.RLock()
+		}
+		if id <= after || last != "" && id >= last {
+			continue
+		}
+		// Sorting at twice the limit costs less than inserting each one.
+		if first = append(first, id); len(first) == 2*limit {
+			slices.Sort(first)
+			first, last = first[:limit], first[limit-1]
+		}
+	}
+	slices.Sort(first)
+	return first[:min(limit, len(first))]
 }
 
 // errOtherHistory means that the store does not have the position of the keyring.

@@ -75,6 +75,16 @@ func (k *Keys) List(ctx context.Context, query KeyQuery) (keys []Key, more bool,
 	return keys, more, nil
 }
 
+// Find returns those of the ids that are keys of the workspace, in their order. It reads the keyring, which may be a second behind.
+func (k *Keys) Find(workspaceID string, ids []uuid.UUID) []uuid.UUID {
+	return k.keyring.keyIDs(workspaceID, ids)
+}
+
+// Workspaces returns the first workspaces with keys after another one, ascending, at most limit. It reads the keyring, as Find does.
+func (k *Keys) Workspaces(after string, limit int) []string {
+	return k.keyring.workspacesAfter(after, limit)
+}
+
 // Update applies change to a key. An etag that differs from the key's is an Aborted fault; an empty etag matches any. A key
 // that grows beyond the quota of its workspace is an Exhausted fault.
 func (k *Keys) Update(ctx context.Context, workspaceID string, id uuid.UUID, etag string, change func(*Key) error) (Key, error) {

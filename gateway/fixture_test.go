@@ -33,6 +33,7 @@ import (
 type services struct {
 	authv1.UnimplementedCheckServiceServer
 	authv1.UnimplementedKeyServiceServer
+	authv1.UnimplementedSessionServiceServer
 	logsv1.UnimplementedLogServiceServer
 
 	mu   sync.Mutex
@@ -151,6 +152,7 @@ func newGatewayOf(t *testing.T, config Config, signer *access.Signer) (http.Hand
 	service := &services{}
 	authv1.RegisterCheckServiceServer(server, service)
 	authv1.RegisterKeyServiceServer(server, service)
+	authv1.RegisterSessionServiceServer(server, service)
 	logsv1.RegisterLogServiceServer(server, service)
 	ctx, stop := context.WithCancel(context.Background())
 	conn := connect(t, func(l net.Listener) error { return server.Run(ctx, l) }, stop)

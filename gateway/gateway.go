@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -100,11 +101,12 @@ func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
 	auth := connection{config.Auth, grpcserver.AuthMessageBytes, uuid7.NewGenerator(), config.Log}
 	logs := connection{ClientConnInterface: config.Logs, maxMessageBytes: grpcserver.LogsMessageBytes, log: config.Log}
-	if err := authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)); err != nil {
-		return err
-	}
-	if err := authv1.RegisterKeyServiceHandlerClient(ctx, mux, authv1.NewKeyServiceClient(auth)); err != nil {
-		return err
-	}
-	return logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsv1.NewLogServiceClient(logs))
+	keys, requestLogs := authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
+	session := sessionClient{authv1.NewSessionServiceClient(auth), requestLogs}
+	return errors.Join(
+		authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)),
+		authv1.RegisterKeyServiceHandlerClient(ctx, mux, keys),
+		authv1.RegisterSessionServiceHandlerClient(ctx, mux, session),
+		logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsClient{requestLogs, keys}),
+	)
 }

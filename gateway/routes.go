@@ -39,6 +39,7 @@ func readRoutes() (routes, error) {
 	for _, file := range []protoreflect.FileDescriptor{
 		authv1.File_keytrail_auth_v1_check_service_proto,
 		authv1.File_keytrail_auth_v1_key_service_proto,
+		authv1.File_keytrail_auth_v1_session_service_proto,
 		logsv1.File_keytrail_logs_v1_log_service_proto,
 	} {
 		for i := range file.Services().Len() {

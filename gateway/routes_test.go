@@ -76,6 +76,7 @@ func TestRoutesAreKnown(t *testing.T) {
 		"POST /v1/check":                                        {false, true},
 		"POST /v1/report":                                       {false, true},
 		"GET /v1/catalog":                                       {false, false},
+		"GET /v1/session":                                       {true, false},
 		"POST " + workspace + "/keys":                           {true, true},
 		"GET " + workspace + "/keys":                            {true, false},
 		"GET " + workspace + "/keys/{key_id=*}":                 {false, false},
@@ -86,6 +87,10 @@ func TestRoutesAreKnown(t *testing.T) {
 		"POST " + workspace + "/keys/{key_id=*}:rotate":         {false, true},
 		"GET " + workspace + "/request-logs":                    {true, false},
 		"GET " + workspace + "/request-logs/{request_log_id=*}": {false, false},
+		"GET " + workspace + "/request-logs:tail":               {true, false},
+		"GET " + workspace + "/request-logs:export":             {true, false},
+		"GET " + workspace + "/request-logs:summary":            {true, false},
+		"GET " + workspace + "/request-logs:keys":               {true, false},
 		"POST " + workspace + "/request-logs:purge":             {false, true},
 	}
 	got := map[string]takes{}

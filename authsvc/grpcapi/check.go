@@ -14,10 +14,11 @@ import (
 	"github.com/keytrail/keytrail/internal/wire"
 )
 
-// Register registers both services of the domain on a gRPC server.
+// Register registers the services of the domain on a gRPC server.
 func Register(server grpc.ServiceRegistrar, checker *authsvc.Checker, keys *authsvc.Keys) {
 	authv1.RegisterCheckServiceServer(server, checkServer{checker: checker})
 	authv1.RegisterKeyServiceServer(server, keyServer{keys: keys})
+	authv1.RegisterSessionServiceServer(server, sessionServer{keys: keys})
 }
 
 type checkServer struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/authsvc/grpcapi"
 	"github.com/keytrail/keytrail/authsvc/sqlite"
+	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
@@ -95,6 +96,12 @@ func (f *fixture) create(t *testing.T, change func(*authsvc.Key)) (authsvc.Key, 
 func (f *fixture) dial(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	authorizer, credentials := accesstest.Pair(t)
+	return f.serve(t, authorizer, credentials)
+}
+
+// serve serves the fixture to the callers of an authorizer, and connects to it.
+func (f *fixture) serve(t *testing.T, authorizer *access.Authorizer, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
 	server, err := grpcserver.New(grpcserver.Config{Log: slog.New(slog.DiscardHandler), Authorizer: authorizer, MaxMessageBytes: grpcserver.AuthMessageBytes})
 	must(t, err)
 	grpcapi.Register(server, f.checker, f.keys)
@@ -102,9 +109,9 @@ func (f *fixture) dial(t *testing.T) *grpc.ClientConn {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
-	conn, err := grpc.NewClient("passthrough:authsvc",
+	conn, err := grpc.NewClient("passthrough:authsvc", append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), credentials)
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, conn.Close())

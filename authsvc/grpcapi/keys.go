@@ -1,7 +1,11 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+
+	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/authsvc"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
@@ -15,6 +19,9 @@ const (
 	// maxPageBytes ends a page early: a key with a long allowlist takes about 1 MiB, and a gRPC message holds 4 MiB.
 	maxPageBytes = 1 << 20
 )
+
+// pageSize returns how many items a request asks for.
+func pageSize(asked int32) int { return min(cmp.Or(int(asked), defaultPageSize), maxPageSize) }
 
 type keyServer struct {
 	authv1.UnimplementedKeyServiceServer
@@ -53,12 +60,8 @@ func (s keyServer) GetKey(ctx context.Context, req *authv1.GetKeyRequest) (*auth
 
 // ListKeys implements the contract.
 func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*authv1.ListKeysResponse, error) {
-	size := min(int(req.GetPageSize()), maxPageSize)
-	if size == 0 {
-		size = defaultPageSize
-	}
 	query := authsvc.KeyQuery{
-		WorkspaceID: req.GetWorkspaceId(), Limit: size, Bytes: maxPageBytes,
+		WorkspaceID: req.GetWorkspaceId(), Limit: pageSize(req.GetPageSize()), Bytes: maxPageBytes,
 		Text: req.GetQuery(), ExternalID: req.GetExternalId(), State: authsvc.State(req.GetState()),
 	}
 	selection := []string{"keys", query.WorkspaceID, query.Text, query.ExternalID, string(query.State)}
@@ -78,6 +81,22 @@ func (s keyServer) ListKeys(ctx context.Context, req *authv1.ListKeysRequest) (*
 	}
 	if more {
 		response.NextPageToken = pagetoken.Encode(keys[len(keys)-1].ID, selection...)
+	}
+	return response, nil
+}
+
+// FindKeys implements the contract.
+func (s keyServer) FindKeys(_ context.Context, req *authv1.FindKeysRequest) (*authv1.FindKeysResponse, error) {
+	ids := make([]uuid.UUID, len(req.GetKeyIds()))
+	for i, text := range req.GetKeyIds() {
+		var err error
+		if ids[i], err = wire.ParseID(fmt.Sprintf("key_ids[%d]", i), text); err != nil {
+			return nil, err
+		}
+	}
+	response := &authv1.FindKeysResponse{}
+	for _, id := range s.keys.Find(req.GetWorkspaceId(), ids) {
+		response.KeyIds = append(response.KeyIds, id.String())
 	}
 	return response, nil
 }

@@ -59,5 +59,16 @@ func (i *Identity) Holds(workspace string) bool {
 	return i.all || workspace != "" && slices.Contains(i.workspaces, workspace)
 }
 
+// AllWorkspaces reports whether the token is valid for all workspaces.
+func (i *Identity) AllWorkspaces() bool { return i.all }
+
+// Workspaces returns the workspaces that the token names, ascending, each once; none if it is valid for all.
+func (i *Identity) Workspaces() []string {
+	if i.all {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(i.workspaces)))
+}
+
 // Expires returns when the token ends.
 func (i *Identity) Expires() time.Time { return time.Unix(i.expires, 0) }
