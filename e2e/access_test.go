@@ -30,25 +30,30 @@ type permission struct {
 	roles []access.Role
 	// anyWorkspace allows tokens of any workspace.
 	anyWorkspace bool
+	// allWorkspaces requires a token for all workspaces.
+	allWorkspaces bool
 }
 
 // permissions repeats the permissions of the contract by hand, to test the contract.
 var permissions = map[protoreflect.FullName]permission{
-	"keytrail.auth.v1.CheckService.Check":           {[]access.Role{access.Checker}, false},
-	"keytrail.auth.v1.CheckService.Report":          {[]access.Role{access.Checker}, true},
-	"keytrail.auth.v1.KeyService.CreateKey":         {[]access.Role{access.Admin}, false},
-	"keytrail.auth.v1.KeyService.GetKey":            {[]access.Role{access.Viewer, access.Admin}, false},
-	"keytrail.auth.v1.KeyService.ListKeys":          {[]access.Role{access.Viewer, access.Admin}, false},
-	"keytrail.auth.v1.KeyService.UpdateKey":         {[]access.Role{access.Admin}, false},
-	"keytrail.auth.v1.KeyService.AddKeyAgents":      {[]access.Role{access.Admin}, false},
-	"keytrail.auth.v1.KeyService.RemoveKeyAgents":   {[]access.Role{access.Admin}, false},
-	"keytrail.auth.v1.KeyService.GetCatalog":        {access.Roles, true},
-	"keytrail.auth.v1.KeyService.RotateKey":         {[]access.Role{access.Admin}, false},
-	"keytrail.auth.v1.KeyService.DeleteKey":         {[]access.Role{access.Admin}, false},
-	"keytrail.logs.v1.LogService.RecordRequestLogs": {[]access.Role{access.Ingester}, false},
-	"keytrail.logs.v1.LogService.ListRequestLogs":   {[]access.Role{access.Viewer, access.Admin}, false},
-	"keytrail.logs.v1.LogService.GetRequestLog":     {[]access.Role{access.Viewer, access.Admin}, false},
-	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {[]access.Role{access.Admin}, false},
+	"keytrail.auth.v1.CheckService.Check":           {[]access.Role{access.Checker}, false, false},
+	"keytrail.auth.v1.CheckService.Report":          {[]access.Role{access.Checker}, true, false},
+	"keytrail.auth.v1.KeyService.CreateKey":         {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.GetKey":            {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.ListKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.FindKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.UpdateKey":         {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.AddKeyAgents":      {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.RemoveKeyAgents":   {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.GetCatalog":        {access.Roles, true, false},
+	"keytrail.auth.v1.KeyService.RotateKey":         {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.DeleteKey":         {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.SessionService.GetSession":    {access.Roles, true, false},
+	"keytrail.logs.v1.LogService.RecordRequestLogs": {[]access.Role{access.Ingester}, false, false},
+	"keytrail.logs.v1.LogService.ListRequestLogs":   {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.GetRequestLog":     {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.ListLogWorkspaces": {[]access.Role{access.Viewer, access.Admin}, false, true},
+	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {[]access.Role{access.Admin}, false, false},
 }
 
 // rpcs returns all RPCs of the contract.
@@ -81,11 +86,17 @@ func (s *system) accessCases() []accessCase {
 	}
 	all := []accessCase{{"no token", "", always(codes.Unauthenticated)}}
 	for _, role := range access.Roles {
-		inAcme := func(p permission) codes.Code {
+		everywhere := func(p permission) codes.Code {
 			if slices.Contains(p.roles, role) {
 				return codes.OK
 			}
 			return codes.PermissionDenied
+		}
+		inAcme := func(p permission) codes.Code {
+			if p.allWorkspaces {
+				return codes.PermissionDenied
+			}
+			return everywhere(p)
 		}
 		elsewhere := func(p permission) codes.Code {
 			if p.anyWorkspace {
@@ -103,7 +114,7 @@ func (s *system) accessCases() []accessCase {
 			accessCase{string(role) + " of its own workspace", s.token(role, "acme"), inAcme},
 			accessCase{string(role) + " of several", s.token(role, "globex", "acme"), inAcme},
 			accessCase{string(role) + " of another", s.token(role, "globex"), elsewhere},
-			accessCase{string(role) + " of all", s.token(role, access.AllWorkspaces), inAcme},
+			accessCase{string(role) + " of all", s.token(role, access.AllWorkspaces), everywhere},
 			accessCase{string(role) + " expired", expired, always(codes.Unauthenticated)})
 	}
 	return all

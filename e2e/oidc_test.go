@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/keytrail/keytrail/app"
 	"github.com/keytrail/keytrail/internal/access"
@@ -66,8 +67,9 @@ func TestTokensOfAnOIDCIssuerAreAccepted(t *testing.T) {
 		audience, workspace string
 		status              int
 	}{{"keytrail", "acme", 200}, {"keytrail", "globex", 403}, {"billing", "acme", 401}} {
+		expires := time.Now().Add(time.Minute)
 		token, err := jwt.Signed(signer).Claims(object{
-			"iss": issuer, "aud": c.audience, "exp": time.Now().Add(time.Minute).Unix(), "https://example.com/role": "viewer", "workspaces": []string{c.workspace},
+			"iss": issuer, "aud": c.audience, "exp": expires.Unix(), "https://example.com/role": "viewer", "workspaces": []string{c.workspace},
 		}).Serialize()
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +82,14 @@ func TestTokensOfAnOIDCIssuerAreAccepted(t *testing.T) {
 		}
 		if status != c.status {
 			t.Errorf("for %v: HTTP %d %v", c, status, answer)
+		}
+		status, session := s.restAs(token, "GET", "/v1/session", nil)
+		want := object{
+			"role": "viewer", "allWorkspaces": false, "workspaceIds": []any{c.workspace}, "nextPageToken": "",
+			"expireTime": expires.UTC().Format(time.RFC3339),
+		}
+		if valid := c.audience == "keytrail"; (status == http.StatusOK) != valid || valid && !cmp.Equal(session, want) {
+			t.Errorf("the session of %v: HTTP %d %v, want %v", c, status, session, want)
 		}
 	}
 }

@@ -38,6 +38,7 @@ func operations(keyID, requestLogID, reportToken string) map[string]operation {
 	key := keys + "/" + keyID
 	return map[string]operation{
 		"getCatalog":       {"GET", "/v1/catalog", nil},
+		"getSession":       {"GET", "/v1/session", nil},
 		"check":            {"POST", "/v1/check", object{"agentType": "agent", "workspaceId": "acme"}},
 		"report":           {"POST", "/v1/report", object{"outcomes": []object{{"reportToken": reportToken, "status": 200, "latencyMs": 1}}}},
 		"createKey":        {"POST", keys, object{"name": "k", "scopes": []string{"agent"}, "allAgents": true}},
@@ -141,7 +142,7 @@ func (s *statusTest) refusals(gateway string, all map[string]operation) {
 	for name, o := range all {
 		s.send(gateway, o, http.StatusUnauthorized, func(r *http.Request) { r.Header.Del("Authorization") })
 		s.send(gateway, o, http.StatusGatewayTimeout, func(r *http.Request) { r.Header.Set("Grpc-Timeout", "1n") })
-		if name == "getCatalog" {
+		if name == "getCatalog" || name == "getSession" { // any role may call them
 			s.send(gateway, o, http.StatusForbidden, func(r *http.Request) { r.Host = "elsewhere.example" })
 			continue
 		}
@@ -162,6 +163,7 @@ func (s *statusTest) refusals(gateway string, all map[string]operation) {
 		}
 		s.send(gateway, bad, http.StatusBadRequest, nil)
 	}
+	s.send(gateway, all["getSession"], http.StatusBadRequest, func(r *http.Request) { r.URL.RawQuery = "pageSize=-1" })
 }
 
 // conflicts produces 409.
@@ -252,7 +254,7 @@ func (s *statusTest) broken(dir, gateway string, all map[string]operation) {
 	for name, o := range all {
 		if strings.Contains(o.path, "/workspaces/") {
 			s.send(gateway, o, http.StatusInternalServerError, nil)
-		} else if name == "getCatalog" {
+		} else if name == "getCatalog" || name == "getSession" {
 			s.send(gateway, o, http.StatusOK, nil)
 		}
 	}

@@ -36,7 +36,7 @@ var particular = map[protoreflect.Name][]int{
 	"ListRequestLogs":  {http.StatusTooManyRequests, http.StatusInternalServerError},
 	"GetRequestLog":    {http.StatusNotFound, http.StatusTooManyRequests, http.StatusInternalServerError},
 	"PurgeRequestLogs": {http.StatusInternalServerError},
-	"GetSession":       {http.StatusInternalServerError},
+	"GetSession":       nil,
 
 	"TailRequestLogs":      {http.StatusTooManyRequests, http.StatusInternalServerError},
 	"ExportRequestLogs":    {http.StatusTooManyRequests, http.StatusInternalServerError},
