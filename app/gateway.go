@@ -21,11 +21,13 @@ type GatewayConfig struct {
 	LogsAddr    string   `default:"127.0.0.1:7002" help:"Address of the log service, likewise."`
 	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address to serve /healthz, /readyz and /metrics on."`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+
+	consoleFlags `embed:""`
 }
 
 // Validate implements kong's validation.
 func (c GatewayConfig) Validate() error {
-	return errors.Join(validateOrigins(c.CORSOrigins), c.tokenFlags.validateRequired())
+	return errors.Join(validateOrigins(c.CORSOrigins), c.tokenFlags.validateRequired(), c.consoleFlags.validate(c.OIDCIssuers))
 }
 
 // NewGatewayServer returns a server that runs the gateway. The caller must call Run or Close.
@@ -36,7 +38,7 @@ func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logge
 			return err
 		}
 		return s.openGateway(ctx, gatewayConfig{
-			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins,
+			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins, console: config.console(config.OIDCIssuers),
 			auth: config.remote("--auth-addr", config.AuthAddr, config.InsecureFlag, log),
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log),
 		})
@@ -49,6 +51,7 @@ type gatewayConfig struct {
 	auth, logs dialFunc
 	tokens     *access.Verifier
 	origins    []string
+	console    gateway.Console
 }
 
 // openGateway adds the gateway.
@@ -66,7 +69,8 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 		return err
 	}
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
+		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins,
+		Console: config.console, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -33,12 +33,14 @@ type ServeConfig struct {
 	quotaFlags  `embed:""`
 	trailFlags  `embed:""`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
+
+	consoleFlags `embed:""`
 }
 
 // Validate implements kong's validation.
 func (c ServeConfig) Validate() error {
 	return errors.Join(ValidateRetention(c.Retention), validateOrigins(c.CORSOrigins), c.trailFlags.validate(), c.quotaFlags.validate(),
-		c.tokenFlags.validate(), validateAgentTypes(c.AgentTypes))
+		c.tokenFlags.validate(), c.consoleFlags.validate(c.OIDCIssuers), validateAgentTypes(c.AgentTypes))
 }
 
 // NewServer returns a server that runs everything on embedded databases. The caller must call Run or Close.
@@ -88,6 +90,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		return s.openGateway(ctx, gatewayConfig{
 			addr: config.GatewayAddr, auth: inMemory(auth), logs: inMemory(logs), tokens: tokens, origins: config.CORSOrigins,
+			console: config.console(config.OIDCIssuers),
 		})
 	})
 }

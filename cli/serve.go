@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,34 +26,48 @@ func (c *serveCommand) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	printStartup(to.err, server, c.DataDir)
-	if err := printTokenHelp(to.err, c.DataDir, time.Now()); err != nil {
+	url := gatewayURL(server)
+	printStartup(to.err, server, url, c.DataDir)
+	if err := printSignIn(to.err, url, c.DataDir, time.Now()); err != nil {
 		return errors.Join(err, server.Close())
 	}
 	return server.Run(ctx)
 }
 
-func printStartup(w io.Writer, server *app.Server, dataDir string) {
-	scheme := "http"
+// gatewayURL returns the URL of the gateway for a browser on this machine.
+func gatewayURL(server *app.Server) string {
 	if server.TLS() {
-		scheme = "https"
+		return browserURL("https", server.GatewayAddr())
 	}
+	return browserURL("http", server.GatewayAddr())
+}
+
+// browserURL returns a URL of a listener. Browsers cannot connect to the unspecified address.
+func browserURL(scheme, addr string) string {
+	if listening, err := netip.ParseAddrPort(addr); err == nil && listening.Addr().IsUnspecified() {
+		addr = fmt.Sprintf("localhost:%d", listening.Port())
+	}
+	return scheme + "://" + addr
+}
+
+func printStartup(w io.Writer, server *app.Server, url, dataDir string) {
 	fmt.Fprintf(w, `Keytrail %s is up. Data in %s
 
-  REST        %s://%s
+  console     %s
+  REST        %s/v1
   auth gRPC   %s
   logs gRPC   %s
   health      http://%s/readyz
 
-`, app.Version(), dataDir, scheme, server.GatewayAddr(), server.AuthAddr(), server.LogsAddr(), server.OpsAddr())
+`, app.Version(), dataDir, url, url, server.AuthAddr(), server.LogsAddr(), server.OpsAddr())
 }
 
-// startupTokenTTL is the lifetime of the token that is printed at startup.
+// startupTokenTTL is the lifetime of the token in the link that is printed at startup.
 const startupTokenTTL = 12 * time.Hour
 
-// printTokenHelp explains how to get a token. It prints an admin token only to a terminal: any other output may be
-// stored as a log, where the token must not appear.
-func printTokenHelp(w io.Writer, dataDir string, now time.Time) error {
+// printSignIn explains how to sign in to the console at url. It prints a link with an admin token only to a terminal: any other
+// output may be stored as a log, where the token must not appear.
+func printSignIn(w io.Writer, url, dataDir string, now time.Time) error {
 	file := filepath.Join(dataDir, app.SigningKeyFile)
 	fmt.Fprintf(w, `Calls need a token. The keytrail commands on this machine sign their own with the key in
 %s; create one for other callers with
@@ -61,6 +76,11 @@ func printTokenHelp(w io.Writer, dataDir string, now time.Time) error {
 
 `, file, dataDir)
 	if !isTerminal(w) {
+		fmt.Fprintf(w, `Print a link that signs in to the console as an admin of all workspaces with
+
+  keytrail token create --data-dir %s --role admin --workspace '*' --ttl 12h --console-url %s
+
+`, dataDir, url)
 		return nil
 	}
 	signer, err := access.ReadSigner(file)
@@ -73,9 +93,12 @@ func printTokenHelp(w io.Writer, dataDir string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "This admin token is valid in all workspaces for the next %v:\n\n%s\n\n", startupTokenTTL, token)
+	fmt.Fprintf(w, "Open this link to sign in to the console as an admin of all workspaces, within the next 12 hours:\n\n%s\n\n", signInLink(url, token))
 	return nil
 }
+
+// signInLink returns a link that signs in to the console at url. Browsers do not send the part after # to any server.
+func signInLink(url, token string) string { return url + "/#token=" + token }
 
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keytrail/keytrail/app"
+	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
@@ -28,12 +30,18 @@ type tokenCreate struct {
 	Role       string        `env:"-" required:"" enum:"checker,ingester,viewer,admin" help:"Role: checker (check and report calls), ingester (record request logs), viewer (read keys and logs) or admin (viewer, and change keys and purge logs)."`
 	Workspaces []string      `env:"-" sep:"none" short:"w" name:"workspace" required:"" help:"Workspace in which the token is valid. Can be repeated. '*' alone = all workspaces."`
 	TTL        time.Duration `env:"-" name:"ttl" default:"1h" help:"Lifetime, 1s to 8784h. A token can be revoked only by replacing the key."`
+	ConsoleURL string        `env:"-" name:"console-url" help:"Print a link that signs in to the console at this URL, e.g. http://localhost:8080, instead of the token alone."`
 }
 
 // Validate implements kong's validation.
 func (c *tokenCreate) Validate() error {
 	if c.TTL < time.Second || c.TTL > maxTTL {
 		return fmt.Errorf("--ttl: must be 1s to %v, got %v", maxTTL, c.TTL)
+	}
+	if c.ConsoleURL != "" {
+		if err := gateway.ValidOrigin(c.consoleURL()); err != nil {
+			return fmt.Errorf("--console-url: %w", err)
+		}
 	}
 	if slices.Equal(c.Workspaces, []string{access.AllWorkspaces}) {
 		return nil
@@ -49,7 +57,10 @@ func (c *tokenCreate) Validate() error {
 	return nil
 }
 
-// Run prints the token and nothing else to standard output.
+// consoleURL returns the URL as signInLink needs it.
+func (c *tokenCreate) consoleURL() string { return strings.TrimSuffix(c.ConsoleURL, "/") }
+
+// Run prints the token, or the link with it, and nothing else to standard output.
 func (c *tokenCreate) Run(to console) error {
 	signer, err := access.ReadSigner(cmp.Or(c.SigningKey, filepath.Join(c.DataDir, app.SigningKeyFile)))
 	if err != nil {
@@ -60,6 +71,9 @@ func (c *tokenCreate) Run(to console) error {
 	})
 	if err != nil {
 		return err
+	}
+	if c.ConsoleURL != "" {
+		token = signInLink(c.consoleURL(), token)
 	}
 	_, err = fmt.Fprintln(to.out, token)
 	return err

@@ -127,6 +127,7 @@ func TestInvalidTokensAreUsageErrors(t *testing.T) {
 		"the reserved one":   {[]string{"--role", "viewer", "-w", "_unattributed"}, 2, "_unattributed"},
 		"* and another":      {[]string{"--role", "viewer", "-w", "*", "-w", "acme"}, 2, "'*'"},
 		"a TTL of 0":         {[]string{"--role", "viewer", "-w", "acme", "--ttl", "0s"}, 2, "--ttl: must be 1s"},
+		"a console's path":   {[]string{"--role", "viewer", "-w", "acme", "--console-url", "http://localhost:8080/x"}, 2, "--console-url: "},
 		"a TTL too long":     {[]string{"--role", "viewer", "-w", "acme", "--ttl", "87600h"}, 2, "--ttl"},
 		"a key that is none": {[]string{"--role", "viewer", "-w", "acme", "--signing-key", "/nowhere/key.pem"}, 1, "/nowhere/key.pem"},
 	} {
@@ -147,6 +148,8 @@ func TestServicesRequireTokenFlags(t *testing.T) {
 		"logsvc without keys":          {[]string{"logsvc", "--database-url", url}, "--token-keys, --oidc-issuers"},
 		"authsvc without a token":      {[]string{"authsvc", "--database-url", url, "--token-keys", "k"}, "--logs-token-file, --signing-key"},
 		"authsvc with both":            {[]string{"authsvc", "--database-url", url, "--token-keys", "k", "--signing-key", "k", "--logs-token-file", "t"}, "--logs-token-file"},
+		"a console without an issuer":  {[]string{"serve", "--console-client-id", "console"}, "--console-client-id: needs --oidc-issuers"},
+		"a gateway without an issuer":  {[]string{"gateway", "--token-keys", "k", "--console-client-id", "c"}, "--console-client-id: needs --oidc-issuers"},
 		"an issuer in plaintext":       {[]string{"logsvc", "--database-url", url, "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
 		"an issuer of serve in plain":  {[]string{"serve", "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
 		"an issuer that is no address": {[]string{"serve", "--oidc-issuers", "login"}, "--oidc-issuers: \"login\""},
@@ -199,33 +202,5 @@ func TestTokenFromTheEnvironmentIsSent(t *testing.T) {
 	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", addr, "--data-dir", t.TempDir()}, &out, &stderr)
 	if code != 0 || len(sent) != 1 || sent[0] != "Bearer mine" {
 		t.Errorf("exit code %d, %q, sent %q", code, stderr.String(), sent)
-	}
-}
-
-func TestTokenIsPrintedToTerminalsOnly(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := access.EnsureSigner(filepath.Join(dir, app.SigningKeyFile)); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if err := printTokenHelp(file, dir, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	logged, err := os.ReadFile(file.Name())
-	if err != nil || strings.Contains(string(logged), "eyJ") || !strings.Contains(string(logged), "keytrail token create --data-dir "+dir) {
-		t.Errorf("wrote %q, %v", logged, err)
-	}
-	// A terminal is a character device, like this one.
-	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
-	if !isTerminal(device) || isTerminal(file) || isTerminal(&bytes.Buffer{}) {
-		t.Error("a terminal is not detected, or another writer is")
 	}
 }
