@@ -150,6 +150,7 @@ func TestServicesRequireTokenFlags(t *testing.T) {
 		"authsvc with both":            {[]string{"authsvc", "--database-url", url, "--token-keys", "k", "--signing-key", "k", "--logs-token-file", "t"}, "--logs-token-file"},
 		"a console without an issuer":  {[]string{"serve", "--console-client-id", "console"}, "--console-client-id: needs --oidc-issuers"},
 		"a gateway without an issuer":  {[]string{"gateway", "--token-keys", "k", "--console-client-id", "c"}, "--console-client-id: needs --oidc-issuers"},
+		"a scope without openid":       {[]string{"serve", "--console-scope", "profile"}, "--console-scope: must have openid"},
 		"an issuer in plaintext":       {[]string{"logsvc", "--database-url", url, "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
 		"an issuer of serve in plain":  {[]string{"serve", "--oidc-issuers", "http://login.example.com"}, "--oidc-issuers: \"http://"},
 		"an issuer that is no address": {[]string{"serve", "--oidc-issuers", "login"}, "--oidc-issuers: \"login\""},

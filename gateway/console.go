@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -26,19 +27,29 @@ type Console struct {
 const (
 	consoleConfigPath   = "/console/config.json"
 	consoleCallbackPath = "/console/callback" // where the issuer redirects to
-	consoleAssetsPath   = "/console/assets/"  // their names contain a hash of their content
+	consoleFilesPath    = "/console/"
+	consoleAssets       = "assets/" // their names contain a hash of their content
 )
 
 // consolePage matches the paths of the page's views in one workspace.
 var consolePage = regexp.MustCompile(`^/workspaces/[^/]+/(request-logs|api-keys)$`)
 
-// assetTypes are the types of assets by their extensions. Those of package mime depend on the machine.
-var assetTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+// consoleTypes are the types of built files by their extensions. Those of package mime depend on the machine.
+var consoleTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".txt": "text/plain; charset=utf-8",
+}
 
 // consoleDocuments are the documents of the console.
 type consoleDocuments struct {
-	index, config *document
-	assets        map[string]*document // by path
+	index *document
+	// files are the other ones by path, with their route.
+	files map[string]routed
+}
+
+type routed struct {
+	*document
+	route string
 }
 
 // withConsole serves the console from its built files, and next every other path.
@@ -48,12 +59,12 @@ func withConsole(next http.Handler, files fs.FS, config Console) (http.Handler, 
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found, route := documents.find(r.URL.Path)
-		if found == nil {
+		found := documents.find(r.URL.Path)
+		if found.document == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		found.serve(w, r, route)
+		found.serve(w, r, found.route)
 	}), nil
 }
 
@@ -63,35 +74,56 @@ func readConsole(files fs.FS, config Console) (*consoleDocuments, error) {
 	if err != nil {
 		return nil, err
 	}
-	index, err := fs.ReadFile(files, "index.html")
-	if err != nil {
-		return nil, fmt.Errorf("read the console: %w", err)
-	}
 	text, err := json.Marshal(config)
 	if err != nil {
 		return nil, fmt.Errorf("encode the console's configuration: %w", err)
 	}
-	documents := &consoleDocuments{
-		index:  newDocument(index, "text/html; charset=utf-8", revalidated, header),
-		config: newDocument(text, "application/json", revalidated, header),
-		assets: map[string]*document{},
-	}
-	assets, err := fs.Glob(files, "assets/*")
-	if err != nil {
-		return nil, fmt.Errorf("list the console's assets: %w", err)
-	}
-	for _, name := range assets {
-		body, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("read the console: %w", err)
+	documents := &consoleDocuments{files: map[string]routed{
+		consoleConfigPath: {newDocument(text, "application/json", revalidated, header), consoleConfigPath},
+	}}
+	if err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		kind := assetTypes[path.Ext(name)]
-		if kind == "" {
-			return nil, fmt.Errorf("the console has a file of an unknown type: %s", name)
-		}
-		documents.assets[consoleAssetsPath+path.Base(name)] = newDocument(body, kind, immutable, header)
+		return documents.add(files, name, header)
+	}); err != nil {
+		return nil, fmt.Errorf("read the console: %w", err)
+	}
+	if documents.index == nil {
+		return nil, errors.New("the console has no index.html")
 	}
 	return documents, nil
+}
+
+// add adds a built file.
+func (c *consoleDocuments) add(files fs.FS, name string, header map[string]string) error {
+	body, err := fs.ReadFile(files, name)
+	if err != nil {
+		return err
+	}
+	kind := consoleTypes[path.Ext(name)]
+	switch {
+	case kind == "":
+		return fmt.Errorf("%s: unknown type", name)
+	case name == "index.html":
+		c.index = newDocument(body, kind, revalidated, header)
+	case strings.HasPrefix(name, consoleAssets):
+		c.files[consoleFilesPath+name] = routed{newDocument(body, kind, immutable, header), consoleFilesPath + consoleAssets + "{name}"}
+	default:
+		c.files[consoleFilesPath+name] = routed{newDocument(body, kind, revalidated, header), consoleFilesPath + name}
+	}
+	return nil
+}
+
+// find returns the document of a path; nil if the path is not of the console.
+func (c *consoleDocuments) find(path string) routed {
+	if path == "/" || path == consoleCallbackPath {
+		return routed{c.index, path}
+	}
+	if view := consolePage.FindStringSubmatch(path); view != nil {
+		return routed{c.index, "/workspaces/{workspace_id}/" + view[1]}
+	}
+	return c.files[path]
 }
 
 // consoleHeader returns the headers of the console: its page loads and calls nothing but this gateway and the issuer.
@@ -111,20 +143,4 @@ func consoleHeader(issuer string) (map[string]string, error) {
 		}, "; "),
 		"Cross-Origin-Opener-Policy": "same-origin",
 	}, nil
-}
-
-// find returns the document of a path, and its route for the metrics; nil if the path is not of the console.
-func (c *consoleDocuments) find(path string) (found *document, route string) {
-	switch {
-	case path == "/", path == consoleCallbackPath:
-		return c.index, path
-	case path == consoleConfigPath:
-		return c.config, path
-	case strings.HasPrefix(path, consoleAssetsPath):
-		return c.assets[path], consoleAssetsPath + "{name}"
-	}
-	if view := consolePage.FindStringSubmatch(path); view != nil {
-		return c.index, "/workspaces/{workspace_id}/" + view[1]
-	}
-	return nil, ""
 }

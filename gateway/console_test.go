@@ -16,6 +16,7 @@ import (
 // consoleFiles are the built files of a console.
 var consoleFiles = fstest.MapFS{
 	"index.html":          {Data: []byte(`<script src="/console/assets/app-ABCD.js">` + strings.Repeat(" ", 1000))},
+	"licenses.txt":        {Data: []byte("MIT")},
 	"assets/app-ABCD.js":  {Data: []byte("export {}" + strings.Repeat(" ", 1000))},
 	"assets/app-ABCD.css": {Data: []byte("body {}" + strings.Repeat(" ", 1000))},
 }
@@ -43,6 +44,8 @@ func TestConsoleIsServedAtItsPaths(t *testing.T) {
 		"/console/callback?code=c&state=s":        {index, "text/html; charset=utf-8", "no-cache"},
 		"/console/assets/app-ABCD.js":             {script, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		"/console/assets/app-ABCD.css":            {style, "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+		"/console/licenses.txt":                   {"licenses.txt", "text/plain; charset=utf-8", "no-cache"},
+		"/console/index.html":                     {},
 		"/console/assets/":                        {},
 		"/console/assets/app-1234.js":             {},
 		"/console/assets/../index.html":           {},
