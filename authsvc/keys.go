@@ -75,12 +75,14 @@ func (k *Keys) List(ctx context.Context, query KeyQuery) (keys []Key, more bool,
 	return keys, more, nil
 }
 
-// Find returns those of the ids that are keys of the workspace, in their order. It reads the keyring, which may be a second behind.
+// Find returns those of the ids that are keys of the workspace, in their order. It reads the keyring, which may be a second
+// behind.
 func (k *Keys) Find(workspaceID string, ids []uuid.UUID) []uuid.UUID {
 	return k.keyring.keyIDs(workspaceID, ids)
 }
 
-// Workspaces returns the first workspaces with keys after another one, ascending, at most limit. It reads the keyring, as Find does.
+// Workspaces returns the first workspaces with keys after another one, ascending, at most limit. It reads the keyring, as Find
+// does.
 func (k *Keys) Workspaces(after string, limit int) []string {
 	return k.keyring.workspacesAfter(after, limit)
 }

@@ -93,7 +93,8 @@ func printSignIn(w io.Writer, url, dataDir string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Open this link to sign in to the console as an admin of all workspaces, within the next 12 hours:\n\n%s\n\n", signInLink(url, token))
+	fmt.Fprintf(w, "Open this link to sign in to the console as an admin of all workspaces, for the next %v hours:\n\n%s\n\n",
+		startupTokenTTL.Hours(), signInLink(url, token))
 	return nil
 }
 

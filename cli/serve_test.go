@@ -51,7 +51,8 @@ func TestSignInLinkIsPrintedToTerminalsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{string(logged), string(piped)} {
-		if strings.Contains(text, "eyJ") || !strings.Contains(text, "keytrail token create --data-dir "+dir) || !strings.Contains(text, "--console-url "+url+"\n") {
+		if strings.Contains(text, "eyJ") || !strings.Contains(text, "keytrail token create --data-dir "+dir) ||
+			!strings.Contains(text, "--console-url "+url+"\n") {
 			t.Errorf("wrote to a file or a pipe: %q", text)
 		}
 	}
@@ -67,7 +68,8 @@ func expectSignInLink(t *testing.T, text, url string, signer *access.Signer) {
 	if !found || err != nil {
 		t.Fatalf("no link in %q: %v", text, err)
 	}
-	if left := time.Until(identity.Expires()); identity.Role != access.Admin || !identity.AllWorkspaces() || left < 11*time.Hour || left > 12*time.Hour {
+	left := time.Until(identity.Expires())
+	if identity.Role != access.Admin || !identity.AllWorkspaces() || left < 11*time.Hour || left > 12*time.Hour {
 		t.Errorf("the token is of role %s, for all workspaces: %v, for %v", identity.Role, identity.AllWorkspaces(), left)
 	}
 }
@@ -79,7 +81,9 @@ func TestTokenCreatePrintsALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	create := []string{"token", "create", "--data-dir", dir, "--role", "admin", "-w", "*", "--ttl", "12h"}
-	for given, url := range map[string]string{"http://localhost:8080": "http://localhost:8080", "https://keytrail.example.com/": "https://keytrail.example.com"} {
+	for given, url := range map[string]string{
+		"http://localhost:8080": "http://localhost:8080", "https://keytrail.example.com/": "https://keytrail.example.com",
+	} {
 		code, out, stderr := keytrail(t, append(create, "--console-url", given)...)
 		if code != 0 || stderr != "" || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, url) {
 			t.Fatalf("%s: exit code %d, out %q, err %q", given, code, out, stderr)

@@ -23,7 +23,8 @@ func TestConsoleIsServedAndConfigured(t *testing.T) {
 		"console": {"issuer": issuer, "clientId": "console", "scope": "openid roles", "version": app.Version()},
 	} {
 		config := serveConfig(t.TempDir())
-		config.OIDCIssuers, config.ConsoleClientID, config.ConsoleScope = []string{issuer, "http://localhost:2"}, clientID, "openid roles"
+		config.OIDCIssuers = []string{issuer, "http://localhost:2"}
+		config.ConsoleClientID, config.ConsoleScope = clientID, "openid roles"
 		server, err := app.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
 		s := &system{t: t, server: runServer(t, server, err)}
 		get := func(path string) (http.Header, []byte) {
@@ -45,7 +46,8 @@ func TestConsoleIsServedAndConfigured(t *testing.T) {
 		}
 		header, page := get("/workspaces/acme/request-logs")
 		policy := header.Get("Content-Security-Policy")
-		if !strings.Contains(string(page), "<html") || strings.Contains(policy, issuer) != (clientID != "") || strings.Contains(policy, "localhost:2") {
+		if !strings.Contains(string(page), "<html") || strings.Contains(policy, "localhost:2") ||
+			strings.Contains(policy, issuer) != (clientID != "") {
 			t.Errorf("client %q: %.100q with the policy %s", clientID, page, policy)
 		}
 		var metrics string

@@ -40,7 +40,9 @@ func (c sessionClient) GetSession(
 	size := min(cmp.Or(int(request.GetPageSize()), defaultPageSize), maxPageSize)
 	ctx, cancel := context.WithTimeout(ctx, otherServiceTime)
 	defer cancel()
-	logged, err := c.logs.ListLogWorkspaces(ctx, &logsv1.ListLogWorkspacesRequest{PageSize: int32(size), After: request.GetPageToken()})
+	logged, err := c.logs.ListLogWorkspaces(ctx, &logsv1.ListLogWorkspacesRequest{
+		PageSize: int32(size), After: request.GetPageToken(),
+	})
 	if err != nil {
 		return session, nil
 	}

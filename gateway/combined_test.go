@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,11 @@ type workspaceServices struct {
 	role        access.Role
 	own         []string // of a token that is not for all workspaces
 	keyed, used []string // that have keys, and that have request logs
+}
+
+// workspacesOf returns services for a token for all workspaces.
+func workspacesOf(role access.Role, keyed, used string) workspaceServices {
+	return workspaceServices{role: role, keyed: strings.Fields(keyed), used: strings.Fields(used)}
 }
 
 // pageAfter returns the first of ids after another one, and whether there are more.
@@ -107,8 +113,8 @@ func connectNowhere(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// sessionPages reads all pages of a session and returns their workspaces.
-func sessionPages(t *testing.T, handler http.Handler, size int) (pages [][]string) {
+// sessionPages reads all pages of a session and returns their workspaces, with spaces between them.
+func sessionPages(t *testing.T, handler http.Handler, size int) (pages []string) {
 	t.Helper()
 	for token := ""; ; {
 		response := send(handler, "GET", "/v1/session?page_size="+strconv.Itoa(size)+"&page_token="+token, "")
@@ -120,7 +126,7 @@ func sessionPages(t *testing.T, handler http.Handler, size int) (pages [][]strin
 		if response.Code != 200 || len(pages) > 20 {
 			t.Fatalf("page %d is %d %s", len(pages), response.Code, response.Body)
 		}
-		pages = append(pages, page.WorkspaceIDs)
+		pages = append(pages, strings.Join(page.WorkspaceIDs, " "))
 		if token = page.NextPageToken; token == "" {
 			return pages
 		}
@@ -128,24 +134,26 @@ func sessionPages(t *testing.T, handler http.Handler, size int) (pages [][]strin
 }
 
 func TestSessionHasTheWorkspacesOfBothServices(t *testing.T) {
-	none := []string{}
+	admin := func(keyed, used string) workspaceServices { return workspacesOf(access.Admin, keyed, used) }
+	some := admin("", "b c")
+	some.own = []string{"a", "b"}
 	for name, tt := range map[string]struct {
 		services workspaceServices
 		away     bool
 		size     int
-		want     [][]string
+		want     []string // pages, with spaces between their workspaces
 	}{
-		"both":                   {workspaceServices{role: access.Admin, keyed: []string{"a", "c"}, used: []string{"_unattributed", "b", "c"}}, false, 10, [][]string{{"_unattributed", "a", "b", "c"}}},
-		"a viewer":               {workspaceServices{role: access.Viewer, keyed: []string{"a"}, used: []string{"b"}}, false, 10, [][]string{{"a", "b"}}},
-		"pages":                  {workspaceServices{role: access.Admin, keyed: []string{"a", "c", "e", "g"}, used: []string{"b", "c", "d", "f"}}, false, 3, [][]string{{"a", "b", "c"}, {"d", "e", "f"}, {"g"}}},
-		"keys only":              {workspaceServices{role: access.Admin, keyed: []string{"a", "b", "c"}}, false, 2, [][]string{{"a", "b"}, {"c"}}},
-		"request logs only":      {workspaceServices{role: access.Admin, used: []string{"a", "b", "c"}}, false, 2, [][]string{{"a", "b"}, {"c"}}},
-		"keys before logs":       {workspaceServices{role: access.Admin, keyed: []string{"a", "b"}, used: []string{"y", "z"}}, false, 1, [][]string{{"a"}, {"b"}, {"y"}, {"z"}, none}},
-		"the same in both":       {workspaceServices{role: access.Admin, keyed: []string{"a", "b", "c"}, used: []string{"a", "b", "c"}}, false, 2, [][]string{{"a", "b"}, {"c"}}},
-		"nothing":                {workspaceServices{role: access.Admin}, false, 2, [][]string{none}},
-		"some workspaces":        {workspaceServices{role: access.Admin, own: []string{"a", "b"}, used: []string{"b", "c"}}, false, 10, [][]string{{"a", "b"}}},
-		"a checker":              {workspaceServices{role: access.Checker, keyed: []string{"a"}, used: []string{"b"}}, false, 10, [][]string{{"a"}}},
-		"the log service is off": {workspaceServices{role: access.Admin, keyed: []string{"a", "c", "e"}, used: []string{"b"}}, true, 2, [][]string{{"a", "c"}, {"e"}}},
+		"both":                   {admin("a c", "_unattributed b c"), false, 10, []string{"_unattributed a b c"}},
+		"a viewer":               {workspacesOf(access.Viewer, "a", "b"), false, 10, []string{"a b"}},
+		"pages":                  {admin("a c e g", "b c d f"), false, 3, []string{"a b c", "d e f", "g"}},
+		"keys only":              {admin("a b c", ""), false, 2, []string{"a b", "c"}},
+		"request logs only":      {admin("", "a b c"), false, 2, []string{"a b", "c"}},
+		"keys before logs":       {admin("a b", "y z"), false, 1, []string{"a", "b", "y", "z", ""}},
+		"the same in both":       {admin("a b c", "a b c"), false, 2, []string{"a b", "c"}},
+		"nothing":                {admin("", ""), false, 2, []string{""}},
+		"some workspaces":        {some, false, 10, []string{"a b"}},
+		"a checker":              {workspacesOf(access.Checker, "a", "b"), false, 10, []string{"a"}},
+		"the log service is off": {admin("a c e", "b"), true, 2, []string{"a c", "e"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := sessionPages(t, tt.services.gateway(t, false, tt.away), tt.size)

@@ -72,7 +72,8 @@ func TestSessionDescribesTheToken(t *testing.T) {
 				t.Errorf("%s, %s: %v", role, name, session)
 			}
 			// Tokens of tests are valid for an hour, in whole seconds.
-			if expires := session.GetExpireTime().AsTime(); expires.Before(before.Add(time.Hour-time.Second)) || expires.After(time.Now().Add(time.Hour)) {
+			expires := session.GetExpireTime().AsTime()
+			if expires.Before(before.Add(time.Hour-time.Second)) || expires.After(time.Now().Add(time.Hour)) {
 				t.Errorf("%s, %s: expires at %v", role, name, expires)
 			}
 		}
@@ -91,9 +92,8 @@ func TestSessionHasPages(t *testing.T) {
 		"all workspaces": s.as(t, access.Admin, access.AllWorkspaces),
 		"some":           s.as(t, access.Viewer, "w4", "w2", "w0", "w1", "w3"),
 	} {
-		for size, want := range map[int32][][]string{
-			2: {{"w0", "w1"}, {"w2", "w3"}, {"w4"}}, 5: {{"w0", "w1", "w2", "w3", "w4"}}, 0: {{"w0", "w1", "w2", "w3", "w4"}}, 1e9: {{"w0", "w1", "w2", "w3", "w4"}},
-		} {
+		whole := [][]string{{"w0", "w1", "w2", "w3", "w4"}}
+		for size, want := range map[int32][][]string{2: {{"w0", "w1"}, {"w2", "w3"}, {"w4"}}, 5: whole, 0: whole, 1e9: whole} {
 			if diff := cmp.Diff(want, s.pages(ctx, t, size)); diff != "" {
 				t.Errorf("%s, by %d (-want +got):\n%s", name, size, diff)
 			}

@@ -8,7 +8,9 @@ import (
 )
 
 // ListLogWorkspaces implements the contract.
-func (s server) ListLogWorkspaces(ctx context.Context, req *logsv1.ListLogWorkspacesRequest) (*logsv1.ListLogWorkspacesResponse, error) {
+func (s server) ListLogWorkspaces(
+	ctx context.Context, req *logsv1.ListLogWorkspacesRequest,
+) (*logsv1.ListLogWorkspacesResponse, error) {
 	limit := min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize)
 	ids, err := s.logs.Workspaces(ctx, req.GetAfter(), limit)
 	if err != nil {
