@@ -68,7 +68,8 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 	}).Handler(next)
 }
 
-// securityHeaders are in every response, which is data for a program: browsers must not store, sniff or frame it.
+// securityHeaders are in every response, which is data for a program: browsers must not store, sniff or frame it. Documents
+// replace some of them.
 var securityHeaders = map[string]string{
 	"Cache-Control":           "no-store",
 	"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
