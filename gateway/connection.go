@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -42,6 +43,34 @@ func (c connection) Invoke(ctx context.Context, method string, request, response
 	}
 	// A response has metadata, at least its content type.
 	return c.publicError(ctx, method, st, len(header)+len(trailer) > 0)
+}
+
+// NewStream implements grpc.ClientConnInterface.
+func (c connection) NewStream(
+	ctx context.Context, desc *grpc.StreamDesc, method string, options ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	stream, err := c.ClientConnInterface.NewStream(ctx, desc, method, options...)
+	if err != nil {
+		return nil, c.publicError(ctx, method, status.Convert(err), false)
+	}
+	return clientStream{stream, c, method}, nil
+}
+
+// clientStream replaces errors as its connection does.
+type clientStream struct {
+	grpc.ClientStream
+	connection connection
+	method     string
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (s clientStream) RecvMsg(message any) error {
+	err := s.ClientStream.RecvMsg(message)
+	if err == nil || err == io.EOF || reasonOf(status.Convert(err)) != "" {
+		return err
+	}
+	header, _ := s.Header() // its error is err
+	return s.connection.publicError(s.Context(), s.method, status.Convert(err), len(header)+len(s.Trailer()) > 0)
 }
 
 // publicError returns what the caller sees of an error that gRPC itself made, here or at the service.

@@ -25,7 +25,7 @@ const (
 	drainTimeout = 1500 * time.Millisecond
 )
 
-// Serve serves handler on the listener until ctx ends, then lets requests in flight finish. It returns nil after an orderly
+// Serve serves handler on the listener until ctx ends, then ends streams and lets other requests in flight finish. It returns nil after an orderly
 // stop, even if stalled requests were cut off.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
@@ -36,6 +36,9 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, ctx)
+		},
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
