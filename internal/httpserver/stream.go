@@ -23,19 +23,17 @@ type Stream struct {
 // goes away, and when the server stops. The caller must call cancel.
 func NewStream(w http.ResponseWriter, r *http.Request) (s *Stream, ctx context.Context, cancel context.CancelFunc) {
 	s = &Stream{StatusRecorder: StatusRecorder{ResponseWriter: w}, controller: http.NewResponseController(w)}
-	// In HTTP/1.1 the server keeps reading, to notice that the client goes away. It would end the request at requestTimeout.
-	_ = s.controller.SetReadDeadline(time.Time{}) // fails only if the connection is closed
 	ctx, cancelCause := context.WithCancelCause(r.Context())
 	stop := func() bool { return false }
 	if stopping, ok := r.Context().Value(stoppingKey{}).(context.Context); ok {
-		_ = context.AfterFunc(stopping, func() { cancelCause(ErrStopping) })
+		stop = context.AfterFunc(stopping, func() { cancelCause(ErrStopping) })
 	}
 	return s, ctx, func() { stop(); cancelCause(nil) }
 }
 
 // Send writes and flushes. It returns an error if the client has gone, or has not read for two minutes.
 func (s *Stream) Send(text []byte) error {
-	_ = s.controller.SetWriteDeadline(time.Now().Add(responseTimeout)) // likewise
+	_ = s.controller.SetWriteDeadline(time.Now().Add(responseTimeout)) // fails only if the connection is closed
 	if _, err := s.Write(text); err != nil {
 		return err
 	}
