@@ -30,8 +30,9 @@ type requestLogFlags struct {
 
 type logsList struct {
 	requestLogFlags `embed:""`
-	StatusClass     string `env:"-" enum:",2xx,4xx,5xx" default:"" help:"Only calls with a status of this class: 2xx, 4xx or 5xx."`
+	StatusClass     string `env:"-" enum:",2xx,4xx,5xx,in_progress" default:"" help:"Only calls with a status of this class: 2xx, 4xx, 5xx or in_progress."`
 	KeyID           string `env:"-" name:"key" help:"Only calls with the key of this ID."`
+	Method          string `env:"-" help:"Only calls with this method, e.g. POST."`
 	Endpoint        string `env:"-" help:"Only endpoints that contain this text, ignoring case."`
 	ErrorCode       string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
 	AgentType       string `env:"-" help:"Only calls of agents of this type, e.g. data_agent."`
@@ -96,7 +97,7 @@ func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error
 		return nil, fmt.Errorf("--limit: must be 0 (all) or more, got %d", c.Limit)
 	}
 	return &logsv1.ListRequestLogsRequest{
-		WorkspaceId: c.Workspace, StatusClass: c.StatusClass, KeyId: c.KeyID, Endpoint: c.Endpoint,
+		WorkspaceId: c.Workspace, StatusClass: c.StatusClass, KeyId: c.KeyID, Method: c.Method, Endpoint: c.Endpoint,
 		ErrorCode: c.ErrorCode, AgentType: c.AgentType, AgentId: c.AgentID, StartTime: start, EndTime: end,
 	}, nil
 }

@@ -59,13 +59,14 @@ func TestListSaysWhatMayBeMissing(t *testing.T) {
 
 func TestListAsksForEveryFilter(t *testing.T) {
 	list := logsList{
-		StatusClass: "4xx", KeyID: "k", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentID: "a1",
+		StatusClass: "in_progress", KeyID: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentID: "a1",
 		Since: "2026-05-01T12:00:00Z", Until: "2026-05-01T13:00:00Z",
 	}
 	list.Workspace = "acme"
 	got, err := list.request(time.Now())
 	want := &logsv1.ListRequestLogsRequest{
-		WorkspaceId: "acme", StatusClass: "4xx", KeyId: "k", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentId: "a1",
+		WorkspaceId: "acme", StatusClass: "in_progress", KeyId: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired",
+		AgentType: "data_agent", AgentId: "a1",
 		StartTime: timestamppb.New(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)),
 		EndTime:   timestamppb.New(time.Date(2026, 5, 1, 13, 0, 0, 0, time.UTC)),
 	}

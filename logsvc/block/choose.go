@@ -90,10 +90,14 @@ func (c *columns) matcher(f Filter, found []bool) func(row int) bool {
 	if f.KeyID != uuid.Nil {
 		conditions = append(conditions, condition{c.keys, matches(c.keyValues, func(k keySnapshot) bool { return k.id == f.KeyID })})
 	}
-	if f.StatusClass != 0 || f.ErrorCode != "" {
+	if f.StatusClass != 0 || f.InProgress || f.ErrorCode != "" {
 		conditions = append(conditions, condition{c.outcomes, matches(c.outcomeValues, func(o outcome) bool {
-			return (f.StatusClass == 0 || o.status/100 == f.StatusClass) && (f.ErrorCode == "" || o.code == f.ErrorCode)
+			return (f.StatusClass == 0 || o.status/100 == f.StatusClass) && (!f.InProgress || o.status == 0) &&
+				(f.ErrorCode == "" || o.code == f.ErrorCode)
 		})})
+	}
+	if f.Method != "" {
+		conditions = append(conditions, condition{c.methods, matches(c.methodValues, func(m string) bool { return m == f.Method })})
 	}
 	if f.AgentType != "" || f.AgentID != "" {
 		conditions = append(conditions, condition{c.agents, matches(c.agentValues, func(a agent) bool {

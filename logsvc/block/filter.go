@@ -10,9 +10,13 @@ import (
 type Filter struct {
 	// StatusClass is the first digit of the status: 2, 4 or 5.
 	StatusClass int
-	KeyID       uuid.UUID
+	// InProgress selects entries in progress, which have no status.
+	InProgress bool
+	KeyID      uuid.UUID
 	// Endpoint is a substring without NUL: ASCII letters match either case, every other character stands for itself.
-	Endpoint  string
+	Endpoint string
+	// Method is in the case that the entries have.
+	Method    string
 	ErrorCode string
 	AgentType string
 	AgentID   string
@@ -21,7 +25,9 @@ type Filter struct {
 // Match reports whether the filter selects an entry.
 func (f Filter) Match(e *Entry) bool {
 	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
+		(!f.InProgress || e.Status == 0) &&
 		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
+		(f.Method == "" || e.Method == f.Method) &&
 		(f.ErrorCode == "" || e.ErrorCode == f.ErrorCode) &&
 		(f.AgentType == "" || e.AgentType == f.AgentType) &&
 		(f.AgentID == "" || e.AgentID == f.AgentID) &&

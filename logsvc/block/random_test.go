@@ -130,6 +130,12 @@ func randomFilter(r *rand.Rand, entries []Entry) Filter {
 	if r.IntN(3) == 0 {
 		f.StatusClass = []int{2, 4, 5}[r.IntN(3)]
 	}
+	if r.IntN(8) == 0 {
+		f.InProgress = true
+	}
+	if r.IntN(6) == 0 {
+		f.Method = e.Method
+	}
 	if r.IntN(4) == 0 {
 		f.KeyID = e.KeyID
 	}

@@ -17,6 +17,9 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
+// inProgress is the status class of rows without a status.
+const inProgress = "in_progress"
+
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
@@ -81,6 +84,9 @@ func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenSc
 	if !noNUL(req.GetAgentId()) {
 		return logsvc.Query{}, nil, fault.InvalidField("agent_id", "must not hold NUL")
 	}
+	if !noNUL(req.GetMethod()) {
+		return logsvc.Query{}, nil, fault.InvalidField("method", "must not hold NUL")
+	}
 	keyID, err := wire.ParseID("key_id", req.GetKeyId())
 	if err != nil {
 		return logsvc.Query{}, nil, err
@@ -97,17 +103,21 @@ func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenSc
 		WorkspaceID: req.GetWorkspaceId(),
 		Filter: logsvc.Filter{
 			KeyID: keyID, Endpoint: req.GetEndpoint(), ErrorCode: req.GetErrorCode(),
-			AgentType: req.GetAgentType(), AgentID: req.GetAgentId(),
+			AgentType: req.GetAgentType(), AgentID: req.GetAgentId(), Method: req.GetMethod(),
 		},
 		Range: logsvc.TimeRange(start, end),
 		Limit: min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize),
 	}
-	if class := req.GetStatusClass(); class != "" {
+	switch class := req.GetStatusClass(); class {
+	case "":
+	case inProgress:
+		query.Filter.InProgress = true
+	default:
 		query.Filter.StatusClass = int(class[0] - '0')
 	}
 	tokenScope = []string{
 		"request_logs", req.GetWorkspaceId(), req.GetStatusClass(), keyID.String(), req.GetEndpoint(), req.GetErrorCode(),
-		req.GetAgentType(), req.GetAgentId(),
+		req.GetAgentType(), req.GetAgentId(), req.GetMethod(),
 		strconv.FormatInt(start.UnixMilli(), 10), strconv.FormatInt(end.UnixMilli(), 10),
 	}
 	if token := req.GetPageToken(); token != "" {

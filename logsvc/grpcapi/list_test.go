@@ -1,6 +1,7 @@
 package grpcapi_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -103,7 +104,7 @@ func TestTokenIsRefusedWithAnotherQuery(t *testing.T) {
 	}
 	original := &logsv1.ListRequestLogsRequest{
 		WorkspaceId: "acme", StatusClass: "4xx", KeyId: keyID.String(), Endpoint: "/V1", ErrorCode: "expired",
-		AgentType: "agent", AgentId: "a1",
+		AgentType: "agent", AgentId: "a1", Method: "GET",
 		StartTime: timestamppb.New(noon.Add(-time.Hour)), EndTime: timestamppb.New(noon.Add(time.Hour)), PageSize: 1,
 	}
 	page, err := logs.ListRequestLogs(t.Context(), original)
@@ -119,6 +120,7 @@ func TestTokenIsRefusedWithAnotherQuery(t *testing.T) {
 		"another agent type":   func(r *logsv1.ListRequestLogsRequest) { r.AgentType = "data_agent" },
 		"another agent":        func(r *logsv1.ListRequestLogsRequest) { r.AgentId = "a2" },
 		"an agent as the type": func(r *logsv1.ListRequestLogsRequest) { r.AgentType, r.AgentId = r.AgentId, r.AgentType },
+		"another method":       func(r *logsv1.ListRequestLogsRequest) { r.Method = "get" },
 		"another start":        func(r *logsv1.ListRequestLogsRequest) { r.StartTime = nil },
 		"another end":          func(r *logsv1.ListRequestLogsRequest) { r.EndTime = nil },
 		"a made-up token":      func(r *logsv1.ListRequestLogsRequest) { r.PageToken = "AAAA" },
@@ -164,6 +166,7 @@ func TestInvalidListRequestsNameTheField(t *testing.T) {
 		"an error code":    {"error_code", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", ErrorCode: "Expired"}},
 		"an agent type":    {"agent_type", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", AgentType: "Data Agent"}},
 		"a long agent":     {"agent_id", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", AgentId: strings.Repeat("é", 256)}},
+		"a long method":    {"method", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Method: strings.Repeat("M", 33)}},
 		"a size below 0":   {"page_size", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", PageSize: -1}},
 		"a token":          {"page_token", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", PageToken: "%%%"}},
 		"end before start": {"end_time", &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", StartTime: timestamppb.New(noon), EndTime: timestamppb.New(noon)}},
@@ -233,6 +236,36 @@ func TestListIsFilteredByTypeAndIDOfTheAgent(t *testing.T) {
 	}
 }
 
+func TestListIsFilteredByMethodAndInProgress(t *testing.T) {
+	logs := newFixture(t)
+	for _, method := range []string{"GET", "POST"} {
+		for _, status := range []int{0, 200} {
+			e := entryAt(noon)
+			e.Method, e.Status = method, status
+			logs.record(t, e)
+		}
+	}
+	for name, tt := range map[string]struct {
+		method, class string
+		want          []string
+	}{
+		"a method":    {"POST", "", []string{"POST 0", "POST 200"}},
+		"in progress": {"", "in_progress", []string{"GET 0", "POST 0"}},
+		"both":        {"GET", "in_progress", []string{"GET 0"}},
+		"a class":     {"GET", "2xx", []string{"GET 200"}},
+	} {
+		page, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Method: tt.method, StatusClass: tt.class})
+		must(t, err)
+		var got []string
+		for _, r := range page.GetRequestLogs() {
+			got = append(got, fmt.Sprint(r.GetMethod(), " ", r.GetStatus()))
+		}
+		if slices.Sort(got); !slices.Equal(got, tt.want) {
+			t.Errorf("%s finds %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestErrorCodeOfALaterReleaseIsStoredAndFound(t *testing.T) {
 	logs := newFixture(t)
 	later := row()
@@ -267,6 +300,7 @@ func TestFilterWithNULNamesTheField(t *testing.T) {
 	for field, request := range map[string]*logsv1.ListRequestLogsRequest{
 		"endpoint": {WorkspaceId: "acme", Endpoint: "/a\x00b"},
 		"agent_id": {WorkspaceId: "acme", AgentId: "a\x00b"},
+		"method":   {WorkspaceId: "acme", Method: "a\x00b"},
 	} {
 		_, err := logs.ListRequestLogs(t.Context(), request)
 		if status.Code(err) != codes.InvalidArgument || status.Convert(err).Message() != field+": must not hold NUL" {

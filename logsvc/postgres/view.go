@@ -51,6 +51,10 @@ func matching(f logsvc.Filter, args []any) (string, []any) {
 		}
 	}
 	add(f.StatusClass != 0, "status / 100 = $%d", f.StatusClass)
+	if f.InProgress {
+		conditions = append(conditions, "status = 0")
+	}
+	add(f.Method != "", "method = $%d", f.Method)
 	add(f.KeyID != uuid.Nil, "key_id = $%d", pgUUID(f.KeyID))
 	add(f.ErrorCode != "", "error_code = $%d", f.ErrorCode)
 	add(f.AgentType != "", "agent_type = $%d", f.AgentType)

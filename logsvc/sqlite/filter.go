@@ -14,6 +14,12 @@ func matching(f logsvc.Filter) (match conditions) {
 	if f.StatusClass != 0 {
 		match.add("status / 100 = ?", f.StatusClass)
 	}
+	if f.InProgress {
+		match.add("status = 0")
+	}
+	if f.Method != "" {
+		match.add("method = ?", f.Method)
+	}
 	if f.KeyID != uuid.Nil {
 		match.add("key_id = ?", f.KeyID[:])
 	}

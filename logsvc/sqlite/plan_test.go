@@ -13,7 +13,7 @@ import (
 func TestEveryStatementFollowsAnIndex(t *testing.T) {
 	store, id := openNew(t), uuid.New()
 	filtered, _ := selectRows(logsvc.ViewQuery{Filter: logsvc.Filter{
-		StatusClass: 5, KeyID: id, Endpoint: "x", ErrorCode: "c", AgentType: "t", AgentID: "a",
+		StatusClass: 5, KeyID: id, Endpoint: "x", ErrorCode: "c", AgentType: "t", AgentID: "a", InProgress: true, Method: "m",
 	}}, logsvc.Range{}, id)
 	newest, _ := selectRows(logsvc.ViewQuery{}, logsvc.Range{}, id)
 	const (

@@ -161,11 +161,11 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 		entry.ID, entry.Endpoint, entry.Status = uuid7.New(time.Now()), endpoint, status
-		entry.AgentType, entry.AgentID, entry.ErrorCode = agentType, code, code
+		entry.AgentType, entry.AgentID, entry.ErrorCode, entry.Method = agentType, code, code, agentType
 		record(t, store, entry)
 		for _, filter := range []logsvc.Filter{
 			{Endpoint: needle}, {StatusClass: 2}, {AgentType: needle}, {AgentID: needle}, {ErrorCode: needle},
-			{KeyID: entry.KeyID, StatusClass: 4},
+			{KeyID: entry.KeyID, StatusClass: 4}, {InProgress: true}, {Method: needle},
 		} {
 			ids := logsvc.Range{From: entry.ID, To: uuid.Max}
 			got := view(t, store, logsvc.ViewQuery{Filter: filter, Range: ids, Rows: 1, Blocks: 1}).Rows

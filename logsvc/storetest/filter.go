@@ -12,6 +12,8 @@ var filterSentences = []sentence{
 	{"selects entries of one workspace", selectsOneWorkspace},
 	{"a zero one selects all", zeroSelectsAll},
 	{"StatusClass is the first digit of the status: 2, 4 or 5", statusClass},
+	{"InProgress selects entries without a status", inProgressOnly},
+	{"Method is in the case that the entries have", method},
 	{"KeyID", keyID},
 	{"ErrorCode", errorCode},
 	{"AgentType and AgentID", agents},
@@ -62,6 +64,26 @@ func statusClass(f *fixture) {
 	}
 }
 
+func inProgressOnly(f *fixture) {
+	calls := f.calls(6)
+	calls[1], calls[4] = inProgress(calls[1]), reported(calls[4], 0, "", time.Second)
+	f.record(calls...)
+	f.selects(logsvc.Filter{InProgress: true}, calls)
+	f.same(f.all(acme, logsvc.Filter{InProgress: true, StatusClass: 2}), nil)
+}
+
+func method(f *fixture) {
+	calls := f.calls(6)
+	for i, method := range []string{"GET", "get", "", "GETS", "DELETE", "GET"} {
+		calls[i].Method = method
+	}
+	f.record(calls...)
+	for _, method := range []string{"GET", "get", "DELETE"} {
+		f.selects(logsvc.Filter{Method: method}, calls)
+	}
+	f.same(f.all(acme, logsvc.Filter{Method: "%"}), nil)
+}
+
 func keyID(f *fixture) {
 	calls := f.calls(6)
 	calls[2].KeyID, calls[4].KeyID = calls[0].KeyID, uuid.Nil
@@ -92,17 +114,18 @@ func agents(f *fixture) {
 	f.same(f.all(acme, logsvc.Filter{AgentID: "agent"}), nil)
 }
 
-// fieldsCombine tries all combinations of six fields on rows that have all combinations of values.
+// fieldsCombine tries all combinations of seven fields on rows that have all combinations of values.
 func fieldsCombine(f *fixture) {
 	filter := logsvc.Filter{
 		StatusClass: 4, KeyID: uuid.New(), Endpoint: "/V1", ErrorCode: "expired", AgentType: "agent", AgentID: "agent-2",
+		Method: "DELETE",
 	}
 	var calls []logsvc.Entry
 	for bits := range 1 << filterFields {
 		call := f.call(time.Duration(bits) * time.Hour)
 		part := some(filter, bits)
 		call.KeyID, call.ErrorCode, call.Endpoint = part.KeyID, part.ErrorCode, "/a"+part.Endpoint
-		call.AgentType, call.AgentID = part.AgentType, part.AgentID
+		call.AgentType, call.AgentID, call.Method = part.AgentType, part.AgentID, part.Method
 		call.Status = 200 + part.StatusClass*50
 		calls = append(calls, call)
 	}
@@ -112,7 +135,7 @@ func fieldsCombine(f *fixture) {
 	}
 }
 
-const filterFields = 6
+const filterFields = 7
 
 // some keeps the fields of a filter whose bit is set.
 func some(filter logsvc.Filter, bits int) (part logsvc.Filter) {
@@ -135,6 +158,9 @@ func some(filter logsvc.Filter, bits int) (part logsvc.Filter) {
 	if keep(5) {
 		part.AgentID = filter.AgentID
 	}
+	if keep(6) {
+		part.Method = filter.Method
+	}
 	return part
 }
 
@@ -154,7 +180,7 @@ func selectsAsKnownNow(f *fixture) {
 	for _, filter := range []logsvc.Filter{
 		{StatusClass: 4}, {ErrorCode: now.ErrorCode}, {KeyID: now.KeyID}, {AgentType: now.AgentType}, {AgentID: now.AgentID},
 		{Endpoint: now.Endpoint}, {KeyID: before.KeyID}, {AgentType: before.AgentType}, {AgentID: before.AgentID},
-		{Endpoint: before.Endpoint},
+		{Endpoint: before.Endpoint}, {Method: now.Method}, {Method: before.Method}, {InProgress: true},
 	} {
 		f.selects(filter, calls)
 	}

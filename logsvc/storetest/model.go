@@ -14,7 +14,9 @@ import (
 // Match reports whether a filter selects an entry: what every search must find.
 func Match(f logsvc.Filter, e logsvc.Entry) bool {
 	return (f.StatusClass == 0 || e.Status/100 == f.StatusClass) &&
+		(!f.InProgress || e.Status == 0) &&
 		(f.KeyID == uuid.Nil || e.KeyID == f.KeyID) &&
+		(f.Method == "" || e.Method == f.Method) &&
 		(f.ErrorCode == "" || e.ErrorCode == f.ErrorCode) &&
 		(f.AgentType == "" || e.AgentType == f.AgentType) &&
 		(f.AgentID == "" || e.AgentID == f.AgentID) &&

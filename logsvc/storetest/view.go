@@ -118,7 +118,7 @@ func (f *fixture) from(entries []logsvc.Entry, id uuid.UUID) (n int) {
 var manyFilters = []logsvc.Filter{
 	{StatusClass: 2}, {StatusClass: 4}, {StatusClass: 5}, {ErrorCode: "expired"}, {AgentType: "agent"}, {AgentID: "agent-2"},
 	{Endpoint: "OTHER"}, {Endpoint: "%"}, {Endpoint: "é"}, {Endpoint: "nowhere"}, {KeyID: uuid.New()},
-	{StatusClass: 4, Endpoint: "/v1"},
+	{StatusClass: 4, Endpoint: "/v1"}, {InProgress: true}, {Method: "DELETE"},
 }
 
 // filterKeepsMatches expects every match, and nothing outside the range; a store may return what does not match.

@@ -121,12 +121,15 @@ func (w *randomWalk) end(e logsvc.Entry) logsvc.Entry {
 }
 
 func (w *randomWalk) filter() (f logsvc.Filter) {
-	return some(logsvc.Filter{
+	f = some(logsvc.Filter{
 		StatusClass: pick(w, []int{2, 4, 5}), KeyID: pick(w, w.keys),
 		ErrorCode: pick(w, []string{"expired", "disabled", "no_such_code"}),
 		Endpoint:  pick(w, []string{"V1", "_", "%", "é", "AGENTS", "nothing"}),
 		AgentType: pick(w, []string{"agent", "voice_agent"}), AgentID: pick(w, []string{"agent", "agent-2"}),
+		Method: pick(w, []string{"GET", "POST", "PATCH"}),
 	}, w.rand.IntN(1<<filterFields)&w.rand.IntN(1<<filterFields)&w.rand.IntN(1<<filterFields))
+	f.InProgress = w.rand.IntN(8) == 0
+	return f
 }
 
 // somewhere returns everything, or a range that begins or ends at a call.
