@@ -37,6 +37,8 @@ type Service struct {
 	clock    clock
 	searcher *Searcher
 	turns    turns
+	// exports are the turns of exports among each other.
+	exports  turns
 	sealer   *Sealer
 	rejected [rejectReasons]atomic.Int64
 	purged   atomic.Int64
@@ -51,6 +53,7 @@ func NewService(store Store, config Config) *Service {
 		store: store, config: config, clock: clock{local: config.Now, read: config.ReadTime},
 		searcher: NewSearcher(store, config.OnDamage),
 		turns:    newTurns(),
+		exports:  turns{atOnce: maxExports, queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
 	return s

@@ -1,4 +1,5 @@
-// Package pagetoken encodes the opaque tokens of paginated lists (AIP-158). A token holds where the next page begins and a
+// Package pagetoken encodes the opaque tokens of paginated lists (AIP-158), and of streams that can be resumed. A token holds where
+// the rest begins and a
 // digest of its query, so that it cannot be used with another one by mistake. It grants nothing: the caller must be
 // authorized for the query itself.
 package pagetoken
@@ -32,12 +33,21 @@ func Encode(cursor uuid.UUID, query ...string) string {
 // Decode returns the cursor of a token that Encode has returned for the same query. For anything else it returns an Invalid
 // fault of the field page_token.
 func Decode(token string, query ...string) (uuid.UUID, error) {
+	return decode("page_token", token, query)
+}
+
+// DecodeResume is Decode for the field resume_token, of a stream.
+func DecodeResume(token string, query ...string) (uuid.UUID, error) {
+	return decode("resume_token", token, query)
+}
+
+func decode(field, token string, query []string) (uuid.UUID, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) != length || raw[0] != version {
-		return uuid.Nil, fault.InvalidField("page_token", "not a token of this service")
+		return uuid.Nil, fault.InvalidField(field, "not a token of this service")
 	}
 	if string(raw[1:1+digestLength]) != string(digest(query)) {
-		return uuid.Nil, fault.InvalidField("page_token", "belongs to another workspace or other filters; start again without it")
+		return uuid.Nil, fault.InvalidField(field, "belongs to another workspace or other filters; start again without it")
 	}
 	return uuid.UUID(raw[1+digestLength:]), nil
 }

@@ -3,22 +3,17 @@ package grpcapi
 import (
 	"bytes"
 	"cmp"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
-	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/pagetoken"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/internal/wire"
 	"github.com/keytrail/keytrail/logsvc"
 )
-
-// inProgress is the status class of rows without a status.
-const inProgress = "in_progress"
 
 const (
 	defaultPageSize = 50
@@ -78,48 +73,11 @@ func toProto(e logsvc.Entry) *logsv1.RequestLog {
 // parseQuery converts a list request. tokenScope is everything that selects rows: a page token is valid with the same scope
 // only.
 func parseQuery(req *logsv1.ListRequestLogsRequest) (query logsvc.Query, tokenScope []string, err error) {
-	if !noNUL(req.GetEndpoint()) {
-		return logsvc.Query{}, nil, fault.InvalidField("endpoint", "must not hold NUL")
-	}
-	if !noNUL(req.GetAgentId()) {
-		return logsvc.Query{}, nil, fault.InvalidField("agent_id", "must not hold NUL")
-	}
-	if !noNUL(req.GetMethod()) {
-		return logsvc.Query{}, nil, fault.InvalidField("method", "must not hold NUL")
-	}
-	keyID, err := wire.ParseID("key_id", req.GetKeyId())
+	query, tokenScope, err = parseSelection("request_logs", req)
 	if err != nil {
 		return logsvc.Query{}, nil, err
 	}
-	start, err := parseBound("start_time", req.GetStartTime())
-	if err != nil {
-		return logsvc.Query{}, nil, err
-	}
-	end, err := parseBound("end_time", req.GetEndTime())
-	if err != nil {
-		return logsvc.Query{}, nil, err
-	}
-	query = logsvc.Query{
-		WorkspaceID: req.GetWorkspaceId(),
-		Filter: logsvc.Filter{
-			KeyID: keyID, Endpoint: req.GetEndpoint(), ErrorCode: req.GetErrorCode(),
-			AgentType: req.GetAgentType(), AgentID: req.GetAgentId(), Method: req.GetMethod(),
-		},
-		Range: logsvc.TimeRange(start, end),
-		Limit: min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize),
-	}
-	switch class := req.GetStatusClass(); class {
-	case "":
-	case inProgress:
-		query.Filter.InProgress = true
-	default:
-		query.Filter.StatusClass = int(class[0] - '0')
-	}
-	tokenScope = []string{
-		"request_logs", req.GetWorkspaceId(), req.GetStatusClass(), keyID.String(), req.GetEndpoint(), req.GetErrorCode(),
-		req.GetAgentType(), req.GetAgentId(), req.GetMethod(),
-		strconv.FormatInt(start.UnixMilli(), 10), strconv.FormatInt(end.UnixMilli(), 10),
-	}
+	query.Limit = min(cmp.Or(int(req.GetPageSize()), defaultPageSize), maxPageSize)
 	if token := req.GetPageToken(); token != "" {
 		cursor, err := pagetoken.Decode(token, tokenScope...)
 		if err != nil {

@@ -47,6 +47,13 @@ func TestDamagedStorageIsNamed(t *testing.T) {
 	if diff := cmp.Diff(want, page.GetUnreadableRanges(), protocmp.Transform()); diff != "" || page.GetNextPageToken() != "" {
 		t.Errorf("the next page is %q, unreadable are (-want +got):\n%s", page.GetNextPageToken(), diff)
 	}
+	stream, err := logs.ExportRequestLogs(t.Context(), &logsv1.ExportRequestLogsRequest{WorkspaceId: "acme"})
+	must(t, err)
+	part, err := stream.Recv()
+	must(t, err)
+	if diff := cmp.Diff(want, part.GetUnreadableRanges(), protocmp.Transform()); diff != "" || !part.GetComplete() {
+		t.Errorf("the export is complete: %t, unreadable are (-want +got):\n%s", part.GetComplete(), diff)
+	}
 	for id, want := range map[uuid.UUID]codes.Code{b.First: codes.DataLoss, uuid7.New(noon): codes.NotFound} {
 		_, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", RequestLogId: id.String()})
 		if status.Code(err) != want {

@@ -11,6 +11,7 @@ import (
 var meanwhileSentences = []sentence{
 	{"two sealers at once, and Record of new and old rows, lose nothing", sealsDuringRecord},
 	{"a walk sees every call once", walksDuringSeal},
+	{"an export has every call once", exportsDuringSeal},
 	{"counts stay the same", countsDuringSeal},
 	{"a purge leaves no row behind that was there", purgesDuringSeal},
 	{"what has expired does not come back", expiresDuringSeal},

@@ -87,6 +87,12 @@ func (f *fixture) walkOnce(calls, before []logsvc.Entry) {
 		}
 		query.Range.To = page.SearchedTo
 	}
+	f.expectOnce(seen, calls, before)
+}
+
+// expectOnce expects that each call of before was seen exactly once, and each other one of calls at most once.
+func (f *fixture) expectOnce(seen map[uuid.UUID]int, calls, before []logsvc.Entry) {
+	f.Helper()
 	for _, e := range calls {
 		if seen[e.ID] > 1 {
 			f.Errorf("%s was in the walk %d times", e.ID, seen[e.ID])
