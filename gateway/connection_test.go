@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
@@ -46,6 +49,52 @@ func TestErrorOfAConnectionHasNoAddress(t *testing.T) {
 	}
 	if strings.Count(log.String(), "127.0.0.1:1") != 2 {
 		t.Errorf("logged %s, want the two calls that were refused", &log)
+	}
+}
+
+// begunService sends the first message of an export, and then waits for its caller.
+type begunService struct{ logsv1.UnimplementedLogServiceServer }
+
+func (begunService) ExportRequestLogs(
+	_ *logsv1.ExportRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.ExportRequestLogsResponse],
+) error {
+	if err := stream.Send(&logsv1.ExportRequestLogsResponse{ResumeToken: "token"}); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return nil
+}
+
+// firstWrite calls a function at the first write of a response.
+type firstWrite struct {
+	*httptest.ResponseRecorder
+	do func()
+}
+
+func (w firstWrite) Write(text []byte) (int, error) {
+	w.do()
+	return w.ResponseRecorder.Write(text)
+}
+
+// TestErrorOfAStreamHasNoAddress breaks the connection to a service after the first message.
+func TestErrorOfAStreamHasNoAddress(t *testing.T) {
+	server := grpc.NewServer()
+	logsv1.RegisterLogServiceServer(server, begunService{})
+	var log bytes.Buffer
+	handler := newGatewayAt(t, connect(t, server.Serve, server.Stop), slog.New(slog.NewTextHandler(&log, nil)))
+	response := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("the response is not broken off: %v", p)
+			}
+		}()
+		handler.ServeHTTP(firstWrite{response, sync.OnceFunc(server.Stop)}, httptest.NewRequest("GET", exportPath("acme"), nil))
+	}()
+	text := response.Body.String()
+	if !strings.Contains(text, fault.ServiceUnreachable.String()) || !strings.Contains(text, `"resume_token":"token"`) ||
+		strings.Contains(text, "transport") || strings.Contains(text, "rpc error") || !strings.Contains(log.String(), "rpc error") {
+		t.Errorf("got %s, logged %s", text, &log)
 	}
 }
 

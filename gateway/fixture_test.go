@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -108,6 +109,40 @@ func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestL
 		return nil, err
 	}
 	return &logsv1.ListRequestLogsResponse{}, nil
+}
+
+// exportedRows is how many rows an export of globex has: one a message.
+const exportedRows = 5
+
+// ExportRequestLogs sends rows of globex, and fails for others: for initech before the first message, for hooli after the third one.
+// For acme it sends one message, and then waits for its caller.
+func (s *services) ExportRequestLogs(
+	req *logsv1.ExportRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.ExportRequestLogsResponse],
+) error {
+	s.record(req)
+	if req.GetWorkspaceId() == "initech" {
+		return fault.New(fault.StoreUnavailable, "no store")
+	}
+	for i := range int64(exportedRows) {
+		if req.GetWorkspaceId() == "hooli" && i == 3 {
+			return fault.New(fault.StoreUnavailable, "no store any more")
+		}
+		part := &logsv1.ExportRequestLogsResponse{
+			RequestLogs: []*logsv1.RequestLog{{Id: fmt.Sprint("row-", i)}}, ResumeToken: fmt.Sprint("token-", i), RowCount: i + 1,
+		}
+		if part.Complete = part.GetRowCount() == exportedRows; part.GetComplete() {
+			part.ResumeToken = ""
+		}
+		if err := stream.Send(part); err != nil {
+			return err
+		}
+		if req.GetWorkspaceId() == "acme" {
+			<-stream.Context().Done()
+			s.record(&logsv1.ExportRequestLogsResponse{})
+			return context.Cause(stream.Context())
+		}
+	}
+	return nil
 }
 
 // newGateway returns a gateway in front of the services. Requests have a token of all workspaces and of the role that
