@@ -64,8 +64,9 @@ var pings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time
 
 // serviceConfig spreads calls over all replicas and retries a call that failed with UNAVAILABLE on another one (gRFC A6),
 // so that no call fails while a replica restarts. Calls that create or change keys are not retried, because they may have
-// been carried out; the trail retries RecordRequestLogs itself, and has its own deadline. Throttling stops retries while all
-// replicas fail. The timeouts are the deadlines of calls whose caller has none; see also attemptTimes. Changes of keys have 5 s:
+// been carried out; the trail retries RecordRequestLogs itself, and has its own deadline. A stream is retried until its first
+// message, and has no deadline: pings end it with its replica. Throttling stops retries while all replicas fail. The timeouts are
+// the deadlines of calls whose caller has none; see also attemptTimes. Changes of keys have 5 s:
 // an auth service waits for up to 2 s until a change is in force, and says so in time.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"` + replicasPolicy + `": {}}],
@@ -90,6 +91,11 @@ const serviceConfig = `{
 	}, {
 		"name": [{"service": "keytrail.logs.v1.LogService", "method": "PurgeRequestLogs"}],
 		"timeout": "90s", ` + retryPolicy + `
+	}, {
+		"name": [
+			{"service": "keytrail.logs.v1.LogService", "method": "TailRequestLogs"},
+			{"service": "keytrail.logs.v1.LogService", "method": "ExportRequestLogs"}
+		], ` + retryPolicy + `
 	}, {
 		"name": [{"service": "keytrail.logs.v1.LogService"}],
 		"timeout": "30s", ` + retryPolicy + `

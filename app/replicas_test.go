@@ -110,7 +110,7 @@ func TestNoReplicaIsConnected(t *testing.T) {
 	}
 }
 
-// TestEveryMethodHasADeadline: a call to a replica that does not respond would otherwise never end.
+// TestEveryMethodHasADeadline: a call to a replica that does not respond would otherwise never end. Streams have none.
 func TestEveryMethodHasADeadline(t *testing.T) {
 	var config struct {
 		MethodConfig []struct {
@@ -129,6 +129,11 @@ func TestEveryMethodHasADeadline(t *testing.T) {
 	}
 	services := []grpc.ServiceDesc{authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, authv1.SessionService_ServiceDesc, logsv1.LogService_ServiceDesc}
 	for _, service := range services {
+		for _, stream := range service.Streams {
+			if timeout, ok := timeouts[service.ServiceName+"/"+stream.StreamName]; !ok || timeout != "" {
+				t.Errorf("%s/%s has the timeout %q, or that of other methods", service.ServiceName, stream.StreamName, timeout)
+			}
+		}
 		for _, method := range service.Methods {
 			timeout, ok := timeouts[service.ServiceName+"/"+method.MethodName]
 			if !ok {

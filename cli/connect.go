@@ -11,7 +11,9 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/keytrail/keytrail/app"
@@ -90,7 +92,10 @@ func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error) erro
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(transport))...)
+	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(transport),
+		// A stream is resumed soon after its replica is back, and ends if the machine of the replica is gone.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnectBackoff, MinConnectTimeout: 5 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))...)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -100,6 +105,9 @@ func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error) erro
 	}
 	return nil
 }
+
+// reconnectBackoff has a shorter maximum than gRPC's two minutes.
+var reconnectBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
 // callError is a failed call.
 type callError struct {

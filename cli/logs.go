@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
@@ -14,6 +15,7 @@ import (
 type logsCommand struct {
 	List   logsList   `cmd:"" help:"List request logs, newest first."`
 	Get    logsGet    `cmd:"" help:"Show a request log."`
+	Export logsExport `cmd:"" help:"Write all matching request logs to a file, newest first, as NDJSON or CSV."`
 	Purge  logsPurge  `cmd:"" help:"Delete all request logs of a workspace permanently."`
 	Verify logsVerify `cmd:"" help:"Read every sealed block of request logs, and name those that are damaged."`
 	Expire logsExpire `cmd:"" help:"Delete the request logs that are older than the retention, if they are too many days to be deleted without a confirmation."`
@@ -28,18 +30,39 @@ type requestLogFlags struct {
 	outputFlag    `embed:""`
 }
 
+// filterFlags select request logs.
+type filterFlags struct {
+	StatusClass string `env:"-" enum:",2xx,4xx,5xx,in_progress" default:"" help:"Only calls with a status of this class: 2xx, 4xx, 5xx or in_progress."`
+	KeyID       string `env:"-" name:"key" help:"Only calls with the key of this ID."`
+	Method      string `env:"-" help:"Only calls with this method, e.g. POST."`
+	Endpoint    string `env:"-" help:"Only endpoints that contain this text, ignoring case."`
+	ErrorCode   string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
+	AgentType   string `env:"-" help:"Only calls of agents of this type, e.g. data_agent."`
+	AgentID     string `env:"-" help:"Only calls of the agent of this ID."`
+}
+
+// timeFlags select request logs by their times.
+type timeFlags struct {
+	Since string `env:"-" help:"Only calls since this time: RFC 3339, or a duration before now, e.g. 90m."`
+	Until string `env:"-" help:"Only calls before this time, in the same formats."`
+}
+
+// bounds returns the times; nil = without a bound.
+func (f timeFlags) bounds(now time.Time) (start, end *timestamppb.Timestamp, err error) {
+	if start, err = parseTime("--since", f.Since, now); err != nil {
+		return nil, nil, err
+	}
+	if end, err = parseTime("--until", f.Until, now); err != nil {
+		return nil, nil, err
+	}
+	return start, end, nil
+}
+
 type logsList struct {
 	requestLogFlags `embed:""`
-	StatusClass     string `env:"-" enum:",2xx,4xx,5xx,in_progress" default:"" help:"Only calls with a status of this class: 2xx, 4xx, 5xx or in_progress."`
-	KeyID           string `env:"-" name:"key" help:"Only calls with the key of this ID."`
-	Method          string `env:"-" help:"Only calls with this method, e.g. POST."`
-	Endpoint        string `env:"-" help:"Only endpoints that contain this text, ignoring case."`
-	ErrorCode       string `env:"-" help:"Only calls that were denied with this code, e.g. invalid_token."`
-	AgentType       string `env:"-" help:"Only calls of agents of this type, e.g. data_agent."`
-	AgentID         string `env:"-" help:"Only calls of the agent of this ID."`
-	Since           string `env:"-" help:"Only calls since this time: RFC 3339, or a duration before now, e.g. 90m."`
-	Until           string `env:"-" help:"Only calls before this time, in the same formats."`
-	Limit           int    `env:"-" default:"50" help:"Maximum number of rows; 0 = all. Rows are printed page by page: if a page fails, the output ends there, and the exit code is not 0."`
+	filterFlags     `embed:""`
+	timeFlags       `embed:""`
+	Limit           int `env:"-" default:"50" help:"Maximum number of rows; 0 = all. Rows are printed page by page: if a page fails, the output ends there, and the exit code is not 0."`
 }
 
 // Run reads pages until the limit is reached or nothing is left, and prints each page before it reads the next one.
@@ -85,11 +108,7 @@ func printMissing(to console, found *logsv1.ListRequestLogsResponse) {
 }
 
 func (c *logsList) request(now time.Time) (*logsv1.ListRequestLogsRequest, error) {
-	start, err := parseTime("--since", c.Since, now)
-	if err != nil {
-		return nil, err
-	}
-	end, err := parseTime("--until", c.Until, now)
+	start, end, err := c.bounds(now)
 	if err != nil {
 		return nil, err
 	}

@@ -59,8 +59,10 @@ func TestListSaysWhatMayBeMissing(t *testing.T) {
 
 func TestListAsksForEveryFilter(t *testing.T) {
 	list := logsList{
-		StatusClass: "in_progress", KeyID: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentID: "a1",
-		Since: "2026-05-01T12:00:00Z", Until: "2026-05-01T13:00:00Z",
+		filterFlags: filterFlags{
+			StatusClass: "in_progress", KeyID: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentID: "a1",
+		},
+		timeFlags: timeFlags{Since: "2026-05-01T12:00:00Z", Until: "2026-05-01T13:00:00Z"},
 	}
 	list.Workspace = "acme"
 	got, err := list.request(time.Now())

@@ -40,7 +40,10 @@ func TestParseTime(t *testing.T) {
 }
 
 func TestListRequest(t *testing.T) {
-	list := logsList{Since: "1h", Until: "2026-05-01T11:30:00Z", StatusClass: "4xx", KeyID: "k", Endpoint: "/%_", ErrorCode: "expired"}
+	list := logsList{
+		filterFlags: filterFlags{StatusClass: "4xx", KeyID: "k", Endpoint: "/%_", ErrorCode: "expired"},
+		timeFlags:   timeFlags{Since: "1h", Until: "2026-05-01T11:30:00Z"},
+	}
 	list.Workspace = "acme"
 	got, err := list.request(noon)
 	if err != nil || got.GetWorkspaceId() != "acme" || got.GetStatusClass() != "4xx" || got.GetKeyId() != "k" ||
