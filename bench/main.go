@@ -23,6 +23,8 @@ var commands struct {
 	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
 	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
 
+	Export exportBench `cmd:"" help:"Export the request logs of a workspace over gRPC, REST and the command line."`
+
 	Abuse abuseBench `cmd:"" help:"Check calls while callers without a token send the largest requests."`
 
 	CheckEmpty emptyServerCommand `cmd:"" hidden:""`
