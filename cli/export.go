@@ -143,13 +143,16 @@ type progress struct {
 	width int
 }
 
+// damagedRange is said of a range of rows that cannot be read.
+const damagedRange = "Rows between %s and %s cannot be read: their storage is damaged."
+
 // progressInterval is how long a text stays at least.
 const progressInterval = 200 * time.Millisecond
 
 // message shows how many rows have come with a message and the ones before it.
 func (p *progress) message(m *logsv1.ExportRequestLogsResponse, rows int64) {
 	for _, r := range m.GetUnreadableRanges() {
-		p.line("Rows between %s and %s cannot be read: their storage is damaged.", formatTime(r.GetStartTime()), formatTime(r.GetEndTime()))
+		p.line(damagedRange, formatTime(r.GetStartTime()), formatTime(r.GetEndTime()))
 	}
 	if !p.live || len(m.GetRequestLogs()) == 0 || time.Since(p.shown) < progressInterval {
 		return

@@ -169,11 +169,11 @@ func TestProgressIsForTerminals(t *testing.T) {
 			m := &logsv1.ExportRequestLogsResponse{RequestLogs: []*logsv1.RequestLog{{}}}
 			for _, rows := range []int64{1, 2, 30000} {
 				if p.message(m, rows); rows > 1 {
-					time.Sleep(progressInterval) // in a bubble
+					<-time.After(progressInterval)
 				}
 			}
 			p.line("line")
-			time.Sleep(progressInterval)
+			<-time.After(progressInterval)
 			p.message(m, 4)
 			p.end()
 			if said.String() != want {

@@ -100,7 +100,7 @@ func (c *logsList) list(
 // printMissing says what may be missing from a list.
 func printMissing(to console, found *logsv1.ListRequestLogsResponse) {
 	for _, r := range found.GetUnreadableRanges() {
-		fmt.Fprintf(to.err, "Rows between %s and %s cannot be read: their storage is damaged.\n", formatTime(r.GetStartTime()), formatTime(r.GetEndTime()))
+		fmt.Fprintf(to.err, damagedRange+"\n", formatTime(r.GetStartTime()), formatTime(r.GetEndTime()))
 	}
 	if found.GetNextPageToken() != "" {
 		fmt.Fprintln(to.err, "There may be more; --limit 0 lists all.")

@@ -27,7 +27,7 @@ func (s *slowStore) View(_ context.Context, query logsvc.ViewQuery) (logsvc.View
 	s.views.Add(1)
 	s.most.Store(max(s.most.Load(), s.atOnce.Add(1)))
 	defer s.atOnce.Add(-1)
-	time.Sleep(s.takes) // in a bubble
+	<-time.After(s.takes)
 	return logsvc.View{RowsFrom: query.Range.From, BlocksFrom: query.Range.From}, nil
 }
 
