@@ -111,7 +111,11 @@ func (o *openAPI) add(compiler *jsonschema.Compiler, root map[string]any, path, 
 		if shared, ok := response.(map[string]any)["$ref"].(string); ok {
 			pointer = shared
 		}
-		schema, err := compiler.Compile("openapi.json" + pointer + "/content/application~1json/schema")
+		media := "application~1json"
+		if content := jsonAt(response.(map[string]any), "content"); content != nil && content["application/json"] == nil {
+			media = "application~1x-ndjson" // the response of a stream
+		}
+		schema, err := compiler.Compile("openapi.json" + pointer + "/content/" + media + "/schema")
 		if err != nil {
 			return err
 		}
@@ -126,8 +130,13 @@ func (o *openAPI) add(compiler *jsonschema.Compiler, root map[string]any, path, 
 func (o *openAPI) validate(method, path string, status int, header http.Header, body []byte) error {
 	path, _, _ = strings.Cut(path, "?")
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return fmt.Errorf("the content type is %q, want application/json", header.Get("Content-Type"))
+	if err != nil {
+		return fmt.Errorf("the content type is %q: %w", header.Get("Content-Type"), err)
+	}
+	if kind == "application/x-ndjson" { // its first line stands for all
+		body, _, _ = bytes.Cut(body, []byte("\n"))
+	} else if kind != "application/json" {
+		return fmt.Errorf("the content type is %q, want application/json", kind)
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {

@@ -52,6 +52,8 @@ func operations(keyID, requestLogID, reportToken string) map[string]operation {
 		"listRequestLogs":  {"GET", logs, nil},
 		"getRequestLog":    {"GET", logs + "/" + requestLogID, nil},
 		"purgeRequestLogs": {"POST", logs + ":purge", object{}},
+
+		"exportRequestLogs": {"GET", logs + ":export", nil},
 	}
 }
 

@@ -39,15 +39,41 @@ var particular = map[protoreflect.Name][]int{
 	"GetSession":       nil,
 
 	"TailRequestLogs":      {http.StatusTooManyRequests, http.StatusInternalServerError},
-	"ExportRequestLogs":    {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"ExportRequestLogs":    {http.StatusInternalServerError},
 	"SummarizeRequestLogs": {http.StatusTooManyRequests, http.StatusInternalServerError},
 	"ListLogKeys":          {http.StatusTooManyRequests, http.StatusInternalServerError},
 }
 
-// streamed are the media types of the responses of streaming RPCs.
-var streamed = map[protoreflect.Name][]string{
-	"TailRequestLogs":   {"application/x-ndjson", "text/event-stream"},
-	"ExportRequestLogs": {"application/x-ndjson", "text/csv"},
+// stream is one form of the response of a streaming RPC.
+type stream struct {
+	media, prose string
+	// line returns the message that each line is, of that of the RPC; nil = the form is not JSON.
+	line func(protoreflect.MessageDescriptor) protoreflect.MessageDescriptor
+}
+
+// streamed are the forms of the responses of streaming RPCs.
+var streamed = map[protoreflect.Name][]stream{
+	"TailRequestLogs": {
+		{"application/x-ndjson", "Each line is a message. If the stream fails, the last line is `{\"error\":…}`.", messages},
+		{"text/event-stream", "The data of each event is a message, as a line of `application/x-ndjson`, and its id a resume token. " +
+			"If the stream fails, the last event is of the type `error`.", nil},
+	},
+	"ExportRequestLogs": {
+		{"application/x-ndjson", "Each line is a row; the last line is `{\"row_count\":N,\"complete\":true}`. In between, " +
+			"`{\"unreadable_range\":…}` is a time whose rows cannot be read. If the export fails, the last line is " +
+			"`{\"error\":…,\"resume_token\":\"…\"}`, and the connection is broken off.", rows},
+		{"text/csv", "A header with the names of the fields, then a row a line, and as the last line `# rows=N`. In between, " +
+			"`# unreadable=START/END` is a time whose rows cannot be read. If the export fails, the last lines are `# error=…` " +
+			"and `# resume_token=…`, and the connection is broken off. A cell that begins with `=`, `+`, `-`, `@`, tab, CR, LF " +
+			"or `'` has one more `'` at its beginning.", nil},
+	},
+}
+
+func messages(message protoreflect.MessageDescriptor) protoreflect.MessageDescriptor { return message }
+
+// rows are the rows of a message with rows.
+func rows(message protoreflect.MessageDescriptor) protoreflect.MessageDescriptor {
+	return message.Fields().ByName("request_logs").Message()
 }
 
 // build makes the document from the plugin's and the contract. unset are the fields of responses that may be unset.
@@ -240,6 +266,32 @@ func (s *schemas) parameters(message protoreflect.MessageDescriptor, plugin obje
 	return made, nil
 }
 
+// content is the response of an RPC that succeeds, by media type.
+func (s *schemas) content(method protoreflect.MethodDescriptor) (object, error) {
+	forms := []stream{{media: "application/json", line: messages}}
+	if method.IsStreamingServer() {
+		if forms = streamed[method.Name()]; forms == nil {
+			return nil, fmt.Errorf("the forms of its stream are not known: add it to streamed")
+		}
+	}
+	content := object{}
+	for _, form := range forms {
+		schema := object{"type": "string"}
+		if form.line != nil {
+			ref, err := s.ref(form.line(method.Output()), response)
+			if err != nil {
+				return nil, err
+			}
+			schema = maps.Clone(ref)
+		}
+		if form.prose != "" {
+			schema["description"] = form.prose
+		}
+		content[form.media] = object{"schema": schema}
+	}
+	return content, nil
+}
+
 // body makes the request body: the request itself, or the field of it that the contract names.
 func (s *schemas) body(verb string, method protoreflect.MethodDescriptor, plugin object) (object, error) {
 	where := request
@@ -288,19 +340,12 @@ func (s *schemas) responses(method protoreflect.MethodDescriptor, body bool) (ob
 	if body {
 		statuses = append(statuses, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge)
 	}
-	ref, err := s.ref(method.Output(), response)
+	content, err := s.content(method)
 	if err != nil {
 		return nil, err
 	}
-	content := object{"application/json": object{"schema": ref}}
-	if types, ok := streamed[method.Name()]; ok {
-		content = object{}
-		for _, name := range types {
-			content[name] = object{"schema": text("The lines of a stream.")}
-		}
-	}
 	made := object{
-		"200":     object{"description": s.named(ref)["description"], "content": content},
+		"200":     object{"description": s.contract.prose(method.Output()), "content": content},
 		"default": object{"$ref": "#/components/responses/Error"},
 	}
 	for _, f := range failures {

@@ -106,7 +106,9 @@ func TestExamplesAreValid(t *testing.T) {
 		if at(document, "paths", path, verb, "requestBody") != nil {
 			validate(verb+" "+path, "paths", path, verb, "requestBody", "content", "application/json")
 		}
-		validate(verb+" "+path, "paths", path, verb, "responses", "200", "content", "application/json")
+		for media := range at(document, "paths", path, verb, "responses", "200", "content") {
+			validate(verb+" "+path, "paths", path, verb, "responses", "200", "content", media)
+		}
 	}
 	for name := range at(document, "components", "responses") {
 		validate(name, "components", "responses", name, "content", "application/json")
