@@ -201,6 +201,12 @@ func TestFileHasItsNameOnceItIsComplete(t *testing.T) {
 			t.Errorf("after %v the file is %q, and the partial one %q", failure, whole, partial)
 		}
 	}
+	if err := writeFile(path+"2", func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path + "2.partial"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an empty file is left: %v", err)
+	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}

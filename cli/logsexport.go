@@ -46,7 +46,8 @@ func (c *logsExport) Run(ctx context.Context, to console) error {
 	})
 }
 
-// writeFile writes a file that has its name once it is complete. It replaces an older one. Rows are for the eyes of its owner.
+// writeFile writes a file that has its name once it is complete, and replaces an older one. What an error leaves is kept as
+// PATH.partial, unless it is empty. Only the user can read the rows.
 func writeFile(path string, write func(io.Writer) error) error {
 	partial := path + ".partial"
 	file, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -54,6 +55,9 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return err
 	}
 	if err := write(file); err != nil {
+		if info, statErr := file.Stat(); statErr == nil && info.Size() == 0 {
+			err = errors.Join(err, os.Remove(partial))
+		}
 		return errors.Join(err, file.Close())
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {

@@ -53,7 +53,9 @@ func TestErrorOfAConnectionHasNoAddress(t *testing.T) {
 }
 
 // begunService sends the first message of an export, and then waits for its caller.
-type begunService struct{ logsv1.UnimplementedLogServiceServer }
+type begunService struct {
+	logsv1.UnimplementedLogServiceServer
+}
 
 func (begunService) ExportRequestLogs(
 	_ *logsv1.ExportRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.ExportRequestLogsResponse],

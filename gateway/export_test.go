@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -18,6 +20,7 @@ import (
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/fault"
+	"github.com/keytrail/keytrail/internal/httpserver"
 )
 
 const exportOf = "/v1/workspaces/%s/request-logs:export"
@@ -151,4 +154,25 @@ func TestExportWithoutItsReaderIsCancelled(t *testing.T) {
 			_, ended = services.received().(*logsv1.ExportRequestLogsResponse)
 		}
 	})
+}
+
+// TestExportEndsWithTheGateway stops the server of the gateway in the middle of an export.
+func TestExportEndsWithTheGateway(t *testing.T) {
+	handler, _ := newGateway(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- httpserver.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
+	response, err := http.Get("http://" + listener.Addr().String() + exportPath("acme"))
+	must(t, err)
+	defer response.Body.Close()
+	stop()
+	text, err := io.ReadAll(response.Body)
+	if err == nil || !strings.Contains(string(text), fault.ServerStopping.String()) ||
+		!strings.HasSuffix(string(text), `"resume_token":"token-0"}`+"\n") {
+		t.Errorf("got %s, %v", text, err)
+	}
+	must(t, <-served)
 }
