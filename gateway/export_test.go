@@ -120,6 +120,7 @@ func TestExportThatCannotBeginHasItsStatus(t *testing.T) {
 		}
 	}
 	expectError(t, send(handler, "GET", exportPath("globex"), "", "Authorization", "Bearer x"), 401, fault.TokenInvalid, "")
+	expectError(t, send(handler, "GET", exportPath("globex"), "", "Grpc-Timeout", "x"), 400, fault.RequestMalformed, "timeout")
 	expectError(t, send(handler, "GET", exportPath("globex"), "x"), 400, fault.RequestMalformed, "no body")
 	expectError(t, send(handler, "POST", exportPath("globex"), ""), 405, fault.MethodUnknown, "POST")
 }

@@ -46,31 +46,27 @@ type pointer[T any] interface {
 	proto.Message
 }
 
+// errStopping ends the streams of a gateway that stops.
+var errStopping = grpcserver.Status(fault.New(fault.ServerStopping, "the gateway is stopping")).Err()
+
 // handleStream registers a route. The mux prefers it to the handler of the same path that was registered before.
 func handleStream[Request, Response any, R pointer[Request]](mux *runtime.ServeMux, route streamRoute[Request, Response]) error {
 	return mux.HandlePath(http.MethodGet, route.path, func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		request := new(Request)
-		if err := readQuery(R(request), r, params); err != nil {
-			runtime.HTTPError(r.Context(), mux, nil, w, r, err)
-			return
-		}
 		stream, ctx, cancel := httpserver.NewStream(w, r)
 		defer cancel()
-		// It adds the token of the request.
-		ctx, err := runtime.AnnotateContext(ctx, mux, r, route.rpc, runtime.WithHTTPPathPattern(route.path))
-		if err != nil {
-			runtime.HTTPError(ctx, mux, nil, w, r, err)
-			return
-		}
+		request := new(Request)
+		err := readQuery(R(request), r, params)
 		form := route.form(r, request)
-		messages, err := route.open(ctx, request)
 		if err == nil {
-			err = forward(ctx, stream, messages, form)
+			err = route.serve(ctx, mux, r, request, stream, form)
+		}
+		if err != nil && context.Cause(ctx) == httpserver.ErrStopping {
+			err = errStopping
 		}
 		switch {
 		case err == nil:
 		case stream.Status() == 0:
-			runtime.HTTPError(ctx, mux, nil, w, r, err)
+			runtime.HTTPError(r.Context(), mux, nil, w, r, err)
 		default:
 			var end bytes.Buffer
 			form.fail(&end, status.Convert(err))
@@ -82,19 +78,26 @@ func handleStream[Request, Response any, R pointer[Request]](mux *runtime.ServeM
 	})
 }
 
-// forward writes messages until the stream ends. The response begins with the first message: an error before it has its own
-// status. An RPC that may wait for long has to send an empty message at once.
-func forward[Response any](
-	ctx context.Context, to *httpserver.Stream, messages grpc.ServerStreamingClient[Response], form streamForm[Response],
+// serve calls the RPC, and writes its messages until it ends. The response begins with the first message: an error before it has
+// its own status. So an RPC that may wait for long has to send an empty message at once.
+func (t streamRoute[Request, Response]) serve(
+	ctx context.Context, mux *runtime.ServeMux, r *http.Request, request *Request, to *httpserver.Stream, form streamForm[Response],
 ) error {
+	// It adds the token of the request.
+	ctx, err := runtime.AnnotateContext(ctx, mux, r, t.rpc, runtime.WithHTTPPathPattern(t.path))
+	if err != nil {
+		return err
+	}
+	messages, err := t.open(ctx, request)
+	if err != nil {
+		return err
+	}
 	var text bytes.Buffer
 	for {
 		m, err := messages.Recv()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && context.Cause(ctx) == httpserver.ErrStopping:
-			return grpcserver.Status(fault.New(fault.ServerStopping, "the gateway is stopping")).Err()
 		case err != nil:
 			return err
 		}
