@@ -35,7 +35,7 @@ func BenchmarkEncode(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for i, name := range []string{"columns", "text", "statistics"} {
+		for i, name := range []string{"columns", "text", "statistics", "keys"} {
 			b.ReportMetric(float64(s.parts[i].Length)/float64(len(rows)), name+"-B/row")
 		}
 		b.ReportMetric(float64(s.Whole().Length-s.parts[partPages].Offset)/float64(len(rows)), "pages-B/row")
@@ -93,19 +93,37 @@ func BenchmarkParseSummary(b *testing.B) {
 	})
 }
 
-func BenchmarkStatistics(b *testing.B) {
+func BenchmarkCounts(b *testing.B) {
 	d := NewDecoder()
 	cases(b, func(b *testing.B, rows []Entry) {
 		block := encode(b, NewEncoder(), d, rows)
-		span := block.StatisticsSpan()
-		sum := &Statistics{}
-		b.ReportAllocs()
-		for b.Loop() {
-			s, err := d.Statistics(block.Summary, block.Data[span.Offset:][:span.Length])
-			if err != nil {
-				b.Fatal(err)
-			}
-			sum.Merge(s)
+		counts, keys := Counts{}, Keys{}
+		all, byKey := fetch(block.Data, []Span{block.CountsSpan()})[0], fetch(block.Data, []Span{block.KeysSpan()})[0]
+		for name, add := range map[string]func() error{
+			"all": func() error {
+				added, err := d.Counts(block.Summary, all)
+				counts.Merge(added)
+				return err
+			},
+			"key": func() error {
+				added, err := d.KeyCounts(block.Summary, byKey, rows[0].KeyID)
+				counts.Merge(added)
+				return err
+			},
+			"keys": func() error {
+				added, err := d.Keys(block.Summary, byKey)
+				keys.Merge(added)
+				return err
+			},
+		} {
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := add(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	})
 }

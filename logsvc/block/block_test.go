@@ -5,12 +5,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 )
 
@@ -129,20 +129,6 @@ func TestEntriesThatABlockCannotHaveAreRefused(t *testing.T) {
 	}
 }
 
-func TestStatisticsAreTheCountsOfTheEntries(t *testing.T) {
-	eachRandomBlock(t, func(t *testing.T, _ *rand.Rand, d *Decoder, b encoded) {
-		want := &Statistics{}
-		for i := range b.entries {
-			want.Add(GroupOf(&b.entries[i]))
-		}
-		span := b.StatisticsSpan()
-		got, err := d.Statistics(b.Summary, b.Data[span.Offset:][:span.Length])
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
-			t.Error(err, diff)
-		}
-	})
-}
-
 func TestABlockThatMatchesIsNeverPassedOver(t *testing.T) {
 	passed, blocks := 0, 0
 	eachRandomBlock(t, func(t *testing.T, r *rand.Rand, _ *Decoder, b encoded) {
@@ -172,7 +158,7 @@ func TestBlocksWithoutAValueArePassedOver(t *testing.T) {
 	d := NewDecoder()
 	b := encode(t, NewEncoder(), d, newTraffic(1, false).rows(5000, day, time.Second))
 	for _, f := range []Filter{
-		{StatusClass: 3}, {KeyID: key1}, {ErrorCode: "expired"}, {AgentType: "other"}, {AgentID: "agent-1"},
+		{StatusClass: 3}, {InProgress: true}, {KeyID: key1}, {ErrorCode: "expired"}, {AgentType: "other"}, {AgentID: "agent-1"},
 		{Endpoint: "?"}, {Endpoint: "é"}, {Endpoint: "zq"}, {Endpoint: "ZQ"}, {Endpoint: "/v1/agents//"},
 	} {
 		if b.MayMatch(f) {
@@ -184,9 +170,11 @@ func TestBlocksWithoutAValueArePassedOver(t *testing.T) {
 func TestASummaryOfAnotherVersionIsRefused(t *testing.T) {
 	d := NewDecoder()
 	b := encode(t, NewEncoder(), d, newTraffic(1, false).rows(1, day, time.Second))
-	b.Packed.Summary[0] = version + 1
-	if _, err := d.ParseSummary(b.Packed.Summary); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "version 2") {
-		t.Error(err)
+	for _, other := range []byte{0, version + 1} {
+		b.Packed.Summary[0] = other
+		if _, err := d.ParseSummary(b.Packed.Summary); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "version "+strconv.Itoa(int(other))) {
+			t.Error(err)
+		}
 	}
 }
 
@@ -216,10 +204,17 @@ func flip(raw []byte, bit int) { raw[bit/8] ^= 1 << (bit % 8) }
 
 // checkParts reads the part of a damaged byte by the method for it.
 func checkParts(t *testing.T, d *Decoder, b encoded, at int) {
-	span := b.StatisticsSpan()
-	_, err := d.Statistics(b.Summary, b.Data[span.Offset:][:span.Length])
-	if span.Offset > at || at >= span.Offset+span.Length {
-		err = nil
+	has := func(span Span) bool { return span.Offset <= at && at < span.Offset+span.Length }
+	var err error
+	switch {
+	case has(b.CountsSpan()):
+		_, err = d.Counts(b.Summary, b.part(partStatistics))
+	case has(b.KeysSpan()):
+		_, err = d.Keys(b.Summary, b.part(partKeys))
+		if _, err := d.KeyCounts(b.Summary, b.part(partKeys), key1); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+	default:
 		scan := d.NewScan(b.Summary, ScanQuery{To: uuid.Max, Limit: MaxRows})
 		for err == nil && len(scan.Spans()) > 0 {
 			err = scan.Feed(fetch(b.Data, scan.Spans()))
@@ -230,6 +225,9 @@ func checkParts(t *testing.T, d *Decoder, b encoded, at int) {
 	}
 }
 
+// part returns the bytes of a part.
+func (b encoded) part(number int) []byte { return fetch(b.Data, []Span{b.parts[number].Span})[0] }
+
 func TestTruncatedBytesAreFound(t *testing.T) {
 	d := NewDecoder()
 	b := encode(t, NewEncoder(), d, newTraffic(1, false).rows(100, day, time.Second))
@@ -238,14 +236,19 @@ func TestTruncatedBytesAreFound(t *testing.T) {
 			t.Fatalf("%d bytes of the summary: %v", n, err)
 		}
 	}
-	span := b.StatisticsSpan()
 	for n := range b.Data {
 		if _, err := d.Entries(b.Summary, b.Data[:n]); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("%d bytes of the data: %v", n, err)
 		}
-		part := b.Data[min(n, span.Offset):min(n, span.Offset+span.Length)]
-		if _, err := d.Statistics(b.Summary, part); len(part) < span.Length && !errors.Is(err, ErrDamaged) {
-			t.Fatalf("%d bytes of the statistics: %v", n, err)
+	}
+	for n := range b.part(partStatistics) {
+		if _, err := d.Counts(b.Summary, b.part(partStatistics)[:n]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%d bytes of the counts: %v", n, err)
+		}
+	}
+	for n := range b.part(partKeys) {
+		if _, err := d.Keys(b.Summary, b.part(partKeys)[:n]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%d bytes of the keys: %v", n, err)
 		}
 	}
 }

@@ -3,108 +3,191 @@ package block
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 )
 
+// statistics count the rows of one block while it is encoded, by key: nil = no key was proved.
+type statistics map[uuid.UUID]*keyStatistics
+
+type keyStatistics struct {
+	name, last4       string // of the newest row
+	firstUse, lastUse int64  // Unix milliseconds
+	tallies           []hourTally
+}
+
+type hourTally struct {
+	HourClassCode
+	sparseTally
+}
+
+// add counts the next row; they come by ascending time.
+func (s statistics) add(e *Entry) {
+	g := GroupOf(e)
+	k := s[g.KeyID]
+	if k == nil {
+		k = &keyStatistics{firstUse: g.FirstUse}
+		s[g.KeyID] = k
+	}
+	k.name, k.last4, k.lastUse = g.KeyName, g.KeyLast4, g.LastUse
+	k.tally(g.HourClassCode).add(g.Bucket, g.Calls)
+}
+
+// tally returns the tally to add to, which is among those of the newest hour.
+func (k *keyStatistics) tally(by HourClassCode) *sparseTally {
+	for i := len(k.tallies) - 1; i >= 0 && k.tallies[i].Hour == by.Hour; i-- {
+		if k.tallies[i].HourClassCode == by {
+			return &k.tallies[i].sparseTally
+		}
+	}
+	k.tallies = append(k.tallies, hourTally{HourClassCode: by})
+	return &k.tallies[len(k.tallies)-1].sparseTally
+}
+
 func compareHours(a, b HourClassCode) int {
-	return cmp.Or(compareClasses(HourClass{a.Hour, a.Class}, HourClass{b.Hour, b.Class}), cmp.Compare(a.Code, b.Code))
+	return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
 }
 
-func compareClasses(a, b HourClass) int {
-	return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Class, b.Class))
-}
-
-// packStatistics packs counts of entries of which the first was made at a time in Unix milliseconds.
-func packStatistics(p *packer, s *Statistics, first uint64) {
-	var c packer
-	hour := int64(first) / time.Hour.Milliseconds()
-	hours := slices.SortedFunc(maps.Keys(s.Hours), compareHours)
-	c.uvarint(uint64(len(hours)))
-	for _, by := range hours {
-		c.uvarint(uint64(by.Hour - hour))
-		c.uvarint(uint64(by.Class))
-		c.text(by.Code)
-		c.tally(s.Hours[by])
-	}
-	keys := slices.SortedFunc(maps.Keys(s.Keys), compare)
-	c.uvarint(uint64(len(keys)))
-	for _, id := range keys {
-		k := s.Keys[id]
-		c.bytes(id[:])
-		c.uvarint(uint64(k.FirstUse) - first)
-		c.uvarint(uint64(k.LastUse - k.FirstUse))
-		c.tally(&k.Tally)
-		c.uvarint(uint64(len(k.Hours)))
-		for _, h := range k.Hours {
-			c.uvarint(uint64(h.Hour - hour))
-			c.uvarint(uint64(h.Class))
-			c.uvarint(uint64(h.Calls))
-		}
-	}
-	p.uvarint(uint64(len(c.out)))
-	p.run(c.out)
-}
-
-func (p *packer) tally(t *Tally) {
-	p.uvarint(uint64(t.Calls))
-	p.uvarint(uint64(len(t.Latency)))
-	for _, calls := range t.Latency {
-		p.uvarint(uint64(calls))
-	}
-}
-
-// maxBuckets is the number of buckets of all latencies that a time.Duration can have.
-const maxBuckets = 64 * bucketsPerOctave
-
-func (u *unpacker) tally() (t Tally) {
-	t.Calls = u.int64()
-	if n := u.count(maxBuckets); n > 0 {
-		t.Latency = make(Histogram, n)
-	}
-	for bucket := range t.Latency {
-		t.Latency[bucket] = u.int64()
-	}
-	return t
-}
-
-func (u *unpacker) int64() int64 { return int64(u.uvarint(math.MaxUint64)) }
-
-// maxCounted is the most bytes that the counts of one entry add: a code, an id, 14 integers, and the buckets of two histograms.
-const maxCounted = 64 + 16 + 14*10 + 2*maxBuckets
-
-// readStatistics reads the counts of at most rows entries.
-func readStatistics(outer *unpacker, rows int, first uint64) (*Statistics, error) {
-	length := outer.count(rows*maxCounted + 2*10)
-	u := &unpacker{in: outer.run(length, nil), err: outer.err}
-	hour := int64(first) / time.Hour.Milliseconds()
-	s := &Statistics{Hours: map[HourClassCode]*Tally{}, Keys: map[uuid.UUID]*KeyTally{}}
-	for range u.count(rows) {
-		by := HourClassCode{hour + u.int64(), int(u.int64()), string(u.bytes(u.count(len(u.in))))}
-		s.Hours[by] = new(u.tally())
-	}
-	for range u.count(rows) {
-		var id uuid.UUID
-		copy(id[:], u.bytes(len(id)))
-		k := &KeyTally{FirstUse: int64(first) + u.int64()}
-		k.LastUse = k.FirstUse + u.int64()
-		k.Tally = u.tally()
-		n := u.count(rows)
-		k.Hours = make([]HourCalls, min(n, len(u.in)))
-		for i := range k.Hours {
-			k.Hours[i] = HourCalls{HourClass{hour + u.int64(), int(u.int64())}, u.int64()}
-			if i > 0 && compareHourCalls(k.Hours[i-1], k.Hours[i].HourClass) >= 0 {
-				u.fail("the hours of a key are not in order")
+// pack packs the counts of all rows. The block begins at first, in Unix milliseconds.
+func (s statistics) pack(p *packer, first uint64) {
+	all := map[HourClassCode]*sparseTally{}
+	for _, k := range s {
+		for i := range k.tallies {
+			by := k.tallies[i].HourClassCode
+			if all[by] == nil {
+				all[by] = &sparseTally{}
 			}
+			all[by].merge(&k.tallies[i].sparseTally)
 		}
-		if u.err != nil {
-			break
-		}
-		s.Keys[id] = k
 	}
-	outer.err = u.end()
-	return s, outer.end()
+	c := newTallies(first)
+	for _, by := range slices.SortedFunc(maps.Keys(all), compareHours) {
+		c.add(by, all[by])
+	}
+	c.pack(p)
+}
+
+// packKeys packs the counts of each key.
+func (s statistics) packKeys(p *packer, first uint64) {
+	var values packer
+	var firstUses, lastUses, sizes []uint32
+	c := newTallies(first)
+	for _, id := range slices.SortedFunc(maps.Keys(s), compare) {
+		if id == uuid.Nil {
+			continue
+		}
+		k := s[id]
+		values.bytes(id[:])
+		values.text(k.name)
+		values.text(k.last4)
+		firstUses = append(firstUses, uint32(uint64(k.firstUse)-first))
+		lastUses = append(lastUses, uint32(k.lastUse-k.firstUse))
+		sizes = append(sizes, uint32(len(k.tallies)))
+		slices.SortFunc(k.tallies, func(a, b hourTally) int { return compareHours(a.HourClassCode, b.HourClassCode) })
+		for i := range k.tallies {
+			c.add(k.tallies[i].HourClassCode, &k.tallies[i].sparseTally)
+		}
+	}
+	p.uvarint(uint64(len(sizes)))
+	p.uvarint(uint64(len(values.out)))
+	p.run(values.out)
+	column(p, firstUses)
+	column(p, lastUses)
+	column(p, sizes)
+	c.pack(p)
+}
+
+// readCounts reads the counts of a block with at most so many rows.
+func readCounts(u *unpacker, rows int, first uint64) (Counts, error) {
+	c, err := readTallies(u, rows, first)
+	if err != nil {
+		return nil, err
+	}
+	counts := Counts{}
+	c.addTo(counts, 0, len(c.hours))
+	return counts, nil
+}
+
+// readKeys reads the uses of all keys of a block with at most so many rows.
+func readKeys(u *unpacker, rows int, first uint64) (Keys, error) {
+	k := readKeyTable(u, rows)
+	c, err := readTallies(u, rows, first)
+	if err == nil {
+		err = k.check(u, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys := make(Keys, len(k.ids))
+	number, bucket := 0, 0
+	for i, id := range k.ids {
+		use := &KeyUse{Name: k.names[i], Last4: k.last4s[i], FirstUse: int64(first) + int64(k.firstUses[i])}
+		use.LastUse = use.FirstUse + int64(k.lastUses[i])
+		for range k.sizes[i] {
+			calls := int64(c.unreported[number])
+			for _, n := range c.calls[bucket:][:c.sizes[number]] {
+				calls += int64(n)
+			}
+			use.add(ClassCalls{c.outcomeValues[c.outcomes.index[number]].class, calls})
+			bucket += int(c.sizes[number])
+			number++
+		}
+		keys[id] = use
+	}
+	return keys, nil
+}
+
+// readKey reads the counts of one key.
+func readKey(u *unpacker, rows int, first uint64, id uuid.UUID) (Counts, error) {
+	k := readKeyTable(u, rows)
+	c, err := readTallies(u, rows, first)
+	if err == nil {
+		err = k.check(u, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	counts, from := Counts{}, 0
+	for i, size := range k.sizes {
+		if k.ids[i] == id {
+			c.addTo(counts, from, from+int(size))
+		}
+		from += int(size)
+	}
+	return counts, nil
+}
+
+// keyTable is what a block has of its keys but their tallies.
+type keyTable struct {
+	ids                 []uuid.UUID
+	names, last4s       []string
+	firstUses, lastUses []uint32
+	sizes               []uint32 // how many tallies each key has
+}
+
+func readKeyTable(u *unpacker, rows int) *keyTable {
+	n := u.count(rows)
+	length := u.count(n * (maxTexts + 64))
+	values := unpacker{in: u.run(length, nil), err: u.err}
+	k := &keyTable{ids: make([]uuid.UUID, n), names: make([]string, n), last4s: make([]string, n)}
+	for i := range n {
+		copy(k.ids[i][:], values.bytes(16))
+		k.names[i], k.last4s[i] = values.text(), values.text()
+	}
+	u.err = values.end()
+	k.firstUses, k.lastUses, k.sizes = readColumn[uint32](u, n), readColumn[uint32](u, n), readColumn[uint32](u, n)
+	return k
+}
+
+// check makes sure that the keys have as many tallies as there are.
+func (k *keyTable) check(u *unpacker, c *tallies) error {
+	total := 0
+	for _, size := range k.sizes {
+		total += int(size)
+	}
+	if total != len(c.hours) {
+		u.fail("%d tallies of keys instead of %d", len(c.hours), total)
+	}
+	return u.err
 }

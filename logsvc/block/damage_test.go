@@ -101,6 +101,52 @@ func TestCountersAbove16BitsAreDamaged(t *testing.T) {
 	}
 }
 
+// Gaps between buckets are added up. Without a limit, 300 bytes would make a histogram of 16 M buckets.
+func TestBucketsOfATallyAreBounded(t *testing.T) {
+	e, d := NewEncoder(), NewDecoder()
+	b := encode(t, e, d, newTraffic(1, false).rows(300, day, time.Second))
+	for name, c := range map[string]struct {
+		tallies tallies
+		want    error
+	}{
+		"the highest bucket":   {tallies{sizes: []uint32{2}, gaps: []uint32{100, maxBuckets - 102}}, nil},
+		"a bucket too high":    {tallies{sizes: []uint32{2}, gaps: []uint32{100, maxBuckets - 101}}, ErrDamaged},
+		"fewer than the sizes": {tallies{sizes: []uint32{3}, gaps: []uint32{1, 1}}, ErrDamaged},
+		"more than the sizes":  {tallies{sizes: []uint32{1}, gaps: []uint32{1, 1}}, ErrDamaged},
+	} {
+		c.tallies.hours, c.tallies.unreported, c.tallies.calls = []uint32{0}, []uint64{0}, make([]uint64, len(c.tallies.gaps))
+		c.tallies.outcomes.reset()
+		c.tallies.outcomes.add(classCode{class: 2})
+		p := &packer{zstd: e.zstd}
+		c.tallies.pack(p)
+		s, data := withPart(b, partStatistics, p.out)
+		if _, err := d.Counts(s, fetch(data, []Span{s.CountsSpan()})[0]); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTalliesOfNoKeyAreDamaged(t *testing.T) {
+	e, d := NewEncoder(), NewDecoder()
+	b := encode(t, e, d, newTraffic(1, false).rows(1, day, time.Second))
+	for size, want := range map[uint32]error{0: ErrDamaged, 1: nil, 2: ErrDamaged} {
+		p := &packer{zstd: e.zstd}
+		p.uvarint(1)
+		p.uvarint(18)
+		p.run(make([]byte, 18)) // an id and two empty texts
+		column(p, []uint32{0})
+		column(p, []uint32{0})
+		column(p, []uint32{size})
+		c := newTallies(millisecond(b.First()))
+		c.add(HourClassCode{Hour: c.hour}, &sparseTally{unreported: 1})
+		c.pack(p)
+		s, data := withPart(b, partKeys, p.out)
+		if _, err := d.Keys(s, fetch(data, []Span{s.KeysSpan()})[0]); !errors.Is(err, want) {
+			t.Errorf("%d tallies: %v", size, err)
+		}
+	}
+}
+
 func TestFoldChangesNothingButASCIILetters(t *testing.T) {
 	for text, want := range map[string]string{"AZaz@[": "azaz@[", "É\u212a": "É\u212a", "A\xffB": "a\xffb"} {
 		if got := Fold(text); got != want {

@@ -3,6 +3,7 @@ package block
 import (
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -45,13 +46,31 @@ func (d *Decoder) open(s *Summary, number int, raw []byte) (*unpacker, error) {
 	return u, u.err
 }
 
-// Statistics unpacks the counts of a block.
-func (d *Decoder) Statistics(s *Summary, raw []byte) (*Statistics, error) {
+// Counts unpacks the counts of all calls of a block.
+func (d *Decoder) Counts(s *Summary, raw []byte) (Counts, error) {
 	u, err := d.open(s, partStatistics, raw)
 	if err != nil {
 		return nil, err
 	}
-	return readStatistics(u, s.Rows, millisecond(s.First))
+	return readCounts(u, s.Rows, millisecond(s.First))
+}
+
+// KeyCounts unpacks the counts of the calls of one key.
+func (d *Decoder) KeyCounts(s *Summary, raw []byte, keyID uuid.UUID) (Counts, error) {
+	u, err := d.open(s, partKeys, raw)
+	if err != nil {
+		return nil, err
+	}
+	return readKey(u, s.Rows, millisecond(s.First), keyID)
+}
+
+// Keys unpacks the uses of all keys of a block.
+func (d *Decoder) Keys(s *Summary, raw []byte) (Keys, error) {
+	u, err := d.open(s, partKeys, raw)
+	if err != nil {
+		return nil, err
+	}
+	return readKeys(u, s.Rows, millisecond(s.First))
 }
 
 // Entries unpacks the whole data, by ascending id. Their WorkspaceID is empty.
@@ -86,7 +105,7 @@ func (d *Decoder) Entries(s *Summary, data []byte) ([]Entry, error) {
 	}
 	entries, first := make([]Entry, s.Rows), millisecond(s.First)
 	for number := range s.pages() {
-		g, err := readPage(opened[partPages+number], s.rowsOf(number))
+		g, err := readPage(opened[s.page(number)], s.rowsOf(number))
 		if err != nil {
 			return nil, err
 		}

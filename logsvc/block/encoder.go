@@ -26,7 +26,7 @@ type Encoder struct {
 	text       []byte
 	page       page
 	tails      dictionary[uint64]
-	statistics Statistics
+	statistics statistics
 	summary    Summary
 }
 
@@ -55,13 +55,15 @@ func (e *Encoder) Encode(entries []Entry) (Packed, error) {
 		before = at
 	}
 	s := &e.summary
-	*s = Summary{First: entries[0].ID, Last: entries[len(entries)-1].ID, Rows: len(entries)}
+	*s = Summary{version: version, First: entries[0].ID, Last: entries[len(entries)-1].ID, Rows: len(entries)}
 	p := &packer{zstd: e.zstd}
 	e.packColumns(p)
 	s.close(p)
 	e.packText(p, e.endpoints.values)
 	s.close(p)
-	packStatistics(p, &e.statistics, millisecond(s.First))
+	e.statistics.pack(p, millisecond(s.First))
+	s.close(p)
+	e.statistics.packKeys(p, millisecond(s.First))
 	s.close(p)
 	for start := 0; start < len(entries); start += pageRows {
 		e.packPage(p, entries[start:min(start+pageRows, len(entries))])
@@ -95,7 +97,8 @@ func check(entries []Entry) error {
 }
 
 func (e *Encoder) reset(entries []Entry) {
-	e.times, e.statistics = e.times[:0], Statistics{}
+	e.times = e.times[:0]
+	e.statistics = statistics{}
 	e.keys.reset()
 	e.agents.reset()
 	e.methods.reset()
@@ -121,7 +124,7 @@ func (e *Encoder) add(entry *Entry, sincePrevious uint64) {
 	e.methods.add(entry.Method)
 	e.outcomes.add(outcome{entry.Status, entry.ErrorCode, entry.Cause})
 	e.endpoints.add(entry.Endpoint)
-	e.statistics.Add(GroupOf(entry))
+	e.statistics.add(entry)
 }
 
 // close ends the part that begins where the last one ended.

@@ -40,6 +40,8 @@ func FuzzDecode(f *testing.F) {
 			f.Add(packed.Summary[:len(packed.Summary)-4], packed.Data)
 		}
 	}
+	old := version1(f)
+	f.Add(old.Packed.Summary[:len(old.Packed.Summary)-4], old.Data)
 	f.Fuzz(func(t *testing.T, body, data []byte) {
 		summary := binary.LittleEndian.AppendUint32(body[:len(body):len(body)], checksum(body))
 		s, err := d.ParseSummary(summary)
@@ -50,9 +52,9 @@ func FuzzDecode(f *testing.F) {
 		data = repair(s, data)
 		_, err = d.Entries(s, data)
 		checkDamaged(t, err)
-		span := s.StatisticsSpan()
-		_, err = d.Statistics(s, data[span.Offset:][:span.Length])
-		checkDamaged(t, err)
+		if s.HasCounts() {
+			checkCounts(t, d, s, data)
+		}
 		for _, q := range []ScanQuery{
 			{To: uuid.Max, Limit: 1},
 			{To: s.Last, Limit: s.Rows, Filter: Filter{StatusClass: 2}, Always: []uuid.UUID{s.First}},
@@ -62,6 +64,19 @@ func FuzzDecode(f *testing.F) {
 			checkDamaged(t, scanAll(d, s, data, q))
 		}
 	})
+}
+
+func checkCounts(t *testing.T, d *Decoder, s *Summary, data []byte) {
+	t.Helper()
+	parts := fetch(data, []Span{s.CountsSpan(), s.KeysSpan()})
+	_, err := d.Counts(s, parts[0])
+	checkDamaged(t, err)
+	keys, err := d.Keys(s, parts[1])
+	checkDamaged(t, err)
+	for id := range keys {
+		_, err = d.KeyCounts(s, parts[1], id)
+		checkDamaged(t, err)
+	}
 }
 
 func checkDamaged(t *testing.T, err error) {
@@ -100,7 +115,7 @@ func scanAll(d *Decoder, s *Summary, data []byte, q ScanQuery) error {
 func TestMemoryIsBounded(t *testing.T) {
 	d := NewDecoder()
 	b := encode(t, NewEncoder(), d, newTraffic(1, false).rows(MaxRows, day, time.Second))
-	limit := allocated(func() { _, _ = d.Entries(b.Summary, b.Data) })
+	limit := allocated(func() { readAll(d, b.Summary, b.Data) })
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 40 {
 		s := *b.Summary
@@ -111,10 +126,17 @@ func TestMemoryIsBounded(t *testing.T) {
 			data[s.parts[i].Offset+r.IntN(min(s.parts[i].Length, 50))] = byte(r.Uint32())
 		}
 		data = repair(&s, data)
-		if got := allocated(func() { _, _ = d.Entries(&s, data) }); got > 2*limit+maxTexts*MaxRows {
+		if got := allocated(func() { readAll(d, &s, data) }); got > 2*limit+maxTexts*MaxRows {
 			t.Fatalf("%d bytes, %d for a block that is not damaged", got, limit)
 		}
 	}
+}
+
+func readAll(d *Decoder, s *Summary, data []byte) {
+	parts := fetch(data, []Span{s.CountsSpan(), s.KeysSpan()})
+	_, _ = d.Entries(s, data)
+	_, _ = d.Counts(s, parts[0])
+	_, _ = d.Keys(s, parts[1])
 }
 
 func allocated(do func()) uint64 {

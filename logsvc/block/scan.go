@@ -50,7 +50,7 @@ func (d *Decoder) NewScan(s *Summary, q ScanQuery) *Scan {
 		// The newest rows match: no need to see the columns first.
 		scan.wanted = []int{partColumns, partText}
 		for number := max(s.Rows-q.Limit, 0) / pageRows; number < s.pages(); number++ {
-			scan.wanted = append(scan.wanted, partPages+number)
+			scan.wanted = append(scan.wanted, s.page(number))
 		}
 	default:
 		scan.wanted = []int{partColumns}
@@ -106,7 +106,8 @@ func (s *Scan) read(number int, raw []byte) error {
 			s.found, err = s.text.find(Fold(s.query.Filter.Endpoint), s.summary.upperCase)
 		}
 	default:
-		s.pages[number-partPages], err = readPage(u, s.summary.rowsOf(number-partPages))
+		page := number - s.summary.page(0)
+		s.pages[page], err = readPage(u, s.summary.rowsOf(page))
 	}
 	return err
 }
@@ -127,9 +128,9 @@ func (s *Scan) next() error {
 		s.wanted = append(s.wanted, partText)
 	}
 	for i := range s.chosen.rows {
-		number := s.chosen.rows[i].row / pageRows
-		if s.pages[number] == nil && !slices.Contains(s.wanted, partPages+number) {
-			s.wanted = append(s.wanted, partPages+number)
+		page := s.chosen.rows[i].row / pageRows
+		if part := s.summary.page(page); s.pages[page] == nil && !slices.Contains(s.wanted, part) {
+			s.wanted = append(s.wanted, part)
 		}
 	}
 	if len(s.wanted) > 0 {

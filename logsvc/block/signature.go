@@ -52,12 +52,7 @@ func keyText(id uuid.UUID) string {
 	return string(id[:])
 }
 
-func classText(class int) string {
-	if class == 0 {
-		return ""
-	}
-	return string([]byte{byte(class)})
-}
+func classText(class int) string { return string([]byte{byte(class)}) }
 
 func (p *packer) hashes(h hashSet) {
 	if h == nil {

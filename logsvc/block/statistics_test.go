@@ -1,6 +1,7 @@
 package block
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -14,73 +15,62 @@ var (
 	key2 = uuid.MustParse("01900000-0000-7000-8000-000000000002")
 )
 
+// group is calls with a key, which has the time as its name.
 func group(key uuid.UUID, code string, bucket int, calls, at int64) Group {
 	return Group{
 		HourClassCode: HourClassCode{Hour: at / time.Hour.Milliseconds(), Class: 4, Code: code},
-		KeyID:         key, Bucket: bucket, Calls: calls, FirstUse: at, LastUse: at,
+		KeyID:         key, KeyName: time.UnixMilli(at).UTC().String(), KeyLast4: "abcd",
+		Bucket: bucket, Calls: calls, FirstUse: at, LastUse: at,
 	}
 }
 
-func statisticsOf(groups ...Group) *Statistics {
-	s := &Statistics{}
+func counted(groups ...Group) (Counts, Keys) {
+	counts, keys := Counts{}, Keys{}
 	for _, g := range groups {
-		s.Add(g)
+		counts.Add(g)
+		keys.Add(g)
 	}
-	return s
+	return counts, keys
 }
 
-func TestAddCountsByHourAndByKey(t *testing.T) {
-	got := statisticsOf(group(key1, "a", 7, 2, 1000), group(key1, "b", NoLatency, 3, 500), group(uuid.Nil, "a", 7, 5, 7_200_000))
-	want := &Statistics{
-		Hours: map[HourClassCode]*Tally{
-			{0, 4, "a"}: {Calls: 2, Latency: Histogram{7: 2}},
-			{0, 4, "b"}: {Calls: 3},
-			{2, 4, "a"}: {Calls: 5, Latency: Histogram{7: 5}},
-		},
-		Keys: map[uuid.UUID]*KeyTally{key1: {
-			Tally: Tally{Calls: 5, Latency: Histogram{7: 2}}, FirstUse: 500, LastUse: 1000,
-			Hours: []HourCalls{{HourClass{Class: 4}, 5}},
-		}},
-	}
+func same(t *testing.T, want, got any) {
+	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestHoursOfAKeyAreSortedWhateverTheirOrder(t *testing.T) {
-	var groups []Group
-	for _, hour := range []int64{3, 1, 2, 3, 0, 2} {
-		for _, class := range []int{2, 5, 4} {
-			g := group(key1, "", NoLatency, 1, hour*3_600_000)
-			g.Hour, g.Class = hour, class
-			groups = append(groups, g)
-		}
-	}
-	back := groups[3]
-	back.Calls = -1
-	want := []HourCalls{
-		{HourClass{3, 5}, 2}, {HourClass{3, 4}, 2}, {HourClass{3, 2}, 2}, {HourClass{2, 5}, 2}, {HourClass{2, 4}, 2}, {HourClass{2, 2}, 2},
-		{HourClass{1, 5}, 1}, {HourClass{1, 4}, 1}, {HourClass{0, 5}, 1}, {HourClass{0, 4}, 1}, {HourClass{0, 2}, 1},
-	}
-	if diff := cmp.Diff(want, statisticsOf(append(groups, back)...).Keys[key1].Hours); diff != "" {
-		t.Error(diff)
-	}
+func TestAddCountsByHourAndByKey(t *testing.T) {
+	other := group(key1, "b", NoLatency, 3, 500)
+	other.Class = 2
+	counts, keys := counted(group(key1, "a", 7, 2, 1000), other, group(uuid.Nil, "a", 7, 5, 7_200_000))
+	same(t, Counts{
+		{0, 4, "a"}: {Calls: 2, Latency: Histogram{7: 2}},
+		{0, 2, "b"}: {Calls: 3},
+		{2, 4, "a"}: {Calls: 5, Latency: Histogram{7: 5}},
+	}, counts)
+	same(t, Keys{key1: {
+		Name: "1970-01-01 00:00:01 +0000 UTC", Last4: "abcd", FirstUse: 500, LastUse: 1000, Classes: []ClassCalls{{2, 3}, {4, 2}},
+	}}, keys)
 }
 
 func TestMergeIsTheSameAsAddingAll(t *testing.T) {
 	groups := []Group{
 		group(key1, "a", 7, 2, 1000), group(key2, "a", 8, 4, 900), group(key1, "a", 7, 1, 100), group(uuid.Nil, "", 3, 1, 5),
 	}
+	wantCounts, wantKeys := counted(append(groups, groups[0])...)
 	for split := range groups {
-		left, right := statisticsOf(groups[:split]...), statisticsOf(groups[split:]...)
-		left.Merge(right)
-		left.Add(groups[0])
-		if diff := cmp.Diff(statisticsOf(append(groups, groups[0])...), left); diff != "" {
-			t.Errorf("split at %d: %s", split, diff)
-		}
-		if diff := cmp.Diff(statisticsOf(groups[split:]...), right); diff != "" {
-			t.Errorf("split at %d: the other has changed: %s", split, diff)
-		}
+		counts, keys := counted(groups[:split]...)
+		restCounts, restKeys := counted(groups[split:]...)
+		counts.Merge(restCounts)
+		keys.Merge(restKeys)
+		counts.Add(groups[0])
+		keys.Add(groups[0])
+		same(t, wantCounts, counts)
+		same(t, wantKeys, keys)
+		counts, keys = counted(groups[split:]...)
+		same(t, counts, restCounts)
+		same(t, keys, restKeys)
 	}
 }
 
@@ -89,17 +79,50 @@ func TestCallsThatAreTakenBackLeaveNothing(t *testing.T) {
 	denied, reported := group(key1, "a", NoLatency, 1, 1000), group(key1, "a", 7, 1, 1000)
 	back := denied
 	back.Calls = -1
-	want := statisticsOf(reported)
-	for name, got := range map[string]*Statistics{
-		"block first": statisticsOf(denied, back, reported),
-		"block last":  statisticsOf(back, reported, denied),
-	} {
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
+	wantCounts, wantKeys := counted(reported)
+	for _, groups := range [][]Group{{denied, back, reported}, {back, reported, denied}} {
+		counts, keys := counted(groups...)
+		same(t, wantCounts, counts)
+		same(t, wantKeys, keys)
 	}
-	if diff := cmp.Diff(&Statistics{}, statisticsOf(denied, back), cmpopts.EquateEmpty()); diff != "" {
-		t.Error(diff)
+	counts, keys := counted(denied, back)
+	same(t, Counts{}, counts)
+	same(t, Keys{}, keys)
+}
+
+func TestBlocksHaveTheCountsOfTheirEntries(t *testing.T) {
+	eachRandomBlock(t, func(t *testing.T, _ *rand.Rand, d *Decoder, b encoded) {
+		want, wantKeys, ofKey := Counts{}, Keys{}, map[uuid.UUID]Counts{}
+		for i := range b.entries {
+			g := GroupOf(&b.entries[i])
+			want.Add(g)
+			wantKeys.Add(g)
+			if g.KeyID != uuid.Nil && ofKey[g.KeyID] == nil {
+				ofKey[g.KeyID] = Counts{}
+			}
+			if g.KeyID != uuid.Nil {
+				ofKey[g.KeyID].Add(g)
+			}
+		}
+		counts, err := d.Counts(b.Summary, b.part(partStatistics))
+		must(t, err)
+		same(t, want, counts)
+		keys, err := d.Keys(b.Summary, b.part(partKeys))
+		must(t, err)
+		same(t, wantKeys, keys)
+		ofKey[key1] = nil // which no entry has
+		for id, want := range ofKey {
+			counts, err := d.KeyCounts(b.Summary, b.part(partKeys), id)
+			must(t, err)
+			same(t, want, counts)
+		}
+	})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -6,14 +6,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// version is the first byte of a summary. A reader refuses others.
-const version = 1
+// version is the first byte of a summary. A reader also knows version 1, which has other statistics and no partKeys, and
+// refuses others.
+const version = 2
 
 // The parts of the data, in order.
 const (
 	partColumns = iota
 	partText
 	partStatistics
+	partKeys
 	partPages // and those after it
 )
 
@@ -22,6 +24,7 @@ type Summary struct {
 	First, Last uuid.UUID
 	Rows        int
 
+	version byte
 	// upperCase is set if an endpoint has ASCII letters in upper case.
 	upperCase bool
 	parts     []part
@@ -37,7 +40,7 @@ type part struct {
 }
 
 func (s *Summary) pack(p *packer) []byte {
-	p.out = append(p.out[:0], version)
+	p.out = append(p.out[:0], s.version)
 	p.bytes(s.First[:])
 	p.bytes(s.Last[:])
 	p.uvarint(uint64(s.Rows))
@@ -68,22 +71,22 @@ const maxPart = MaxRows * (maxEndpoint + 128)
 // ParseSummary parses the summary of a block.
 func (d *Decoder) ParseSummary(raw []byte) (*Summary, error) {
 	u := d.unpacker(raw)
-	if v := u.byte(); v != version && u.err == nil {
-		u.fail("version %d", v)
+	s := &Summary{version: u.byte()}
+	if s.version != 1 && s.version != version && u.err == nil {
+		u.fail("version %d", s.version)
 	}
 	if body := len(raw) - 4; body < 1 || binary.LittleEndian.Uint32(raw[body:]) != checksum(raw[:body]) {
 		u.fail("the checksum of a summary is wrong")
 	} else {
 		u.in = raw[1:body]
 	}
-	s := &Summary{}
 	copy(s.First[:], u.bytes(16))
 	copy(s.Last[:], u.bytes(16))
 	if s.Rows = u.count(MaxRows); s.Rows == 0 {
 		u.fail("a block without rows")
 	}
 	s.upperCase = u.byte() != 0
-	s.parts = make([]part, partPages+s.pages())
+	s.parts = make([]part, s.page(s.pages()))
 	offset := 0
 	for i := range s.parts {
 		s.parts[i] = part{Span{offset, u.count(maxPart)}, u.uint32()}
@@ -110,12 +113,25 @@ func (s *Summary) Whole() Span {
 	return Span{Length: last.Offset + last.Length}
 }
 
-// StatisticsSpan returns where Statistics are.
-func (s *Summary) StatisticsSpan() Span { return s.parts[partStatistics].Span }
+// page returns the number of the part that is a page.
+func (s *Summary) page(number int) int {
+	if s.version == 1 {
+		return partKeys + number
+	}
+	return partPages + number
+}
+
+// HasCounts reports whether the calls of the block are counted in it. They are not in blocks of version 1.
+func (s *Summary) HasCounts() bool { return s.version > 1 }
+
+// CountsSpan returns where Counts are, KeysSpan where Keys and KeyCounts are, if the block has counts.
+func (s *Summary) CountsSpan() Span { return s.parts[partStatistics].Span }
+func (s *Summary) KeysSpan() Span   { return s.parts[partKeys].Span }
 
 // MayMatch reports whether the block can have an entry that the filter selects. If it is false, there is none.
 func (s *Summary) MayMatch(f Filter) bool {
 	return (f.StatusClass == 0 || s.classes.mayHave(classText(f.StatusClass))) &&
+		(!f.InProgress || s.version == 1 || s.classes.mayHave(classText(0))) && // version 1 leaves out class 0
 		(f.KeyID == uuid.Nil || s.keys.mayHave(keyText(f.KeyID))) &&
 		(f.ErrorCode == "" || s.codes.mayHave(f.ErrorCode)) &&
 		(f.AgentType == "" || s.agentTypes.mayHave(f.AgentType)) &&

@@ -1,0 +1,74 @@
+package block
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// Keys are the uses of keys.
+type Keys map[uuid.UUID]*KeyUse
+
+// KeyUse is what the entries of a key tell about it.
+type KeyUse struct {
+	// Name and Last4 are those of the newest entry. If two entries have the same millisecond, either may be the newest.
+	Name, Last4 string
+	// FirstUse and LastUse are the times of the oldest and of the newest entry, in Unix milliseconds.
+	FirstUse, LastUse int64
+	// Classes are sorted by class.
+	Classes []ClassCalls
+}
+
+// ClassCalls is a number of calls, which is not 0.
+type ClassCalls struct {
+	// Class is the first digit of the status, 0 = in progress.
+	Class int
+	Calls int64
+}
+
+// Add counts a group, unless it has no key. A key whose counts become 0 is removed; the times of a key's use only widen.
+func (k Keys) Add(g Group) {
+	if g.KeyID == uuid.Nil {
+		return
+	}
+	k.merge(g.KeyID, &KeyUse{
+		Name: g.KeyName, Last4: g.KeyLast4, FirstUse: g.FirstUse, LastUse: g.LastUse,
+		Classes: []ClassCalls{{g.Class, g.Calls}},
+	})
+}
+
+// Merge adds other uses, which it does not change.
+func (k Keys) Merge(other Keys) {
+	for id, use := range other {
+		k.merge(id, use)
+	}
+}
+
+func (k Keys) merge(id uuid.UUID, added *KeyUse) {
+	use := k[id]
+	if use == nil {
+		use = &KeyUse{FirstUse: added.FirstUse}
+		k[id] = use
+	}
+	if added.LastUse >= use.LastUse {
+		use.Name, use.Last4, use.LastUse = added.Name, added.Last4, added.LastUse
+	}
+	use.FirstUse = min(use.FirstUse, added.FirstUse)
+	for _, c := range added.Classes {
+		use.add(c)
+	}
+	if len(use.Classes) == 0 {
+		delete(k, id)
+	}
+}
+
+func (u *KeyUse) add(added ClassCalls) {
+	i, found := slices.BinarySearchFunc(u.Classes, added, func(a, b ClassCalls) int { return cmp.Compare(a.Class, b.Class) })
+	if !found {
+		u.Classes = slices.Insert(u.Classes, i, ClassCalls{Class: added.Class})
+	}
+	if u.Classes[i].Calls += added.Calls; u.Classes[i].Calls == 0 {
+		u.Classes = slices.Delete(u.Classes, i, i+1)
+	}
+}
