@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 const (
@@ -80,13 +81,10 @@ func (p *passage) run(ctx context.Context, g *generator) error {
 // fillTail records rows of the last minutes, until the largest workspace has as many rows that are not sealed yet as there can be. Else it
 // would depend on the number of rows how many those are.
 func (p *passage) fillTail(ctx context.Context, g *generator) error {
-	tally, err := p.store.Tally(ctx, "ws-0000", logsvc.TimeRange(g.start, g.end()))
+	missing := logsvc.DefaultSealRows
+	_, err := p.store.Tally(ctx, "ws-0000", logsvc.TimeRange(g.start, g.end()), func(group block.Group) { missing -= int(group.Calls) })
 	if err != nil {
 		return err
-	}
-	missing := logsvc.DefaultSealRows
-	for _, hour := range tally.Hours {
-		missing -= int(hour.Calls)
 	}
 	if missing <= 0 {
 		return nil

@@ -154,7 +154,7 @@ func (r *logsRun) counts(ctx context.Context, l *logService) error {
 	calls := int64(0)
 	for i := -10; i < runs; i++ {
 		began := time.Now()
-		summary, err := l.searcher.Summarize(ctx, "ws-0000", logsvc.TimeRange(r.g.start, r.g.end()))
+		summary, err := l.searcher.Summarize(ctx, logsvc.SummaryQuery{WorkspaceID: "ws-0000", Range: logsvc.TimeRange(r.g.start, r.g.end())})
 		if err != nil {
 			return err
 		}
@@ -162,10 +162,10 @@ func (r *logsRun) counts(ctx context.Context, l *logService) error {
 			took = append(took, time.Since(began))
 		}
 		calls = 0
-		for _, key := range summary.Keys {
-			calls += key.Calls
+		for _, tally := range summary.Counts {
+			calls += tally.Calls
 		}
 	}
-	r.addTimes("counts", fmt.Sprintf("counts by hour, class, code and key (%d calls)", calls), took, "≤ 10 ms")
+	r.addTimes("counts", fmt.Sprintf("counts by hour, class and code (%d calls)", calls), took, "≤ 10 ms")
 	return nil
 }

@@ -264,8 +264,10 @@ func layOver(rows, sealed []Entry) []Entry {
 	return append(append(all, rows...), sealed...)
 }
 
+func compare(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
 // below reports whether a is a lower id than b.
-func below(a, b uuid.UUID) bool { return bytes.Compare(a[:], b[:]) < 0 }
+func below(a, b uuid.UUID) bool { return compare(a, b) < 0 }
 
 func higher(a, b uuid.UUID) uuid.UUID {
 	if below(a, b) {

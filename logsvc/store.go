@@ -36,8 +36,9 @@ type Store interface {
 	// deleted. A part that reaches beyond the end of the data is cut.
 	Read(ctx context.Context, workspaceID string, parts []Part) ([][]byte, error)
 
-	// Tally counts the recent rows of the workspace that are in the range and above every block.
-	Tally(ctx context.Context, workspaceID string, ids Range) (Tally, error)
+	// Tally counts the recent rows of the workspace that are in the range and above every block. It passes groups of them to add,
+	// also with an error, and returns the highest id of all blocks, the nil UUID if there are none.
+	Tally(ctx context.Context, workspaceID string, ids Range, add func(block.Group)) (above uuid.UUID, err error)
 
 	// Oldest returns up to limit recent rows of the workspace that are in the range, by ascending id.
 	Oldest(ctx context.Context, workspaceID string, ids Range, limit int) ([]Entry, error)
@@ -143,13 +144,6 @@ type Change struct {
 type SealedBlock struct {
 	Block
 	Data []byte
-}
-
-// Tally is what the unsealed rows of a workspace count.
-type Tally struct {
-	block.Statistics
-	// Above is the highest id of all blocks of the workspace, the nil UUID if there are none: the rows are above it.
-	Above uuid.UUID
 }
 
 // Range is a half-open range of ids: From <= id < To.

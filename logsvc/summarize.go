@@ -2,187 +2,139 @@ package logsvc
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
-// Summary counts the calls of a workspace in a range.
+// SummaryQuery selects the calls of a workspace that are counted.
+type SummaryQuery struct {
+	WorkspaceID string
+	Filter      Filter
+	Range       Range
+	// Budget is the time for a summary that has to look at entries; it may overrun a little.
+	Budget time.Duration
+}
+
+// Summary counts calls.
 type Summary struct {
-	block.Statistics
+	Counts block.Counts
+	// SearchedTo is how far the summary has come: every call with an id from SearchedTo on is counted, except in Unreadable. It
+	// is the query's Range.From once everything was counted.
+	SearchedTo uuid.UUID
 	// Unreadable are the ranges of damaged blocks, whose calls are not counted, newest first.
 	Unreadable []Range
 }
 
-// summaryAttempts is how often a summary begins anew because blocks were replaced meanwhile.
-const summaryAttempts = 10
-
-// Summarize counts every call of the workspace in the range once, as it is known at one moment: the unsealed rows, the
-// statistics of whole blocks, and the entries of blocks that are only partly in the range.
-func (s *Searcher) Summarize(ctx context.Context, workspaceID string, ids Range) (Summary, error) {
-	for attempt := 1; ; attempt++ {
-		summary, err := s.summarize(ctx, workspaceID, ids)
-		if errors.Is(err, ErrBlockGone) && attempt < summaryAttempts {
-			continue
-		}
-		if err != nil {
-			return Summary{}, fmt.Errorf("summarize request logs of %s: %w", workspaceID, err)
-		}
-		return summary, nil
+// Summarize counts the calls that the query selects, each once. If the filter has nothing but key, status class and code, it
+// counts all of them, as they are known at one moment, mostly from the counts of blocks. With other filters it looks at entries
+// as List does, newest first, until the time of query.Budget is used up.
+func (s *Searcher) Summarize(ctx context.Context, query SummaryQuery) (summary Summary, err error) {
+	if hasCounts(query.Filter) {
+		summary.SearchedTo = query.Range.From
+		summary.Unreadable, err = s.count(ctx, query.WorkspaceID, query.Range, func() counter {
+			summary.Counts = block.Counts{}
+			return &callCounter{decoder: s.decoder, selected: query.Filter, counts: summary.Counts}
+		})
+	} else {
+		summary, err = s.countListed(ctx, query)
 	}
-}
-
-// summarize counts the rows above all blocks first, and then everything below that id, whatever has been sealed meanwhile.
-func (s *Searcher) summarize(ctx context.Context, workspaceID string, ids Range) (Summary, error) {
-	tally, err := s.store.Tally(ctx, workspaceID, ids)
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, fmt.Errorf("summarize request logs of %s: %w", query.WorkspaceID, err)
 	}
-	c := &counting{Searcher: s, workspaceID: workspaceID, ids: ids.Overlap(Range{To: uuid7.Next(tally.Above)})}
-	c.summary.Merge(&tally.Statistics)
-	for !c.ids.Empty() {
-		view, err := s.store.View(ctx, ViewQuery{WorkspaceID: workspaceID, Range: c.ids, Rows: maxStep.rows, Blocks: maxStep.blocks})
+	return summary, nil
+}
+
+// hasCounts reports whether blocks have the counts of what a filter selects.
+func hasCounts(f Filter) bool {
+	return f == Filter{StatusClass: f.StatusClass, InProgress: f.InProgress, KeyID: f.KeyID, ErrorCode: f.ErrorCode}
+}
+
+// listedAtOnce is how many entries a summary holds at once.
+const listedAtOnce = 10_000
+
+// countListed counts what it lists.
+func (s *Searcher) countListed(ctx context.Context, query SummaryQuery) (Summary, error) {
+	summary := Summary{Counts: block.Counts{}, SearchedTo: query.Range.To}
+	list := Query{WorkspaceID: query.WorkspaceID, Filter: query.Filter, Range: query.Range, Limit: listedAtOnce, Budget: query.Budget}
+	for began := time.Now(); ; {
+		page, err := s.List(ctx, list)
 		if err != nil {
 			return Summary{}, err
 		}
-		if err := c.count(ctx, view); err != nil {
-			return Summary{}, err
+		for i := range page.Entries {
+			summary.Counts.Add(block.GroupOf(&page.Entries[i]))
 		}
-		c.ids.To = higher(view.RowsFrom, view.BlocksFrom)
-	}
-	return c.summary, nil
-}
-
-// counting is the state of one summary.
-type counting struct {
-	*Searcher
-	workspaceID string
-	// ids is what is left to count.
-	ids     Range
-	summary Summary
-}
-
-// count adds a view.
-func (c *counting) count(ctx context.Context, view View) error {
-	end := higher(view.RowsFrom, view.BlocksFrom)
-	rows := rowsIn(view.Rows, Range{From: end, To: c.ids.To})
-	var blocks []*countedBlock
-	for _, b := range view.Blocks {
-		if below(b.Last, end) {
-			break
-		}
-		over := rowsIn(rows, Range{From: b.First, To: uuid7.Next(b.Last)})
-		blocks = append(blocks, c.prepare(b, over, Range{From: higher(end, b.First), To: c.ids.To}))
-	}
-	if err := fetch(ctx, c.store, c.workspaceID, blocks); err != nil {
-		return err
-	}
-	for _, b := range blocks {
-		c.addBlock(b)
-	}
-	for i := range rows {
-		if !slices.ContainsFunc(blocks, func(b *countedBlock) bool { return b.covers(rows[i].ID) }) {
-			c.summary.Add(block.GroupOf(&rows[i]))
+		summary.SearchedTo, list.Range.To = page.SearchedTo, page.SearchedTo
+		summary.Unreadable = append(summary.Unreadable, page.Unreadable...)
+		list.Budget = query.Budget - time.Since(began)
+		if page.SearchedTo == query.Range.From || list.Budget <= 0 {
+			return summary, nil
 		}
 	}
-	return nil
 }
 
-// countedBlock is one block of a view.
-type countedBlock struct {
-	Block
-	decoder *block.Decoder
-	summary *block.Summary
-	// over are the rows that lie over the block.
-	over []Entry
-	// whole is set if the statistics of the block are counted, without the entries that over replaces; else the entries of
-	// the block are counted one by one.
-	whole      bool
-	statistics *block.Statistics
-	scan       *block.Scan
-	err        error
+// callCounter is the counter of a summary.
+type callCounter struct {
+	decoder  *block.Decoder
+	selected Filter
+	counts   block.Counts
 }
 
-func (b *countedBlock) covers(id uuid.UUID) bool { return !below(id, b.First) && !below(b.Last, id) }
+func (c *callCounter) filter() Filter { return c.selected }
 
-// prepare decides what of a block has to be fetched.
-func (c *counting) prepare(b Block, over []Entry, ids Range) *countedBlock {
-	counted := &countedBlock{Block: b, decoder: c.decoder, over: over, whole: !below(b.First, ids.From) && below(b.Last, ids.To)}
-	if counted.summary, counted.err = parse(c.decoder, b); counted.err != nil {
-		return counted
+func (c *callCounter) add(g block.Group) {
+	if c.selects(g.HourClassCode) && (c.selected.KeyID == uuid.Nil || g.KeyID == c.selected.KeyID) {
+		c.counts.Add(g)
 	}
-	query := block.ScanQuery{From: ids.From, To: ids.To, Limit: block.MaxRows}
-	if counted.whole {
-		query.Limit = 0
-	}
-	for _, e := range over {
-		query.Always = append(query.Always, e.ID)
-	}
-	if !counted.whole || len(over) > 0 {
-		counted.scan = c.decoder.NewScan(counted.summary, query)
-	}
-	return counted
 }
 
-func (b *countedBlock) fetched() Block { return b.Block }
-
-func (b *countedBlock) spans() []block.Span {
-	switch {
-	case b.err != nil:
-		return nil
-	case b.whole && b.statistics == nil:
-		return []block.Span{b.summary.StatisticsSpan()}
-	case b.scan != nil:
-		return b.scan.Spans()
-	}
-	return nil
+func (c *callCounter) selects(by block.HourClassCode) bool {
+	return (c.selected.StatusClass == 0 || by.Class == c.selected.StatusClass) && (!c.selected.InProgress || by.Class == 0) &&
+		(c.selected.ErrorCode == "" || by.Code == c.selected.ErrorCode)
 }
 
-func (b *countedBlock) feed(data [][]byte) {
-	if b.whole && b.statistics == nil {
-		b.statistics, b.err = b.decoder.Statistics(b.summary, data[0])
-		return
+func (c *callCounter) span(s *block.Summary) block.Span {
+	if c.selected.KeyID == uuid.Nil {
+		return s.CountsSpan()
 	}
-	b.err = b.scan.Feed(data)
+	return s.KeysSpan()
 }
 
-// addBlock counts a block and the rows that lie over it.
-func (c *counting) addBlock(b *countedBlock) {
-	if b.err != nil {
-		c.onDamage(c.workspaceID, b.Block, b.err)
-		c.summary.Unreadable = append(c.summary.Unreadable, Range{From: b.First, To: uuid7.Next(b.Last)}.Overlap(c.ids))
-		b.scan, b.whole = nil, false
+func (c *callCounter) unpack(s *block.Summary, raw []byte) (add func(), err error) {
+	var counts block.Counts
+	if c.selected.KeyID == uuid.Nil {
+		counts, err = c.decoder.Counts(s, raw)
+	} else {
+		counts, err = c.decoder.KeyCounts(s, raw, c.selected.KeyID)
 	}
-	var sealed []Entry
-	if b.scan != nil {
-		sealed = b.scan.Entries()
-	}
-	if b.whole {
-		c.summary.Merge(b.statistics)
-		for i := range sealed {
-			replaced := block.GroupOf(&sealed[i])
-			replaced.Calls = -replaced.Calls
-			c.summary.Add(replaced)
+	return func() {
+		for by, t := range counts {
+			if c.selects(by) {
+				c.counts.AddTally(by, t)
+			}
 		}
-	}
-	for _, e := range layOver(b.over, sealed) {
-		c.summary.Add(block.GroupOf(&e))
-	}
+	}, err
 }
 
-// rowsIn returns the rows of the range; both are by descending id.
-func rowsIn(rows []Entry, ids Range) []Entry {
-	for len(rows) > 0 && !below(rows[0].ID, ids.To) {
-		rows = rows[1:]
+// Summarize counts calls of the window. It sets the query's budget. Complete reports whether nothing is left to count below
+// summary.SearchedTo. It waits for its turn as List does.
+func (s *Service) Summarize(ctx context.Context, query SummaryQuery) (summary Summary, complete bool, err error) {
+	query.Range = query.Range.Overlap(Range{From: s.window().From, To: uuid.Max})
+	if query.Range.Empty() {
+		return Summary{SearchedTo: query.Range.From}, true, nil
 	}
-	n := 0
-	for n < len(rows) && !below(rows[n].ID, ids.From) {
-		n++
+	done, err := s.turns.take(ctx, query.WorkspaceID)
+	if err != nil {
+		return Summary{}, false, fmt.Errorf("summarize request logs: %w", err)
 	}
-	return rows[:n]
+	defer done()
+	query.Budget = s.config.SearchBudget
+	if summary, err = s.searcher.Summarize(ctx, query); err != nil {
+		return Summary{}, false, err
+	}
+	return summary, summary.SearchedTo == query.Range.From, nil
 }

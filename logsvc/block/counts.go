@@ -12,9 +12,8 @@ import (
 type statistics map[uuid.UUID]*keyStatistics
 
 type keyStatistics struct {
-	name, last4       string // of the newest row
-	firstUse, lastUse int64  // Unix milliseconds
-	tallies           []hourTally
+	KeyUse  // without classes
+	tallies []hourTally
 }
 
 type hourTally struct {
@@ -27,10 +26,10 @@ func (s statistics) add(e *Entry) {
 	g := GroupOf(e)
 	k := s[g.KeyID]
 	if k == nil {
-		k = &keyStatistics{firstUse: g.FirstUse}
+		k = &keyStatistics{KeyUse: KeyUse{FirstUse: g.FirstUse}}
 		s[g.KeyID] = k
 	}
-	k.name, k.last4, k.lastUse = g.KeyName, g.KeyLast4, g.LastUse
+	k.setNewest(g.LastUse, g.KeyName, g.KeyLast4)
 	k.tally(g.HourClassCode).add(g.Bucket, g.Calls)
 }
 
@@ -79,10 +78,10 @@ func (s statistics) packKeys(p *packer, first uint64) {
 		}
 		k := s[id]
 		values.bytes(id[:])
-		values.text(k.name)
-		values.text(k.last4)
-		firstUses = append(firstUses, uint32(uint64(k.firstUse)-first))
-		lastUses = append(lastUses, uint32(k.lastUse-k.firstUse))
+		values.text(k.Name)
+		values.text(k.Last4)
+		firstUses = append(firstUses, uint32(uint64(k.FirstUse)-first))
+		lastUses = append(lastUses, uint32(k.LastUse-k.FirstUse))
 		sizes = append(sizes, uint32(len(k.tallies)))
 		slices.SortFunc(k.tallies, func(a, b hourTally) int { return compareHours(a.HourClassCode, b.HourClassCode) })
 		for i := range k.tallies {

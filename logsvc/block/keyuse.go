@@ -12,10 +12,10 @@ type Keys map[uuid.UUID]*KeyUse
 
 // KeyUse is what the entries of a key tell about it.
 type KeyUse struct {
-	// Name and Last4 are those of the newest entry. If two entries have the same millisecond, either may be the newest.
-	Name, Last4 string
 	// FirstUse and LastUse are the times of the oldest and of the newest entry, in Unix milliseconds.
 	FirstUse, LastUse int64
+	// Name and Last4 are those of the newest entry. Of several in its millisecond, the highest name counts.
+	Name, Last4 string
 	// Classes are sorted by class.
 	Classes []ClassCalls
 }
@@ -51,15 +51,20 @@ func (k Keys) merge(id uuid.UUID, added *KeyUse) {
 		use = &KeyUse{FirstUse: added.FirstUse}
 		k[id] = use
 	}
-	if added.LastUse >= use.LastUse {
-		use.Name, use.Last4, use.LastUse = added.Name, added.Last4, added.LastUse
-	}
 	use.FirstUse = min(use.FirstUse, added.FirstUse)
+	use.setNewest(added.LastUse, added.Name, added.Last4)
 	for _, c := range added.Classes {
 		use.add(c)
 	}
 	if len(use.Classes) == 0 {
 		delete(k, id)
+	}
+}
+
+// setNewest sets what the newest entry tells, unless it knows of a newer one.
+func (u *KeyUse) setNewest(at int64, name, last4 string) {
+	if cmp.Or(cmp.Compare(at, u.LastUse), cmp.Compare(name, u.Name), cmp.Compare(last4, u.Last4)) > 0 {
+		u.LastUse, u.Name, u.Last4 = at, name, last4
 	}
 }
 

@@ -76,10 +76,15 @@ func (c Counts) Add(g Group) {
 // Merge adds other counts, which it does not change.
 func (c Counts) Merge(other Counts) {
 	for by, added := range other {
-		t := c.tally(by)
-		t.Merge(added)
-		c.drop(by, t)
+		c.AddTally(by, added)
 	}
+}
+
+// AddTally adds a tally, which it does not change.
+func (c Counts) AddTally(by HourClassCode, added *Tally) {
+	t := c.tally(by)
+	t.Merge(added)
+	c.drop(by, t)
 }
 
 // tally returns a tally to add to; drop has to follow.

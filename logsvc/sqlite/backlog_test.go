@@ -85,16 +85,16 @@ func TestTallyCountsWhatIsAboveEveryBlock(t *testing.T) {
 	record(t, store, entries...)
 	newest := sealed(entries[6:8]...)
 	replace(t, store, logsvc.Change{Insert: []logsvc.SealedBlock{sealed(entries[8]), newest}})
-	got, err := store.Tally(t.Context(), "acme", logsvc.Range{To: entries[1].ID})
+	got, want := block.Counts{}, block.Counts{}
+	above, err := store.Tally(t.Context(), "acme", logsvc.Range{To: entries[1].ID}, got.Add)
 	must(t, err)
-	want := logsvc.Tally{Above: newest.Last}
 	for i := range entries[2:6] {
 		if !entries[2+i].Reported {
 			entries[2+i].Latency = 0
 		}
 		want.Add(block.GroupOf(&entries[2+i]))
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, got); diff != "" || above != newest.Last {
+		t.Errorf("above %s (-want +got):\n%s", above, diff)
 	}
 }

@@ -40,7 +40,7 @@ func BenchmarkTail(b *testing.B) {
 	}
 	b.Run("tally", func(b *testing.B) {
 		for b.Loop() {
-			_, err := store.Tally(b.Context(), "acme", everything())
+			_, err := store.Tally(b.Context(), "acme", everything(), func(block.Group) {})
 			must(b, err)
 		}
 	})

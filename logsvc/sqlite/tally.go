@@ -6,42 +6,46 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/block"
 )
 
-const selectCounted = `SELECT id, key_id, status, error_code, latency_us, call_count FROM request_logs
+const selectCounted = `SELECT id, key_id, key_name, key_last4, status, error_code, latency_us, call_count FROM request_logs
 	WHERE workspace_id = ? AND id >= ? AND id < ? AND id > ?`
 
 // Tally implements logsvc.Store. SQLite would not count faster: it sorts the rows to group them.
-func (s *Store) Tally(ctx context.Context, workspaceID string, ids logsvc.Range) (tally logsvc.Tally, err error) {
+func (s *Store) Tally(
+	ctx context.Context, workspaceID string, ids logsvc.Range, add func(block.Group),
+) (above uuid.UUID, err error) {
 	err = s.snapshot(ctx, func(tx *sql.Tx) (err error) {
-		if tally.Above, err = newestSealed(ctx, tx, workspaceID); err != nil {
+		if above, err = newestSealed(ctx, tx, workspaceID); err != nil {
 			return err
 		}
-		rows, err := tx.QueryContext(ctx, selectCounted, workspaceID, ids.From[:], ids.To[:], tally.Above[:])
+		rows, err := tx.QueryContext(ctx, selectCounted, workspaceID, ids.From[:], ids.To[:], above[:])
 		if err != nil {
 			return err
 		}
-		return add(&tally.Statistics, rows)
+		return addGroups(rows, add)
 	})
 	if err != nil {
-		return logsvc.Tally{}, fmt.Errorf("count unsealed request logs of %s: %w", workspaceID, err)
+		return uuid.Nil, fmt.Errorf("count unsealed request logs of %s: %w", workspaceID, err)
 	}
-	return tally, nil
+	return above, nil
 }
 
-// add counts the rows of selectCounted.
-func add(statistics *block.Statistics, rows *sql.Rows) error {
+// addGroups adds each row of selectCounted.
+func addGroups(rows *sql.Rows, add func(block.Group)) error {
 	defer rows.Close()
 	for rows.Next() {
 		var e logsvc.Entry
 		var micros sql.NullInt64
-		if err := rows.Scan(&e.ID, &e.KeyID, &e.Status, &e.ErrorCode, &micros, &e.CallCount); err != nil {
+		if err := rows.Scan(&e.ID, &e.KeyID, &e.KeyName, &e.KeyLast4, &e.Status, &e.ErrorCode, &micros, &e.CallCount); err != nil {
 			return err
 		}
 		e.Latency, e.Reported = time.Duration(micros.Int64)*time.Microsecond, micros.Valid
-		statistics.Add(block.GroupOf(&e))
+		add(block.GroupOf(&e))
 	}
 	return rows.Err()
 }

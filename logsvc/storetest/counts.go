@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -25,38 +26,53 @@ var backlogSentences = []sentence{
 	{"Backlog returns the workspaces and UTC days that have enough recent rows below an id", backlogOfDays},
 }
 
-// statisticsOf returns what entries count.
-func statisticsOf(entries []logsvc.Entry) (s block.Statistics) {
+// counts fails unless the counts are those of the entries.
+func (f *fixture) counts(got block.Counts, entries []logsvc.Entry) {
+	f.Helper()
+	want := block.Counts{}
 	for _, e := range entries {
-		s.Add(block.GroupOf(&e))
+		want.Add(block.GroupOf(&e))
 	}
-	return s
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		f.Errorf("the counts of %d entries (-want +got):\n%s", len(entries), diff)
+	}
 }
 
-// counts fails unless the statistics are those of the entries.
-func (f *fixture) counts(got block.Statistics, entries []logsvc.Entry) {
+// keys fails unless the uses of keys are those of the entries.
+func (f *fixture) keys(got block.Keys, entries []logsvc.Entry) {
 	f.Helper()
-	if diff := cmp.Diff(statisticsOf(entries), got, cmpopts.EquateEmpty()); diff != "" {
-		f.Errorf("the counts of %d entries (-want +got):\n%s", len(entries), diff)
+	want := block.Keys{}
+	for _, e := range entries {
+		want.Add(block.GroupOf(&e))
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		f.Errorf("the keys of %d entries (-want +got):\n%s", len(entries), diff)
 	}
 }
 
 func (f *fixture) tallies(workspaceID string, ids logsvc.Range, above uuid.UUID, want []logsvc.Entry) {
 	f.Helper()
-	tally, err := f.store.Tally(f.Context(), f.scoped(workspaceID), ids)
-	if err != nil || tally.Above != above {
-		f.Fatalf("Tally(%+v) counts above %s, %v, want %s", ids, tally.Above, err, above)
+	counts, keys := block.Counts{}, block.Keys{}
+	got, err := f.store.Tally(f.Context(), f.scoped(workspaceID), ids, func(g block.Group) {
+		counts.Add(g)
+		keys.Add(g)
+	})
+	if err != nil || got != above {
+		f.Fatalf("Tally(%+v) counts above %s, %v, want %s", ids, got, err, above)
 	}
-	f.counts(tally.Statistics, want)
+	f.counts(counts, want)
+	f.keys(keys, want)
 }
 
-// mixedCalls are calls of every status, code, count and latency, of three keys and none, newest first, over some hours.
+// mixedCalls are calls of every status, code, count, latency and method, of three keys, which are renamed meanwhile, and none,
+// newest first, over some hours.
 func (f *fixture) mixedCalls(count int) []logsvc.Entry {
 	calls := make([]logsvc.Entry, count)
 	keys := []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.Nil}
 	for i := range calls {
 		call := f.call(time.Duration(i) * 7 * time.Minute)
-		call.KeyID = keys[i%len(keys)]
+		call.KeyID, call.Method = keys[i%len(keys)], []string{"POST", "GET"}[i%3/2]
+		call.KeyName, call.KeyLast4 = fmt.Sprint("name ", i/7), fmt.Sprint(i/5)
 		switch i % 6 {
 		case 0:
 			call = inProgress(call)

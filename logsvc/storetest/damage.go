@@ -34,7 +34,7 @@ var damages = []struct {
 			b.Data[i] ^= 0x5a
 		}
 	}},
-	{"half of the data", func(b *logsvc.SealedBlock) { b.Data = b.Data[:len(b.Data)/2] }},
+	{"the first bytes of the data", func(b *logsvc.SealedBlock) { b.Data = b.Data[:10] }},
 	{"no data", func(b *logsvc.SealedBlock) { b.Data = []byte{} }},
 	{"another summary", func(b *logsvc.SealedBlock) { b.Summary = []byte("summary") }},
 	{"a summary with a wrong bit", func(b *logsvc.SealedBlock) { b.Summary[len(b.Summary)/2] ^= 1 }},
@@ -154,11 +154,19 @@ func getsFromDamage(f *fixture) {
 
 func summarizesAroundDamage(f *fixture) {
 	f.damaged30(func(workspaceID string, calls, rest []logsvc.Entry, lost logsvc.Range) {
-		summary, err := f.searcher.Summarize(f.Context(), f.scoped(workspaceID), f.everything())
-		if err != nil || !covers(summary.Unreadable, lost) {
-			f.Errorf("a summary could not read %v, %v, want %v", summary.Unreadable, err, lost)
+		for _, filter := range []logsvc.Filter{{}, {KeyID: calls[12].KeyID}, {Method: calls[12].Method}} {
+			query := logsvc.SummaryQuery{WorkspaceID: f.scoped(workspaceID), Filter: filter, Range: f.everything(), Budget: time.Minute}
+			summary, err := f.searcher.Summarize(f.Context(), query)
+			if err != nil || !covers(summary.Unreadable, lost) {
+				f.Errorf("a summary of %+v could not read %v, %v, want %v", filter, summary.Unreadable, err, lost)
+			}
+			f.counts(summary.Counts, matches(filter, rest))
 		}
-		f.counts(summary.Statistics, rest)
+		keys, unreadable, err := f.searcher.Keys(f.Context(), f.scoped(workspaceID), f.everything())
+		if err != nil || !covers(unreadable, lost) {
+			f.Errorf("the keys could not be read of %v, %v, want %v", unreadable, err, lost)
+		}
+		f.keys(keys, rest)
 	})
 }
 

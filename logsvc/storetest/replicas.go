@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 // Replicas returns a store that distributes its calls over two replicas of one store, in turn.
@@ -34,8 +35,10 @@ func (r *replicas) Read(ctx context.Context, workspaceID string, parts []logsvc.
 	return r.next().Read(ctx, workspaceID, parts)
 }
 
-func (r *replicas) Tally(ctx context.Context, workspaceID string, ids logsvc.Range) (logsvc.Tally, error) {
-	return r.next().Tally(ctx, workspaceID, ids)
+func (r *replicas) Tally(
+	ctx context.Context, workspaceID string, ids logsvc.Range, add func(block.Group),
+) (uuid.UUID, error) {
+	return r.next().Tally(ctx, workspaceID, ids, add)
 }
 
 func (r *replicas) Oldest(ctx context.Context, workspaceID string, ids logsvc.Range, limit int) ([]logsvc.Entry, error) {

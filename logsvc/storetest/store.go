@@ -138,7 +138,7 @@ func (f *fixture) methods(ctx context.Context, e logsvc.Entry) map[string]error 
 	if _, err := f.store.Read(ctx, own, parts); !errors.Is(err, logsvc.ErrBlockGone) || ctx.Err() != nil {
 		errs["Read"] = err
 	}
-	_, errs["Tally"] = f.store.Tally(ctx, own, f.everything())
+	_, errs["Tally"] = f.store.Tally(ctx, own, f.everything(), func(block.Group) {})
 	_, errs["Oldest"] = f.store.Oldest(ctx, own, f.everything(), 1)
 	_, errs["Backlog"] = f.store.Backlog(ctx, e.ID, 1)
 	_, errs["NextWorkspace"] = f.store.NextWorkspace(ctx, "")
