@@ -132,3 +132,19 @@ func (h *Histogram) trim() {
 		*h = (*h)[:len(*h)-1]
 	}
 }
+
+// Quantile returns an estimate of the latency that the share q of the calls does not exceed, 0 < q <= 1; 0 if there are no calls.
+// It is the geometric middle of the bucket of that call: at most 9.1 % off (2^(1/8) - 1), or 1.1 µs if the latency is 0.
+func (h Histogram) Quantile(q float64) time.Duration {
+	total := int64(0)
+	for _, calls := range h {
+		total += calls
+	}
+	rank := int64(math.Ceil(q * float64(total)))
+	for bucket, calls := range h {
+		if rank -= calls; rank <= 0 && total > 0 {
+			return time.Duration(math.Exp2((float64(bucket)+0.5)/bucketsPerOctave) * float64(time.Microsecond))
+		}
+	}
+	return 0
+}

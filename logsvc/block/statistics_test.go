@@ -1,7 +1,9 @@
 package block
 
 import (
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,5 +141,32 @@ func TestBuckets(t *testing.T) {
 		if got := Bucket(1 << exponent * time.Microsecond); got != 4*exponent {
 			t.Errorf("2^%d µs are in bucket %d", exponent, got)
 		}
+	}
+}
+
+func TestQuantilesAreAtMostATenthOff(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 200 {
+		var latencies []time.Duration
+		tally := &Tally{}
+		for range 1 + r.IntN(500) {
+			latency := time.Duration(math.Exp(r.Float64()*25)) * time.Microsecond
+			latencies = append(latencies, latency)
+			tally.add(Bucket(latency), 1)
+		}
+		slices.Sort(latencies)
+		for _, q := range []float64{0.001, 0.5, 0.95, 0.99, 1} {
+			want := latencies[int(math.Ceil(q*float64(len(latencies))))-1]
+			if got := tally.Latency.Quantile(q); math.Abs(float64(got)/float64(want)-1) > 0.091 {
+				t.Errorf("quantile %v of %d latencies is %v, want %v", q, len(latencies), got, want)
+			}
+		}
+	}
+	zero := Histogram{1}
+	if got := zero.Quantile(0.5); got > 1100 {
+		t.Errorf("the quantile of a latency of 0 is %v", got)
+	}
+	if got := (Histogram{}).Quantile(0.5); got != 0 {
+		t.Errorf("the quantile of no latency is %v", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/block"
 )
 
 // damagedStore has one block, whose summary is damaged.
@@ -29,6 +30,10 @@ func (s damagedStore) View(_ context.Context, query logsvc.ViewQuery) (logsvc.Vi
 		view.Blocks = []logsvc.Block{s.block}
 	}
 	return view, nil
+}
+
+func (s damagedStore) Tally(context.Context, string, logsvc.Range, func(block.Group)) (uuid.UUID, error) {
+	return s.block.Last, nil
 }
 
 func TestDamagedStorageIsNamed(t *testing.T) {
@@ -53,6 +58,12 @@ func TestDamagedStorageIsNamed(t *testing.T) {
 	must(t, err)
 	if diff := cmp.Diff(want, part.GetUnreadableRanges(), protocmp.Transform()); diff != "" || !part.GetComplete() {
 		t.Errorf("the export is complete: %t, unreadable are (-want +got):\n%s", part.GetComplete(), diff)
+	for _, method := range []string{"", "GET"} {
+		summary, err := logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Method: method})
+		must(t, err)
+		if diff := cmp.Diff(want, summary.GetUnreadableRanges(), protocmp.Transform()); diff != "" || !summary.GetComplete() {
+			t.Errorf("the summary is complete: %t, unreadable are (-want +got):\n%s", summary.GetComplete(), diff)
+		}
 	}
 	for id, want := range map[uuid.UUID]codes.Code{b.First: codes.DataLoss, uuid7.New(noon): codes.NotFound} {
 		_, err := logs.GetRequestLog(t.Context(), &logsv1.GetRequestLogRequest{WorkspaceId: "acme", RequestLogId: id.String()})

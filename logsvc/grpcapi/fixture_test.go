@@ -32,6 +32,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // fixture is a log service on SQLite behind a gRPC server, and a client.
 type fixture struct {
 	logsv1.LogServiceClient
+	store   *sqlite.Store
 	service *logsvc.Service
 	clock   atomic.Pointer[time.Time]
 }
@@ -43,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "logs.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
-	f.service = logsvc.NewService(store, logsvc.Config{
+	f.store, f.service = store, logsvc.NewService(store, logsvc.Config{
 		Retention: logsvc.DefaultRetention, SearchBudget: time.Minute, Now: func() time.Time { return *f.clock.Load() },
 	})
 	f.LogServiceClient = logsv1.NewLogServiceClient(serveOver(t, f.service))
