@@ -26,19 +26,21 @@ const (
 )
 
 // attemptTimes are how long a replica may take before the call is repeated on another one. They have the calls that are safe to
-// repeat. Checks and reports take milliseconds. A list waits for its turn for at most 1 s and then has a search budget of
-// 250 ms; a call that meets a paused replica must end within 2 s all the same.
+// repeat. Checks and reports take milliseconds. A list or a summary waits for its turn for at most 1 s and then has a search
+// budget of 250 ms; a call that meets a paused replica must end within 2 s all the same.
 var attemptTimes = map[string]time.Duration{
-	authv1.CheckService_Check_FullMethodName:           500 * time.Millisecond,
-	authv1.CheckService_Report_FullMethodName:          500 * time.Millisecond,
-	authv1.KeyService_GetKey_FullMethodName:            time.Second,
-	authv1.KeyService_ListKeys_FullMethodName:          time.Second,
-	authv1.KeyService_FindKeys_FullMethodName:          time.Second,
-	authv1.KeyService_GetCatalog_FullMethodName:        time.Second,
-	authv1.SessionService_GetSession_FullMethodName:    time.Second,
-	logsv1.LogService_GetRequestLog_FullMethodName:     1500 * time.Millisecond,
-	logsv1.LogService_ListRequestLogs_FullMethodName:   1500 * time.Millisecond,
-	logsv1.LogService_ListLogWorkspaces_FullMethodName: 1500 * time.Millisecond,
+	authv1.CheckService_Check_FullMethodName:              500 * time.Millisecond,
+	authv1.CheckService_Report_FullMethodName:             500 * time.Millisecond,
+	authv1.KeyService_GetKey_FullMethodName:               time.Second,
+	authv1.KeyService_ListKeys_FullMethodName:             time.Second,
+	authv1.KeyService_FindKeys_FullMethodName:             time.Second,
+	authv1.KeyService_GetCatalog_FullMethodName:           time.Second,
+	authv1.SessionService_GetSession_FullMethodName:       time.Second,
+	logsv1.LogService_GetRequestLog_FullMethodName:        1500 * time.Millisecond,
+	logsv1.LogService_ListRequestLogs_FullMethodName:      1500 * time.Millisecond,
+	logsv1.LogService_ListLogWorkspaces_FullMethodName:    1500 * time.Millisecond,
+	logsv1.LogService_SummarizeRequestLogs_FullMethodName: 1500 * time.Millisecond,
+	logsv1.LogService_ListLogKeys_FullMethodName:          1500 * time.Millisecond,
 }
 
 // errLate is why an attempt was cancelled that a replica did not complete in time.

@@ -53,7 +53,9 @@ func operations(keyID, requestLogID, reportToken string) map[string]operation {
 		"getRequestLog":    {"GET", logs + "/" + requestLogID, nil},
 		"purgeRequestLogs": {"POST", logs + ":purge", object{}},
 
-		"exportRequestLogs": {"GET", logs + ":export", nil},
+		"exportRequestLogs":    {"GET", logs + ":export", nil},
+		"summarizeRequestLogs": {"GET", logs + ":summary", nil},
+		"listLogKeys":          {"GET", logs + ":keys", nil},
 	}
 }
 

@@ -58,6 +58,7 @@ func TestDamagedStorageIsNamed(t *testing.T) {
 	must(t, err)
 	if diff := cmp.Diff(want, part.GetUnreadableRanges(), protocmp.Transform()); diff != "" || !part.GetComplete() {
 		t.Errorf("the export is complete: %t, unreadable are (-want +got):\n%s", part.GetComplete(), diff)
+	}
 	for _, method := range []string{"", "GET"} {
 		summary, err := logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Method: method})
 		must(t, err)

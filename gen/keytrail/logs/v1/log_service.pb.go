@@ -1236,7 +1236,7 @@ type SummarizeRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The buckets that have calls, oldest first. They begin at multiples of their length since 1970-01-01 UTC.
 	Buckets []*SummaryBucket `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
-	// All buckets together.
+	// All buckets together. It begins at `searched_to`.
 	Total *SummaryBucket `protobuf:"bytes,2,opt,name=total,proto3" json:"total,omitempty"`
 	// Everything from this time on is counted, except in `unreadable_ranges`. It is the start of the retention period, or
 	// `start_time` if that is later, unless the search time was over.
@@ -1442,7 +1442,8 @@ func (x *SummaryCount) GetCallCount() int64 {
 	return 0
 }
 
-// LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off.
+// LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off the latency of the call
+// at this place.
 type LatencyPercentiles struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The median in milliseconds.

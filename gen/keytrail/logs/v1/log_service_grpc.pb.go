@@ -73,12 +73,13 @@ type LogServiceClient interface {
 	// REST: a file, `format=ndjson` (the default) with one row a line and then `{"row_count":N,"complete":true}`, or
 	// `format=csv` with a header, one row a line and then `# rows=N`. A file without that last line was cut off.
 	ExportRequestLogs(ctx context.Context, in *ExportRequestLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportRequestLogsResponse], error)
-	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. Without a
-	// filter, or with `key_id`, `status_class` or `error_code` alone, it counts everything. Other filters have to look at
-	// rows: it then stops when its search time is over, and `searched_to` says how far back it came.
+	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. If no filters
+	// but `key_id`, `status_class` and `error_code` are set, it counts everything. Other filters have to look at rows: it then
+	// stops when its search time is over, and `searched_to` says how far back it came.
 	SummarizeRequestLogs(ctx context.Context, in *SummarizeRequestLogsRequest, opts ...grpc.CallOption) (*SummarizeRequestLogsResponse, error)
 	// ListLogKeys returns the keys that have rows within the retention period, those that were used last first; also keys
-	// that are deleted by now.
+	// that are deleted by now. A key that is used after a page was returned is not on a later page. Rows whose storage is
+	// damaged are left out.
 	ListLogKeys(ctx context.Context, in *ListLogKeysRequest, opts ...grpc.CallOption) (*ListLogKeysResponse, error)
 	// ListLogWorkspaces returns the workspaces that have rows, in the order of their ids. It needs a token for all workspaces.
 	ListLogWorkspaces(ctx context.Context, in *ListLogWorkspacesRequest, opts ...grpc.CallOption) (*ListLogWorkspacesResponse, error)
@@ -248,12 +249,13 @@ type LogServiceServer interface {
 	// REST: a file, `format=ndjson` (the default) with one row a line and then `{"row_count":N,"complete":true}`, or
 	// `format=csv` with a header, one row a line and then `# rows=N`. A file without that last line was cut off.
 	ExportRequestLogs(*ExportRequestLogsRequest, grpc.ServerStreamingServer[ExportRequestLogsResponse]) error
-	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. Without a
-	// filter, or with `key_id`, `status_class` or `error_code` alone, it counts everything. Other filters have to look at
-	// rows: it then stops when its search time is over, and `searched_to` says how far back it came.
+	// SummarizeRequestLogs counts calls by time, status class and error code, with percentiles of their latencies. If no filters
+	// but `key_id`, `status_class` and `error_code` are set, it counts everything. Other filters have to look at rows: it then
+	// stops when its search time is over, and `searched_to` says how far back it came.
 	SummarizeRequestLogs(context.Context, *SummarizeRequestLogsRequest) (*SummarizeRequestLogsResponse, error)
 	// ListLogKeys returns the keys that have rows within the retention period, those that were used last first; also keys
-	// that are deleted by now.
+	// that are deleted by now. A key that is used after a page was returned is not on a later page. Rows whose storage is
+	// damaged are left out.
 	ListLogKeys(context.Context, *ListLogKeysRequest) (*ListLogKeysResponse, error)
 	// ListLogWorkspaces returns the workspaces that have rows, in the order of their ids. It needs a token for all workspaces.
 	ListLogWorkspaces(context.Context, *ListLogWorkspacesRequest) (*ListLogWorkspacesResponse, error)
