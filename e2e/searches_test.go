@@ -152,7 +152,7 @@ func (s *statusTest) flood(dir, gateway string, all map[string]operation) {
 			}
 		})
 	}
-	for _, o := range []operation{list, get} {
+	for _, o := range []operation{list, get, all["summarizeRequestLogs"], all["listLogKeys"]} {
 		got := 0
 		await(s.t, waitTimeout, func() bool {
 			got, _, err = s.exchange(gateway, o, nil)
