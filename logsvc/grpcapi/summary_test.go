@@ -195,10 +195,15 @@ func TestSummaryWithoutTimeSaysHowFarItCame(t *testing.T) {
 		Retention: logsvc.DefaultRetention, SearchBudget: time.Nanosecond, Now: func() time.Time { return noon },
 	})
 	hasty := logsv1.NewLogServiceClient(serveOver(t, service))
-	whole, err := hasty.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme"})
-	must(t, err)
-	if calls := whole.GetTotal().GetCounts()[0].GetCallCount(); calls != rows || !whole.GetComplete() {
-		t.Errorf("without a filter it counts %d of %d, complete: %t", calls, rows, whole.GetComplete())
+	for _, c := range []struct {
+		name, method string
+		logs         logsv1.LogServiceClient
+	}{{"without a filter", "", hasty}, {"with time", "GET", logs}} {
+		whole, err := c.logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Method: c.method})
+		must(t, err)
+		if calls := whole.GetTotal().GetCounts()[0].GetCallCount(); calls != rows || !whole.GetComplete() {
+			t.Errorf("%s it counts %d of %d, complete: %t", c.name, calls, rows, whole.GetComplete())
+		}
 	}
 	part, err := hasty.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Method: "GET"})
 	must(t, err)
