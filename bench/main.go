@@ -16,12 +16,13 @@ import (
 )
 
 var commands struct {
-	Logs  logsBench  `cmd:"" help:"Ingest and list request logs in Postgres."`
-	Flood floodBench `cmd:"" help:"List the request logs of one workspace while searches of another one flood the log service."`
-	Keys  keysBench  `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
-	Quota quotaBench `cmd:"" help:"Create and list the keys of a workspace that has used up its quota, and load them."`
-	Check checkBench `cmd:"" help:"Check calls, against an empty gRPC server."`
-	Trail trailBench `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
+	Logs    logsBench    `cmd:"" help:"Ingest and list request logs in Postgres."`
+	Flood   floodBench   `cmd:"" help:"List the request logs of one workspace while searches of another one flood the log service."`
+	Keys    keysBench    `cmd:"" help:"Load the keyring from Postgres and revoke keys on another replica."`
+	Summary summaryBench `cmd:"" help:"Summarize the request logs of a large workspace, and list its keys."`
+	Quota   quotaBench   `cmd:"" help:"Create and list the keys of a workspace that has used up its quota, and load them."`
+	Check   checkBench   `cmd:"" help:"Check calls, against an empty gRPC server."`
+	Trail   trailBench   `cmd:"" help:"Append to the trail, with and without waiting for the disk, and check calls without the log service."`
 
 	Export exportBench `cmd:"" help:"Export the request logs of a workspace over gRPC, REST and the command line."`
 
