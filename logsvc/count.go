@@ -119,7 +119,7 @@ func (c *counting) prepare(b Block, over []Entry, ids Range) *countedBlock {
 	if counted.summary, counted.err = parse(c.decoder, b); counted.err != nil {
 		return counted
 	}
-	query := block.ScanQuery{Filter: c.filter(), From: ids.From, To: ids.To}
+	query := block.ScanQuery{Filter: c.filter(), From: ids.From, To: ids.To, NoEndpoints: true}
 	if counted.summary.MayMatch(query.Filter) {
 		counted.whole = !below(b.First, ids.From) && below(b.Last, ids.To) && counted.summary.HasCounts()
 		if !counted.whole {

@@ -118,11 +118,13 @@ func readKeys(u *unpacker, rows int, first uint64) (Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := make(Keys, len(k.ids))
+	keys, uses := make(Keys, len(k.ids)), make([]KeyUse, len(k.ids))
+	classes := make([]ClassCalls, len(c.hours)) // enough for all keys: one allocation takes less time than many
 	number, bucket := 0, 0
 	for i, id := range k.ids {
-		use := &KeyUse{Name: k.names[i], Last4: k.last4s[i], FirstUse: int64(first) + int64(k.firstUses[i])}
-		use.LastUse = use.FirstUse + int64(k.lastUses[i])
+		use, end := &uses[i], number+int(k.sizes[i])
+		use.Name, use.Last4, use.FirstUse = k.names[i], k.last4s[i], int64(first)+int64(k.firstUses[i])
+		use.LastUse, use.Classes = use.FirstUse+int64(k.lastUses[i]), classes[number:number:end]
 		for range k.sizes[i] {
 			calls := int64(c.unreported[number])
 			for _, n := range c.calls[bucket:][:c.sizes[number]] {
@@ -170,9 +172,10 @@ func readKeyTable(u *unpacker, rows int) *keyTable {
 	length := u.count(n * (maxTexts + 64))
 	values := unpacker{in: u.run(length, nil), err: u.err}
 	k := &keyTable{ids: make([]uuid.UUID, n), names: make([]string, n), last4s: make([]string, n)}
+	texts := string(values.in) // of which the texts are parts
 	for i := range n {
 		copy(k.ids[i][:], values.bytes(16))
-		k.names[i], k.last4s[i] = values.text(), values.text()
+		k.names[i], k.last4s[i] = values.textOf(texts), values.textOf(texts)
 	}
 	u.err = values.end()
 	k.firstUses, k.lastUses, k.sizes = readColumn[uint32](u, n), readColumn[uint32](u, n), readColumn[uint32](u, n)

@@ -69,8 +69,11 @@ func (u *KeyUse) setNewest(at int64, name, last4 string) {
 }
 
 func (u *KeyUse) add(added ClassCalls) {
-	i, found := slices.BinarySearchFunc(u.Classes, added, func(a, b ClassCalls) int { return cmp.Compare(a.Class, b.Class) })
-	if !found {
+	i := 0
+	for i < len(u.Classes) && u.Classes[i].Class < added.Class {
+		i++
+	}
+	if i == len(u.Classes) || u.Classes[i].Class != added.Class {
 		u.Classes = slices.Insert(u.Classes, i, ClassCalls{Class: added.Class})
 	}
 	if u.Classes[i].Calls += added.Calls; u.Classes[i].Calls == 0 {

@@ -101,6 +101,13 @@ func (u *unpacker) bytes(n int) []byte {
 
 func (u *unpacker) text() string { return string(u.bytes(u.count(len(u.in)))) }
 
+// textOf returns a text as a part of all, which is everything that the unpacker began with.
+func (u *unpacker) textOf(all string) string {
+	length := len(u.bytes(u.count(len(u.in))))
+	end := len(all) - len(u.in)
+	return all[end-length : end]
+}
+
 func (u *unpacker) byte() byte {
 	if raw := u.bytes(1); raw != nil {
 		return raw[0]

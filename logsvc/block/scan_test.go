@@ -65,6 +65,7 @@ func randomScan(r *rand.Rand, entries []Entry) ScanQuery {
 	case 2:
 		q.Limit = 0
 	}
+	q.NoEndpoints = q.Filter.Endpoint == "" && r.IntN(4) == 0
 	for range max(r.IntN(20)-10, 0) {
 		q.Always = append(q.Always, bound())
 	}
@@ -86,6 +87,11 @@ func checkScan(t testing.TB, entries []Entry, q ScanQuery, scan *Scan) {
 		default:
 			count++
 			want, last = append(want, e), e.ID
+		}
+	}
+	if q.NoEndpoints {
+		for i := range want {
+			want[i].Endpoint = ""
 		}
 	}
 	if !slices.Equal(want, scan.Entries()) {
@@ -173,6 +179,9 @@ func TestScanReadsNoMoreThanItNeeds(t *testing.T) {
 		{"a rare endpoint", ScanQuery{Filter: Filter{Endpoint: rare(b.entries)}, Limit: 50},
 			[][]int{{partText}, {partColumns}, {partPages}}},
 		{"an absent key", ScanQuery{Filter: Filter{KeyID: key1}, Limit: 50}, [][]int{{partColumns}}},
+		{"the newest page without endpoints", ScanQuery{Limit: 50, NoEndpoints: true}, [][]int{{partColumns, partPages + 4}}},
+		{"a class without endpoints", ScanQuery{Filter: Filter{StatusClass: 2}, Limit: 50, NoEndpoints: true},
+			[][]int{{partColumns}, {partPages + 4}}},
 		{"one id", ScanQuery{Filter: Filter{KeyID: key1}, Limit: 1, Always: []uuid.UUID{b.entries[pageRows].ID}},
 			[][]int{{partColumns}, {partText, partPages + 1}}},
 	} {
