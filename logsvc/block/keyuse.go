@@ -63,7 +63,7 @@ func (k Keys) merge(id uuid.UUID, added *KeyUse) {
 
 // setNewest sets what the newest entry tells, unless it knows of a newer one.
 func (u *KeyUse) setNewest(at int64, name, last4 string) {
-	if cmp.Or(cmp.Compare(at, u.LastUse), cmp.Compare(name, u.Name), cmp.Compare(last4, u.Last4)) > 0 {
+	if at > u.LastUse || at == u.LastUse && cmp.Or(cmp.Compare(name, u.Name), cmp.Compare(last4, u.Last4)) > 0 {
 		u.LastUse, u.Name, u.Last4 = at, name, last4
 	}
 }
