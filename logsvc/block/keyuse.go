@@ -10,7 +10,7 @@ import (
 // Keys are the uses of keys.
 type Keys map[uuid.UUID]*KeyUse
 
-// KeyUse is what the entries of a key tell about it.
+// KeyUse is what is known of a key from its entries.
 type KeyUse struct {
 	// FirstUse and LastUse are the times of the oldest and of the newest entry, in Unix milliseconds.
 	FirstUse, LastUse int64
@@ -61,7 +61,7 @@ func (k Keys) merge(id uuid.UUID, added *KeyUse) {
 	}
 }
 
-// setNewest sets what the newest entry tells, unless it knows of a newer one.
+// setNewest sets what the newest entry has, unless a newer one was there.
 func (u *KeyUse) setNewest(at int64, name, last4 string) {
 	if at > u.LastUse || at == u.LastUse && cmp.Or(cmp.Compare(name, u.Name), cmp.Compare(last4, u.Last4)) > 0 {
 		u.LastUse, u.Name, u.Last4 = at, name, last4
