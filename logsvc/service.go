@@ -40,6 +40,7 @@ type Service struct {
 	// exports are the turns of exports among each other.
 	exports  turns
 	sealer   *Sealer
+	hub      *hub
 	rejected [rejectReasons]atomic.Int64
 	purged   atomic.Int64
 	sealed   atomic.Int64
@@ -56,6 +57,7 @@ func NewService(store Store, config Config) *Service {
 		exports:  turns{atOnce: maxExports, queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
+	s.hub = &hub{store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}}
 	return s
 }
 

@@ -76,6 +76,8 @@ var (
 	MethodForbidden      = add("METHOD_FORBIDDEN", Forbidden)
 	OriginForbidden      = add("ORIGIN_FORBIDDEN", Forbidden)
 	TooManySearches      = add("TOO_MANY_SEARCHES", Exhausted)
+	TailTooSlow          = add("TAIL_TOO_SLOW", Exhausted)
+	TooManyTails         = add("TOO_MANY_TAILS", Exhausted)
 	BodyTooLarge         = add("BODY_TOO_LARGE", Exhausted)
 	KeyQuotaExceeded     = add("KEY_QUOTA_EXCEEDED", Exhausted)
 	RequestLate          = add("REQUEST_LATE", Late)

@@ -56,6 +56,9 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	merged := mergeBatch(entries)
 	days := daysOf(merged, func(e *logsvc.Entry) uuid.UUID { return e.ID })
 	err := s.inDays(ctx, days, func(db db) error { return s.store(ctx, db, merged) })
+	if err == nil {
+		err = s.announce(ctx, entries)
+	}
 	if err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), pgdb.Unavailable(ctx, err))
 	}

@@ -46,6 +46,7 @@ func (s *Store) Record(ctx context.Context, entries []logsvc.Entry) error {
 	if err := s.record(ctx, entries); err != nil {
 		return fmt.Errorf("record %d request logs: %w", len(entries), err)
 	}
+	s.announce(entries)
 	return nil
 }
 

@@ -32,6 +32,9 @@ type Store struct {
 	db *sqlitedb.DB
 	// locked has the workspaces whose lock is held. No other process can hold one: the file belongs to this one.
 	locked sync.Map
+	// listeners are the announce functions of the calls of Listen.
+	listening sync.RWMutex
+	listeners map[*func(logsvc.Announcement)]struct{}
 	// These are constant except in tests, which test the boundaries between chunks with a few rows.
 	viewRows, deleteRows, deleteBlocks int
 }
@@ -57,7 +60,10 @@ func openStore(ctx context.Context, path string, openDB openFunc) (*Store, error
 	if err != nil {
 		return nil, fmt.Errorf("open request logs: %w", err)
 	}
-	return &Store{db: db, viewRows: viewRows, deleteRows: deleteRows, deleteBlocks: deleteBlocks}, nil
+	return &Store{
+		db: db, listeners: map[*func(logsvc.Announcement)]struct{}{},
+		viewRows: viewRows, deleteRows: deleteRows, deleteBlocks: deleteBlocks,
+	}, nil
 }
 
 // Close closes the file.

@@ -27,6 +27,10 @@ func (r *replicas) Record(ctx context.Context, entries []logsvc.Entry) error {
 	return r.next().Record(ctx, entries)
 }
 
+func (r *replicas) Listen(ctx context.Context, ready func(), announce func(logsvc.Announcement)) error {
+	return r.next().Listen(ctx, ready, announce)
+}
+
 func (r *replicas) View(ctx context.Context, query logsvc.ViewQuery) (logsvc.View, error) {
 	return r.next().View(ctx, query)
 }

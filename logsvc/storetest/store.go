@@ -144,6 +144,12 @@ func (f *fixture) methods(ctx context.Context, e logsvc.Entry) map[string]error 
 	_, errs["NextWorkspace"] = f.store.NextWorkspace(ctx, "")
 	_, _, errs["PurgeRecent"] = f.store.PurgeRecent(ctx, own, f.call(time.Hour).ID)
 	_, errs["Expire"] = f.store.Expire(ctx, f.call(29*day).ID, 0)
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	errs["Listen"] = f.store.Listen(listening, stop, func(logsvc.Announcement) {})
+	if errors.Is(errs["Listen"], context.Canceled) && ctx.Err() == nil {
+		errs["Listen"] = nil
+	}
 	_, errs["TryLock"] = f.store.TryLock(ctx, own, nothing)
 	return errs
 }

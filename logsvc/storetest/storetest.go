@@ -24,6 +24,7 @@ type group struct {
 
 var groups = []group{
 	{"Store", storeItself, storeSentences},
+	{"Listen", storeItself, listenSentences},
 	{"View", storeItself, viewSentences},
 	{"Read", storeItself, readSentences},
 	{"Tally", storeItself, tallySentences},
