@@ -29,16 +29,10 @@ func Announce(entries []Entry) Announcement {
 	for _, e := range entries {
 		a[e.WorkspaceID] = append(a[e.WorkspaceID], Range{From: e.ID, To: uuid7.Next(e.ID)})
 	}
-	return a.Widened(maxAnnounced)
-}
-
-// Widened returns the announcement with at most a number of ranges, at least 1, of each workspace.
-func (a Announcement) Widened(most int) Announcement {
-	widened := make(Announcement, len(a))
 	for workspaceID, ranges := range a {
-		widened[workspaceID] = cluster(ranges, most)
+		a[workspaceID] = cluster(ranges, maxAnnounced)
 	}
-	return widened
+	return a
 }
 
 // ForEveryWorkspace returns an announcement that names no workspace.

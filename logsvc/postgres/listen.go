@@ -32,16 +32,15 @@ func (s *Store) announce(ctx context.Context, entries []logsvc.Entry) error {
 }
 
 // encodeAnnouncement returns an announcement as JSON: by workspace, pairs of Unix times in milliseconds, of which the second is
-// excluded. One that is too long is widened.
+// excluded. One that is too long names no workspace.
 func encodeAnnouncement(a logsvc.Announcement) string {
-	text := encodeTimes(a)
-	if len(text) > maxPayload {
-		text = encodeTimes(a.Widened(2))
+	const least = 31 // bytes that a workspace takes
+	if len(a) <= maxPayload/least {
+		if text := encodeTimes(a); len(text) <= maxPayload {
+			return text
+		}
 	}
-	if len(text) > maxPayload {
-		text = encodeTimes(a.ForEveryWorkspace())
-	}
-	return text
+	return encodeTimes(a.ForEveryWorkspace())
 }
 
 func encodeTimes(a logsvc.Announcement) string {
