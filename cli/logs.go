@@ -15,6 +15,7 @@ import (
 type logsCommand struct {
 	List   logsList   `cmd:"" help:"List request logs, newest first."`
 	Get    logsGet    `cmd:"" help:"Show a request log."`
+	Tail   logsTail   `cmd:"" help:"Print request logs as they are stored, until it is interrupted. A row that changes is printed again."`
 	Export logsExport `cmd:"" help:"Write all matching request logs to a file, newest first, as NDJSON or CSV."`
 	Purge  logsPurge  `cmd:"" help:"Delete all request logs of a workspace permanently."`
 	Verify logsVerify `cmd:"" help:"Read every sealed block of request logs, and name those that are damaged."`

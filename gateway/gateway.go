@@ -109,5 +109,6 @@ func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
 		authv1.RegisterSessionServiceHandlerClient(ctx, mux, session),
 		logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsClient{requestLogs, keys}),
 		handleStream(mux, exportRoute(requestLogs)),
+		handleStream(mux, tailRoute(requestLogs)),
 	)
 }

@@ -325,4 +325,3 @@ func TestTailsEndWithTheService(t *testing.T) {
 		t.Errorf("after that: %v", err)
 	}
 }
-
