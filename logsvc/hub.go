@@ -39,8 +39,9 @@ type hub struct {
 	// following is the context of the feeds while the store is listened to; nil otherwise.
 	following context.Context
 	// feeds are those of the workspaces that have tails.
-	feeds   map[string]*feed
-	readers sync.WaitGroup
+	feeds map[string]*feed
+	// running are the readers of the feeds, and the tails.
+	running sync.WaitGroup
 }
 
 // feed is a workspace that has tails. The hub's mutex guards it.
@@ -59,7 +60,7 @@ type feed struct {
 }
 
 // follow listens to the store until ctx is done. It reports each error: it then ends the tails, because announcements may have
-// been lost, and their readers resume.
+// been lost, and their readers resume. It returns after the last tail has ended.
 func (h *hub) follow(ctx context.Context, onError func(error)) {
 	h.onError = onError
 	delay := minListenDelay
@@ -97,7 +98,7 @@ func (h *hub) listen(ctx context.Context) (ready bool, err error) {
 	}
 	h.mu.Unlock()
 	stop()
-	h.readers.Wait()
+	h.running.Wait()
 	return ready, err
 }
 
@@ -114,11 +115,12 @@ func (h *hub) open(workspaceID string, t *tail) error {
 		h.feeds[workspaceID] = f
 		ctx, stop := context.WithCancel(h.following)
 		f.stop = stop
-		h.readers.Go(func() { h.read(ctx, f) })
+		h.running.Go(func() { h.read(ctx, f) })
 	}
 	if len(f.tails) == maxTails {
 		return errTooManyTails
 	}
+	h.running.Add(1)
 	t.feed = f
 	f.tails[t] = struct{}{}
 	return nil
@@ -126,6 +128,7 @@ func (h *hub) open(workspaceID string, t *tail) error {
 
 // close removes a tail, and its feed with the last one.
 func (h *hub) close(t *tail) {
+	defer h.running.Done()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(t.feed.tails, t)

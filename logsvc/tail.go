@@ -61,8 +61,8 @@ type TailMessage struct {
 // meanwhile are not sent.
 //
 // It runs until ctx is done or send fails. It returns a TailTooSlow fault if the reader is too slow, TooManyTails if the workspace
-// has 20 tails, and StoreUnavailable if announcements of the store may have been lost. If it has to end while send blocks, it
-// calls end, which must make send return; Tail then returns any error.
+// has 20 tails, and StoreUnavailable if announcements of the store may have been lost. It may have to end while send blocks: it
+// calls end with the fault, at most once, after which ctx must be done soon, and send must return.
 func (s *Service) Tail(ctx context.Context, query TailQuery, send func(TailMessage) error, end func(error)) error {
 	t := newTail(query.Filter, end)
 	if err := s.hub.open(query.WorkspaceID, t); err != nil {
@@ -128,7 +128,8 @@ func ascending(entries []Entry) []*Entry {
 	return all
 }
 
-// FollowStore feeds the tails until ctx is done; without it none can be opened. It passes errors to onError, and goes on.
+// FollowStore feeds the tails until ctx is done; without it none can be opened. It passes errors to onError, and goes on. At last it
+// ends the tails, and waits for them.
 func (s *Service) FollowStore(ctx context.Context, onError func(error)) { s.hub.follow(ctx, onError) }
 
 // tail is an open stream: what waits for its reader.

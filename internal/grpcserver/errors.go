@@ -50,8 +50,8 @@ var (
 
 // toStatus returns the error that the caller gets for an error of a call.
 func (c *chain) toStatus(ctx context.Context, method string, err error) error {
-	if ended, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok { // the server stops, or EndStream
-		err = ended
+	if context.Cause(ctx) == errStopping {
+		err = errStopping
 	}
 	if fault.KindOf(err) != fault.Internal {
 		return Status(err).Err()

@@ -31,18 +31,7 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	stoppable, cancel := context.WithCancelCause(ctx)
 	release := context.AfterFunc(s.stopping, func() { cancel(errStopping) })
 	context.AfterFunc(ctx, func() { release(); cancel(nil) })
-	return context.WithValue(stoppable, endKey{}, cancel), nil
-}
-
-// endKey is the key, in the context of a stream, of the function that ends it.
-type endKey struct{}
-
-// EndStream ends the stream of a context with a fault, although its handler waits in Send for a client that does not read: Send
-// returns an error, and the client gets the fault after what was sent, whatever the handler returns.
-func EndStream(ctx context.Context, err error) {
-	if end, ok := ctx.Value(endKey{}).(context.CancelCauseFunc); ok {
-		end(err)
-	}
+	return stoppable, nil
 }
 
 // refusal is the key of the error, in the context of a call that will be refused, that its caller gets.

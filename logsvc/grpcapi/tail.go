@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
-	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/pagetoken"
 	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
@@ -27,10 +26,14 @@ func (s server) TailRequestLogs(
 			return err
 		}
 	}
-	ctx := stream.Context()
-	return s.logs.Tail(ctx, query, func(m logsvc.TailMessage) error {
-		return stream.Send(tailMessage(m, query.WorkspaceID))
-	}, func(err error) { grpcserver.EndStream(ctx, err) })
+	// When this returns, gRPC ends the context and a Send that waits for a reader that does not read. FollowStore waits for the tail.
+	ended := make(chan error, 2)
+	go func() {
+		ended <- s.logs.Tail(stream.Context(), query, func(m logsvc.TailMessage) error {
+			return stream.Send(tailMessage(m, query.WorkspaceID))
+		}, func(err error) { ended <- err })
+	}()
+	return <-ended
 }
 
 func tailMessage(m logsvc.TailMessage, workspaceID string) *logsv1.TailRequestLogsResponse {
