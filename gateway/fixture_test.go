@@ -145,6 +145,32 @@ func (s *services) ExportRequestLogs(
 	return nil
 }
 
+// tailed is the first message of a tail.
+var tailed = &logsv1.TailRequestLogsResponse{
+	RequestLogs: []*logsv1.RequestLog{{Id: "row-0", Endpoint: "/a\nb", CallCount: 1}}, ResumeToken: "token-0",
+}
+
+// TailRequestLogs sends one message. Then it waits for its caller, ends for globex, and stops for hooli. It refuses initech.
+func (s *services) TailRequestLogs(
+	req *logsv1.TailRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.TailRequestLogsResponse],
+) error {
+	s.record(req)
+	if req.GetWorkspaceId() == "initech" {
+		return fault.New(fault.TooManyTails, "too many")
+	}
+	if err := stream.Send(tailed); err != nil {
+		return err
+	}
+	switch req.GetWorkspaceId() {
+	case "globex":
+		return nil
+	case "hooli":
+		return fault.New(fault.ServerStopping, "stopping")
+	}
+	<-stream.Context().Done()
+	return context.Cause(stream.Context())
+}
+
 // newGateway returns a gateway in front of the services. Requests have a token of all workspaces and of the role that
 // they need, unless they have an Authorization header of their own.
 func newGateway(t *testing.T, origins ...string) (http.Handler, *services) {
