@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -56,6 +57,7 @@ func operations(keyID, requestLogID, reportToken string) map[string]operation {
 		"exportRequestLogs":    {"GET", logs + ":export", nil},
 		"summarizeRequestLogs": {"GET", logs + ":summary", nil},
 		"listLogKeys":          {"GET", logs + ":keys", nil},
+		"tailRequestLogs":      {"GET", logs + ":tail", nil},
 	}
 }
 
@@ -97,7 +99,12 @@ func (s *statusTest) exchange(gateway string, o operation, change func(*http.Req
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	if text, err = io.ReadAll(resp.Body); err != nil {
+	if strings.HasSuffix(o.path, ":tail") && resp.StatusCode == http.StatusOK { // it does not end
+		text, err = bufio.NewReader(resp.Body).ReadBytes('\n')
+	} else {
+		text, err = io.ReadAll(resp.Body)
+	}
+	if err != nil {
 		return resp.StatusCode, text, err
 	}
 	return resp.StatusCode, text, s.document.validate(o.method, o.path, resp.StatusCode, resp.Header, text)
@@ -126,6 +133,7 @@ func TestEveryDocumentedStatusOfRESTIsProduced(t *testing.T) {
 	s.unreachable(all)
 	s.exceeded()
 	s.flood(dir, gateway, all)
+	s.tails(gateway, all["tailRequestLogs"])
 	for name, o := range all {
 		if name != "deleteKey" && name != "purgeRequestLogs" {
 			s.send(gateway, o, http.StatusOK, nil)
@@ -222,6 +230,28 @@ func (s *statusTest) unreachable(all map[string]operation) {
 	asking.Wait()
 }
 
+// tails produces 429 of a workspace with 20 live streams.
+func (s *statusTest) tails(gateway string, tail operation) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	for range 20 {
+		req, err := http.NewRequestWithContext(ctx, tail.method, "http://"+gateway+tail.path, nil)
+		must(s.t, err)
+		req.Header.Set("Authorization", "Bearer "+s.token(access.Viewer, access.AllWorkspaces))
+		resp, err := http.DefaultClient.Do(req)
+		must(s.t, err)
+		defer resp.Body.Close()
+	}
+	s.send(gateway, tail, http.StatusTooManyRequests, nil)
+	cancel()
+	var status int
+	s.await(func() bool {
+		var err error
+		status, _, err = s.exchange(gateway, tail, nil)
+		return err == nil && status == http.StatusOK
+	}, func() any { return status })
+}
+
 // endlessBody is a body that never arrives.
 type endlessBody struct{ ctx context.Context }
 
@@ -256,6 +286,9 @@ func (s *statusTest) broken(dir, gateway string, all map[string]operation) {
 		}
 	}
 	for name, o := range all {
+		if name == "tailRequestLogs" { // it reads what is stored later
+			continue
+		}
 		if strings.Contains(o.path, "/workspaces/") {
 			s.send(gateway, o, http.StatusInternalServerError, nil)
 		} else if name == "getCatalog" || name == "getSession" {

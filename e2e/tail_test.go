@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/keytrail/keytrail/cli"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 	"github.com/keytrail/keytrail/internal/testing/pgserver"
@@ -237,7 +238,9 @@ func TestTailsGetEveryRowOfBothReplicas(t *testing.T) {
 	}
 	var waiting, reported []*logsv1.RequestLog
 	senders := make([][]*logsv1.RequestLogRecord, 4)
-	add := func(sender int, records ...*logsv1.RequestLogRecord) { senders[sender] = append(senders[sender], records...) }
+	add := func(sender int, records ...*logsv1.RequestLogRecord) {
+		senders[sender] = append(senders[sender], records...)
+	}
 	for i := range calls {
 		row := begun(now.Add(-rand.N([]time.Duration{time.Second, time.Second, time.Minute, 24 * time.Hour}[i%4])))
 		add(i%4, &logsv1.RequestLogRecord{RequestLog: row})
@@ -389,4 +392,39 @@ func TestTailOverRESTEndsWithItsReplica(t *testing.T) {
 		t.Errorf("the last line is %q, %v", last, err)
 	}
 	t.Logf("the stream ended after %v", time.Since(began))
+}
+
+// TestTailOnTheCommandLine restarts the log service, and interrupts the command.
+func TestTailOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	s := newCluster(t)
+	must(t, s.logs.up())
+	s.logs.awaitReady()
+	ctx, interrupt := context.WithCancel(t.Context())
+	var printed, said output
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Main(ctx, []string{"logs", "tail", "-w", "acme", "--method=POST", "--logs-addr", s.logsAddr,
+			"--token", token(t, s.signer, access.Viewer, "acme")}, &printed, &said)
+	}()
+	await(t, waitTimeout, func() bool { return strings.Contains(said.String(), "Waiting") }, func() any { return said.String() })
+	expect := func() {
+		t.Helper()
+		row := begun(time.Now())
+		_, err := s.list.RecordRequestLogs(t.Context(), &logsv1.RecordRequestLogsRequest{
+			Records: []*logsv1.RequestLogRecord{{RequestLog: row}},
+		})
+		must(t, err)
+		await(t, waitTimeout, func() bool { return strings.Contains(printed.String(), row.GetId()) }, func() any { return printed.String() })
+	}
+	expect()
+	s.logs.restart()
+	expect()
+	if !strings.Contains(said.String(), "resuming") || !strings.Contains(said.String(), "are printed again") {
+		t.Errorf("said %q", said.String())
+	}
+	interrupt()
+	if got := <-code; got != 0 {
+		t.Errorf("interrupted, the exit code is %d: %s", got, said.String())
+	}
 }

@@ -19,6 +19,8 @@ const (
 	readRows = 1000
 	// readPause is the time between two reads of a feed. The batches of several auth services have nearly the same times.
 	readPause = 100 * time.Millisecond
+	// openWait is how long a tail waits at most for the store to be listened to.
+	openWait = 2 * time.Second
 	// The store is listened to again after minListenDelay, doubled with each failure, up to maxListenDelay.
 	minListenDelay = 50 * time.Millisecond
 	maxListenDelay = 5 * time.Second
@@ -36,8 +38,9 @@ type hub struct {
 	onError func(error)
 
 	mu sync.Mutex
-	// following is the context of the feeds while the store is listened to; nil otherwise.
+	// following is the context of the feeds while the store is listened to; nil otherwise, until begun is closed.
 	following context.Context
+	begun     chan struct{}
 	// feeds are those of the workspaces that have tails.
 	feeds map[string]*feed
 	// running are the readers of the feeds, and the tails.
@@ -90,9 +93,12 @@ func (h *hub) listen(ctx context.Context) (ready bool, err error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.following = following
+		close(h.begun)
 	}, h.announce)
 	h.mu.Lock()
-	h.following = nil
+	if ready {
+		h.following, h.begun = nil, make(chan struct{})
+	}
 	for _, f := range h.feeds {
 		h.end(f, errNotFollowed)
 	}
@@ -102,8 +108,28 @@ func (h *hub) listen(ctx context.Context) (ready bool, err error) {
 	return ready, err
 }
 
+// await waits until the store is listened to.
+func (h *hub) await(ctx context.Context) error {
+	h.mu.Lock()
+	begun := h.begun
+	h.mu.Unlock()
+	late := time.NewTimer(openWait)
+	defer late.Stop()
+	select {
+	case <-begun:
+		return nil
+	case <-late.C:
+		return errNotFollowed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // open adds a tail: what is stored from now on is passed on to it.
-func (h *hub) open(workspaceID string, t *tail) error {
+func (h *hub) open(ctx context.Context, workspaceID string, t *tail) error {
+	if err := h.await(ctx); err != nil {
+		return err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.following == nil {

@@ -70,7 +70,6 @@ func withStore(t *testing.T, test func(*testing.T, *logsvc.Service, *announcingS
 		store := &announcingStore{broken: make(chan error)}
 		service := logsvc.NewService(store, config(time.Now))
 		follow(t, service)
-		synctest.Wait()
 		test(t, service, store)
 	})
 }
@@ -181,4 +180,31 @@ func TestTailsEndWhenAnnouncementsMayBeLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnnouncementForEveryWorkspaceIsRead: one of a batch of very many workspaces.
+func TestAnnouncementForEveryWorkspaceIsRead(t *testing.T) {
+	withStore(t, func(t *testing.T, service *logsvc.Service, store *announcingStore) {
+		r := tail(t, service, logsvc.TailQuery{})
+		row := entryAt(time.Now())
+		store.entries = append(store.entries, row)
+		store.announce(logsvc.Announce([]logsvc.Entry{row}).ForEveryWorkspace())
+		r.gets(row)
+	})
+}
+
+// TestAnnouncementsWhileAFeedReadsTakeLittleMemory: they are joined to few ranges, which still contain every row.
+func TestAnnouncementsWhileAFeedReadsTakeLittleMemory(t *testing.T) {
+	withStore(t, func(t *testing.T, service *logsvc.Service, store *announcingStore) {
+		r := tail(t, service, logsvc.TailQuery{})
+		store.takes = 5 * time.Second
+		for i := range 300 {
+			store.store(entryAt(time.Now().Add(time.Duration(i-300) * time.Minute)))
+			synctest.Wait() // the first one is being read
+		}
+		r.gets(store.entries...)
+		if store.views > 40 {
+			t.Errorf("300 batches of different times were read by %d queries", store.views)
+		}
+	})
 }

@@ -57,7 +57,7 @@ func NewService(store Store, config Config) *Service {
 		exports:  turns{atOnce: maxExports, queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
-	s.hub = &hub{store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}}
+	s.hub = &hub{store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}, begun: make(chan struct{})}
 	return s
 }
 

@@ -65,7 +65,7 @@ type TailMessage struct {
 // calls end with the fault, at most once, after which ctx must be done soon, and send must return.
 func (s *Service) Tail(ctx context.Context, query TailQuery, send func(TailMessage) error, end func(error)) error {
 	t := newTail(query.Filter, end)
-	if err := s.hub.open(query.WorkspaceID, t); err != nil {
+	if err := s.hub.open(ctx, query.WorkspaceID, t); err != nil {
 		return fmt.Errorf("tail request logs: %w", err)
 	}
 	defer s.hub.close(t)

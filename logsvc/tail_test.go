@@ -44,18 +44,14 @@ type reader struct {
 // tail opens a tail, and reads its first message.
 func tail(t *testing.T, service *logsvc.Service, query logsvc.TailQuery) *reader {
 	t.Helper()
-	for {
-		r := startTail(t, service, query)
-		select {
-		case r.last = <-r.messages:
-			return r
-		case err := <-r.ended:
-			r.ended <- err
-			if reasonOf(err) != fault.StoreUnavailable { // FollowStore has not begun yet
-				t.Fatalf("the tail ended with %v", err)
-			}
-		}
+	r := startTail(t, service, query)
+	select {
+	case r.last = <-r.messages:
+	case err := <-r.ended:
+		r.ended <- err
+		t.Fatalf("the tail ended with %v", err)
 	}
+	return r
 }
 
 func startTail(t *testing.T, service *logsvc.Service, query logsvc.TailQuery) *reader {

@@ -39,16 +39,11 @@ func newTailFixture(t *testing.T) *fixture {
 func (f *fixture) tail(t *testing.T, request *logsv1.TailRequestLogsRequest) *tailStream {
 	t.Helper()
 	request.WorkspaceId = "acme"
-	for {
-		stream, err := f.TailRequestLogs(t.Context(), request)
-		must(t, err)
-		first, err := stream.Recv()
-		if status.Code(err) == codes.Unavailable { // FollowStore has not begun yet
-			continue
-		}
-		must(t, err)
-		return &tailStream{t, stream, first}
-	}
+	stream, err := f.TailRequestLogs(t.Context(), request)
+	must(t, err)
+	first, err := stream.Recv()
+	must(t, err)
+	return &tailStream{t, stream, first}
 }
 
 // row returns the first row of the next message that has some.

@@ -38,7 +38,7 @@ var particular = map[protoreflect.Name][]int{
 	"PurgeRequestLogs": {http.StatusInternalServerError},
 	"GetSession":       nil,
 
-	"TailRequestLogs":      {http.StatusTooManyRequests, http.StatusInternalServerError},
+	"TailRequestLogs":      {http.StatusTooManyRequests},
 	"ExportRequestLogs":    {http.StatusInternalServerError},
 	"SummarizeRequestLogs": {http.StatusTooManyRequests, http.StatusInternalServerError},
 	"ListLogKeys":          {http.StatusTooManyRequests, http.StatusInternalServerError},
