@@ -120,7 +120,10 @@ func TestInvalidTailsNameTheField(t *testing.T) {
 // TestReaderThatStopsReadingIsDropped reads nothing until the service has given up the stream, whose handler waits in Send.
 func TestReaderThatStopsReadingIsDropped(t *testing.T) {
 	logs := newTailFixture(t)
-	slow, fast := logs.tail(t, &logsv1.TailRequestLogsRequest{}), logs.tail(t, &logsv1.TailRequestLogsRequest{})
+	fast, slow := logs.tail(t, &logsv1.TailRequestLogsRequest{}), logs.tail(t, &logsv1.TailRequestLogsRequest{})
+	for range 18 { // now the workspace has as many as it may have
+		logs.tail(t, &logsv1.TailRequestLogsRequest{})
+	}
 	want := map[string]bool{}
 	for batch := range 12 {
 		entries := make([]logsvc.Entry, 1000)
@@ -136,6 +139,7 @@ func TestReaderThatStopsReadingIsDropped(t *testing.T) {
 			n += len(m.GetRequestLogs())
 		}
 	}
+	logs.awaitRoom(t)
 	token, err := slow.drain(want)
 	info, _ := status.Convert(err).Details()[0].(*errdetails.ErrorInfo)
 	if status.Code(err) != codes.ResourceExhausted || info.GetReason() != "TAIL_TOO_SLOW" {
@@ -150,6 +154,21 @@ func TestReaderThatStopsReadingIsDropped(t *testing.T) {
 		must(t, err)
 		for _, row := range m.GetRequestLogs() {
 			delete(want, row.GetId())
+		}
+	}
+}
+
+// awaitRoom waits until a stream can be opened: until others have ended, although their readers do not read.
+func (f *fixture) awaitRoom(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		stream, err := f.TailRequestLogs(ctx, &logsv1.TailRequestLogsRequest{WorkspaceId: "acme"})
+		must(t, err)
+		if _, err = stream.Recv(); status.Code(err) != codes.ResourceExhausted {
+			must(t, err)
+			return
 		}
 	}
 }
