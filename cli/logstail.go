@@ -110,7 +110,8 @@ func (t *tail) part(ctx context.Context) error {
 			fmt.Fprintf(t.says, "Waiting for request logs of %s.\n", t.request.GetWorkspaceId())
 		}
 		if gap := m.GetGap(); gap != nil {
-			fmt.Fprintf(t.says, "Resumed. Rows since %s are printed again; reports of older rows may be missing.\n", formatTime(gap.GetStartTime()))
+			fmt.Fprintf(t.says, "Resumed. Rows since %s are printed again; reports of older rows may be missing.\n",
+				formatTime(gap.GetStartTime()))
 		}
 		if err := t.print(m.GetRequestLogs()); err != nil {
 			return err

@@ -19,7 +19,9 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-func tailPath(workspaceID string) string { return "/v1/workspaces/" + workspaceID + "/request-logs:tail" }
+func tailPath(workspaceID string) string {
+	return "/v1/workspaces/" + workspaceID + "/request-logs:tail"
+}
 
 // follow opens a stream. The header is in pairs of name and value.
 func follow(t *testing.T, server *httptest.Server, path string, header ...string) (*http.Response, *bufio.Reader) {

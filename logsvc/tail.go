@@ -55,8 +55,8 @@ type TailMessage struct {
 	CompleteTo time.Time
 }
 
-// Tail sends every entry of the query whose first record or report is stored while it runs, at least once, as it is then: by any
-// replica, soon after it was stored. The first message comes once that is in force, and messages without entries every 15 s. A
+// Tail sends every entry of the query whose first record or report is stored while it runs, by any replica: at least once, as it is
+// then, soon after it was stored. The first message comes once that is in force, and messages without entries every 15 s. A
 // resumed stream sends the entries of query.CompleteTo less TailMargin or later again; reports of older ones that were stored
 // meanwhile are not sent.
 //
@@ -128,8 +128,8 @@ func ascending(entries []Entry) []*Entry {
 	return all
 }
 
-// FollowStore feeds the tails until ctx is done; without it none can be opened. It passes errors to onError, and goes on. At last it
-// ends the tails, and waits for them.
+// FollowStore feeds the tails until ctx is done; without it none can be opened. It passes errors to onError, and goes on. At
+// last it ends the tails, and waits for them.
 func (s *Service) FollowStore(ctx context.Context, onError func(error)) { s.hub.follow(ctx, onError) }
 
 // tail is an open stream: what waits for its reader.

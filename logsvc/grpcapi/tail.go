@@ -26,7 +26,8 @@ func (s server) TailRequestLogs(
 			return err
 		}
 	}
-	// When this returns, gRPC ends the context and a Send that waits for a reader that does not read. FollowStore waits for the tail.
+	// When this returns, gRPC ends the context, and a Send that waits for a reader that does not read. FollowStore waits for the
+	// tail.
 	ended := make(chan error, 2)
 	go func() {
 		ended <- s.logs.Tail(stream.Context(), query, func(m logsvc.TailMessage) error {

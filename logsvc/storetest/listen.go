@@ -149,7 +149,8 @@ func manyWorkspacesAreAnnounced(f *fixture) {
 		batch = append(batch, late)
 		f.recordRows(batch)
 		l.hears(1, batch...)
-		if ranges, _ := l.announced(late); slices.ContainsFunc(ranges, func(r logsvc.Range) bool { return r.Contains(f.call(10 * time.Hour).ID) }) {
+		between := f.call(10 * time.Hour).ID
+		if ranges, _ := l.announced(late); slices.ContainsFunc(ranges, func(r logsvc.Range) bool { return r.Contains(between) }) {
 			f.Errorf("of %d workspaces, %v were announced", workspaces, ranges)
 		}
 	}
