@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -36,24 +37,28 @@ type permission struct {
 
 // permissions repeats the permissions of the contract by hand, to test the contract.
 var permissions = map[protoreflect.FullName]permission{
-	"keytrail.auth.v1.CheckService.Check":           {[]access.Role{access.Checker}, false, false},
-	"keytrail.auth.v1.CheckService.Report":          {[]access.Role{access.Checker}, true, false},
-	"keytrail.auth.v1.KeyService.CreateKey":         {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.GetKey":            {[]access.Role{access.Viewer, access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.ListKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.FindKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.UpdateKey":         {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.AddKeyAgents":      {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.RemoveKeyAgents":   {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.GetCatalog":        {access.Roles, true, false},
-	"keytrail.auth.v1.KeyService.RotateKey":         {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.KeyService.DeleteKey":         {[]access.Role{access.Admin}, false, false},
-	"keytrail.auth.v1.SessionService.GetSession":    {access.Roles, true, false},
-	"keytrail.logs.v1.LogService.RecordRequestLogs": {[]access.Role{access.Ingester}, false, false},
-	"keytrail.logs.v1.LogService.ListRequestLogs":   {[]access.Role{access.Viewer, access.Admin}, false, false},
-	"keytrail.logs.v1.LogService.GetRequestLog":     {[]access.Role{access.Viewer, access.Admin}, false, false},
-	"keytrail.logs.v1.LogService.ListLogWorkspaces": {[]access.Role{access.Viewer, access.Admin}, false, true},
-	"keytrail.logs.v1.LogService.PurgeRequestLogs":  {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.CheckService.Check":              {[]access.Role{access.Checker}, false, false},
+	"keytrail.auth.v1.CheckService.Report":             {[]access.Role{access.Checker}, true, false},
+	"keytrail.auth.v1.KeyService.CreateKey":            {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.GetKey":               {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.ListKeys":             {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.FindKeys":             {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.UpdateKey":            {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.AddKeyAgents":         {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.RemoveKeyAgents":      {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.GetCatalog":           {access.Roles, true, false},
+	"keytrail.auth.v1.KeyService.RotateKey":            {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.KeyService.DeleteKey":            {[]access.Role{access.Admin}, false, false},
+	"keytrail.auth.v1.SessionService.GetSession":       {access.Roles, true, false},
+	"keytrail.logs.v1.LogService.RecordRequestLogs":    {[]access.Role{access.Ingester}, false, false},
+	"keytrail.logs.v1.LogService.ListRequestLogs":      {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.GetRequestLog":        {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.TailRequestLogs":      {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.ExportRequestLogs":    {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.SummarizeRequestLogs": {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.ListLogKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
+	"keytrail.logs.v1.LogService.ListLogWorkspaces":    {[]access.Role{access.Viewer, access.Admin}, false, true},
+	"keytrail.logs.v1.LogService.PurgeRequestLogs":     {[]access.Role{access.Admin}, false, false},
 }
 
 // rpcs returns all RPCs of the contract.
@@ -185,7 +190,8 @@ func acmeRequest(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Messag
 // callGRPC calls an RPC of any kind. It returns nil after the first response.
 func callGRPC(t *testing.T, conn *grpc.ClientConn, rpc protoreflect.MethodDescriptor, request proto.Message, token string) error {
 	t.Helper()
-	ctx := t.Context()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -207,13 +208,21 @@ func doREST(t testing.TB, client *http.Client, req *http.Request) (*http.Respons
 		return nil, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := readResponse(resp)
 	if err != nil {
 		return nil, err
 	}
 	validateREST(t, req.Method, req.URL.Path, resp.StatusCode, resp.Header, text)
 	resp.Body = io.NopCloser(bytes.NewReader(text))
 	return resp, nil
+}
+
+// readResponse reads the body of a response; of a live stream, which does not end, its first line.
+func readResponse(resp *http.Response) ([]byte, error) {
+	if strings.HasSuffix(resp.Request.URL.Path, ":tail") && resp.StatusCode == http.StatusOK {
+		return bufio.NewReader(resp.Body).ReadBytes('\n')
+	}
+	return io.ReadAll(resp.Body)
 }
 
 // ok is rest for a request that must succeed.

@@ -135,6 +135,9 @@ func (o *openAPI) validate(method, path string, status int, header http.Header, 
 	}
 	if kind == "application/x-ndjson" { // its first line stands for all
 		body, _, _ = bytes.Cut(body, []byte("\n"))
+		if bytes.HasPrefix(body, []byte(`{"row_count":`)) { // an export without rows: the document describes its last line in words
+			return nil
+		}
 	} else if kind != "application/json" {
 		return fmt.Errorf("the content type is %q, want application/json", kind)
 	}

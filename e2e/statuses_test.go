@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -99,12 +98,7 @@ func (s *statusTest) exchange(gateway string, o operation, change func(*http.Req
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	if strings.HasSuffix(o.path, ":tail") && resp.StatusCode == http.StatusOK { // it does not end
-		text, err = bufio.NewReader(resp.Body).ReadBytes('\n')
-	} else {
-		text, err = io.ReadAll(resp.Body)
-	}
-	if err != nil {
+	if text, err = readResponse(resp); err != nil {
 		return resp.StatusCode, text, err
 	}
 	return resp.StatusCode, text, s.document.validate(o.method, o.path, resp.StatusCode, resp.Header, text)
