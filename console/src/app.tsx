@@ -1,0 +1,75 @@
+import { useEffect } from 'preact/hooks'
+import { CatalogProvider } from './catalog'
+import { LogsPage } from './logs/LogsPage'
+import { href, navigate, useRoute, type Route } from './route'
+import { Callback } from './session/Callback'
+import { SessionProvider, useLoadSession, useToken } from './session/session'
+import { SignIn } from './session/SignIn'
+import { Shell } from './shell/Shell'
+import { lazy } from './ui/lazy'
+import { EmptyState, ErrorNote } from './ui/states'
+import { Toasts } from './ui/toast'
+
+const KeysPage = lazy(() => import('./keys/KeysPage').then((m) => m.KeysPage))
+
+export function App() {
+  const route = useRoute()
+  const token = useToken()
+  return (
+    <>
+      {location.pathname === '/console/callback' ? <Callback /> : token ? <SignedIn key={token} token={token} route={route} /> : <SignIn />}
+      <Toasts />
+    </>
+  )
+}
+
+// The page is shown before the session is known, so that both load at the same time.
+function SignedIn({ token, route }: { token: string; route: Route }) {
+  const { session, error, retry } = useLoadSession(token)
+  const first = session?.workspaceIds[0]
+  useEffect(() => {
+    if (route.workspace === '' && first) navigate(href(first, route.page), 'replace')
+  }, [route.workspace, first])
+  const mayRead = !session || session.role === 'viewer' || session.role === 'admin'
+  return (
+    <SessionProvider value={session}>
+      <CatalogProvider>
+        <Shell route={route}>
+          {error && <ErrorNote error={error} what="Your session cannot be loaded" retry={retry} />}
+          {!mayRead && <WrongRole role={session.role} />}
+          {mayRead && route.workspace !== '' && <CurrentPage key={route.workspace} route={route} />}
+          {mayRead && route.workspace === '' && session && !first && <NoWorkspace all={session.allWorkspaces} />}
+        </Shell>
+      </CatalogProvider>
+    </SessionProvider>
+  )
+}
+
+function CurrentPage({ route }: { route: Route }) {
+  useEffect(() => {
+    document.title = `${route.page === 'api-keys' ? 'API Keys' : 'Request Logs'} · ${route.workspace} · Keytrail`
+  }, [route.page, route.workspace])
+  return route.page === 'api-keys' ? <KeysPage route={route} /> : <LogsPage route={route} />
+}
+
+function WrongRole({ role }: { role: string }) {
+  return (
+    <EmptyState title="This token cannot be used here">
+      <p>
+        Its role is <b>{role}</b>. Request logs and keys are shown to the roles <b>viewer</b> and <b>admin</b>.
+      </p>
+    </EmptyState>
+  )
+}
+
+function NoWorkspace({ all }: { all: boolean }) {
+  return (
+    <EmptyState title={all ? 'There is no workspace yet' : 'This token is for no workspace'}>
+      <p>
+        {all
+          ? 'A workspace exists from its first key on. Type an id of your choice at the top left, and create a key there.'
+          : 'Ask for a token that names a workspace.'}
+      </p>
+    </EmptyState>
+  )
+}

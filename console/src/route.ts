@@ -1,0 +1,71 @@
+// The address bar as state. A page reads its parameters from the query and writes them back.
+import { useEffect, useState } from 'preact/hooks'
+
+export type Page = 'request-logs' | 'api-keys'
+
+export interface Route {
+  /** Empty at `/`. */
+  workspace: string
+  page: Page
+  query: URLSearchParams
+}
+
+const pattern = /^\/workspaces\/([^/]+)\/(request-logs|api-keys)\/?$/
+const listeners = new Set<() => void>()
+addEventListener('popstate', () => notify())
+
+export function currentRoute(): Route {
+  const match = pattern.exec(location.pathname)
+  return {
+    workspace: match ? decodeURIComponent(match[1]!) : '',
+    page: (match?.[2] ?? 'request-logs') as Page,
+    query: new URLSearchParams(location.search),
+  }
+}
+
+/** href is the address of a page. Empty parameters are left out. */
+export function href(workspace: string, page: Page, query: Record<string, string> = {}): string {
+  const params = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ''))
+  const search = params.size > 0 ? `?${params}` : ''
+  return `/workspaces/${encodeURIComponent(workspace)}/${page}${search}`
+}
+
+/** navigate goes to an address of the console. `replace` makes no new entry in the history: for text that is being typed. */
+export function navigate(address: string, how: 'push' | 'replace' = 'push'): void {
+  if (address === location.pathname + location.search) return
+  if (how === 'push') history.pushState(null, '', address)
+  else history.replaceState(null, '', address)
+  notify()
+}
+
+/** setQuery changes parameters of the current page; an empty value removes one. */
+export function setQuery(changes: Record<string, string>, how: 'push' | 'replace' = 'push'): void {
+  const query = new URLSearchParams(location.search)
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === '') query.delete(name)
+    else query.set(name, value)
+  }
+  navigate(location.pathname + (query.size > 0 ? `?${query}` : ''), how)
+}
+
+export function useRoute(): Route {
+  const [route, setRoute] = useState(currentRoute)
+  useEffect(() => {
+    const listener = () => setRoute(currentRoute())
+    listeners.add(listener)
+    listener()
+    return () => void listeners.delete(listener)
+  }, [])
+  return route
+}
+
+/** followLink is a click handler for links within the console. Clicks that open another tab are left to the browser. */
+export function followLink(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+  event.preventDefault()
+  navigate((event.currentTarget as HTMLAnchorElement).getAttribute('href')!)
+}
+
+function notify(): void {
+  for (const listener of listeners) listener()
+}

@@ -1,0 +1,49 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { toast } from './toast'
+
+export interface CopyButtonProps {
+  text: string
+  /** What is copied, for the accessible name: "Copy request id". */
+  what: string
+  class?: string
+}
+
+/** CopyButton copies a text and says so. */
+export function CopyButton({ text, what, class: className = 'button icon plain' }: CopyButtonProps) {
+  const [copied, setCopied] = useState(false)
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
+  useEffect(() => () => clearTimeout(timer.current), [])
+  const onClick = async () => {
+    if (!(await copy(text))) {
+      toast('The browser did not allow to copy. Select the text and copy it.')
+      return
+    }
+    toast('Copied')
+    setCopied(true)
+    clearTimeout(timer.current)
+    timer.current = setTimeout(() => setCopied(false), 2_000)
+  }
+  return (
+    <button type="button" class={className} aria-label={`Copy ${what}`} onClick={onClick}>
+      {copied ? 'Copied' : 'Copy'}
+    </button>
+  )
+}
+
+// copy reports whether it succeeded. Browsers have the clipboard's API on https and localhost only.
+async function copy(text: string): Promise<boolean> {
+  if (!navigator.clipboard) return copyBySelection(text)
+  return navigator.clipboard.writeText(text).then(() => true, () => false)
+}
+
+function copyBySelection(text: string): boolean {
+  const area = document.createElement('textarea')
+  area.value = text
+  // Within a dialog, so that its focus trap allows the selection.
+  const place = document.activeElement?.parentElement ?? document.body
+  place.append(area)
+  area.select()
+  const done = document.execCommand('copy')
+  area.remove()
+  return done
+}
