@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { CopyIcon, Tick } from './icons'
 import { toast } from './toast'
 
 export interface CopyButtonProps {
@@ -6,10 +7,12 @@ export interface CopyButtonProps {
   /** What is copied, for the accessible name: "Copy request id". */
   what: string
   class?: string
+  /** Shows a picture in place of a word. */
+  icon?: boolean
 }
 
 /** CopyButton copies a text and says so. */
-export function CopyButton({ text, what, class: className = 'button icon plain' }: CopyButtonProps) {
+export function CopyButton({ text, what, class: className = 'button icon plain', icon = false }: CopyButtonProps) {
   const [copied, setCopied] = useState(false)
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
   useEffect(() => () => clearTimeout(timer.current), [])
@@ -24,8 +27,8 @@ export function CopyButton({ text, what, class: className = 'button icon plain' 
     timer.current = setTimeout(() => setCopied(false), 2_000)
   }
   return (
-    <button type="button" class={className} aria-label={`Copy ${what}`} onClick={onClick}>
-      {copied ? 'Copied' : 'Copy'}
+    <button type="button" class={className} aria-label={`Copy ${what}`} title={icon ? 'Copy' : undefined} onClick={onClick}>
+      {icon ? copied ? <Tick /> : <CopyIcon /> : copied ? 'Copied' : 'Copy'}
     </button>
   )
 }

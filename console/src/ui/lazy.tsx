@@ -28,6 +28,9 @@ export interface TriggerProps {
   label?: string | undefined
   /** The button's CSS classes; `button` by default. */
   triggerClass?: string | undefined
+  tabIndex?: number | undefined
+  /** Opens without a click. */
+  opened?: boolean | undefined
 }
 
 // onDemand makes a component that is a plain button until it is first used, and from then on the popup with its own
@@ -42,17 +45,19 @@ export function onDemand<P extends TriggerProps>(
     const [used, setUsed] = useState(false)
     const alive = useRef(true)
     useEffect(() => () => void (alive.current = false), [])
-    if (used && Loaded) return <Loaded {...props} />
     const use = () =>
       load().then((component) => {
         Loaded = component
         if (alive.current) setUsed(true)
       }, couldNotLoad)
+    useEffect(() => void (props.opened && use()), [])
+    if (used && Loaded) return <Loaded {...props} />
     return (
       <button
         type="button"
         class={props.triggerClass ?? 'button'}
         aria-label={props.label}
+        tabIndex={props.tabIndex}
         aria-haspopup={kind}
         aria-expanded={false}
         onPointerEnter={preload}

@@ -15,10 +15,11 @@ export interface DialogProps {
   firm?: boolean
   /** For decisions that interrupt: deletions. */
   alert?: boolean
+  class?: string
 }
 
 /** Dialog is a modal dialog that is open as long as it is rendered. It holds one decision. */
-export function Dialog({ title, about, children, onClose, firm = false, alert = false }: DialogProps) {
+export function Dialog({ title, about, children, onClose, firm = false, alert = false, class: className = 'dialog' }: DialogProps) {
   const service = useMachine(dialog.machine, {
     id: useId(),
     open: true,
@@ -32,7 +33,7 @@ export function Dialog({ title, about, children, onClose, firm = false, alert = 
     <Portal>
       <div {...api.getBackdropProps()} class="scrim" />
       <div {...api.getPositionerProps()} class="dialog-place">
-        <div {...api.getContentProps()} class="dialog">
+        <div {...api.getContentProps()} class={className}>
           <h2 {...api.getTitleProps()}>{title}</h2>
           {about && (
             <p {...api.getDescriptionProps()} class="about">

@@ -21,7 +21,7 @@ export interface MenuProps extends TriggerProps {
 }
 
 /** Menu opens when it is mounted: see onDemand. */
-export function Menu({ items, trigger, label, triggerClass = 'button' }: MenuProps) {
+export function Menu({ items, trigger, label, triggerClass = 'button', tabIndex }: MenuProps) {
   const service = useMachine(menu.machine, {
     id: useId(),
     positioning: { placement: 'bottom-start', gutter: 4 },
@@ -33,7 +33,7 @@ export function Menu({ items, trigger, label, triggerClass = 'button' }: MenuPro
   useEffect(() => api.setOpen(true), [])
   return (
     <>
-      <button {...api.getTriggerProps()} class={triggerClass} aria-label={label}>
+      <button {...api.getTriggerProps()} class={triggerClass} aria-label={label} tabIndex={tabIndex}>
         {trigger}
       </button>
       {api.open && (

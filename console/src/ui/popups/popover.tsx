@@ -15,7 +15,7 @@ export interface PopoverProps extends TriggerProps {
 }
 
 /** Popover opens when it is mounted: see onDemand. */
-export function Popover({ title, content, contentClass = 'popup padded', trigger, label, triggerClass = 'button' }: PopoverProps) {
+export function Popover({ title, content, contentClass = 'popup padded', trigger, label, triggerClass = 'button', tabIndex }: PopoverProps) {
   const service = useMachine(popover.machine, {
     id: useId(),
     portalled: true,
@@ -26,7 +26,7 @@ export function Popover({ title, content, contentClass = 'popup padded', trigger
   useEffect(() => api.setOpen(true), [])
   return (
     <>
-      <button {...api.getTriggerProps()} class={triggerClass} aria-label={label}>
+      <button {...api.getTriggerProps()} class={triggerClass} aria-label={label} tabIndex={tabIndex}>
         {trigger}
       </button>
       {api.open && (

@@ -1,0 +1,34 @@
+// What the user has to know about the rows that are shown.
+import { localExact, timeOfDay } from '../format'
+import type { Logs } from './useLogs'
+import type { TailState } from './useTail'
+
+export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
+  return (
+    <>
+      {tail.interrupted && (
+        <div class="note warning" role="status">
+          <span>
+            Live is interrupted since {timeOfDay(tail.interrupted.since)}: {tail.interrupted.why}. It goes on by itself.
+          </span>
+        </div>
+      )}
+      {!tail.interrupted && tail.gapBefore && (
+        <div class="note" role="status">
+          <span>Calls from before {timeOfDay(tail.gapBefore)} may have changed while live was interrupted.</span>
+          <button type="button" class="button" onClick={logs.reload}>
+            Load again
+          </button>
+        </div>
+      )}
+      {logs.unreadable.length > 0 && (
+        <div class="note warning" role="status">
+          <span>
+            Some calls cannot be read, because their storage is damaged:{' '}
+            {logs.unreadable.map((r) => `${localExact(new Date(r.startTime))} to ${localExact(new Date(r.endTime))}`).join('; ')}.
+          </span>
+        </div>
+      )}
+    </>
+  )
+}

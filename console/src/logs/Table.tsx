@@ -1,0 +1,147 @@
+// The list of calls: a grid whose rows are in the page only while they are seen.
+import {
+  elementScroll, observeElementOffset, observeElementRect, Virtualizer, type VirtualItem, type VirtualizerOptions,
+} from '@tanstack/virtual-core'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import type { LogKey, RequestLog } from '../api/types'
+import { dayHeading } from '../format'
+import { Row, rowId } from './Row'
+import { withDays, type Item } from './rows'
+import { useEndpointRoom } from './useEndpointRoom'
+import { useNarrow } from './useNarrow'
+
+const rowHeight = 38
+const narrowRowHeight = 88
+const dayHeight = 30
+const loadAhead = 60 // rows before the end of the list
+const columns = ['Time', 'API Key', 'Endpoint', 'Method', 'Status', 'Latency']
+
+export interface TableHandle {
+  /** Scrolls until a row is seen. */
+  show: (id: string) => void
+  toTop: () => void
+}
+
+export interface TableProps {
+  rows: readonly RequestLog[]
+  keys: ReadonlyMap<string, LogKey>
+  wanted: string
+  selected: string
+  /** Whether older rows may follow. */
+  more: boolean
+  outdated: boolean
+  onOpen: (id: string) => void
+  /** Called near the end of the list. */
+  onEnd: () => void
+  /** Called when the list leaves its beginning, and when it is back there. */
+  onAway: (away: boolean) => void
+  /** What stands below the last row. */
+  footer: ComponentChildren
+  handle: { current: TableHandle | null }
+}
+
+export function Table(props: TableProps) {
+  const { rows, keys, wanted, selected, more, onOpen, onEnd, onAway, footer, handle } = props
+  const scroller = useRef<HTMLDivElement>(null)
+  const body = useRef<HTMLDivElement>(null)
+  const narrow = useNarrow()
+  const items = useMemo(() => withDays(rows), [rows])
+  const virtualizer = useVirtualizer(items, narrow, scroller)
+  const seen = virtualizer.getVirtualItems()
+  const room = useEndpointRoom(scroller, narrow)
+
+  const last = seen.at(-1)?.index ?? 0
+  useEffect(() => {
+    if (more && last >= items.length - loadAhead) onEnd()
+  }, [more, last, items.length])
+  const away = (virtualizer.scrollOffset ?? 0) > rowHeight
+  useEffect(() => onAway(away), [away])
+  useImperativeHandle(handle, () => ({
+    show: (id) => {
+      const index = items.findIndex((item) => item.key === id)
+      if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
+    },
+    toTop: () => virtualizer.scrollToOffset(0),
+  }), [items, virtualizer])
+
+  const cell = (item: VirtualItem) => {
+    const entry = items[item.index]!
+    if (entry.kind === 'day') return <Day time={entry.time} index={item.index + 2} />
+    return (
+      <Row
+        row={entry.row}
+        logKey={keys.get(entry.row.keyId)}
+        wanted={wanted}
+        room={room}
+        selected={entry.row.id === selected}
+        index={item.index + 2}
+        onOpen={onOpen}
+      />
+    )
+  }
+  return (
+    <div class={props.outdated ? 'table outdated' : 'table'} ref={scroller}>
+      <div
+        role="grid"
+        tabIndex={0}
+        aria-label="Calls"
+        aria-rowcount={more ? -1 : items.length + 1}
+        aria-colcount={columns.length}
+        aria-activedescendant={selected && seen.some((s) => items[s.index]?.key === selected) ? rowId(selected) : undefined}
+      >
+        <div role="rowgroup">
+          <div role="row" class="row heads" aria-rowindex={1}>
+            {columns.map((name) => (
+              <span role="columnheader" key={name} class={name === 'Latency' ? 'latency' : undefined}>
+                {name}
+              </span>
+            ))}
+          </div>
+        </div>
+        <div role="rowgroup" class="rows" ref={body} style={{ height: `${virtualizer.getTotalSize()}px` }}>
+          {seen.map((item) => (
+            <div role="presentation" class="place" key={item.key} style={{ transform: `translateY(${item.start}px)`, height: `${item.size}px` }}>
+              {cell(item)}
+            </div>
+          ))}
+        </div>
+      </div>
+      {footer}
+    </div>
+  )
+}
+
+function Day({ time, index }: { time: Date; index: number }) {
+  return (
+    <div role="row" class="day" aria-rowindex={index}>
+      <span role="gridcell" aria-colspan={columns.length}>
+        {dayHeading(time, Date.now())}
+      </span>
+    </div>
+  )
+}
+
+// useVirtualizer renders the component again when other items are seen.
+function useVirtualizer(items: readonly Item[], narrow: boolean, scroller: { current: HTMLDivElement | null }) {
+  const [, rerender] = useState({})
+  // The virtualizer measures again when this function is another one.
+  const keyOf = useMemo(() => (index: number) => items[index]?.key ?? index, [items, narrow])
+  const sizeOf = (index: number) => (items[index]?.kind === 'day' ? dayHeight : narrow ? narrowRowHeight : rowHeight)
+  const options: VirtualizerOptions<HTMLDivElement, Element> = {
+    count: items.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: sizeOf,
+    getItemKey: keyOf,
+    overscan: 12,
+    scrollToFn: elementScroll,
+    observeElementRect,
+    observeElementOffset,
+    onChange: () => rerender({}),
+  }
+  const [virtualizer] = useState(() => new Virtualizer(options))
+  virtualizer.setOptions(options)
+  useLayoutEffect(() => virtualizer._didMount(), [])
+  useLayoutEffect(() => virtualizer._willUpdate())
+  return virtualizer
+}
