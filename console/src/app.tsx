@@ -25,7 +25,7 @@ export function App() {
 
 // The page is shown before the session is known, so that both load at the same time.
 function SignedIn({ token, route }: { token: string; route: Route }) {
-  const { session, error, retry } = useLoadSession(token)
+  const { value: session, error, retry } = useLoadSession(token)
   const first = session?.workspaceIds[0]
   useEffect(() => {
     if (route.workspace === '' && first) navigate(href(first, route.page), 'replace')
@@ -35,7 +35,7 @@ function SignedIn({ token, route }: { token: string; route: Route }) {
     <SessionProvider value={session}>
       <CatalogProvider>
         <Shell route={route}>
-          {error && <ErrorNote error={error} what="Your session cannot be loaded" retry={retry} />}
+          {error && !error.away && <ErrorNote error={error} what="Your session cannot be loaded" retry={retry} />}
           {!mayRead && <WrongRole role={session.role} />}
           {mayRead && route.workspace !== '' && <CurrentPage key={route.workspace} route={route} />}
           {mayRead && route.workspace === '' && session && !first && <NoWorkspace all={session.allWorkspaces} />}

@@ -1,23 +1,17 @@
 // The catalog of error codes and agent types, for every component.
 import { createContext, type ComponentChildren } from 'preact'
-import { useContext, useEffect, useState } from 'preact/hooks'
+import { useContext } from 'preact/hooks'
 import { api, ok } from './api/client'
-import { aborted } from './api/error'
 import type { Catalog } from './api/types'
+import { useLoad } from './api/useLoad'
 
-const Context = createContext<Catalog>({ errorCodes: [], agentTypes: [] })
+const unknown: Catalog = { errorCodes: [], agentTypes: [] }
+const Context = createContext(unknown)
 
 /** CatalogProvider loads the catalog. Without it, codes and types show as the API names them. */
 export function CatalogProvider({ children }: { children: ComponentChildren }) {
-  const [catalog, setCatalog] = useState<Catalog>({ errorCodes: [], agentTypes: [] })
-  useEffect(() => {
-    const abort = new AbortController()
-    ok(api.GET('/v1/catalog', { signal: abort.signal })).then(setCatalog, (error: unknown) => {
-      if (!aborted(error)) console.warn('loading the catalog of error codes:', error)
-    })
-    return () => abort.abort()
-  }, [])
-  return <Context.Provider value={catalog}>{children}</Context.Provider>
+  const { value } = useLoad((signal) => ok(api.GET('/v1/catalog', { signal })), [])
+  return <Context.Provider value={value ?? unknown}>{children}</Context.Provider>
 }
 
 export const useCatalog = (): Catalog => useContext(Context)

@@ -6,6 +6,7 @@ import { useIsAdmin } from '../session/session'
 import { CopyButton } from '../ui/CopyButton'
 import { EmptyState } from '../ui/states'
 import { activeFilters, noFilters, statuses, without, type FilterName, type Filters } from './filters'
+import { describeRange } from './TimeFilter'
 
 const names: Record<FilterName, string> = {
   status: 'Status', key: 'Key', endpoint: 'Search', code: 'Error code', method: 'Method', type: 'Agent type', agent: 'Agent', time: 'Time',
@@ -17,7 +18,8 @@ export function NoMatch({ filters, keys }: { filters: Filters; keys: ReadonlyMap
   const values: Record<FilterName, string> = {
     status: statuses.find((s) => s.value === filters.status)?.label ?? '',
     key: keys.get(filters.key)?.keyName ?? filters.key,
-    endpoint: filters.endpoint, code: filters.code, method: filters.method, type: filters.agentType, agent: filters.agentId, time: '',
+    endpoint: filters.endpoint, code: filters.code, method: filters.method, type: filters.agentType, agent: filters.agentId,
+    time: describeRange(filters.range),
   }
   return (
     <EmptyState title="No call matches">
@@ -45,7 +47,7 @@ export function FirstCall({ workspace }: { workspace: string }) {
   const command = firstCall(workspace, agentTypes[0]?.agentType ?? 'agent')
   return (
     <EmptyState title="No call has been made yet">
-      <p>Every call that is checked with one of this workspace's keys is shown here, a moment after it was made.</p>
+      <p>Every call that is checked with a key of this workspace is shown here. The first one appears by itself.</p>
       <ol>
         <li>
           Make a key
@@ -75,7 +77,8 @@ function firstCall(workspace: string, agentType: string): string {
   return [
     `curl ${location.origin}/v1/check \\`,
     `  -H "Authorization: Bearer $TOKEN" \\`,
-    `  -d '{"apiKey": "sk_YOUR_KEY", "workspaceId": "${workspace}", "agentType": "${agentType}",`,
-    `       "agentId": "support-bot", "method": "POST", "endpoint": "/v1/agents/support-bot/messages"}'`,
+    `  -d '{"apiKey": "sk_YOUR_KEY", "workspaceId": "${workspace}",`,
+    `       "agentType": "${agentType}", "agentId": "support-bot",`,
+    `       "method": "POST", "endpoint": "/v1/agents/support-bot"}'`,
   ].join('\n')
 }

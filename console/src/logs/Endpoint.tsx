@@ -19,7 +19,7 @@ export function Endpoint({ endpoint, wanted, room }: EndpointProps) {
   const at = matchAt(endpoint, wanted)
   if (at < 0) return <bdi>{endpoint}</bdi>
   const end = at + wanted.length
-  const ahead = 6 // what is seen after the match
+  const ahead = Math.min(6, endpoint.length - end) // what is seen after the match
   const cut = endpoint.length > room && end + ahead > room ? Math.min(at, end + ahead - room + 2) : 0
   return (
     <bdi>

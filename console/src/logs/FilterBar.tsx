@@ -26,16 +26,18 @@ export function FilterBar({ filters, keys, rows, retentionMs, search, children }
   return (
     <div class="filters">
       <SearchBox value={filters.endpoint} input={search} />
-      <TimeFilter range={filters.range} retentionMs={retentionMs} />
-      <Pill title="Status" choices={statuses} value={filters.status} onChoose={(status) => setQuery({ status })} />
-      <Pill
-        title="Key"
-        choices={keyChoices}
-        value={filters.key}
-        searchHint="Search by name or last 4"
-        onChoose={(key) => setQuery({ key })}
-      />
-      <MoreFilters filters={filters} rows={rows} />
+      <div class="pills">
+        <TimeFilter range={filters.range} retentionMs={retentionMs} />
+        <Pill title="Status" choices={statuses} value={filters.status} onChoose={(status) => setQuery({ status })} />
+        <Pill
+          title="Key"
+          choices={keyChoices}
+          value={filters.key}
+          searchHint="Search by name or last 4"
+          onChoose={(key) => setQuery({ key })}
+        />
+        <MoreFilters filters={filters} rows={rows} />
+      </div>
       {children}
     </div>
   )

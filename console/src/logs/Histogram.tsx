@@ -2,7 +2,7 @@
 // done with the keyboard in the filter Time.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Summary } from '../api/types'
-import { count, plural } from '../format'
+import { plural } from '../format'
 import { setQuery } from '../route'
 import type { ChartWindow } from './chartWindow'
 import { without } from './filters'
@@ -104,16 +104,17 @@ function describe(bars: Bar[]): string {
 
 const moment = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
 
+// formatRange names the day once, where it is one day.
+const times = (bar: Bar, bucket: number): string => moment.formatRange(bar.start, bar.start + bucket)
+
 function BarText({ bar, bucket }: { bar: Bar; bucket: number }) {
   const { success, other, clientError, serverError } = bar.counts
   return (
     <>
-      <div class="faint">
-        {moment.format(bar.start)} – {moment.format(bar.start + bucket)}
-      </div>
+      <div class="faint">{times(bar, bucket)}</div>
       <div class="figures">{plural(success + other + clientError + serverError, 'call')}</div>
-      {clientError > 0 && <div class="status client-error">{count(clientError)} client errors</div>}
-      {serverError > 0 && <div class="status server-error">{count(serverError)} server errors</div>}
+      {clientError > 0 && <div class="status client-error">{plural(clientError, 'client error')}</div>}
+      {serverError > 0 && <div class="status server-error">{plural(serverError, 'server error')}</div>}
     </>
   )
 }

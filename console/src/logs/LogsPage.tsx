@@ -34,7 +34,14 @@ export function LogsPage({ route }: { route: Route }) {
   const logs = useLogs(workspace, filters)
   const keys = useLogKeys(workspace)
   const keyById = useMemo(() => new Map((keys ?? []).map((key) => [key.keyId, key])), [keys])
-  const tail = useTail(workspace, filters, live, { onOpen: () => void logs.catchUp().catch(() => undefined), onRows: logs.add })
+  const unused = logs.page?.nextPageToken === '' && logs.rows.length === 0 && !logs.outdated && activeFilters(filters).length === 0
+  const tail = useTail(workspace, filters, live || unused, {
+    onOpen: () => void logs.catchUp().catch(() => undefined), // the stream brings what comes later
+    onRows: (rows) => {
+      logs.add(rows)
+      if (unused) setQuery({ live: '1' }, 'replace')
+    },
+  })
 
   const retentionMs = logs.page ? seconds(logs.page.retention) * 1000 : usualRetentionMs
   const window = useMemo(() => chartWindow(filters.range, retentionMs, Date.now()), [filters, retentionMs])
@@ -73,15 +80,17 @@ export function LogsPage({ route }: { route: Route }) {
           <p>Every call made with your API keys. Logs are kept for {span(retentionMs)}.</p>
         </div>
         <LiveButton live={live} tail={tail} onToggle={setLive} />
-        <ExportMenu workspace={workspace} filters={filters} matches={counted && total(counted)} />
+        {!unused && <ExportMenu workspace={workspace} filters={filters} matches={counted && total(counted)} />}
         <button type="button" class="button icon plain help" aria-label="Keyboard help" title="Keyboard (?)" onClick={() => setHelp(true)}>
           ?
         </button>
       </header>
-      <Histogram summary={chart} window={window} narrowed={activeFilters(filters).includes('time')} />
-      <FilterBar filters={filters} keys={keys} rows={logs.rows} retentionMs={retentionMs} search={search}>
-        <Matches summary={counted} live={live} />
-      </FilterBar>
+      <div hidden={unused}>
+        <Histogram summary={chart} window={window} narrowed={activeFilters(filters).includes('time')} />
+        <FilterBar filters={filters} keys={keys} rows={logs.rows} retentionMs={retentionMs} search={search}>
+          <Matches summary={counted} live={live} />
+        </FilterBar>
+      </div>
       <div class="notes">
         {logs.error && <ErrorNote error={logs.error} what="The calls cannot be loaded" since={logs.loadedAt} retry={logs.reload} />}
         <Notes tail={tail} logs={logs} />

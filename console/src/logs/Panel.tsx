@@ -1,5 +1,6 @@
 // All fields of one call, beside the list.
 import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
 import { useAgentLabel } from '../catalog'
 import type { LogKey, RequestLog } from '../api/types'
 import { count, latency, localExact, utcExact } from '../format'
@@ -117,7 +118,7 @@ function Field({ name, children, copy, what = name, filter, mono }: FieldProps) 
   return (
     <div class="field-row">
       <dt>{name}</dt>
-      <dd class={mono ? 'mono data' : 'data'}>{children}</dd>
+      <dd class={mono ? 'mono data' : 'data'}>{typeof children === 'string' ? <Long text={children} /> : children}</dd>
       <div class="field-actions">
         {filterable && (
           <button
@@ -133,6 +134,22 @@ function Field({ name, children, copy, what = name, filter, mono }: FieldProps) 
         {copy && <CopyButton text={copy} what={what.toLowerCase()} icon />}
       </div>
     </div>
+  )
+}
+
+const seenAtFirst = 200 // characters
+
+// Long shows the beginning of a long text, and all of it on demand.
+function Long({ text }: { text: string }) {
+  const [all, setAll] = useState(false)
+  if (all || text.length <= seenAtFirst * 1.2) return <>{text}</>
+  return (
+    <>
+      {text.slice(0, seenAtFirst)}…{' '}
+      <button type="button" class="link" onClick={() => setAll(true)}>
+        Show all
+      </button>
+    </>
   )
 }
 

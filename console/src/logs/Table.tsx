@@ -20,6 +20,7 @@ const columns = ['Time', 'API Key', 'Endpoint', 'Method', 'Status', 'Latency']
 export interface TableHandle {
   /** Scrolls until a row is seen. */
   show: (id: string) => void
+  focus: () => void
   toTop: () => void
 }
 
@@ -44,10 +45,12 @@ export interface TableProps {
 export function Table(props: TableProps) {
   const { rows, keys, wanted, selected, more, onOpen, onEnd, onAway, footer, handle } = props
   const scroller = useRef<HTMLDivElement>(null)
+  const grid = useRef<HTMLDivElement>(null)
   const body = useRef<HTMLDivElement>(null)
   const narrow = useNarrow()
   const items = useMemo(() => withDays(rows), [rows])
-  const virtualizer = useVirtualizer(items, narrow, scroller)
+  const margin = useMargin(body, narrow)
+  const virtualizer = useVirtualizer(items, narrow, margin, () => (narrow ? scroller.current?.closest('main') : scroller.current) ?? null)
   const seen = virtualizer.getVirtualItems()
   const room = useEndpointRoom(scroller, narrow)
 
@@ -55,13 +58,14 @@ export function Table(props: TableProps) {
   useEffect(() => {
     if (more && last >= items.length - loadAhead) onEnd()
   }, [more, last, items.length])
-  const away = (virtualizer.scrollOffset ?? 0) > rowHeight
+  const away = (virtualizer.scrollOffset ?? 0) > margin + rowHeight
   useEffect(() => onAway(away), [away])
   useImperativeHandle(handle, () => ({
     show: (id) => {
       const index = items.findIndex((item) => item.key === id)
       if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
     },
+    focus: () => grid.current?.focus({ preventScroll: true }),
     toTop: () => virtualizer.scrollToOffset(0),
   }), [items, virtualizer])
 
@@ -83,6 +87,7 @@ export function Table(props: TableProps) {
   return (
     <div class={props.outdated ? 'table outdated' : 'table'} ref={scroller}>
       <div
+        ref={grid}
         role="grid"
         tabIndex={0}
         aria-label="Calls"
@@ -101,7 +106,7 @@ export function Table(props: TableProps) {
         </div>
         <div role="rowgroup" class="rows" ref={body} style={{ height: `${virtualizer.getTotalSize()}px` }}>
           {seen.map((item) => (
-            <div role="presentation" class="place" key={item.key} style={{ transform: `translateY(${item.start}px)`, height: `${item.size}px` }}>
+            <div role="presentation" class="place" key={item.key} style={{ transform: `translateY(${item.start - margin}px)`, height: `${item.size}px` }}>
               {cell(item)}
             </div>
           ))}
@@ -122,15 +127,26 @@ function Day({ time, index }: { time: Date; index: number }) {
   )
 }
 
+// useMargin is how far the rows are below the beginning of what scrolls: on narrow screens the whole page does.
+function useMargin(body: { current: HTMLElement | null }, narrow: boolean): number {
+  const [margin, setMargin] = useState(0)
+  useLayoutEffect(() => {
+    const page = narrow && body.current?.closest('main')
+    setMargin(page ? body.current!.getBoundingClientRect().top - page.getBoundingClientRect().top + page.scrollTop : 0)
+  })
+  return margin
+}
+
 // useVirtualizer renders the component again when other items are seen.
-function useVirtualizer(items: readonly Item[], narrow: boolean, scroller: { current: HTMLDivElement | null }) {
+function useVirtualizer(items: readonly Item[], narrow: boolean, margin: number, scroller: () => HTMLElement | null) {
   const [, rerender] = useState({})
   // The virtualizer measures again when this function is another one.
   const keyOf = useMemo(() => (index: number) => items[index]?.key ?? index, [items, narrow])
   const sizeOf = (index: number) => (items[index]?.kind === 'day' ? dayHeight : narrow ? narrowRowHeight : rowHeight)
-  const options: VirtualizerOptions<HTMLDivElement, Element> = {
+  const options: VirtualizerOptions<HTMLElement, Element> = {
     count: items.length,
-    getScrollElement: () => scroller.current,
+    getScrollElement: scroller,
+    scrollMargin: margin,
     estimateSize: sizeOf,
     getItemKey: keyOf,
     overscan: 12,

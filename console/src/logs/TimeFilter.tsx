@@ -17,7 +17,7 @@ export function TimeFilter({ range, retentionMs }: { range: TimeRange; retention
         contentClass="popup time-range"
         trigger={
           <>
-            Time <b>{active ? describe(range) : all}</b>
+            Time <b>{active ? describeRange(range) : all}</b>
             <Chevron />
           </>
         }
@@ -29,11 +29,12 @@ export function TimeFilter({ range, retentionMs }: { range: TimeRange; retention
 
 const moment = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
 
-function describe({ last, from, to }: TimeRange): string {
+/** describeRange writes a range for people. */
+export function describeRange({ last, from, to }: TimeRange): string {
   const preset = ranges.find((r) => r.ms === last)
   if (preset) return preset.label
   if (!from) return `until ${moment.format(to)}`
-  return to ? `${moment.format(from)} – ${moment.format(to)}` : `since ${moment.format(from)}`
+  return to ? moment.formatRange(from, to) : `since ${moment.format(from)}`
 }
 
 function Ranges({ range, all, close }: { range: TimeRange; all: string; close: () => void }) {

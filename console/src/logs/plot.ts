@@ -2,6 +2,7 @@
 import uPlot from 'uplot'
 
 const height = 84 // 64 of bars, 20 of axis
+const halfLabel = 20 // pixels
 const dragFrom = 4 // pixels; less is a click
 const tones = ['--success-pale', '--line', '--client-error-pale', '--server-error'] as const
 
@@ -106,7 +107,9 @@ function axis(stroke: () => string): uPlot.Axis {
     stroke,
     grid: { show: false },
     ticks: { show: false },
-    values: (_, splits) => splits.map((seconds) => {
+    values: (u, splits) => splits.map((seconds) => {
+      const x = u.valToPos(seconds, 'x')
+      if (x < halfLabel || x > u.width - halfLabel) return '' // it would be cut off
       const time = new Date(seconds * 1000)
       return time.getHours() === 0 ? dayLabel.format(time) : hourLabel.format(time)
     }),

@@ -45,6 +45,8 @@ export function useOpenRow(
     if (!next) return
     setCursor(next.id)
     table.current?.show(next.id)
+    // The panel's buttons keep the focus; from elsewhere it moves to the list, so that Enter opens the row.
+    if (!document.activeElement?.closest('.panel, .sheet')) table.current?.focus()
     if (id !== '') setQuery({ row: next.id }, 'replace')
   }
   return {
@@ -70,8 +72,8 @@ function useRow(workspaceId: string, requestLogId: string, listed: boolean): Req
       params: { path: { workspaceId, requestLogId } }, signal: abort.signal,
     })).then((response) => setRow(response.requestLog), (error: unknown) => {
       if (aborted(error)) return
-      toast(asApiError(error).status === 404 ? 'There is no such call any more.' : asApiError(error).message)
-      setQuery({ row: '' }, 'replace')
+      if (asApiError(error).status === 404) setQuery({ row: '' }, 'replace')
+      toast(asApiError(error).status === 404 ? 'There is no such call any more.' : 'The call cannot be loaded now.')
     })
     return () => abort.abort()
   }, [workspaceId, requestLogId, listed])

@@ -71,7 +71,9 @@ function TokenForm({ primary }: { primary: boolean }) {
         onInput={(event) => setToken(event.currentTarget.value)}
       />
       <span class="hint">
-        Make one where Keytrail runs: <code>keytrail token create --role viewer --workspace WORKSPACE</code>
+        Make one where Keytrail runs:
+        <br />
+        <code>keytrail token create --role viewer --workspace WORKSPACE</code>
       </span>
       <button type="submit" class={primary ? 'button primary' : 'button'} disabled={!token.trim()}>
         Use this token

@@ -14,6 +14,9 @@ const pages: ReadonlyArray<{ page: Page; title: string }> = [
   { page: 'api-keys', title: 'API Keys' },
 ]
 
+// Calls of no workspace are of no workspace's keys.
+const pagesOf = (workspace: string) => pages.filter(({ page }) => page !== 'api-keys' || workspace !== '_unattributed')
+
 export function Shell({ route, children }: { route: Route; children: ComponentChildren }) {
   return (
     <div class="shell">
@@ -31,7 +34,7 @@ export function Shell({ route, children }: { route: Route; children: ComponentCh
             Developer
           </h2>
           <ul aria-labelledby="developer">
-            {pages.map(({ page, title }) => (
+            {pagesOf(route.workspace).map(({ page, title }) => (
               <li key={page}>
                 <a
                   href={href(route.workspace, page)}
