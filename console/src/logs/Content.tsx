@@ -54,7 +54,7 @@ export function Content(props: ContentProps) {
         wanted={filters.endpoint}
         selected={selected}
         more={more}
-        outdated={logs.outdated}
+        outdated={logs.outdated && logs.loading}
         onOpen={onOpen}
         onEnd={() => short || logs.error || logs.loadMore()}
         onAway={onAway}

@@ -92,7 +92,7 @@ export function LogsPage({ route }: { route: Route }) {
         </FilterBar>
       </div>
       <div class="notes">
-        {logs.error && <ErrorNote error={logs.error} what="The calls cannot be loaded" since={logs.loadedAt} retry={logs.reload} />}
+        {logs.error && <ErrorNote error={logs.error} what={logs.outdated ? 'The calls cannot be loaded with these filters' : 'The calls cannot be loaded'} since={logs.loadedAt} retry={logs.reload} />}
         <Notes tail={tail} logs={logs} />
       </div>
       <div class={panel && !narrow ? 'split open' : 'split'}>

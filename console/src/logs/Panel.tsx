@@ -118,21 +118,25 @@ function Field({ name, children, copy, what = name, filter, mono }: FieldProps) 
   return (
     <div class="field-row">
       <dt>{name}</dt>
-      <dd class={mono ? 'mono data' : 'data'}>{typeof children === 'string' ? <Long text={children} /> : children}</dd>
-      <div class="field-actions">
-        {filterable && (
-          <button
-            type="button"
-            class="button icon plain"
-            aria-label={`Filter by this ${name.toLowerCase()}`}
-            title="Filter by this"
-            onClick={() => setQuery(filter)}
-          >
-            <Funnel />
-          </button>
-        )}
-        {copy && <CopyButton text={copy} what={what.toLowerCase()} icon />}
-      </div>
+      <dd>
+        <div class={mono ? 'value mono data' : 'value data'}>
+          {typeof children === 'string' ? <Long text={children} /> : children}
+        </div>
+        <div class="field-actions">
+          {filterable && (
+            <button
+              type="button"
+              class="button icon plain"
+              aria-label={`Filter by this ${name.toLowerCase()}`}
+              title="Filter by this"
+              onClick={() => setQuery(filter)}
+            >
+              <Funnel />
+            </button>
+          )}
+          {copy && <CopyButton text={copy} what={what.toLowerCase()} icon />}
+        </div>
+      </dd>
     </div>
   )
 }

@@ -13,7 +13,9 @@ const newer = (a: RequestLog, b: RequestLog): RequestLog => (rank(b) >= rank(a) 
 
 /** merge adds rows to rows. Ids sort by time. */
 export function merge(rows: readonly RequestLog[], added: readonly RequestLog[]): RequestLog[] {
-  if (added.length === 0) return rows as RequestLog[]
+  if (added.length === 0) return [...rows]
+  // The next page: nothing is to be sorted.
+  if (rows.length > 0 && added[0]!.id < rows.at(-1)!.id) return [...rows, ...added]
   const byId = new Map(rows.map((row) => [row.id, row]))
   for (const row of added) {
     const known = byId.get(row.id)
