@@ -75,3 +75,6 @@ export const utcExact = (time: Date): string => time.toISOString().replace('T', 
 
 /** seconds reads a duration as the API writes it ("2592000s"), in seconds. */
 export const seconds = (duration: string): number => Number.parseFloat(duration)
+
+/** isolate marks a text of users within a sentence that cannot have elements, so that its direction changes nothing beside it. */
+export const isolate = (text: string): string => `\u2068${text}\u2069`

@@ -32,11 +32,15 @@ export function href(workspace: string, page: Page, query: Record<string, string
 
 /** navigate goes to an address of the console. `replace` makes no new entry in the history: for text that is being typed. */
 export function navigate(address: string, how: 'push' | 'replace' = 'push'): void {
-  if (address === location.pathname + location.search) return
-  if (how === 'push') history.pushState(null, '', address)
-  else history.replaceState(null, '', address)
+  const from = location.pathname + location.search
+  if (address === from) return
+  if (how === 'push') history.pushState({ from }, '', address)
+  else history.replaceState(history.state, '', address)
   notify()
 }
+
+/** cameFrom returns the address from which the current one was reached within the console; empty if from elsewhere. */
+export const cameFrom = (): string => (history.state as { from?: string } | null)?.from ?? ''
 
 /** setQuery changes parameters of the current page; an empty value removes one. */
 export function setQuery(changes: Record<string, string>, how: 'push' | 'replace' = 'push'): void {

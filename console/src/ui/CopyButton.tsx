@@ -9,19 +9,17 @@ export interface CopyButtonProps {
   class?: string
   /** Shows a picture in place of a word. */
   icon?: boolean
+  onCopy?: () => void
 }
 
 /** CopyButton copies a text and says so. */
-export function CopyButton({ text, what, class: className = 'button icon plain', icon = false }: CopyButtonProps) {
+export function CopyButton({ text, what, class: className = 'button icon plain', icon = false, onCopy }: CopyButtonProps) {
   const [copied, setCopied] = useState(false)
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
   useEffect(() => () => clearTimeout(timer.current), [])
   const onClick = async () => {
-    if (!(await copy(text))) {
-      toast('The browser did not allow to copy. Select the text and copy it.')
-      return
-    }
-    toast('Copied')
+    if (!(await copy(text))) return
+    onCopy?.()
     setCopied(true)
     clearTimeout(timer.current)
     timer.current = setTimeout(() => setCopied(false), 2_000)
@@ -33,8 +31,15 @@ export function CopyButton({ text, what, class: className = 'button icon plain',
   )
 }
 
-// copy reports whether it succeeded. Browsers have the clipboard's API on https and localhost only.
-async function copy(text: string): Promise<boolean> {
+/** copy copies a text and says whether it could; it reports the same. */
+export async function copy(text: string): Promise<boolean> {
+  const done = await write(text)
+  toast(done ? 'Copied' : 'The browser did not allow to copy. Select the text and copy it.')
+  return done
+}
+
+// Browsers have the clipboard's API on https and localhost only.
+async function write(text: string): Promise<boolean> {
   if (!navigator.clipboard) return copyBySelection(text)
   return navigator.clipboard.writeText(text).then(() => true, () => false)
 }

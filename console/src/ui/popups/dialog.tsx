@@ -16,16 +16,23 @@ export interface DialogProps {
   /** For decisions that interrupt: deletions. */
   alert?: boolean
   class?: string
+  /** What gets the focus at first; by default the first control. */
+  initialFocus?: (() => HTMLElement | null) | undefined
+  /** What gets the focus at the end; by default what had it before. */
+  finalFocus?: (() => HTMLElement | null) | undefined
 }
 
 /** Dialog is a modal dialog that is open as long as it is rendered. It holds one decision. */
-export function Dialog({ title, about, children, onClose, firm = false, alert = false, class: className = 'dialog' }: DialogProps) {
+export function Dialog(props: DialogProps) {
+  const { title, about, children, onClose, firm = false, alert = false, class: className = 'dialog', initialFocus, finalFocus } = props
   const service = useMachine(dialog.machine, {
     id: useId(),
     open: true,
     role: alert ? 'alertdialog' : 'dialog',
     closeOnInteractOutside: !firm,
     closeOnEscape: !firm,
+    initialFocusEl: initialFocus,
+    finalFocusEl: finalFocus,
     onOpenChange: ({ open }) => open || onClose(),
   })
   const api = dialog.connect(service, normalizeProps)

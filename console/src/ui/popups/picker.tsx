@@ -2,6 +2,7 @@ import * as listbox from '@zag-js/listbox'
 import { normalizeProps, useMachine } from '@zag-js/preact'
 import type { ComponentChildren } from 'preact'
 import { useId, useState } from 'preact/hooks'
+import { count } from '../../format'
 import type { TriggerProps } from '../lazy'
 import { Popover } from './popover'
 
@@ -28,6 +29,7 @@ export interface PickerProps extends TriggerProps {
 }
 
 const searchFrom = 8 // choices; fewer are seen at a glance
+const mostShown = 200 // choices; more are found by the search
 
 /** Picker opens when it is mounted: see onDemand. */
 export function Picker(props: PickerProps) {
@@ -47,7 +49,8 @@ export function Picker(props: PickerProps) {
 function Choices(props: PickerProps & { close: () => void }) {
   const { title, value, searchHint = 'Search', footer } = props
   const [text, setText] = useState('')
-  const items = matching(props, text.trim())
+  const found = matching(props, text.trim())
+  const items = found.slice(0, mostShown)
   const service = useMachine(listbox.machine as listbox.Machine<Choice>, {
     id: useId(),
     collection: listbox.collection({ items, itemToValue: (c) => c.value, itemToString: (c) => c.label }),
@@ -89,6 +92,7 @@ function Choices(props: PickerProps & { close: () => void }) {
         ))}
       </div>
       {items.length === 0 && <div class="none">Nothing matches.</div>}
+      {found.length > items.length && <div class="none">{count(found.length - items.length)} more: type to find them.</div>}
       {footer}
     </div>
   )
