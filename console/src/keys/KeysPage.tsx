@@ -1,5 +1,160 @@
-import type { Route } from '../route'
+// The page of API keys: the list with its search and filters, and what opens over it.
+import { useRef, useState } from 'preact/hooks'
+import type { Key } from '../api/types'
+import { cameFrom, followLink, setQuery, type Route } from '../route'
+import { useIsAdmin, useSession } from '../session/session'
+import { lazy } from '../ui/lazy'
+import { EmptyState, ErrorNote, useSlow } from '../ui/states'
+import { useNow } from '../ui/Time'
+import { toast } from '../ui/toast'
+import type { Opened } from './dialogs/Dialogs'
+import { ExpiryNotice } from './ExpiryNotice'
+import { Filters } from './Filters'
+import { filtersOf, matching } from './keyState'
+import { menuOf, type Actions } from './menu'
+import { NoKeys, NoMatch } from './NoKeys'
+import { nameId } from './Row'
+import { Skeleton } from './Skeleton'
+import { Table, type TableHandle } from './Table'
+import { useKeys, type Keys } from './useKeys'
+import { useLastUse, type LastUse } from './useLastUse'
+import { useLinkedKey } from './useLinkedKey'
+import { useShortcuts } from './useShortcuts'
+
+const Dialogs = lazy(() => import('./dialogs/Dialogs').then((m) => m.Dialogs))
+const createId = 'create-key'
 
 export function KeysPage({ route }: { route: Route }) {
-  return <h1>API Keys of {route.workspace}</h1>
+  if (route.workspace !== '_unattributed') return <WorkspaceKeys route={route} />
+  return (
+    <EmptyState title="No keys here">
+      <p>“_unattributed” holds the request logs of calls that belong to no workspace. It has no keys.</p>
+    </EmptyState>
+  )
+}
+
+function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
+  const all = useKeys(workspace)
+  const use = useLastUse(workspace)
+  const admin = useIsAdmin()
+  const session = useSession()
+  const linked = useLinkedKey(workspace, query.get('key') || query.get('enable') || '', all)
+  const [opened, setOpened] = useState<Opened>()
+  const [done, setDone] = useState('')
+  const request = useRef(requestAddress(workspace))
+  const table = useRef<TableHandle>(null)
+  useShortcuts(table)
+  const actions: Actions = {
+    details: (key) => setQuery({ key: key.id }),
+    edit: (key) => setQuery({ key: key.id, edit: 'name' }),
+    rotate: (key, graceSeconds) => setOpened({ kind: 'rotate', key, graceSeconds }),
+    toggle: (key) => setOpened({ kind: 'toggle', key }),
+    remove: (key) => setOpened({ kind: 'delete', key }),
+  }
+  const shown = opened ?? (session && fromAddress(query, linked.key, admin))
+  const close = () => {
+    setOpened(undefined)
+    setQuery({ key: '', edit: '', enable: '', create: '' }, 'replace')
+  }
+  return (
+    <div class="keys-page">
+      <header class="page-head">
+        <div>
+          <h1>API Keys</h1>
+          <p>Keys that may call your agents. A secret is shown once, when it is made.</p>
+        </div>
+        {admin && (
+          <button type="button" id={createId} class="button primary" onClick={() => setQuery({ create: '1' })}>
+            Create key
+          </button>
+        )}
+      </header>
+      {done && <BackNote text={done} address={request.current} />}
+      {linked.error && (
+        <ErrorNote error={linked.error} what="The key of this address cannot be shown" dismiss={close} />
+      )}
+      <List all={all} use={use} actions={actions} admin={admin} query={query} table={table} />
+      {shown && (
+        <Dialogs
+          opened={shown}
+          workspace={workspace}
+          use={use}
+          put={all.put}
+          remove={all.remove}
+          open={setOpened}
+          close={close}
+          edit={actions.edit}
+          mayChange={admin}
+          onDone={(text) => (request.current ? setDone(text) : toast(text))}
+          finalFocus={() => document.getElementById(nameId(keyOf(shown)?.id ?? '')) ?? document.getElementById(createId)}
+        />
+      )}
+    </div>
+  )
+}
+
+// requestAddress returns where a fix began: a call in the request logs.
+function requestAddress(workspace: string): string {
+  const from = cameFrom()
+  return from.startsWith(`/workspaces/${encodeURIComponent(workspace)}/request-logs?`) ? from : ''
+}
+
+// fromAddress returns what the address opens: see console/README.md.
+function fromAddress(query: URLSearchParams, key: Key | undefined, admin: boolean): Opened | undefined {
+  if (admin && query.has('create')) return { kind: 'create' }
+  if (!key) return undefined
+  if (admin && query.has('enable') && key.disabled) return { kind: 'toggle', key }
+  if (admin && query.has('edit')) return { kind: 'edit', key, field: query.get('edit')! }
+  return { kind: 'details', key }
+}
+
+const keyOf = (opened: Opened): Key | undefined => ('key' in opened ? opened.key : undefined)
+
+function BackNote({ text, address }: { text: string; address: string }) {
+  return (
+    <div class="note page-note" role="status">
+      <span>{text}</span>
+      <a class="link" href={address} onClick={followLink}>
+        Back to the request
+      </a>
+    </div>
+  )
+}
+
+interface ListProps {
+  all: Keys
+  use: LastUse
+  actions: Actions
+  admin: boolean
+  query: URLSearchParams
+  table: { current: TableHandle | null }
+}
+
+function List({ all, use, actions, admin, query, table }: ListProps) {
+  const now = useNow(60_000)
+  const filters = filtersOf(query)
+  const found = matching(all.keys, filters, now)
+  const loading = all.keys.length === 0 && !all.complete && !all.error
+  const slow = useSlow(loading)
+  if (all.complete && all.keys.length === 0) return <NoKeys mayCreate={admin} />
+  return (
+    <>
+      {all.error && <ErrorNote error={all.error} what="The keys cannot be loaded" since={all.since} retry={all.reload} />}
+      {all.complete && <ExpiryNotice keys={all.keys} />}
+      {!loading && all.keys.length > 0 && <Filters values={filters} all={all} found={found.length} />}
+      {slow && <Skeleton />}
+      {found.length > 0 && (
+        <Table
+          keys={found}
+          use={use}
+          wanted={filters.text.trim()}
+          selected={query.get('key') ?? ''}
+          onOpen={admin ? actions.edit : actions.details}
+          menu={(key) => menuOf(key, actions, admin)}
+          handle={table}
+        />
+      )}
+      {all.complete && found.length === 0 && <NoMatch filters={filters} />}
+    </>
+  )
 }

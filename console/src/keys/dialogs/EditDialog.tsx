@@ -1,0 +1,92 @@
+import { useState } from 'preact/hooks'
+import { ApiError } from '../../api/error'
+import type { Key } from '../../api/types'
+import { isolate } from '../../format'
+import { Dialog } from '../../ui/popups/dialog'
+import { readKey, reasonOf, updateKey } from '../changes'
+import { changedFields, draftOf, patchOf, rebase, type Field, type Wrong } from '../draft'
+import { fieldLabels, fieldOf, focusWrong, KeyForm } from '../form/KeyForm'
+import { wrongByApi, wrongIn } from '../validate'
+import type { DialogsProps, Opened } from './Dialogs'
+import { Actions, onSubmit, Problem } from './parts'
+import { useSubmit } from './useSubmit'
+
+export interface EditDialogProps extends DialogsProps {
+  opened: Extract<Opened, { kind: 'edit' }>
+}
+
+/** EditDialog changes fields of a key: only those that the user has changed are sent. */
+export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialogProps) {
+  // The key as it was when the user began, not as a reload of the list has it.
+  const [base, setBase] = useState(opened.key)
+  const [draft, setDraft] = useState(() => draftOf(base))
+  const [wrong, setWrong] = useState<Wrong>({})
+  const [newer, setNewer] = useState<Field[]>()
+  const { busy, error, submit } = useSubmit()
+  const mine = changedFields(draftOf(base), draft)
+
+  const takeOver = (key: Key) => {
+    put(key)
+    setNewer(changedFields(draftOf(base), draftOf(key)))
+    setDraft(rebase(draft, draftOf(base), draftOf(key)))
+    setBase(key)
+  }
+  const save = async () => {
+    try {
+      const { patch, mask } = patchOf(draft, mine, Date.now())
+      const key = await updateKey(base, patch, mask)
+      put(key)
+      onDone(`${isolate(key.name)} is saved. New calls see the change within a second.`)
+      close()
+    } catch (thrown) {
+      if (reasonOf(thrown) === 'ETAG_MISMATCH') return takeOver(await readKey(base.workspaceId, base.id))
+      const byField = thrown instanceof ApiError ? wrongByApi(thrown, draft) : {}
+      setWrong(byField)
+      if (Object.keys(byField).length === 0) throw thrown
+      focusWrong(byField)
+    }
+  }
+  const send = () => {
+    if (mine.length === 0) return close()
+    const found = wrongIn(draft, mine, Date.now())
+    setWrong(found)
+    if (Object.keys(found).length > 0) return focusWrong(found)
+    submit(save)
+  }
+  return (
+    <Dialog
+      title={
+        <>
+          Edit <bdi>{base.name}</bdi>
+        </>
+      }
+      onClose={close}
+      firm={busy || mine.length > 0}
+      finalFocus={finalFocus}
+      initialFocus={() => fieldOf(opened.field)}
+    >
+      <form class="form" onSubmit={onSubmit(send)} noValidate>
+        {newer && <Newer fields={newer} mine={mine} />}
+        <KeyForm draft={draft} onChange={setDraft} wrong={wrong} />
+        <Problem error={error} />
+        <Actions label="Save" busy={busy} onCancel={close} />
+      </form>
+    </Dialog>
+  )
+}
+
+// Newer says what somebody else has changed since the user began.
+function Newer({ fields, mine }: { fields: readonly Field[]; mine: readonly Field[] }) {
+  const names = (list: readonly Field[]) => list.map((field) => fieldLabels[field].toLowerCase()).join(', ')
+  const taken = fields.filter((field) => !mine.includes(field))
+  const both = fields.filter((field) => mine.includes(field))
+  return (
+    <div class="note warning" role="alert">
+      <span>
+        The key was changed meanwhile.
+        {taken.length > 0 && ` Newer values are shown: ${names(taken)}.`}
+        {both.length > 0 && ` You and somebody else changed: ${names(both)}. Yours is shown.`} Save again to apply your changes.
+      </span>
+    </div>
+  )
+}
