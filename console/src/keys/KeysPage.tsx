@@ -1,5 +1,6 @@
 // The page of API keys: the list with its search and filters, and what opens over it.
 import { useRef, useState } from 'preact/hooks'
+import type { ApiError } from '../api/error'
 import type { Key } from '../api/types'
 import { cameFrom, followLink, setQuery, type Route } from '../route'
 import { useIsAdmin, useSession } from '../session/session'
@@ -52,10 +53,12 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
     remove: (key) => setOpened({ kind: 'delete', key }),
   }
   const shown = opened ?? (session && fromAddress(query, linked.key, admin))
-  const close = () => {
-    setOpened(undefined)
+  // What is open by a click is not in the address: a reload must not do it again.
+  const open = (next: Opened | undefined) => {
+    setOpened(next)
     setQuery({ key: '', edit: '', enable: '', create: '' }, 'replace')
   }
+  const close = () => open(undefined)
   return (
     <div class="keys-page">
       <header class="page-head">
@@ -70,9 +73,7 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
         )}
       </header>
       {done && <BackNote text={done} address={request.current} />}
-      {linked.error && (
-        <ErrorNote error={linked.error} what="The key of this address cannot be shown" dismiss={close} />
-      )}
+      {linked.error && <NoSuchKey error={linked.error} dismiss={close} />}
       <List all={all} use={use} actions={actions} admin={admin} query={query} table={table} />
       {shown && (
         <Dialogs
@@ -81,7 +82,7 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
           use={use}
           put={all.put}
           remove={all.remove}
-          open={setOpened}
+          open={open}
           close={close}
           edit={actions.edit}
           mayChange={admin}
@@ -117,6 +118,18 @@ function BackNote({ text, address }: { text: string; address: string }) {
       <a class="link" href={address} onClick={followLink}>
         Back to the request
       </a>
+    </div>
+  )
+}
+
+function NoSuchKey({ error, dismiss }: { error: ApiError; dismiss: () => void }) {
+  const gone = error.reason === 'KEY_NOT_FOUND'
+  return (
+    <div class={gone ? 'note' : 'note error'} role="alert">
+      <span>{gone ? 'The key of this address was deleted.' : `The key of this address cannot be shown: ${error.message}`}</span>
+      <button type="button" class="link" onClick={dismiss}>
+        Dismiss
+      </button>
     </div>
   )
 }

@@ -34,8 +34,10 @@ export function snippetsFor(key: Key, secret: string, origin: string): Snippet[]
 
 type Call = Record<string, string>
 
-const curl = (url: string, call: Call) => `TOKEN=$(keytrail token create --role checker --workspace ${call.workspaceId})
-curl ${url} -H "Authorization: Bearer $TOKEN" -d ${shellQuote(`{
+const curl = (url: string, call: Call) => `TOKEN=$(keytrail token create --role checker \\
+  --workspace ${call.workspaceId})
+curl ${url} \\
+  -H "Authorization: Bearer $TOKEN" -d ${shellQuote(`{
 ${lines(call, (name, value) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`, ',\n')}
 }`)}`
 

@@ -36,8 +36,8 @@ function wrongMetadata({ metadata }: Draft): string | undefined {
 
 /** wrongAgent says why a text is not the id of an agent; undefined if it may be one. */
 export function wrongAgent(id: string): string | undefined {
-  if ([...id].length > maxAgentLength) return `longer than ${maxAgentLength} characters`
-  return controls.test(id) ? 'with control or format characters' : undefined
+  if ([...id].length > maxAgentLength) return `is longer than ${maxAgentLength} characters`
+  return controls.test(id) ? 'has control or format characters' : undefined
 }
 
 const apiFields: Record<string, Field> = {
@@ -57,3 +57,7 @@ export function wrongByApi(error: ApiError, draft: Draft): Wrong {
   }
   return wrong
 }
+
+/** without returns what is still wrong after some fields were changed. */
+export const without = (wrong: Wrong, fields: readonly Field[]): Wrong =>
+  Object.fromEntries(Object.entries(wrong).filter(([field]) => !fields.includes(field as Field)))

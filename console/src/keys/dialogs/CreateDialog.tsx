@@ -3,9 +3,9 @@ import { ApiError } from '../../api/error'
 import { useCatalog } from '../../catalog'
 import { Dialog } from '../../ui/popups/dialog'
 import { createKey, newRequestId, readKey, reasonOf } from '../changes'
-import { emptyDraft, inputOf, type Draft, type Field, type Wrong } from '../draft'
+import { changedFields, emptyDraft, inputOf, type Draft, type Field, type Wrong } from '../draft'
 import { KeyForm, focusWrong } from '../form/KeyForm'
-import { wrongByApi, wrongIn } from '../validate'
+import { without, wrongByApi, wrongIn } from '../validate'
 import type { DialogsProps } from './Dialogs'
 import { Actions, onSubmit, Problem } from './parts'
 import { useSubmit } from './useSubmit'
@@ -21,6 +21,10 @@ export function CreateDialog({ workspace, put, open, close, finalFocus }: Dialog
   // The same for every try: the service makes one key, although the response of the first try may be lost.
   const requestId = useRef(newRequestId())
   const { busy, error, submit } = useSubmit()
+  const change = (next: Draft) => {
+    setDraft(next)
+    setWrong(without(wrong, changedFields(draft, next)))
+  }
   const send = () => {
     const found = wrongIn(draft, fields, Date.now())
     setWrong(found)
@@ -47,7 +51,7 @@ export function CreateDialog({ workspace, put, open, close, finalFocus }: Dialog
   return (
     <Dialog title="Create key" onClose={close} firm={busy} finalFocus={finalFocus} initialFocus={() => document.getElementById('field-name')}>
       <form class="form" onSubmit={onSubmit(send)} noValidate>
-        <KeyForm draft={draft} onChange={setDraft} wrong={wrong} />
+        <KeyForm draft={draft} onChange={change} wrong={wrong} />
         <Problem error={error}>
           {reasonOf(error) === 'REQUEST_ID_USED' && (
             <button type="button" class="button" onClick={() => rotate((error as ApiError).metadata.key_id!)}>

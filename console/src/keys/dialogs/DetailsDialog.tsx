@@ -20,6 +20,7 @@ export function DetailsDialog({ apiKey, use, mayChange, edit, close, finalFocus 
       }
       onClose={close}
       finalFocus={finalFocus}
+      initialFocus={() => document.getElementById('close-details')}
     >
       <dl class="details">
         <Item name="State">
@@ -63,7 +64,7 @@ export function DetailsDialog({ apiKey, use, mayChange, edit, close, finalFocus 
             Edit
           </button>
         )}
-        <button type="button" class="button primary" onClick={close}>
+        <button type="button" id="close-details" class="button primary" onClick={close}>
           Close
         </button>
       </div>

@@ -4,9 +4,9 @@ import type { Key } from '../../api/types'
 import { isolate } from '../../format'
 import { Dialog } from '../../ui/popups/dialog'
 import { readKey, reasonOf, updateKey } from '../changes'
-import { changedFields, draftOf, patchOf, rebase, type Field, type Wrong } from '../draft'
+import { changedFields, draftOf, patchOf, rebase, type Draft, type Field, type Wrong } from '../draft'
 import { fieldLabels, fieldOf, focusWrong, KeyForm } from '../form/KeyForm'
-import { wrongByApi, wrongIn } from '../validate'
+import { without, wrongByApi, wrongIn } from '../validate'
 import type { DialogsProps, Opened } from './Dialogs'
 import { Actions, onSubmit, Problem } from './parts'
 import { useSubmit } from './useSubmit'
@@ -25,6 +25,10 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
   const { busy, error, submit } = useSubmit()
   const mine = changedFields(draftOf(base), draft)
 
+  const change = (next: Draft) => {
+    setDraft(next)
+    setWrong(without(wrong, changedFields(draft, next)))
+  }
   const takeOver = (key: Key) => {
     put(key)
     setNewer(changedFields(draftOf(base), draftOf(key)))
@@ -67,7 +71,7 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
     >
       <form class="form" onSubmit={onSubmit(send)} noValidate>
         {newer && <Newer fields={newer} mine={mine} />}
-        <KeyForm draft={draft} onChange={setDraft} wrong={wrong} />
+        <KeyForm draft={draft} onChange={change} wrong={wrong} />
         <Problem error={error} />
         <Actions label="Save" busy={busy} onCancel={close} />
       </form>

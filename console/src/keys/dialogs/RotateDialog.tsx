@@ -10,10 +10,10 @@ import { useSubmit } from './useSubmit'
 const hour = 3_600
 const graces = [
   { seconds: 0, label: 'At once', hint: 'calls with the old secret are denied within a second' },
-  { seconds: hour, label: '1 hour', hint: '' },
-  { seconds: 24 * hour, label: '24 hours', hint: 'time to deploy the new one' },
-  { seconds: 7 * 24 * hour, label: '7 days', hint: '' },
-  { seconds: 30 * 24 * hour, label: '30 days', hint: 'the longest' },
+  { seconds: hour, label: 'In 1 hour', hint: '' },
+  { seconds: 24 * hour, label: 'In 24 hours', hint: 'time to deploy the new one' },
+  { seconds: 7 * 24 * hour, label: 'In 7 days', hint: '' },
+  { seconds: 30 * 24 * hour, label: 'In 30 days', hint: 'the longest' },
 ]
 
 export interface RotateDialogProps extends DialogsProps {
@@ -55,8 +55,8 @@ export function RotateDialog({ opened, put, open, close, finalFocus }: RotateDia
       <form class="form" onSubmit={onSubmit(send)}>
         {end && (
           <p class="note">
-            An old secret still passes for {span(end.getTime() - Date.now())}. A rotation that ends it at once ends ····{key.last4},
-            too: only the new secret passes then.
+            An old secret passes for {span(end.getTime() - Date.now())} more. “At once” ends it together with the present one,{' '}
+            <span class="mono">····{key.last4}</span>: then only the new secret passes.
           </p>
         )}
         <fieldset class="field">
@@ -65,7 +65,7 @@ export function RotateDialog({ opened, put, open, close, finalFocus }: RotateDia
             <label class="choice" key={seconds}>
               <input type="radio" name="grace" checked={grace === seconds} onChange={() => setGrace(seconds)} />
               <span>
-                {seconds === 0 ? label : `in ${label}`} {hint && <span class="faint">{hint}</span>}
+                {label} {hint && <span class="faint">{hint}</span>}
               </span>
             </label>
           ))}

@@ -44,26 +44,25 @@ export function SecretDialog({ opened, close, finalFocus }: SecretDialogProps) {
         <CopyButton text={secret} what="secret" class="button primary" onCopy={() => setCopied(true)} />
       </div>
       <p class="quiet how">
-        Callers send it in the header <code class="mono">api-key</code>. Your backend checks each call here; try one:
+        Callers send it in the header <code class="mono">api-key</code>. Your backend checks each call here. Try one:
       </p>
       <FirstCall opened={opened} onCopy={() => setCopied(true)} />
-      {leaving ? (
+      {leaving && !copied && (
         <div class="note warning leave" role="alert">
           <span>You have not copied the secret. Without it the key is of no use.</span>
           <button type="button" class="button" onClick={leaving}>
             Close without it
           </button>
         </div>
-      ) : (
-        <div class="actions">
-          <button type="button" class="button" onClick={() => leave(watch)}>
-            Watch its calls
-          </button>
-          <button type="button" class="button primary" onClick={() => leave(close)}>
-            Done
-          </button>
-        </div>
       )}
+      <div class="actions">
+        <button type="button" class="button" onClick={() => leave(watch)}>
+          Watch its calls
+        </button>
+        <button type="button" class="button primary" onClick={() => leave(close)}>
+          Done
+        </button>
+      </div>
     </Dialog>
   )
 }

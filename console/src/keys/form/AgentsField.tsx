@@ -106,8 +106,8 @@ function sort(ids: readonly string[], more: readonly string[]): { added: string[
   const bad = unique.find((id) => wrongAgent(id) !== undefined)
   const parts = [
     `${count(added.length)} added, ${plural(ids.length + added.length, 'agent')} now.`,
-    more.length > unique.length && `${count(more.length - unique.length)} were there already.`,
-    bad !== undefined && `${count(unique.length - valid.length)} left out: ${isolate(bad.slice(0, 40))} is ${wrongAgent(bad)}.`,
+    more.length > unique.length && `${plural(more.length - unique.length, 'was', 'were')} there already.`,
+    bad !== undefined && `${count(unique.length - valid.length)} left out: ${isolate(bad.slice(0, 40))} ${wrongAgent(bad)}.`,
     valid.length > added.length && `${count(valid.length - added.length)} left out: a list holds ${count(maxAgents)} at most.`,
   ]
   return { added, message: parts.filter(Boolean).join(' ') }

@@ -1,6 +1,6 @@
 // The fields of a key, to create or to edit it.
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import type { Draft, Field, Wrong } from '../draft'
 import { AgentsField } from './AgentsField'
 import { ExpiryField } from './ExpiryField'
@@ -36,7 +36,11 @@ export function focusWrong(wrong: Wrong): void {
 
 export function KeyForm(props: KeyFormProps) {
   const { draft, onChange, wrong } = props
-  const [more, setMore] = useState(draft.description !== '' || draft.metadata.length > 0)
+  const [more, setMore] = useState(false)
+  const used = draft.description !== '' || draft.metadata.length > 0
+  useEffect(() => {
+    if (used) setMore(true)
+  }, [used])
   const set = (changes: Partial<Draft>) => onChange({ ...draft, ...changes })
   const field = (name: Field): FieldProps => ({ ...props, invalid: invalid(name, wrong) })
   return (
