@@ -3,6 +3,8 @@ import { seconds, span } from '../format'
 import { setQuery, type Route } from '../route'
 import { lazy } from '../ui/lazy'
 import { ErrorNote } from '../ui/states'
+import { useShortcuts } from '../ui/useShortcuts'
+import type { Shortcuts } from '../ui/HelpDialog'
 import { chartWindow } from './chartWindow'
 import { ExportMenu } from './ExportMenu'
 import { FilterBar } from './FilterBar'
@@ -18,12 +20,20 @@ import { useLogKeys } from './useLogKeys'
 import { useLogs } from './useLogs'
 import { useNarrow } from './useNarrow'
 import { useOpenRow } from './useOpenRow'
-import { useShortcuts } from './useShortcuts'
 import { total, useSummary } from './useSummary'
 import { useTail } from './useTail'
 
-const HelpDialog = lazy(() => import('./HelpDialog').then((m) => m.HelpDialog))
+const HelpDialog = lazy(() => import('../ui/HelpDialog').then((m) => m.HelpDialog))
 const Sheet = lazy(() => import('./Sheet').then((m) => m.Sheet))
+const shortcuts: Shortcuts = [
+  [['/'], 'Search by endpoint'],
+  [['j', '↓'], 'Next, older call'],
+  [['k', '↑'], 'Previous, newer call'],
+  [['Enter'], 'Open the call'],
+  [['Esc'], 'Close the call'],
+  [['l'], 'Live on or off'],
+  [['?'], 'This help'],
+]
 const usualRetentionMs = 30 * 86_400_000 // until the first page says it
 
 /** LogsPage is every call made with the keys of a workspace. */
@@ -108,7 +118,7 @@ export function LogsPage({ route }: { route: Route }) {
         )}
       </div>
       {panel && narrow && <Sheet {...panel} />}
-      {help && <HelpDialog onClose={() => setHelp(false)} />}
+      {help && <HelpDialog shortcuts={shortcuts} onClose={() => setHelp(false)} />}
     </div>
   )
 }

@@ -9,7 +9,7 @@ import { CopyButton } from '../ui/CopyButton'
 import { Cross, Funnel } from '../ui/icons'
 import { Ago } from '../ui/Time'
 import { Explanation } from './Explanation'
-import { KeyName } from './KeyName'
+import { KeyName } from '../ui/KeyName'
 import { CallStatus } from './Row'
 
 export interface PanelProps {

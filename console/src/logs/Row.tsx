@@ -6,7 +6,7 @@ import { Status, toneOf } from '../ui/Status'
 import { Time } from '../ui/Time'
 import { Endpoint } from './Endpoint'
 import { Explanation } from './Explanation'
-import { KeyName } from './KeyName'
+import { KeyName } from '../ui/KeyName'
 
 export interface RowProps {
   row: RequestLog

@@ -1,17 +1,10 @@
-import { Dialog } from '../ui/popups/dialog'
+import { Dialog } from './popups/dialog'
 
-const shortcuts: ReadonlyArray<[keys: string[], what: string]> = [
-  [['/'], 'Search by endpoint'],
-  [['j', '↓'], 'Next, older call'],
-  [['k', '↑'], 'Previous, newer call'],
-  [['Enter'], 'Open the call'],
-  [['Esc'], 'Close the call'],
-  [['l'], 'Live on or off'],
-  [['?'], 'This help'],
-]
+/** Shortcuts are the keys that a page understands, and what they do. */
+export type Shortcuts = ReadonlyArray<[keys: string[], what: string]>
 
 /** HelpDialog lists the keys that the page understands. */
-export function HelpDialog({ onClose }: { onClose: () => void }) {
+export function HelpDialog({ shortcuts, onClose }: { shortcuts: Shortcuts; onClose: () => void }) {
   return (
     <Dialog title="Keyboard" onClose={onClose}>
       <dl class="shortcuts">
