@@ -3,6 +3,7 @@ import { count, plural } from '../format'
 import { setQuery } from '../route'
 import { Chevron } from '../ui/icons'
 import { Picker } from '../ui/popups'
+import type { Choice } from '../ui/popups/picker'
 import { stateFilters, type Filters as Values } from './keyState'
 import type { Keys } from './useKeys'
 
@@ -10,54 +11,65 @@ export const searchId = 'search-keys'
 
 /** Filters are the search and the filters of the list, which live in the address, and how many keys match. */
 export function Filters({ values, all, found }: { values: Values; all: Keys; found: number }) {
-  const state = stateFilters.find((f) => f.value === values.state)!
   const owners = useMemo(() => ownersOf(all.keys), [all.keys])
   return (
-    <div class="key-filters" role="search" aria-label="API keys">
-      <span class="search">
+    <div class="filters">
+      <div class="search" role="search">
         <input
           id={searchId}
           class="input"
           type="search"
           aria-label="Search by name or last 4"
+          aria-keyshortcuts="/"
           placeholder="Search by name or last 4"
-          value={values.text}
           maxLength={100}
+          spellcheck={false}
+          autocomplete="off"
+          value={values.text}
           onInput={(event) => setQuery({ q: event.currentTarget.value }, 'replace')}
-          onKeyDown={(event) => event.key === 'Escape' && event.currentTarget.blur()}
+          onKeyDown={(event) => event.key === 'Escape' && values.text === '' && event.currentTarget.blur()}
         />
-        <kbd aria-hidden="true">/</kbd>
-      </span>
-      <Picker
-        title="State"
-        label={`State: ${state.label}`}
-        triggerClass={values.state ? 'button filter active' : 'button filter'}
-        trigger={<Filter name="State" value={state.label} />}
-        choices={stateFilters}
-        value={values.state}
-        onChoose={(value) => setQuery({ state: value })}
-      />
-      <Picker
-        title="Owner"
-        label={`Owner: ${values.owner || 'Any'}`}
-        triggerClass={values.owner ? 'button filter active' : 'button filter'}
-        trigger={<Filter name="Owner" value={values.owner || 'Any'} />}
-        choices={[{ value: '', label: 'Any' }, ...owners]}
-        value={values.owner}
-        onChoose={(value) => setQuery({ owner: value })}
-      />
-      <span class="count faint figures" role="status">
+        {values.text === '' && <kbd aria-hidden="true">/</kbd>}
+      </div>
+      <div class="pills">
+        <Filter title="State" choices={stateFilters} value={values.state} onChoose={(state) => setQuery({ state })} />
+        <Filter title="Owner" choices={[{ value: '', label: 'Any' }, ...owners]} value={values.owner} onChoose={(owner) => setQuery({ owner })} />
+      </div>
+      <span class="matches figures" role="status">
         {countOf(found, all)}
       </span>
     </div>
   )
 }
 
-const Filter = ({ name, value }: { name: string; value: string }) => (
-  <>
-    <span class="filter-name">{name}</span> <bdi>{value}</bdi> <Chevron />
-  </>
-)
+interface FilterProps {
+  title: string
+  choices: readonly Choice[]
+  value: string
+  onChoose: (value: string) => void
+}
+
+function Filter({ title, choices, value, onChoose }: FilterProps) {
+  return (
+    <span class={value ? 'pill active' : 'pill'}>
+      <Picker
+        title={title}
+        trigger={
+          <>
+            {title}{' '}
+            <b>
+              <bdi>{choices.find((choice) => choice.value === value)?.label ?? value}</bdi>
+            </b>
+            <Chevron />
+          </>
+        }
+        choices={choices}
+        value={value}
+        onChoose={onChoose}
+      />
+    </span>
+  )
+}
 
 function ownersOf(keys: Keys['keys']) {
   const owners = new Set(keys.map((key) => key.externalId).filter((owner) => owner !== ''))

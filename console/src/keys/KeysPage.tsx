@@ -7,10 +7,12 @@ import { useIsAdmin, useSession } from '../session/session'
 import { lazy } from '../ui/lazy'
 import { EmptyState, ErrorNote, useSlow } from '../ui/states'
 import { useNow } from '../ui/Time'
+import { useShortcuts } from '../ui/useShortcuts'
+import type { Shortcuts } from '../ui/HelpDialog'
 import { toast } from '../ui/toast'
 import type { Opened } from './dialogs/Dialogs'
 import { ExpiryNotice } from './ExpiryNotice'
-import { Filters } from './Filters'
+import { Filters, searchId } from './Filters'
 import { filtersOf, matching } from './keyState'
 import { menuOf, type Actions } from './menu'
 import { NoKeys, NoMatch } from './NoKeys'
@@ -20,10 +22,18 @@ import { Table, type TableHandle } from './Table'
 import { useKeys, type Keys } from './useKeys'
 import { useLastUse, type LastUse } from './useLastUse'
 import { useLinkedKey } from './useLinkedKey'
-import { useShortcuts } from './useShortcuts'
 
 const Dialogs = lazy(() => import('./dialogs/Dialogs').then((m) => m.Dialogs))
+const HelpDialog = lazy(() => import('../ui/HelpDialog').then((m) => m.HelpDialog))
 const createId = 'create-key'
+const shortcuts: Shortcuts = [
+  [['/'], 'Search by name or last 4'],
+  [['j'], 'Next key'],
+  [['k'], 'Previous key'],
+  [['Enter'], 'Open the key'],
+  [['Esc'], 'Close what is open'],
+  [['?'], 'This help'],
+]
 
 export function KeysPage({ route }: { route: Route }) {
   if (route.workspace !== '_unattributed') return <WorkspaceKeys route={route} />
@@ -44,7 +54,13 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
   const [done, setDone] = useState('')
   const request = useRef(requestAddress(workspace))
   const table = useRef<TableHandle>(null)
-  useShortcuts(table)
+  const [help, setHelp] = useState(false)
+  useShortcuts({
+    '/': () => document.getElementById(searchId)?.focus(),
+    j: () => table.current?.move(1),
+    k: () => table.current?.move(-1),
+    '?': () => setHelp(true),
+  })
   const actions: Actions = {
     details: (key) => setQuery({ key: key.id }),
     edit: (key) => setQuery({ key: key.id, edit: 'name' }),
@@ -71,10 +87,14 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
             Create key
           </button>
         )}
+        <button type="button" class="button icon plain help" aria-label="Keyboard help" title="Keyboard (?)" onClick={() => setHelp(true)}>
+          ?
+        </button>
       </header>
       {done && <BackNote text={done} address={request.current} />}
       {linked.error && <NoSuchKey error={linked.error} dismiss={close} />}
       <List all={all} use={use} actions={actions} admin={admin} query={query} table={table} />
+      {help && <HelpDialog shortcuts={shortcuts} onClose={() => setHelp(false)} />}
       {shown && (
         <Dialogs
           opened={shown}

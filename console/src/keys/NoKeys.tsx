@@ -32,7 +32,7 @@ export function NoMatch({ filters }: { filters: Filters }) {
   return (
     <EmptyState title="No key matches">
       <p>The search looks into the names of keys, and compares the last 4 characters of their secrets.</p>
-      <div class="loosen">
+      <div class="choices">
         {filters.text && loosen('Clear the search', 'q')}
         {filters.state && loosen('All states', 'state')}
         {filters.owner && loosen('Any owner', 'owner')}

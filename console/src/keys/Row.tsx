@@ -1,8 +1,8 @@
 import type { Key } from '../api/types'
 import { Dots } from '../ui/icons'
+import { KeyName } from '../ui/KeyName'
 import { Menu } from '../ui/popups'
 import { agentAccess, Expires, KeyState, LastUsed, Scopes } from './cells'
-import { KeyName } from './KeyName'
 import type { LastUse } from './useLastUse'
 import type { MenuItem } from '../ui/popups/menu'
 
@@ -25,7 +25,7 @@ export const nameId = (keyId: string): string => `key-${keyId}`
 export function Row({ apiKey, use, wanted, selected, index, onOpen, menu }: RowProps) {
   return (
     <div role="row" class={selected ? 'key-row selected' : 'key-row'} aria-rowindex={index} data-key={apiKey.id} onClick={() => onOpen(apiKey)}>
-      <span role="cell" class="name">
+      <span role="cell" class="name" title={apiKey.name}>
         <button type="button" id={nameId(apiKey.id)} class="open">
           <KeyName name={apiKey.name} last4={apiKey.last4} wanted={wanted} />
         </button>

@@ -9,7 +9,7 @@ export function AgentsField({ draft, onChange, invalid }: FieldProps) {
   const choose = (allAgents: boolean) => onChange({ ...draft, allAgents })
   return (
     <>
-      <div class="choices">
+      <div class="boxes">
         <label class="choice">
           <input type="radio" id={draft.allAgents ? 'field-agentIds' : undefined} checked={draft.allAgents} onChange={() => choose(true)} />
           All agents

@@ -9,7 +9,7 @@ export function ScopesField({ draft, onChange, invalid }: FieldProps) {
   const toggle = (scope: string, on: boolean) =>
     onChange({ ...draft, scopes: on ? [...draft.scopes, scope] : draft.scopes.filter((s) => s !== scope) })
   return (
-    <div class="choices">
+    <div class="boxes">
       {choices.map(({ agentType, label }, i) => (
         <label class="choice" key={agentType}>
           <input
