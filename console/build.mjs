@@ -32,6 +32,8 @@ const { metafile } = await build({
 
 const outputs = Object.entries(metafile.outputs).map(([path, output]) => ({ path, ...output }))
 const byEntry = (entry) => outputs.find((o) => o.entryPoint === entry)
+// esbuild also makes one style sheet of those of all pages that are loaded later.
+await rm(byEntry('src/main.tsx').cssBundle)
 const firstLoad = new Set([byEntry('src/styles/main.css').path])
 const visit = (path) => {
   if (firstLoad.has(path)) return
@@ -50,6 +52,7 @@ const page = (await readFile('src/index.html', 'utf8'))
   .replace('<!-- assets -->', [
     `<link rel="stylesheet" href="${url(byEntry('src/styles/main.css').path)}">`,
     `<script type="module" src="${url(main)}"></script>`,
+    `<meta name="keys-stylesheet" content="${url(byEntry('src/keys/KeysPage.tsx').cssBundle)}">`,
     ...scripts.filter((path) => path !== main).sort().map((path) => `<link rel="modulepreload" href="${url(path)}">`),
   ].join('\n'))
 await writeFile(join(dist, 'index.html'), page)

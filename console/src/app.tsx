@@ -6,11 +6,13 @@ import { Callback } from './session/Callback'
 import { SessionProvider, useLoadSession, useToken } from './session/session'
 import { SignIn } from './session/SignIn'
 import { Shell } from './shell/Shell'
-import { lazy } from './ui/lazy'
+import { lazy, loadStylesheet } from './ui/lazy'
 import { EmptyState, ErrorNote } from './ui/states'
 import { Toasts } from './ui/toast'
 
-const KeysPage = lazy(() => import('./keys/KeysPage').then((m) => m.KeysPage))
+const KeysPage = lazy(() =>
+  Promise.all([import('./keys/KeysPage'), loadStylesheet('keys')]).then(([module]) => module.KeysPage),
+)
 
 export function App() {
   const route = useRoute()

@@ -1,4 +1,5 @@
 // The page of API keys: the list with its search and filters, and what opens over it.
+import '../styles/keys.css'
 import { useRef, useState } from 'preact/hooks'
 import type { ApiError } from '../api/error'
 import type { Key } from '../api/types'

@@ -20,6 +20,18 @@ export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): C
   }
 }
 
+/** loadStylesheet loads the style sheet of a page that is loaded later. Its address is in index.html: see build.mjs. */
+export function loadStylesheet(page: string): Promise<void> {
+  const link = document.createElement('link')
+  link.rel = 'stylesheet'
+  link.href = document.querySelector<HTMLMetaElement>(`meta[name=${page}-stylesheet]`)!.content
+  return new Promise((resolve, reject) => {
+    link.onload = () => resolve()
+    link.onerror = () => reject(new Error(`${link.href} cannot be loaded`))
+    document.head.append(link)
+  })
+}
+
 // TriggerProps describe the button that opens a popup.
 export interface TriggerProps {
   /** What the button shows. */
