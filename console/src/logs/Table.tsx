@@ -1,19 +1,15 @@
 // The list of calls: a grid whose rows are in the page only while they are seen.
-import {
-  elementScroll, observeElementOffset, observeElementRect, Virtualizer, type VirtualItem, type VirtualizerOptions,
-} from '@tanstack/virtual-core'
+import type { VirtualItem } from '@tanstack/virtual-core'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useImperativeHandle, useMemo, useRef } from 'preact/hooks'
 import type { LogKey, RequestLog } from '../api/types'
 import { dayHeading } from '../format'
 import { Row, rowId } from './Row'
-import { withDays, type Item } from './rows'
+import { withDays } from './rows'
 import { useEndpointRoom } from './useEndpointRoom'
 import { useNarrow } from './useNarrow'
+import { useMargin, useVirtualizer, rowHeight } from './useVirtualizer'
 
-const rowHeight = 38
-const narrowRowHeight = 88
-const dayHeight = 30
 const loadAhead = 60 // rows before the end of the list
 const columns = ['Time', 'API Key', 'Endpoint', 'Method', 'Status', 'Latency']
 
@@ -125,39 +121,4 @@ function Day({ time, index }: { time: Date; index: number }) {
       </span>
     </div>
   )
-}
-
-// useMargin is how far the rows are below the beginning of what scrolls: on narrow screens the whole page does.
-function useMargin(body: { current: HTMLElement | null }, narrow: boolean): number {
-  const [margin, setMargin] = useState(0)
-  useLayoutEffect(() => {
-    const page = narrow && body.current?.closest('main')
-    setMargin(page ? body.current!.getBoundingClientRect().top - page.getBoundingClientRect().top + page.scrollTop : 0)
-  })
-  return margin
-}
-
-// useVirtualizer renders the component again when other items are seen.
-function useVirtualizer(items: readonly Item[], narrow: boolean, margin: number, scroller: () => HTMLElement | null) {
-  const [, rerender] = useState({})
-  // The virtualizer measures again when this function is another one.
-  const keyOf = useMemo(() => (index: number) => items[index]?.key ?? index, [items, narrow])
-  const sizeOf = (index: number) => (items[index]?.kind === 'day' ? dayHeight : narrow ? narrowRowHeight : rowHeight)
-  const options: VirtualizerOptions<HTMLElement, Element> = {
-    count: items.length,
-    getScrollElement: scroller,
-    scrollMargin: margin,
-    estimateSize: sizeOf,
-    getItemKey: keyOf,
-    overscan: 12,
-    scrollToFn: elementScroll,
-    observeElementRect,
-    observeElementOffset,
-    onChange: () => rerender({}),
-  }
-  const [virtualizer] = useState(() => new Virtualizer(options))
-  virtualizer.setOptions(options)
-  useLayoutEffect(() => virtualizer._didMount(), [])
-  useLayoutEffect(() => virtualizer._willUpdate())
-  return virtualizer
 }

@@ -1,7 +1,7 @@
 // The live stream of rows. A stream that breaks is opened again where it was.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { pause, send } from '../api/client'
-import { aborted, asApiError, statusError } from '../api/error'
+import { ApiError, aborted, asApiError, statusError } from '../api/error'
 import type { components } from '../api/schema'
 import type { RequestLog } from '../api/types'
 import { endSession } from '../session/token'
@@ -9,6 +9,7 @@ import { filterParams, type Filters } from './filters'
 
 const shortestPauseMs = 500
 const longestPauseMs = 10_000
+const quietMs = 40_000 // a message comes every 15 seconds; without one for so long, the connection is dead
 const unauthenticated = 16 // the gRPC code
 
 type Message = components['schemas']['TailRequestLogsResponse'] & Partial<components['schemas']['Status']>
@@ -84,16 +85,30 @@ async function* messages(url: string, signal: AbortSignal): AsyncGenerator<Messa
   const response = await send(new Request(new URL(url, location.href), { signal }))
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    const lines = (rest + value).split('\n')
-    rest = lines.pop()!
-    for (const line of lines) {
-      const message = JSON.parse(line) as Message
-      if (message.code === unauthenticated) endSession('ended')
-      if (message.code) throw statusError(message, 0)
-      yield message
+  try {
+    for (;;) {
+      const { done, value } = await inTime(reader.read())
+      if (done) return
+      const lines = (rest + value).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) yield parse(line)
     }
+  } finally {
+    void reader.cancel().catch(() => undefined) // a broken stream is closed already
   }
+}
+
+function parse(line: string): Message {
+  const message = JSON.parse(line) as Message
+  if (message.code === unauthenticated) endSession('ended')
+  if (message.code) throw statusError(message, 0)
+  return message
+}
+
+// inTime rejects if nothing comes for too long.
+function inTime<T>(read: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ApiError('nothing comes any more', 0)), quietMs)
+    read.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
