@@ -48,13 +48,17 @@ for (const module of firstModules) {
 const url = (path) => `/console/assets/${basename(path)}`
 const scripts = [...firstLoad].filter((path) => path.endsWith('.js'))
 const main = byEntry('src/main.tsx').path
-const page = (await readFile('src/index.html', 'utf8'))
-  .replace('<!-- assets -->', [
+const page = (await readFile('src/index.html', 'utf8')).replace(
+  '<!-- assets -->',
+  [
     `<link rel="stylesheet" href="${url(byEntry('src/styles/main.css').path)}">`,
     `<script type="module" src="${url(main)}"></script>`,
-    `<meta name="keys-stylesheet" content="${url(byEntry('src/keys/KeysPage.tsx').cssBundle)}">`,
-    ...scripts.filter((path) => path !== main).sort().map((path) => `<link rel="modulepreload" href="${url(path)}">`),
-  ].join('\n'))
+    ...scripts
+      .filter((path) => path !== main)
+      .sort()
+      .map((path) => `<link rel="modulepreload" href="${url(path)}">`),
+  ].join('\n'),
+)
 await writeFile(join(dist, 'index.html'), page)
 await writeFile(join(dist, 'licenses.txt'), await licenses())
 

@@ -19,7 +19,13 @@ export function App() {
   const token = useToken()
   return (
     <>
-      {location.pathname === '/console/callback' ? <Callback /> : token ? <SignedIn key={token} token={token} route={route} /> : <SignIn />}
+      {location.pathname === '/console/callback' ? (
+        <Callback />
+      ) : token ? (
+        <SignedIn key={token} token={token} route={route} />
+      ) : (
+        <SignIn />
+      )}
       <Toasts />
     </>
   )

@@ -12,7 +12,6 @@ export interface Route {
 
 const pattern = /^\/workspaces\/([^/]+)\/(request-logs|api-keys)\/?$/
 const listeners = new Set<() => void>()
-addEventListener('popstate', () => notify())
 
 export function currentRoute(): Route {
   const match = pattern.exec(location.pathname)
@@ -57,8 +56,12 @@ export function useRoute(): Route {
   useEffect(() => {
     const listener = () => setRoute(currentRoute())
     listeners.add(listener)
+    addEventListener('popstate', listener)
     listener()
-    return () => void listeners.delete(listener)
+    return () => {
+      listeners.delete(listener)
+      removeEventListener('popstate', listener)
+    }
   }, [])
   return route
 }

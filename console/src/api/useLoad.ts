@@ -20,12 +20,15 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: re
   useEffect(() => {
     const abort = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
-    latest.current(abort.signal).then((value) => setState({ value }), (reason: unknown) => {
-      if (aborted(reason)) return
-      const error = asApiError(reason)
-      setState({ error })
-      if (error.away) timer = setTimeout(() => setAttempt((n) => n + 1), againMs)
-    })
+    latest.current(abort.signal).then(
+      (value) => setState({ value }),
+      (reason: unknown) => {
+        if (aborted(reason)) return
+        const error = asApiError(reason)
+        setState({ error })
+        if (error.away) timer = setTimeout(() => setAttempt((n) => n + 1), againMs)
+      },
+    )
     return () => {
       abort.abort()
       clearTimeout(timer)

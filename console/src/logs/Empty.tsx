@@ -9,7 +9,14 @@ import { activeFilters, noFilters, statuses, without, type FilterName, type Filt
 import { describeRange } from './TimeFilter'
 
 const names: Record<FilterName, string> = {
-  status: 'Status', key: 'Key', endpoint: 'Search', code: 'Error code', method: 'Method', type: 'Agent type', agent: 'Agent', time: 'Time',
+  status: 'Status',
+  key: 'Key',
+  endpoint: 'Search',
+  code: 'Error code',
+  method: 'Method',
+  type: 'Agent type',
+  agent: 'Agent',
+  time: 'Time',
 }
 
 /** NoMatch says which filters hide the rows, and takes them away with one click. */
@@ -18,7 +25,11 @@ export function NoMatch({ filters, keys }: { filters: Filters; keys: ReadonlyMap
   const values: Record<FilterName, string> = {
     status: statuses.find((s) => s.value === filters.status)?.label ?? '',
     key: keys.get(filters.key)?.keyName ?? filters.key,
-    endpoint: filters.endpoint, code: filters.code, method: filters.method, type: filters.agentType, agent: filters.agentId,
+    endpoint: filters.endpoint,
+    code: filters.code,
+    method: filters.method,
+    type: filters.agentType,
+    agent: filters.agentId,
     time: describeRange(filters.range),
   }
   return (

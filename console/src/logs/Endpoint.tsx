@@ -7,6 +7,15 @@ export function matchAt(endpoint: string, wanted: string): number {
 
 const asciiLower = (text: string): string => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
+const ahead = 6 // characters that are seen after a match
+const dots = 2 // characters that the sign for what is hidden may take
+
+/** hiddenBefore is how many characters are left out at the beginning, so that the match from `at` to `end` has room. */
+export function hiddenBefore(length: number, at: number, end: number, room: number): number {
+  const seen = end + Math.min(ahead, length - end)
+  return length > room && seen > room ? Math.min(at, seen - room + dots) : 0
+}
+
 export interface EndpointProps {
   endpoint: string
   wanted: string
@@ -19,8 +28,7 @@ export function Endpoint({ endpoint, wanted, room }: EndpointProps) {
   const at = matchAt(endpoint, wanted)
   if (at < 0) return <bdi>{endpoint}</bdi>
   const end = at + wanted.length
-  const ahead = Math.min(6, endpoint.length - end) // what is seen after the match
-  const cut = endpoint.length > room && end + ahead > room ? Math.min(at, end + ahead - room + 2) : 0
+  const cut = hiddenBefore(endpoint.length, at, end, room)
   return (
     <bdi>
       {cut > 0 && '…'}

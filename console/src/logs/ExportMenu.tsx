@@ -40,7 +40,12 @@ export function ExportMenu({ workspace, filters, matches }: ExportMenuProps) {
   return (
     <Menu
       trigger="Export"
-      items={formats.map(({ format, label, detail }) => ({ value: format, label, detail, onSelect: () => running.start(format) }))}
+      items={formats.map(({ format, label, detail }) => ({
+        value: format,
+        label,
+        detail,
+        onSelect: () => running.start(format),
+      }))}
     />
   )
 }

@@ -141,11 +141,16 @@ function useMore(filters: Filters, rows: readonly RequestLog[]): More[] {
   return [
     { name: 'code', title: 'Error code', value: filters.code, choices: errorCodes.map((c) => plain(c.code)) },
     {
-      name: 'method', title: 'Method', value: filters.method, ownValue: use,
+      name: 'method',
+      title: 'Method',
+      value: filters.method,
+      ownValue: use,
       choices: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map(plain),
     },
     {
-      name: 'type', title: 'Agent type', value: filters.agentType,
+      name: 'type',
+      title: 'Agent type',
+      value: filters.agentType,
       choices: agentTypes.map(({ agentType }) => ({ value: agentType, label: label(agentType) })),
     },
     { name: 'agent', title: 'Agent', value: filters.agentId, choices: agents.map(plain), ownValue: use },

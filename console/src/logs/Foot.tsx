@@ -11,7 +11,13 @@ export function Foot({ logs, retentionMs, short }: { logs: Logs; retentionMs: nu
       <div class="foot">
         <span>
           Searched back to {localExact(new Date(page.searchedTo)).slice(0, -4)}{' '}
-          {loading ? '…' : <button type="button" class="button" onClick={loadMore}>Go on</button>}
+          {loading ? (
+            '…'
+          ) : (
+            <button type="button" class="button" onClick={loadMore}>
+              Go on
+            </button>
+          )}
         </span>
       </div>
     )

@@ -32,14 +32,17 @@ export function Histogram({ summary, window, narrowed }: HistogramProps) {
   useEffect(() => {
     let created: Plot | undefined
     let alive = true
-    import('./plot').then(({ createPlot }) => {
-      if (!alive) return
-      created = createPlot(element.current!, {
-        onSelect: (first, last, click) => select(latest.current, first, last, click),
-        onHover: (index, x) => setHover(index === undefined ? undefined : { index, x }),
-      })
-      setPlot(created)
-    }, (error: unknown) => console.error('loading the histogram:', error))
+    import('./plot').then(
+      ({ createPlot }) => {
+        if (!alive) return
+        created = createPlot(element.current!, {
+          onSelect: (first, last, click) => select(latest.current, first, last, click),
+          onHover: (index, x) => setHover(index === undefined ? undefined : { index, x }),
+        })
+        setPlot(created)
+      },
+      (error: unknown) => console.error('loading the histogram:', error),
+    )
     return () => {
       alive = false
       created?.destroy()
@@ -60,7 +63,12 @@ export function Histogram({ summary, window, narrowed }: HistogramProps) {
   )
 }
 
-function select({ bars, window, narrowed }: { bars: Bar[]; window: ChartWindow; narrowed: boolean }, first: number, last: number, click: boolean) {
+function select(
+  { bars, window, narrowed }: { bars: Bar[]; window: ChartWindow; narrowed: boolean },
+  first: number,
+  last: number,
+  click: boolean,
+) {
   if (click && narrowed) return setQuery(without('time'))
   const from = bars[first]
   const to = bars[last]

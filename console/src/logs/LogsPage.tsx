@@ -44,7 +44,8 @@ export function LogsPage({ route }: { route: Route }) {
   const logs = useLogs(workspace, filters)
   const keys = useLogKeys(workspace)
   const keyById = useMemo(() => new Map((keys ?? []).map((key) => [key.keyId, key])), [keys])
-  const unused = logs.page?.nextPageToken === '' && logs.rows.length === 0 && !logs.outdated && activeFilters(filters).length === 0
+  const unused =
+    logs.page?.nextPageToken === '' && logs.rows.length === 0 && !logs.outdated && activeFilters(filters).length === 0
   const tail = useTail(workspace, filters, live || unused, {
     onOpen: () => void logs.catchUp().catch(() => undefined), // the stream brings what comes later
     onRows: (rows) => {
@@ -62,24 +63,34 @@ export function LogsPage({ route }: { route: Route }) {
   const table = useRef<TableHandle>(null)
   const open = useOpenRow(workspace, route.query.get('row') ?? '', logs.rows, table)
   const [away, setAway] = useState(false)
-  const onAway = useCallback((isAway: boolean) => {
-    setAway(isAway)
-    logs.hold(isAway)
-  }, [logs.hold])
+  const onAway = useCallback(
+    (isAway: boolean) => {
+      setAway(isAway)
+      logs.hold(isAway)
+    },
+    [logs.hold],
+  )
   const search = useRef<HTMLInputElement>(null)
   const [help, setHelp] = useState(false)
   const setLive = (on: boolean) => setQuery({ live: on ? '1' : '', ...(on && { to: '' }) })
   useShortcuts({
     '/': () => search.current?.focus(),
-    j: open.older, ArrowDown: open.older, k: open.newer, ArrowUp: open.newer,
-    Enter: open.openCursor, Escape: open.close,
+    j: open.older,
+    ArrowDown: open.older,
+    k: open.newer,
+    ArrowUp: open.newer,
+    Enter: open.openCursor,
+    Escape: open.close,
     l: () => setLive(!live),
     '?': () => setHelp(true),
   })
   const narrow = useNarrow()
   const panel = open.row && {
-    row: open.row, logKey: keyById.get(open.row.keyId), onClose: open.close,
-    onNewer: open.hasNewer ? open.newer : undefined, onOlder: open.hasOlder ? open.older : undefined,
+    row: open.row,
+    logKey: keyById.get(open.row.keyId),
+    onClose: open.close,
+    onNewer: open.hasNewer ? open.newer : undefined,
+    onOlder: open.hasOlder ? open.older : undefined,
   }
 
   return (
@@ -91,7 +102,13 @@ export function LogsPage({ route }: { route: Route }) {
         </div>
         <LiveButton live={live} tail={tail} onToggle={setLive} />
         {!unused && <ExportMenu workspace={workspace} filters={filters} matches={counted && total(counted)} />}
-        <button type="button" class="button icon plain help" aria-label="Keyboard help" title="Keyboard (?)" onClick={() => setHelp(true)}>
+        <button
+          type="button"
+          class="button icon plain help"
+          aria-label="Keyboard help"
+          title="Keyboard (?)"
+          onClick={() => setHelp(true)}
+        >
           ?
         </button>
       </header>
@@ -102,13 +119,27 @@ export function LogsPage({ route }: { route: Route }) {
         </FilterBar>
       </div>
       <div class="notes">
-        {logs.error && <ErrorNote error={logs.error} what={logs.outdated ? 'The calls cannot be loaded with these filters' : 'The calls cannot be loaded'} since={logs.loadedAt} retry={logs.reload} />}
+        {logs.error && (
+          <ErrorNote
+            error={logs.error}
+            what={logs.outdated ? 'The calls cannot be loaded with these filters' : 'The calls cannot be loaded'}
+            since={logs.loadedAt}
+            retry={logs.reload}
+          />
+        )}
         <Notes tail={tail} logs={logs} />
       </div>
       <div class={panel && !narrow ? 'split open' : 'split'}>
         <Content
-          logs={logs} filters={filters} keys={keyById} workspace={workspace} retentionMs={retentionMs}
-          selected={open.cursor} onOpen={open.open} onAway={onAway} table={table}
+          logs={logs}
+          filters={filters}
+          keys={keyById}
+          workspace={workspace}
+          retentionMs={retentionMs}
+          selected={open.cursor}
+          onOpen={open.open}
+          onAway={onAway}
+          table={table}
           newRows={away ? logs.held.length : 0}
         />
         {panel && !narrow && (

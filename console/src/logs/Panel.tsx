@@ -30,10 +30,24 @@ export function Panel({ row, logKey, onClose, onNewer, onOlder }: PanelProps) {
           <CallStatus row={row} />
           {row.errorCode && <span class="chip">{row.errorCode}</span>}
         </h2>
-        <button type="button" class="button icon plain" aria-label="Newer call" title="Newer (k)" disabled={!onNewer} onClick={onNewer}>
+        <button
+          type="button"
+          class="button icon plain"
+          aria-label="Newer call"
+          title="Newer (k)"
+          disabled={!onNewer}
+          onClick={onNewer}
+        >
           ↑
         </button>
-        <button type="button" class="button icon plain" aria-label="Older call" title="Older (j)" disabled={!onOlder} onClick={onOlder}>
+        <button
+          type="button"
+          class="button icon plain"
+          aria-label="Older call"
+          title="Older (j)"
+          disabled={!onOlder}
+          onClick={onOlder}
+        >
           ↓
         </button>
         <button type="button" class="button icon plain" aria-label="Close" title="Close (Esc)" onClick={onClose}>

@@ -25,14 +25,7 @@ export const rowId = (id: string): string => `row-${id}`
 /** Row is one call in the list. */
 export const Row = memo(function Row({ row, logKey, wanted, room, selected, index, onOpen }: RowProps) {
   return (
-    <div
-      role="row"
-      id={rowId(row.id)}
-      class="row"
-      aria-rowindex={index}
-      aria-selected={selected}
-      onClick={() => onOpen(row.id)}
-    >
+    <div role="row" id={rowId(row.id)} class="row" aria-rowindex={index} aria-selected={selected} onClick={() => onOpen(row.id)}>
       <span role="gridcell" class="time figures">
         <Time value={new Date(row.time)} show={timeOfDay(new Date(row.time))} />
       </span>

@@ -46,7 +46,12 @@ export function Table(props: TableProps) {
   const narrow = useNarrow()
   const items = useMemo(() => withDays(rows), [rows])
   const margin = useMargin(body, narrow)
-  const virtualizer = useVirtualizer(items, narrow, margin, () => (narrow ? scroller.current?.closest('main') : scroller.current) ?? null)
+  const virtualizer = useVirtualizer(
+    items,
+    narrow,
+    margin,
+    () => (narrow ? scroller.current?.closest('main') : scroller.current) ?? null,
+  )
   const seen = virtualizer.getVirtualItems()
   const room = useEndpointRoom(scroller, narrow)
 
@@ -56,14 +61,18 @@ export function Table(props: TableProps) {
   }, [more, last, items.length])
   const away = (virtualizer.scrollOffset ?? 0) > margin + rowHeight
   useEffect(() => onAway(away), [away])
-  useImperativeHandle(handle, () => ({
-    show: (id) => {
-      const index = items.findIndex((item) => item.key === id)
-      if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
-    },
-    focus: () => grid.current?.focus({ preventScroll: true }),
-    toTop: () => virtualizer.scrollToOffset(0),
-  }), [items, virtualizer])
+  useImperativeHandle(
+    handle,
+    () => ({
+      show: (id) => {
+        const index = items.findIndex((item) => item.key === id)
+        if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
+      },
+      focus: () => grid.current?.focus({ preventScroll: true }),
+      toTop: () => virtualizer.scrollToOffset(0),
+    }),
+    [items, virtualizer],
+  )
 
   const cell = (item: VirtualItem) => {
     const entry = items[item.index]!
@@ -102,7 +111,12 @@ export function Table(props: TableProps) {
         </div>
         <div role="rowgroup" class="rows" ref={body} style={{ height: `${virtualizer.getTotalSize()}px` }}>
           {seen.map((item) => (
-            <div role="presentation" class="place" key={item.key} style={{ transform: `translateY(${item.start - margin}px)`, height: `${item.size}px` }}>
+            <div
+              role="presentation"
+              class="place"
+              key={item.key}
+              style={{ transform: `translateY(${item.start - margin}px)`, height: `${item.size}px` }}
+            >
               {cell(item)}
             </div>
           ))}

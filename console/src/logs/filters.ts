@@ -64,14 +64,29 @@ export function without(name: FilterName): Record<string, string> {
 }
 
 export const noFilters: Record<string, string> = {
-  status: '', key: '', endpoint: '', code: '', method: '', type: '', agent: '', last: '', from: '', to: '',
+  status: '',
+  key: '',
+  endpoint: '',
+  code: '',
+  method: '',
+  type: '',
+  agent: '',
+  last: '',
+  from: '',
+  to: '',
 }
 
 /** activeFilters lists the filters that are set. */
 export function activeFilters(f: Filters): FilterName[] {
   const set: Array<[FilterName, unknown]> = [
-    ['status', f.status], ['key', f.key], ['endpoint', f.endpoint], ['code', f.code], ['method', f.method],
-    ['type', f.agentType], ['agent', f.agentId], ['time', f.range.last || f.range.from || f.range.to],
+    ['status', f.status],
+    ['key', f.key],
+    ['endpoint', f.endpoint],
+    ['code', f.code],
+    ['method', f.method],
+    ['type', f.agentType],
+    ['agent', f.agentId],
+    ['time', f.range.last || f.range.from || f.range.to],
   ]
   return set.filter(([, value]) => value).map(([name]) => name)
 }
@@ -81,8 +96,13 @@ type Query = NonNullable<operations['summarizeRequestLogs']['parameters']['query
 /** filterParams are the filters as the API has them, without the times. */
 export function filterParams(f: Filters): Query {
   return dropEmpty({
-    statusClass: f.status || undefined, keyId: f.key, endpoint: f.endpoint, errorCode: f.code,
-    agentType: f.agentType, agentId: f.agentId, method: f.method,
+    statusClass: f.status || undefined,
+    keyId: f.key,
+    endpoint: f.endpoint,
+    errorCode: f.code,
+    agentType: f.agentType,
+    agentId: f.agentId,
+    method: f.method,
   })
 }
 
@@ -103,11 +123,20 @@ function dropEmpty(params: Query): Query {
 export function cliFlags(f: Filters, now: number): string {
   const times = timeParams(f.range, now)
   const flags: Array<[string, string | undefined]> = [
-    ['status-class', f.status], ['key', f.key], ['endpoint', f.endpoint], ['error-code', f.code],
-    ['agent-type', f.agentType], ['agent-id', f.agentId], ['method', f.method],
-    ['since', times.startTime], ['until', times.endTime],
+    ['status-class', f.status],
+    ['key', f.key],
+    ['endpoint', f.endpoint],
+    ['error-code', f.code],
+    ['agent-type', f.agentType],
+    ['agent-id', f.agentId],
+    ['method', f.method],
+    ['since', times.startTime],
+    ['until', times.endTime],
   ]
-  return flags.filter(([, value]) => value).map(([flag, value]) => ` --${flag} ${quote(value!)}`).join('')
+  return flags
+    .filter(([, value]) => value)
+    .map(([flag, value]) => ` --${flag} ${quote(value!)}`)
+    .join('')
 }
 
 /** quote quotes a word for a POSIX shell, where it needs to be. */

@@ -48,16 +48,20 @@ export function createPlot(element: HTMLElement, handlers: PlotHandlers): Plot {
     series: [{}, ...tones.map((_, i) => bars(() => colours.tones[tones.length - 1 - i]!))],
     hooks: {
       drawClear: [(plot) => shade(plot, data.selected, colours.shade)],
-      setSelect: [(plot) => {
-        const { left, width } = plot.select
-        if (width < dragFrom) return
-        plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
-        handlers.onSelect(bucketAt(left), bucketAt(left + width), false)
-      }],
-      setCursor: [(plot) => {
-        const x = plot.cursor.left ?? -1
-        handlers.onHover(x < 0 || data.times.length === 0 ? undefined : bucketAt(x), x)
-      }],
+      setSelect: [
+        (plot) => {
+          const { left, width } = plot.select
+          if (width < dragFrom) return
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+          handlers.onSelect(bucketAt(left), bucketAt(left + width), false)
+        },
+      ],
+      setCursor: [
+        (plot) => {
+          const x = plot.cursor.left ?? -1
+          handlers.onHover(x < 0 || data.times.length === 0 ? undefined : bucketAt(x), x)
+        },
+      ],
     },
   }
   const u = new uPlot(options, [[], [], [], [], []], element)
@@ -107,12 +111,13 @@ function axis(stroke: () => string): uPlot.Axis {
     stroke,
     grid: { show: false },
     ticks: { show: false },
-    values: (u, splits) => splits.map((seconds) => {
-      const x = u.valToPos(seconds, 'x')
-      if (x < halfLabel || x > u.width - halfLabel) return '' // it would be cut off
-      const time = new Date(seconds * 1000)
-      return time.getHours() === 0 ? dayLabel.format(time) : hourLabel.format(time)
-    }),
+    values: (u, splits) =>
+      splits.map((seconds) => {
+        const x = u.valToPos(seconds, 'x')
+        if (x < halfLabel || x > u.width - halfLabel) return '' // it would be cut off
+        const time = new Date(seconds * 1000)
+        return time.getHours() === 0 ? dayLabel.format(time) : hourLabel.format(time)
+      }),
   }
 }
 

@@ -15,10 +15,12 @@ async function load(workspaceId: string, signal: AbortSignal): Promise<LogKey[]>
   const keys: LogKey[] = []
   let pageToken = ''
   do {
-    const page = await ok(api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
-      params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
-      signal,
-    }))
+    const page = await ok(
+      api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
+        params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
+        signal,
+      }),
+    )
     keys.push(...page.keys)
     pageToken = page.nextPageToken
   } while (pageToken !== '' && keys.length < maxKeys)

@@ -45,8 +45,15 @@ export interface Logs extends LogsState {
 }
 
 const nothing: LogsState = {
-  rows: [], held: [], page: undefined, unreadable: [], loading: true, error: undefined, loadedAt: undefined,
-  budgetEnded: false, outdated: false,
+  rows: [],
+  held: [],
+  page: undefined,
+  unreadable: [],
+  loading: true,
+  error: undefined,
+  loadedAt: undefined,
+  budgetEnded: false,
+  outdated: false,
 }
 
 /** useLogs loads the rows of a view. `filters` must be the same object while they are equal. */
@@ -90,9 +97,19 @@ export function useLogs(workspace: string, filters: Filters): Logs {
   const reload = useCallback(() => setAttempt((n) => n + 1), [])
   useRetry(state.error, walk.current.next === '' ? reload : loadPage)
 
-  const add = useCallback((rows: readonly RequestLog[]) => {
-    setState((s) => afterLive(s, rows.filter((row) => matches(row, filters)), rows, holding.current))
-  }, [filters])
+  const add = useCallback(
+    (rows: readonly RequestLog[]) => {
+      setState((s) =>
+        afterLive(
+          s,
+          rows.filter((row) => matches(row, filters)),
+          rows,
+          holding.current,
+        ),
+      )
+    },
+    [filters],
+  )
 
   const catchUp = useCallback(async () => {
     const { query, abort } = walk.current

@@ -22,7 +22,10 @@ export interface OpenRow {
 }
 
 export function useOpenRow(
-  workspace: string, id: string, rows: readonly RequestLog[], table: { current: TableHandle | null },
+  workspace: string,
+  id: string,
+  rows: readonly RequestLog[],
+  table: { current: TableHandle | null },
 ): OpenRow {
   const [cursor, setCursor] = useState(id)
   const listed = rows.find((row) => row.id === id)
@@ -68,13 +71,19 @@ function useRow(workspaceId: string, requestLogId: string, listed: boolean): Req
   useEffect(() => {
     if (requestLogId === '' || listed || row?.id === requestLogId) return
     const abort = new AbortController()
-    ok(api.GET('/v1/workspaces/{workspaceId}/request-logs/{requestLogId}', {
-      params: { path: { workspaceId, requestLogId } }, signal: abort.signal,
-    })).then((response) => setRow(response.requestLog), (error: unknown) => {
-      if (aborted(error)) return
-      if (asApiError(error).status === 404) setQuery({ row: '' }, 'replace')
-      toast(asApiError(error).status === 404 ? 'There is no such call any more.' : 'The call cannot be loaded now.')
-    })
+    ok(
+      api.GET('/v1/workspaces/{workspaceId}/request-logs/{requestLogId}', {
+        params: { path: { workspaceId, requestLogId } },
+        signal: abort.signal,
+      }),
+    ).then(
+      (response) => setRow(response.requestLog),
+      (error: unknown) => {
+        if (aborted(error)) return
+        if (asApiError(error).status === 404) setQuery({ row: '' }, 'replace')
+        toast(asApiError(error).status === 404 ? 'There is no such call any more.' : 'The call cannot be loaded now.')
+      },
+    )
     return () => abort.abort()
   }, [workspaceId, requestLogId, listed])
   return row?.id === requestLogId ? row : undefined

@@ -12,7 +12,11 @@ const liveMs = 15_000 // between summaries while the page is live
  * the next one loads, and undefined where there is none: the page does without it.
  */
 export function useSummary(
-  workspace: string, filters: Filters, range: TimeRange | undefined, bucketSeconds: number, live: boolean,
+  workspace: string,
+  filters: Filters,
+  range: TimeRange | undefined,
+  bucketSeconds: number,
+  live: boolean,
 ): Summary | undefined {
   const [summary, setSummary] = useState<Summary>()
   const key = range && `${range.last} ${range.from} ${range.to}`
@@ -21,9 +25,12 @@ export function useSummary(
     const abort = new AbortController()
     const load = () => {
       const query = { ...filterParams(filters), ...timeParams(range, Date.now()), bucket: `${bucketSeconds}s` }
-      ok(api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', {
-        params: { path: { workspaceId: workspace }, query }, signal: abort.signal,
-      })).then(setSummary, (error: unknown) => {
+      ok(
+        api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', {
+          params: { path: { workspaceId: workspace }, query },
+          signal: abort.signal,
+        }),
+      ).then(setSummary, (error: unknown) => {
         if (aborted(error)) return
         console.warn('summarizing the request logs:', error)
         setSummary(undefined)

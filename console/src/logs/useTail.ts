@@ -36,14 +36,24 @@ export function useTail(workspace: string, filters: Filters, enabled: boolean, h
     setState({ interrupted: undefined, gapBefore: undefined })
     if (!enabled) return
     const abort = new AbortController()
-    void follow(workspace, filters, abort.signal, (change) => setState((s) => ({ ...s, ...change })), () => latest.current)
+    void follow(
+      workspace,
+      filters,
+      abort.signal,
+      (change) => setState((s) => ({ ...s, ...change })),
+      () => latest.current,
+    )
     return () => abort.abort()
   }, [workspace, filters, enabled])
   return state
 }
 
 async function follow(
-  workspace: string, filters: Filters, signal: AbortSignal, set: (change: Partial<TailState>) => void, handlers: () => TailHandlers,
+  workspace: string,
+  filters: Filters,
+  signal: AbortSignal,
+  set: (change: Partial<TailState>) => void,
+  handlers: () => TailHandlers,
 ): Promise<void> {
   let resumeToken = ''
   let pauseMs = shortestPauseMs

@@ -1,6 +1,10 @@
 // Which rows are seen, and where they stand.
 import {
-  elementScroll, observeElementOffset, observeElementRect, Virtualizer, type VirtualizerOptions,
+  elementScroll,
+  observeElementOffset,
+  observeElementRect,
+  Virtualizer,
+  type VirtualizerOptions,
 } from '@tanstack/virtual-core'
 import { useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import type { Item } from './rows'

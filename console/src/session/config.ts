@@ -15,7 +15,11 @@ let loaded: Promise<Config> | undefined
 export function loadConfig(): Promise<Config> {
   loaded ??= fetch('/console/config.json')
     .then((response) => (response.ok ? response.json() : {}))
-    .then((config: Partial<Config>) => ({ issuer: config.issuer ?? '', clientId: config.clientId ?? '', scope: config.scope || 'openid' }))
+    .then((config: Partial<Config>) => ({
+      issuer: config.issuer ?? '',
+      clientId: config.clientId ?? '',
+      scope: config.scope || 'openid',
+    }))
     .catch((error: unknown) => {
       loaded = undefined
       throw error

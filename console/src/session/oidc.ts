@@ -52,7 +52,14 @@ export async function finishSignIn(config: Config): Promise<{ token: string; add
   const client: oauth.Client = { client_id: config.clientId }
   const parameters = oauth.validateAuthResponse(server, client, new URL(location.href), pending.state)
   const response = await oauth.authorizationCodeGrantRequest(
-    server, client, oauth.None(), parameters, redirectUri(), pending.verifier, insecure(config))
+    server,
+    client,
+    oauth.None(),
+    parameters,
+    redirectUri(),
+    pending.verifier,
+    insecure(config),
+  )
   const tokens = await oauth.processAuthorizationCodeResponse(server, client, response, {
     expectedNonce: pending.nonce,
     requireIdToken: true,

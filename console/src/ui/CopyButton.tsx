@@ -41,7 +41,10 @@ export async function copy(text: string): Promise<boolean> {
 // Browsers have the clipboard's API on https and localhost only.
 async function write(text: string): Promise<boolean> {
   if (!navigator.clipboard) return copyBySelection(text)
-  return navigator.clipboard.writeText(text).then(() => true, () => false)
+  return navigator.clipboard.writeText(text).then(
+    () => true,
+    () => false,
+  )
 }
 
 function copyBySelection(text: string): boolean {

@@ -52,7 +52,11 @@ export function onDemand<P extends TriggerProps>(
   load: () => Promise<ComponentType<P>>,
 ): ComponentType<P> {
   let Loaded: ComponentType<P> | undefined
-  const preload = () => void load().then((component) => (Loaded = component), () => undefined)
+  const preload = () =>
+    void load().then(
+      (component) => (Loaded = component),
+      () => undefined,
+    )
   return function OnDemand(props: P) {
     const [used, setUsed] = useState(false)
     const alive = useRef(true)

@@ -29,8 +29,7 @@ export function ErrorNote({ error, what, since, retry }: ErrorNoteProps) {
   return (
     <div class="note error" role="alert">
       <span>
-        {what}: <bdi>{error.message.replace(/\.$/, '')}</bdi>.
-        {since && ` What you see is from ${timeOfDay(since)}.`}
+        {what}: <bdi>{error.message.replace(/\.$/, '')}</bdi>.{since && ` What you see is from ${timeOfDay(since)}.`}
       </span>
       {retry && (
         <button type="button" class="button" onClick={retry}>

@@ -24,7 +24,17 @@ export interface DialogProps {
 
 /** Dialog is a modal dialog that is open as long as it is rendered. It holds one decision. */
 export function Dialog(props: DialogProps) {
-  const { title, about, children, onClose, firm = false, alert = false, class: className = 'dialog', initialFocus, finalFocus } = props
+  const {
+    title,
+    about,
+    children,
+    onClose,
+    firm = false,
+    alert = false,
+    class: className = 'dialog',
+    initialFocus,
+    finalFocus,
+  } = props
   const service = useMachine(dialog.machine, {
     id: useId(),
     open: true,

@@ -15,7 +15,15 @@ export interface PopoverProps extends TriggerProps {
 }
 
 /** Popover opens when it is mounted: see onDemand. */
-export function Popover({ title, content, contentClass = 'popup padded', trigger, label, triggerClass = 'button', tabIndex }: PopoverProps) {
+export function Popover({
+  title,
+  content,
+  contentClass = 'popup padded',
+  trigger,
+  label,
+  triggerClass = 'button',
+  tabIndex,
+}: PopoverProps) {
   const service = useMachine(popover.machine, {
     id: useId(),
     portalled: true,

@@ -1,1 +1,0 @@
-import{V as e}from"./chunk-STHGLXOZ.js";import{a}from"./chunk-5PISNZ2Q.js";import"./chunk-UDA2LL6V.js";import"./chunk-YFEPEMYW.js";import"./chunk-BOVNBG6Y.js";import{i as l}from"./chunk-L3LFJRSV.js";function t(o){return l(a,{title:l("span",{class:"visually-hidden",children:"Call"}),class:"sheet",onClose:o.onClose,children:l(e,{...o})})}export{t as Sheet};
