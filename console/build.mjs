@@ -53,6 +53,7 @@ const page = (await readFile('src/index.html', 'utf8')).replace(
   [
     `<link rel="stylesheet" href="${url(byEntry('src/styles/main.css').path)}">`,
     `<script type="module" src="${url(main)}"></script>`,
+    `<meta name="keys-stylesheet" content="${url(byEntry('src/keys/KeysPage.tsx').cssBundle)}">`,
     ...scripts
       .filter((path) => path !== main)
       .sort()
