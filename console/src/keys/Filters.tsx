@@ -77,6 +77,7 @@ function ownersOf(keys: Keys['keys']) {
 }
 
 function countOf(found: number, { keys, complete }: Keys): string {
+  if (keys.length === 0) return ''
   const soFar = complete ? '' : ' so far'
   return found === keys.length ? plural(found, 'key') + soFar : `${count(found)} of ${plural(keys.length, 'key')}${soFar}`
 }

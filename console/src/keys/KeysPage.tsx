@@ -175,7 +175,7 @@ function List({ all, use, actions, admin, query, table }: ListProps) {
     <>
       {all.error && <ErrorNote error={all.error} what="The keys cannot be loaded" since={all.since} retry={all.reload} />}
       {all.complete && <ExpiryNotice keys={all.keys} />}
-      {!loading && all.keys.length > 0 && <Filters values={filters} all={all} found={found.length} />}
+      {(slow || all.keys.length > 0) && <Filters values={filters} all={all} found={found.length} />}
       {slow && <Skeleton />}
       {found.length > 0 && (
         <Table

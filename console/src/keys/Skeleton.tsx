@@ -2,6 +2,7 @@
 export function Skeleton() {
   return (
     <div class="keys-table" aria-hidden="true">
+      <div class="key-row heads" />
       {[70, 45, 60, 52, 66, 40].map((width, i) => (
         <div class="key-row" key={i}>
           <span class="name">

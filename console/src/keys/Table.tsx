@@ -94,7 +94,7 @@ function useVirtualizer(keys: readonly Key[], scroller: { current: HTMLDivElemen
     estimateSize: () => rowHeight,
     getItemKey: (index) => keys[index]?.id ?? index,
     overscan: keys.length <= allUpTo ? allUpTo : 12,
-    scrollPaddingStart: rowHeight,
+    scrollPaddingEnd: rowHeight, // the heading is above the first row
     scrollToFn: elementScroll,
     observeElementRect,
     observeElementOffset,

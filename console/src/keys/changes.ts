@@ -1,6 +1,7 @@
 // The calls that change keys, and their errors in words.
 import { api, ok } from '../api/client'
 import { ApiError, asApiError } from '../api/error'
+import { count } from '../format'
 import type { Key, KeyInput, KeyPatch } from '../api/types'
 
 const keyPath = '/v1/workspaces/{workspaceId}/keys/{keyId}'
@@ -63,7 +64,7 @@ export function inWords(thrown: unknown): string {
   switch (error.reason) {
     case 'KEY_QUOTA_EXCEEDED':
       return error.metadata.limit === 'keys'
-        ? `The workspace has as many keys as it may have (${error.metadata.value}). Delete keys that are not used any more.`
+        ? `The workspace has as many keys as it may have (${count(Number(error.metadata.value))}). Delete keys that are not used any more.`
         : 'The keys of the workspace would take more room than they may. Delete keys, or shorten their lists of agents and their metadata.'
     case 'CHANGE_NOT_IN_FORCE':
       return 'The old secrets were ended, but a part of the service has not learned it yet, and the new secret is lost. Rotate again.'

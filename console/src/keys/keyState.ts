@@ -2,6 +2,7 @@
 import type { Key } from '../api/types'
 
 const day = 86_400_000
+const clockSkewMs = 2_000 // between the service and the browser
 export const soonDays = 14
 export const justExpiredDays = 7
 
@@ -24,7 +25,7 @@ const timeLeft = (key: Key, now: number): number => (key.expireTime ? Date.parse
 /** oldSecretEnd returns when the last of the earlier secrets ends; undefined if none passes any more. */
 export function oldSecretEnd(key: Key, now: number): Date | undefined {
   const ends = key.secrets.slice(1).map((secret) => Date.parse(secret.expireTime ?? key.expireTime ?? ''))
-  const last = Math.max(...ends.filter((end) => end > now))
+  const last = Math.max(...ends.filter((end) => end > now + clockSkewMs))
   return Number.isFinite(last) ? new Date(last) : undefined
 }
 

@@ -22,10 +22,11 @@ export function Ago({ value }: { value: Date }) {
 
 /** useNow returns the current time in milliseconds, and renders again every `everyMs`. */
 export function useNow(everyMs = 10_000): number {
-  const [now, setNow] = useState(Date.now)
+  const [, setNow] = useState(0)
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), everyMs)
     return () => clearInterval(timer)
   }, [everyMs])
-  return now
+  // Not the time of the last tick: what has just happened would be in the future.
+  return Date.now()
 }

@@ -66,8 +66,10 @@ function Calls({ apiKey, use }: { apiKey: Key; use: LastUse }) {
   if (calls === undefined) return <p class="quiet">{last ? `Last used ${ago(last, now)}.` : ' '}</p>
   return (
     <p class={calls > 0 ? 'note warning' : 'quiet'}>
-      {calls > 0 ? `It had ${plural(calls, 'call')} in the last 24 hours.` : 'It had no call in the last 24 hours.'}
-      {last && ` Last used ${ago(last, now)}.`}
+      <span>
+        {calls > 0 ? `It had ${plural(calls, 'call')} in the last 24 hours.` : 'It had no call in the last 24 hours.'}
+        {last && ` Last used ${ago(last, now)}.`}
+      </span>
     </p>
   )
 }

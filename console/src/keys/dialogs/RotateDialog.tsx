@@ -55,8 +55,10 @@ export function RotateDialog({ opened, put, open, close, finalFocus }: RotateDia
       <form class="form" onSubmit={onSubmit(send)}>
         {end && (
           <p class="note">
-            An old secret passes for {span(end.getTime() - Date.now())} more. “At once” ends it together with the present one,{' '}
-            <span class="mono">····{key.last4}</span>: then only the new secret passes.
+            <span>
+              An old secret passes for {span(end.getTime() - Date.now())} more. “At once” ends it together with the present one,{' '}
+              <span class="mono">····{key.last4}</span>: then only the new secret passes.
+            </span>
           </p>
         )}
         <fieldset class="field">
