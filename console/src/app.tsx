@@ -10,9 +10,7 @@ import { lazy, loadStylesheet } from './ui/lazy'
 import { EmptyState, ErrorNote } from './ui/states'
 import { Toasts } from './ui/toast'
 
-const KeysPage = lazy(() =>
-  Promise.all([import('./keys/KeysPage'), loadStylesheet('keys')]).then(([module]) => module.KeysPage),
-)
+const KeysPage = lazy(() => Promise.all([import('./keys/KeysPage'), loadStylesheet('keys')]).then(([module]) => module.KeysPage))
 
 export function App() {
   const route = useRoute()

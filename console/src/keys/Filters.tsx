@@ -33,7 +33,12 @@ export function Filters({ values, all, found }: { values: Values; all: Keys; fou
       </div>
       <div class="pills">
         <Filter title="State" choices={stateFilters} value={values.state} onChoose={(state) => setQuery({ state })} />
-        <Filter title="Owner" choices={[{ value: '', label: 'Any' }, ...owners]} value={values.owner} onChoose={(owner) => setQuery({ owner })} />
+        <Filter
+          title="Owner"
+          choices={[{ value: '', label: 'Any' }, ...owners]}
+          value={values.owner}
+          onChoose={(owner) => setQuery({ owner })}
+        />
       </div>
       <span class="matches figures" role="status">
         {countOf(found, all)}

@@ -88,7 +88,13 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
             Create key
           </button>
         )}
-        <button type="button" class="button icon plain help" aria-label="Keyboard help" title="Keyboard (?)" onClick={() => setHelp(true)}>
+        <button
+          type="button"
+          class="button icon plain help"
+          aria-label="Keyboard help"
+          title="Keyboard (?)"
+          onClick={() => setHelp(true)}
+        >
           ?
         </button>
       </header>

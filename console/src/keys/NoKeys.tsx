@@ -7,9 +7,9 @@ export function NoKeys({ mayCreate }: { mayCreate: boolean }) {
   return (
     <EmptyState title="No keys yet">
       <p>
-        A key lets one caller use your agents. Its scopes say which types of agents, its agent access says which of them. Callers send
-        its secret in the header <code class="mono">api-key</code>, your backend checks each call, and every call leaves a row in the
-        request logs.
+        A key lets one caller use your agents. Its scopes say which types of agents, its agent access says which of them. Callers
+        send its secret in the header <code class="mono">api-key</code>, your backend checks each call, and every call leaves a
+        row in the request logs.
       </p>
       {mayCreate ? (
         <button type="button" class="button primary" onClick={() => setQuery({ create: '1' })}>

@@ -24,7 +24,13 @@ export const nameId = (keyId: string): string => `key-${keyId}`
 
 export function Row({ apiKey, use, wanted, selected, index, onOpen, menu }: RowProps) {
   return (
-    <div role="row" class={selected ? 'key-row selected' : 'key-row'} aria-rowindex={index} data-key={apiKey.id} onClick={() => onOpen(apiKey)}>
+    <div
+      role="row"
+      class={selected ? 'key-row selected' : 'key-row'}
+      aria-rowindex={index}
+      data-key={apiKey.id}
+      onClick={() => onOpen(apiKey)}
+    >
       <span role="cell" class="name" title={apiKey.name}>
         <button type="button" id={nameId(apiKey.id)} class="open">
           <KeyName name={apiKey.name} last4={apiKey.last4} wanted={wanted} />

@@ -1,6 +1,11 @@
 // The list of keys: a table whose rows are in the page only while they are seen, if there are many.
 import {
-  elementScroll, measureElement, observeElementOffset, observeElementRect, Virtualizer, type VirtualizerOptions,
+  elementScroll,
+  measureElement,
+  observeElementOffset,
+  observeElementRect,
+  Virtualizer,
+  type VirtualizerOptions,
 } from '@tanstack/virtual-core'
 import { useImperativeHandle, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Key } from '../api/types'
@@ -37,10 +42,14 @@ export function Table({ keys, selected, handle, ...row }: TableProps) {
   }
   // A row that was not in the page is there a moment later.
   useLayoutEffect(() => focusWanted(wanted))
-  useImperativeHandle(handle, () => ({
-    focus: (id) => focus(keys.findIndex((key) => key.id === id)),
-    move: (by) => focus(Math.min(Math.max(focusedIndex(keys) + by, 0), keys.length - 1)),
-  }), [keys, virtualizer])
+  useImperativeHandle(
+    handle,
+    () => ({
+      focus: (id) => focus(keys.findIndex((key) => key.id === id)),
+      move: (by) => focus(Math.min(Math.max(focusedIndex(keys) + by, 0), keys.length - 1)),
+    }),
+    [keys, virtualizer],
+  )
   return (
     <div class={keys.length > allUpTo ? 'keys-table many' : 'keys-table'} ref={scroller}>
       <div role="table" aria-label="API keys" aria-rowcount={keys.length + 1}>

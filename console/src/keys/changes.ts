@@ -40,10 +40,13 @@ export function updateKey(key: Key, patch: KeyPatch, mask: readonly string[]): P
     body: { ...patch, etag: key.etag },
   })
   // A change that is stored and not in force yet must not be repeated: reading shows it.
-  return ok(request).then((response) => response.key, (error: unknown) => {
-    if (reasonOf(error) !== 'CHANGE_NOT_IN_FORCE') throw error
-    return readKey(key.workspaceId, key.id)
-  })
+  return ok(request).then(
+    (response) => response.key,
+    (error: unknown) => {
+      if (reasonOf(error) !== 'CHANGE_NOT_IN_FORCE') throw error
+      return readKey(key.workspaceId, key.id)
+    },
+  )
 }
 
 /** deleteKey deletes a key. One that is deleted already is no error. */

@@ -29,7 +29,14 @@ export type Field = keyof Omit<Draft, 'allAgents'>
 export type Wrong = Partial<Record<Field, string>>
 
 export const emptyDraft: Draft = {
-  name: '', description: '', owner: '', scopes: [], allAgents: true, agentIds: [], expiry: { kind: 'never', date: '' }, metadata: [],
+  name: '',
+  description: '',
+  owner: '',
+  scopes: [],
+  allAgents: true,
+  agentIds: [],
+  expiry: { kind: 'never', date: '' },
+  metadata: [],
 }
 
 export function draftOf(key: Key): Draft {
@@ -95,7 +102,12 @@ const comparable: Record<Field, (draft: Draft) => string> = {
 export function patchOf(draft: Draft, fields: readonly Field[], now: number): { patch: KeyPatch; mask: string[] } {
   const input = inputOf(draft, now)
   const names: Record<Field, keyof KeyInput> = {
-    name: 'name', description: 'description', owner: 'externalId', scopes: 'scopes', metadata: 'metadata', expiry: 'expireTime',
+    name: 'name',
+    description: 'description',
+    owner: 'externalId',
+    scopes: 'scopes',
+    metadata: 'metadata',
+    expiry: 'expireTime',
     agentIds: draft.allAgents ? 'allAgents' : 'agentIds',
   }
   const mask = fields.map((field) => names[field])

@@ -19,10 +19,7 @@ export const defaultGrace = 86_400 // seconds, as in the API
 /** menuOf returns the actions of a key. Who may not change keys gets those that change nothing. */
 export function menuOf(key: Key, actions: Actions, mayChange: boolean): MenuItem[] {
   const item = (value: string, label: string, onSelect: () => void): MenuItem => ({ value, label, onSelect })
-  const reads = [
-    item('calls', 'View calls', () => navigate(callsOf(key))),
-    item('copy', 'Copy id', () => void copy(key.id)),
-  ]
+  const reads = [item('calls', 'View calls', () => navigate(callsOf(key))), item('copy', 'Copy id', () => void copy(key.id))]
   if (!mayChange) return [item('details', 'Details', () => actions.details(key)), ...reads]
   const rotating = oldSecretEnd(key, Date.now()) !== undefined
   return [

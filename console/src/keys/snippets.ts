@@ -64,6 +64,8 @@ ${lines(call, (name, value) => `    ${name}: ${JSON.stringify(value)},`, '\n')}
 const { allowed, httpStatus, denial } = await response.json();`
 
 const lines = (call: Call, line: (name: string, value: string) => string, separator: string) =>
-  Object.entries(call).map(([name, value]) => line(name, value)).join(separator)
+  Object.entries(call)
+    .map(([name, value]) => line(name, value))
+    .join(separator)
 
 const shellQuote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`

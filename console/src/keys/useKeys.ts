@@ -58,17 +58,23 @@ export function useKeys(workspace: string): Keys {
 }
 
 // load reads all pages and returns the ids of all keys.
-async function load(workspaceId: string, signal: AbortSignal, onPage: (page: Key[], last: boolean) => void): Promise<Set<string>> {
+async function load(
+  workspaceId: string,
+  signal: AbortSignal,
+  onPage: (page: Key[], last: boolean) => void,
+): Promise<Set<string>> {
   const ids = new Set<string>()
   let pageToken = ''
   do {
-    const page = await ok(api.GET('/v1/workspaces/{workspaceId}/keys', {
-      params: {
-        path: { workspaceId },
-        query: pageToken ? { pageSize, pageToken } : { pageSize: firstPage },
-      },
-      signal,
-    }))
+    const page = await ok(
+      api.GET('/v1/workspaces/{workspaceId}/keys', {
+        params: {
+          path: { workspaceId },
+          query: pageToken ? { pageSize, pageToken } : { pageSize: firstPage },
+        },
+        signal,
+      }),
+    )
     for (const key of page.keys) ids.add(key.id)
     pageToken = page.nextPageToken
     onPage(page.keys, pageToken === '')

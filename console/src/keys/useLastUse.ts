@@ -41,10 +41,12 @@ async function load(workspaceId: string, signal: AbortSignal, allPages: boolean)
   const times = new Map<string, Date>()
   let pageToken = ''
   do {
-    const page = await ok(api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
-      params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
-      signal,
-    }))
+    const page = await ok(
+      api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
+        params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
+        signal,
+      }),
+    )
     for (const key of page.keys) times.set(key.keyId, new Date(key.lastUseTime))
     pageToken = page.nextPageToken
   } while (allPages && pageToken !== '')
@@ -53,6 +55,8 @@ async function load(workspaceId: string, signal: AbortSignal, allPages: boolean)
 
 async function retention(workspaceId: string, signal: AbortSignal): Promise<number> {
   const query = { pageSize: 1 }
-  const page = await ok(api.GET('/v1/workspaces/{workspaceId}/request-logs', { params: { path: { workspaceId }, query }, signal }))
+  const page = await ok(
+    api.GET('/v1/workspaces/{workspaceId}/request-logs', { params: { path: { workspaceId }, query }, signal }),
+  )
   return seconds(page.retention) * 1000
 }

@@ -41,8 +41,14 @@ export function wrongAgent(id: string): string | undefined {
 }
 
 const apiFields: Record<string, Field> = {
-  name: 'name', description: 'description', external_id: 'owner', scopes: 'scopes', agent_ids: 'agentIds', all_agents: 'agentIds',
-  expire_time: 'expiry', metadata: 'metadata',
+  name: 'name',
+  description: 'description',
+  external_id: 'owner',
+  scopes: 'scopes',
+  agent_ids: 'agentIds',
+  all_agents: 'agentIds',
+  expire_time: 'expiry',
+  metadata: 'metadata',
 }
 
 /** wrongByApi sorts the violations of an error to the fields of the form. What belongs to no field is left out. */
@@ -52,7 +58,8 @@ export function wrongByApi(error: ApiError, draft: Draft): Wrong {
     const match = /^key\.([a-z_]+)(?:\[(.*)\])?/.exec(field)
     const name = apiFields[match?.[1] ?? '']
     if (!name || wrong[name]) continue
-    const item = name === 'agentIds' ? draft.agentIds[Number(match?.[2])] : name === 'scopes' ? draft.scopes[Number(match?.[2])] : undefined
+    const item =
+      name === 'agentIds' ? draft.agentIds[Number(match?.[2])] : name === 'scopes' ? draft.scopes[Number(match?.[2])] : undefined
     wrong[name] = item === undefined ? description : `${item}: ${description}`
   }
   return wrong

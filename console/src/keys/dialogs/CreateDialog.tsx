@@ -49,7 +49,13 @@ export function CreateDialog({ workspace, put, open, close, finalFocus }: Dialog
       open({ kind: 'rotate', key, graceSeconds: 0 })
     })
   return (
-    <Dialog title="Create key" onClose={close} firm={busy} finalFocus={finalFocus} initialFocus={() => document.getElementById('field-name')}>
+    <Dialog
+      title="Create key"
+      onClose={close}
+      firm={busy}
+      finalFocus={finalFocus}
+      initialFocus={() => document.getElementById('field-name')}
+    >
       <form class="form" onSubmit={onSubmit(send)} noValidate>
         <KeyForm draft={draft} onChange={change} wrong={wrong} />
         <Problem error={error}>

@@ -80,10 +80,12 @@ function useCallsOfDay(apiKey: Key): number | undefined {
   useEffect(() => {
     const abort = new AbortController()
     const query = { keyId: apiKey.id, startTime: new Date(Date.now() - day).toISOString(), bucket: '86400s' }
-    ok(api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', {
-      params: { path: { workspaceId: apiKey.workspaceId }, query },
-      signal: abort.signal,
-    })).then(
+    ok(
+      api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', {
+        params: { path: { workspaceId: apiKey.workspaceId }, query },
+        signal: abort.signal,
+      }),
+    ).then(
       ({ buckets }) => setCalls(buckets.flatMap((b) => b.counts).reduce((sum, c) => sum + Number(c.callCount), 0)),
       () => undefined, // The dialog is of use without it.
     )

@@ -37,7 +37,9 @@ export function DetailsDialog({ apiKey, use, mayChange, edit, close, finalFocus 
           {agentAccess(apiKey)}
           {!apiKey.allAgents && <Agents ids={apiKey.agentIds} />}
         </Item>
-        <Item name="Owner">{apiKey.externalId ? <span class="mono">{apiKey.externalId}</span> : <span class="faint">None</span>}</Item>
+        <Item name="Owner">
+          {apiKey.externalId ? <span class="mono">{apiKey.externalId}</span> : <span class="faint">None</span>}
+        </Item>
         <Item name="Last used">
           <LastUsed apiKey={apiKey} use={use} />
         </Item>

@@ -13,7 +13,9 @@ export function ToggleDialog({ apiKey, put, close, onDone, finalFocus }: Dialogs
   const send = () =>
     submit(async () => {
       put(await updateKey(apiKey, { disabled: !apiKey.disabled }, ['disabled']))
-      onDone(`${isolate(apiKey.name)} is ${apiKey.disabled ? 'enabled. Its calls pass' : 'disabled. Its calls are denied'} within a second.`)
+      onDone(
+        `${isolate(apiKey.name)} is ${apiKey.disabled ? 'enabled. Its calls pass' : 'disabled. Its calls are denied'} within a second.`,
+      )
       close()
     })
   return (

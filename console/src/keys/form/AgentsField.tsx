@@ -11,7 +11,12 @@ export function AgentsField({ draft, onChange, invalid }: FieldProps) {
     <>
       <div class="boxes">
         <label class="choice">
-          <input type="radio" id={draft.allAgents ? 'field-agentIds' : undefined} checked={draft.allAgents} onChange={() => choose(true)} />
+          <input
+            type="radio"
+            id={draft.allAgents ? 'field-agentIds' : undefined}
+            checked={draft.allAgents}
+            onChange={() => choose(true)}
+          />
           All agents
         </label>
         <label class="choice">
@@ -19,7 +24,9 @@ export function AgentsField({ draft, onChange, invalid }: FieldProps) {
           Only these
         </label>
       </div>
-      {!draft.allAgents && <AgentList ids={draft.agentIds} onChange={(agentIds) => onChange({ ...draft, agentIds })} invalid={invalid} />}
+      {!draft.allAgents && (
+        <AgentList ids={draft.agentIds} onChange={(agentIds) => onChange({ ...draft, agentIds })} invalid={invalid} />
+      )}
     </>
   )
 }
@@ -42,7 +49,10 @@ function AgentList({ ids, onChange, invalid }: AgentListProps) {
   // What is typed is one id: it may hold any character. Only what is pasted is split.
   const addTyped = () => text.trim() && add([text.trim()])
   const onPaste = (event: ClipboardEvent) => {
-    const pasted = (event.clipboardData?.getData('text') ?? '').split(/[\r\n\t,;]+/).map((id) => id.trim()).filter((id) => id !== '')
+    const pasted = (event.clipboardData?.getData('text') ?? '')
+      .split(/[\r\n\t,;]+/)
+      .map((id) => id.trim())
+      .filter((id) => id !== '')
     if (pasted.length < 2) return
     event.preventDefault()
     add(pasted)
@@ -77,7 +87,12 @@ function AgentList({ ids, onChange, invalid }: AgentListProps) {
           {ids.map((id) => (
             <li key={id}>
               <span class="mono data">{id}</span>
-              <button type="button" class="button icon plain" aria-label={`Remove ${isolate(id)}`} onClick={() => onChange(ids.filter((i) => i !== id))}>
+              <button
+                type="button"
+                class="button icon plain"
+                aria-label={`Remove ${isolate(id)}`}
+                onClick={() => onChange(ids.filter((i) => i !== id))}
+              >
                 <Cross />
               </button>
             </li>

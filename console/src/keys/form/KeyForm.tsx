@@ -8,7 +8,13 @@ import { MetadataField } from './MetadataField'
 import { ScopesField } from './ScopesField'
 
 export const fieldLabels: Record<Field, string> = {
-  name: 'Name', description: 'Description', owner: 'Owner', scopes: 'Scopes', agentIds: 'Agent access', expiry: 'Expires', metadata: 'Metadata',
+  name: 'Name',
+  description: 'Description',
+  owner: 'Owner',
+  scopes: 'Scopes',
+  agentIds: 'Agent access',
+  expiry: 'Expires',
+  metadata: 'Metadata',
 }
 
 const moreFields: readonly Field[] = ['description', 'metadata']
@@ -26,7 +32,8 @@ export interface FieldProps extends KeyFormProps {
 
 /** fieldOf returns the first control of a field, by its name in addresses: see console/README.md. */
 export const fieldOf = (name: string): HTMLElement | null =>
-  document.querySelector<HTMLElement>(`#field-${{ agents: 'agentIds' }[name] ?? CSS.escape(name)}`) ?? document.getElementById('field-name')
+  document.querySelector<HTMLElement>(`#field-${{ agents: 'agentIds' }[name] ?? CSS.escape(name)}`) ??
+  document.getElementById('field-name')
 
 /** focusWrong moves the focus to the first wrong field. */
 export function focusWrong(wrong: Wrong): void {
@@ -45,7 +52,13 @@ export function KeyForm(props: KeyFormProps) {
   const field = (name: Field): FieldProps => ({ ...props, invalid: invalid(name, wrong) })
   return (
     <>
-      <Text name="name" {...field('name')} value={draft.name} onText={(name) => set({ name })} hint="For people: who or what uses it." />
+      <Text
+        name="name"
+        {...field('name')}
+        value={draft.name}
+        onText={(name) => set({ name })}
+        hint="For people: who or what uses it."
+      />
       <Group name="scopes" wrong={wrong} hint="The types of agents that the key may call.">
         <ScopesField {...field('scopes')} />
       </Group>
@@ -64,8 +77,17 @@ export function KeyForm(props: KeyFormProps) {
       />
       {more || moreFields.some((name) => wrong[name]) ? (
         <>
-          <Text name="description" {...field('description')} value={draft.description} onText={(description) => set({ description })} />
-          <Group name="metadata" wrong={wrong} hint="What your backend wants to know of the caller: every allowed check returns it.">
+          <Text
+            name="description"
+            {...field('description')}
+            value={draft.description}
+            onText={(description) => set({ description })}
+          />
+          <Group
+            name="metadata"
+            wrong={wrong}
+            hint="What your backend wants to know of the caller: every allowed check returns it."
+          >
             <MetadataField {...field('metadata')} />
           </Group>
         </>

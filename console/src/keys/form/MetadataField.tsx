@@ -8,7 +8,8 @@ const maxRows = 64 // as the API has it
 export function MetadataField({ draft, onChange, invalid }: FieldProps) {
   const rows = draft.metadata.length > 0 ? draft.metadata : [{ name: '', value: '' }]
   const set = (metadata: readonly MetadataRow[]) => onChange({ ...draft, metadata })
-  const change = (index: number, changes: Partial<MetadataRow>) => set(rows.map((row, i) => (i === index ? { ...row, ...changes } : row)))
+  const change = (index: number, changes: Partial<MetadataRow>) =>
+    set(rows.map((row, i) => (i === index ? { ...row, ...changes } : row)))
   return (
     <div class="metadata">
       {rows.map((row, i) => (
@@ -32,7 +33,12 @@ export function MetadataField({ draft, onChange, invalid }: FieldProps) {
             value={row.value}
             onInput={(event) => change(i, { value: event.currentTarget.value })}
           />
-          <button type="button" class="button icon plain" aria-label={`Remove row ${i + 1}`} onClick={() => set(rows.filter((_, at) => at !== i))}>
+          <button
+            type="button"
+            class="button icon plain"
+            aria-label={`Remove row ${i + 1}`}
+            onClick={() => set(rows.filter((_, at) => at !== i))}
+          >
             <Cross />
           </button>
         </div>
