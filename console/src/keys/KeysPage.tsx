@@ -1,6 +1,6 @@
 // The page of API keys: the list with its search and filters, and what opens over it.
 import '../styles/keys.css'
-import { useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ApiError } from '../api/error'
 import type { Key } from '../api/types'
 import { cameFrom, followLink, setQuery, type Route } from '../route'
@@ -24,7 +24,8 @@ import { useKeys, type Keys } from './useKeys'
 import { useLastUse, type LastUse } from './useLastUse'
 import { useLinkedKey } from './useLinkedKey'
 
-const Dialogs = lazy(() => import('./dialogs/Dialogs').then((m) => m.Dialogs))
+const loadDialogs = () => import('./dialogs/Dialogs').then((m) => m.Dialogs)
+const Dialogs = lazy(loadDialogs)
 const HelpDialog = lazy(() => import('../ui/HelpDialog').then((m) => m.HelpDialog))
 const createId = 'create-key'
 const shortcuts: Shortcuts = [
@@ -52,6 +53,10 @@ function WorkspaceKeys({ route: { workspace, query } }: { route: Route }) {
   const session = useSession()
   const linked = useLinkedKey(workspace, query.get('key') || query.get('enable') || '', all)
   const [opened, setOpened] = useState<Opened>()
+  // The dialogs are there when they are needed, also while the service is away.
+  useEffect(() => {
+    if (all.complete) loadDialogs().catch(() => undefined)
+  }, [all.complete])
   const [done, setDone] = useState('')
   const request = useRef(requestAddress(workspace))
   const table = useRef<TableHandle>(null)

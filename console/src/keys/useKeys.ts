@@ -7,6 +7,7 @@ import type { Key } from '../api/types'
 
 const firstPage = 100 // so that the first rows come soon
 const pageSize = 1000 // the most that the API returns
+const againMs = 10_000 // until a load that failed is tried again, if it may succeed then
 
 export interface Keys {
   /** Newest first, as far as they are loaded. */
@@ -34,14 +35,23 @@ export function useKeys(workspace: string): Keys {
   const [attempt, setAttempt] = useState(0)
   useEffect(() => {
     const abort = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
     const before = new Set(state.keys.map((key) => key.id))
     load(workspace, abort.signal, (page, complete) =>
       setState((s) => ({ keys: merge(s.keys, page), complete: s.complete || complete, since: new Date() })),
     ).then(
       (ids) => setState((s) => ({ ...s, keys: s.keys.filter((key) => ids.has(key.id) || !before.has(key.id)) })),
-      (error: unknown) => aborted(error) || setState((s) => ({ ...s, error: asApiError(error) })),
+      (reason: unknown) => {
+        if (aborted(reason)) return
+        const error = asApiError(reason)
+        setState((s) => ({ ...s, error }))
+        if (error.away) timer = setTimeout(() => setAttempt((n) => n + 1), againMs)
+      },
     )
-    return () => abort.abort()
+    return () => {
+      abort.abort()
+      clearTimeout(timer)
+    }
   }, [workspace, attempt])
   const changes = useMemo(
     () => ({
