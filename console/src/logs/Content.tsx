@@ -54,6 +54,7 @@ export function Content(props: ContentProps) {
         wanted={filters.endpoint}
         selected={selected}
         more={more}
+        walks={logs.walks}
         outdated={logs.outdated && logs.loading}
         onOpen={onOpen}
         onEnd={() => short || logs.error || logs.loadMore()}

@@ -1,11 +1,20 @@
 // What the user has to know about the rows that are shown.
 import { localExact, timeOfDay } from '../format'
+import { ErrorNote } from '../ui/states'
 import type { Logs } from './useLogs'
 import type { TailState } from './useTail'
 
 export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
   return (
-    <>
+    <div class="notes">
+      {logs.error && (
+        <ErrorNote
+          error={logs.error}
+          what={logs.outdated ? 'The calls cannot be loaded with these filters' : 'The calls cannot be loaded'}
+          since={logs.loadedAt}
+          retry={logs.retry}
+        />
+      )}
       {tail.interrupted && (
         <div class="note warning" role="status">
           <span>
@@ -29,6 +38,6 @@ export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
           </span>
         </div>
       )}
-    </>
+    </div>
   )
 }

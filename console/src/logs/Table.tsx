@@ -1,11 +1,10 @@
 // The list of calls: a grid whose rows are in the page only while they are seen.
-import type { VirtualItem } from '@tanstack/virtual-core'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useImperativeHandle, useMemo, useRef } from 'preact/hooks'
 import type { LogKey, RequestLog } from '../api/types'
 import { dayHeading } from '../format'
 import { Row, rowId } from './Row'
-import { withDays } from './rows'
+import { withDays, type Item } from './rows'
 import { useEndpointRoom } from './useEndpointRoom'
 import { useNarrow } from './useNarrow'
 import { useMargin, useVirtualizer, rowHeight } from './useVirtualizer'
@@ -25,6 +24,8 @@ export interface TableProps {
   keys: ReadonlyMap<string, LogKey>
   wanted: string
   selected: string
+  /** Counts the lists that began anew: each begins at its top. */
+  walks: number
   /** Whether older rows may follow. */
   more: boolean
   outdated: boolean
@@ -39,19 +40,15 @@ export interface TableProps {
 }
 
 export function Table(props: TableProps) {
-  const { rows, keys, wanted, selected, more, onOpen, onEnd, onAway, footer, handle } = props
+  const { rows, selected, more, walks, onEnd, onAway, footer, handle } = props
   const scroller = useRef<HTMLDivElement>(null)
   const grid = useRef<HTMLDivElement>(null)
   const body = useRef<HTMLDivElement>(null)
   const narrow = useNarrow()
   const items = useMemo(() => withDays(rows), [rows])
   const margin = useMargin(body, narrow)
-  const virtualizer = useVirtualizer(
-    items,
-    narrow,
-    margin,
-    () => (narrow ? scroller.current?.closest('main') : scroller.current) ?? null,
-  )
+  const scrolls = () => (narrow ? scroller.current?.closest('main') : scroller.current) ?? null
+  const virtualizer = useVirtualizer(items, narrow, margin, scrolls)
   const seen = virtualizer.getVirtualItems()
   const room = useEndpointRoom(scroller, narrow)
 
@@ -61,6 +58,8 @@ export function Table(props: TableProps) {
   }, [more, last, items.length])
   const away = (virtualizer.scrollOffset ?? 0) > margin + rowHeight
   useEffect(() => onAway(away), [away])
+  const toTop = () => virtualizer.scrollToOffset(Math.min(virtualizer.scrollOffset ?? 0, margin))
+  useEffect(toTop, [walks])
   useImperativeHandle(
     handle,
     () => ({
@@ -69,26 +68,11 @@ export function Table(props: TableProps) {
         if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
       },
       focus: () => grid.current?.focus({ preventScroll: true }),
-      toTop: () => virtualizer.scrollToOffset(0),
+      toTop,
     }),
-    [items, virtualizer],
+    [items, margin],
   )
-
-  const cell = (item: VirtualItem) => {
-    const entry = items[item.index]!
-    if (entry.kind === 'day') return <Day time={entry.time} index={item.index + 2} />
-    return (
-      <Row
-        row={entry.row}
-        logKey={keys.get(entry.row.keyId)}
-        wanted={wanted}
-        room={room}
-        selected={entry.row.id === selected}
-        index={item.index + 2}
-        onOpen={onOpen}
-      />
-    )
-  }
+  const selectedSeen = seen.some(({ index }) => items[index]?.key === selected)
   return (
     <div class={props.outdated ? 'table outdated' : 'table'} ref={scroller}>
       <div
@@ -98,32 +82,54 @@ export function Table(props: TableProps) {
         aria-label="Calls"
         aria-rowcount={more ? -1 : items.length + 1}
         aria-colcount={columns.length}
-        aria-activedescendant={selected && seen.some((s) => items[s.index]?.key === selected) ? rowId(selected) : undefined}
+        aria-activedescendant={selectedSeen ? rowId(selected) : undefined}
       >
-        <div role="rowgroup">
-          <div role="row" class="row heads" aria-rowindex={1}>
-            {columns.map((name) => (
-              <span role="columnheader" key={name} class={name === 'Latency' ? 'latency' : undefined}>
-                {name}
-              </span>
-            ))}
-          </div>
-        </div>
+        <Heads />
         <div role="rowgroup" class="rows" ref={body} style={{ height: `${virtualizer.getTotalSize()}px` }}>
-          {seen.map((item) => (
+          {seen.map(({ key, index, start, size }) => (
             <div
               role="presentation"
               class="place"
-              key={item.key}
-              style={{ transform: `translateY(${item.start - margin}px)`, height: `${item.size}px` }}
+              key={key}
+              style={{ transform: `translateY(${start - margin}px)`, height: `${size}px` }}
             >
-              {cell(item)}
+              <Entry item={items[index]!} index={index} room={room} table={props} />
             </div>
           ))}
         </div>
       </div>
       {footer}
     </div>
+  )
+}
+
+function Heads() {
+  return (
+    <div role="rowgroup">
+      <div role="row" class="row heads" aria-rowindex={1}>
+        {columns.map((name) => (
+          <span role="columnheader" key={name} class={name === 'Latency' ? 'latency' : undefined}>
+            {name}
+          </span>
+        ))}
+      </div>
+    </div>
+  )
+}
+
+function Entry({ item, index, room, table }: { item: Item; index: number; room: number; table: TableProps }) {
+  const rowIndex = index + 2 // from 1, after the heads
+  if (item.kind === 'day') return <Day time={item.time} index={rowIndex} />
+  return (
+    <Row
+      row={item.row}
+      logKey={table.keys.get(item.row.keyId)}
+      wanted={table.wanted}
+      room={room}
+      selected={item.row.id === table.selected}
+      index={rowIndex}
+      onOpen={table.onOpen}
+    />
   )
 }
 

@@ -1,41 +1,26 @@
 // The rows of one view: pages of the list, and rows that the live stream adds.
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { useCallback, useEffect, useRef, useState, type StateUpdater } from 'preact/hooks'
 import { api, ok } from '../api/client'
 import { aborted, asApiError, type ApiError } from '../api/error'
-import type { components } from '../api/schema'
 import type { RequestLog } from '../api/types'
 import { filterParams, timeParams, type Filters } from './filters'
-import { merge, update } from './rows'
+import { afterHold, afterLive, afterPage, nothing, pageSize, type LogsState, type Page } from './logsState'
 
-const pageSize = 200
 const againMs = 10_000 // until a list that failed is loaded again
 const catchUpPages = 5
 
-type Page = components['schemas']['ListRequestLogsResponse']
+export interface Logs extends LogsState, Pages, Additions {}
 
-export interface LogsState {
-  rows: readonly RequestLog[]
-  /** New rows that are held back while the user reads further down. */
-  held: readonly RequestLog[]
-  /** The last page; undefined before the first one. */
-  page: Page | undefined
-  /** Times whose rows cannot be read. */
-  unreadable: Page['unreadableRanges']
-  loading: boolean
-  error: ApiError | undefined
-  /** When the rows were last loaded. */
-  loadedAt: Date | undefined
-  /** Whether the last page ended because its search time was over. */
-  budgetEnded: boolean
-  /** Whether the rows belong to earlier filters. */
-  outdated: boolean
-}
-
-export interface Logs extends LogsState {
-  /** Loads the next page, unless one is loading. */
+interface Pages {
+  /** Loads the next page, unless one is loading or there is none. */
   loadMore: () => void
   /** Loads the list from its beginning. */
   reload: () => void
+  /** Loads what has failed to load. */
+  retry: () => void
+}
+
+interface Additions {
   /** Adds rows of the live stream. */
   add: (rows: readonly RequestLog[]) => void
   /** Loads what is newer than the rows that are there. */
@@ -44,35 +29,36 @@ export interface Logs extends LogsState {
   hold: (held: boolean) => void
 }
 
-const nothing: LogsState = {
-  rows: [],
-  held: [],
-  page: undefined,
-  unreadable: [],
-  loading: true,
-  error: undefined,
-  loadedAt: undefined,
-  budgetEnded: false,
-  outdated: false,
-}
+type SetState = (update: StateUpdater<LogsState>) => void
 
 /** useLogs loads the rows of a view. `filters` must be the same object while they are equal. */
 export function useLogs(workspace: string, filters: Filters): Logs {
   const [state, setState] = useState(nothing)
+  const pages = usePages(workspace, filters, setState)
+  const additions = useAdditions(workspace, filters, state, setState)
+  useRetry(state.error, pages.retry)
+  return { ...state, ...pages, ...additions }
+}
+
+// A walk through the pages of one list: what it sends, and where it is.
+interface Walk {
+  abort: AbortController
+  query: object
+  busy: boolean
+  next: string
+}
+
+function usePages(workspace: string, filters: Filters, setState: SetState): Pages {
   const [attempt, setAttempt] = useState(0)
-  const holding = useRef(false)
-  const newest = useRef('') // id among the rows that are shown
-  newest.current = state.rows[0]?.id ?? ''
-  // The walk through the pages of the current filters: what it sends, and its end.
-  const walk = useRef({ abort: new AbortController(), query: {}, busy: false, next: '' })
+  const walk = useRef<Walk | undefined>(undefined)
 
   const loadPage = useCallback(() => {
-    const current = walk.current
+    const current = walk.current!
     if (current.busy) return
     current.busy = true
     const first = current.next === ''
     setState((s) => ({ ...s, loading: true, outdated: first && s.rows.length > 0 }))
-    list(workspace, { ...current.query, pageSize, ...(!first && { pageToken: current.next }) }, current.abort.signal).then(
+    list(workspace, { ...current.query, ...(!first && { pageToken: current.next }) }, current.abort.signal).then(
       (page) => {
         current.busy = false
         current.next = page.nextPageToken
@@ -87,81 +73,58 @@ export function useLogs(workspace: string, filters: Filters): Logs {
   }, [workspace])
 
   useEffect(() => {
-    // Held times do not move while the user scrolls.
-    const query = { ...filterParams(filters), ...timeParams(filters.range, Date.now()) }
-    walk.current = { abort: new AbortController(), query, busy: false, next: '' }
+    const abort = new AbortController()
+    walk.current = { abort, query: queryOf(filters), busy: false, next: '' }
     loadPage()
-    return () => walk.current.abort.abort()
+    return () => abort.abort()
   }, [workspace, filters, attempt])
 
+  const loadMore = useCallback(() => {
+    if (walk.current?.next) loadPage()
+  }, [loadPage])
   const reload = useCallback(() => setAttempt((n) => n + 1), [])
-  useRetry(state.error, walk.current.next === '' ? reload : loadPage)
+  const retry = useCallback(() => (walk.current?.next ? loadPage() : reload()), [loadPage])
+  return { loadMore, reload, retry }
+}
 
-  const add = useCallback(
-    (rows: readonly RequestLog[]) => {
-      setState((s) =>
-        afterLive(
-          s,
-          rows.filter((row) => matches(row, filters)),
-          rows,
-          holding.current,
-        ),
-      )
-    },
-    [filters],
-  )
-
-  const catchUp = useCallback(async () => {
-    const { query, abort } = walk.current
-    const newestKnown = newest.current
-    let pageToken = ''
-    for (let n = 0; n < catchUpPages; n++) {
-      const page = await list(workspace, { ...query, pageSize, ...(pageToken && { pageToken }) }, abort.signal)
-      setState((s) => afterLive(s, page.requestLogs, page.requestLogs, holding.current))
-      pageToken = page.nextPageToken
-      const oldest = page.requestLogs.at(-1)
-      if (pageToken === '' || !oldest || oldest.id <= newestKnown) return
-    }
+function useAdditions(workspace: string, filters: Filters, state: LogsState, setState: SetState): Additions {
+  const holding = useRef(false)
+  const newest = useRef('') // id among the rows that are shown
+  newest.current = state.rows[0]?.id ?? ''
+  const abort = useRef(new AbortController())
+  useEffect(() => {
+    abort.current = new AbortController()
+    return () => abort.current.abort()
   }, [workspace, filters])
 
+  const add = useCallback(
+    (rows: readonly RequestLog[]) => setState((s) => afterLive(s, rows, (row) => matches(row, filters), holding.current)),
+    [filters],
+  )
+  const catchUp = useCallback(async () => {
+    const { signal } = abort.current
+    const known = newest.current
+    let pageToken = ''
+    for (let n = 0; n < catchUpPages; n++) {
+      const page = await list(workspace, { ...queryOf(filters), ...(pageToken && { pageToken }) }, signal)
+      setState((s) => afterLive(s, page.requestLogs, () => true, holding.current))
+      pageToken = page.nextPageToken
+      const oldest = page.requestLogs.at(-1)
+      if (pageToken === '' || !oldest || oldest.id <= known) return
+    }
+  }, [workspace, filters])
   const hold = useCallback((held: boolean) => {
     holding.current = held
-    if (!held) setState((s) => (s.held.length === 0 ? s : { ...s, rows: merge(s.rows, s.held), held: [] }))
+    if (!held) setState(afterHold)
   }, [])
-
-  const loadMore = useCallback(() => {
-    if (walk.current.next !== '') loadPage()
-  }, [loadPage])
-  return { ...state, loadMore, reload, add, catchUp, hold }
+  return { add, catchUp, hold }
 }
+
+// The times of a walk do not move while the user scrolls.
+const queryOf = (filters: Filters) => ({ ...filterParams(filters), ...timeParams(filters.range, Date.now()), pageSize })
 
 const list = (workspaceId: string, query: object, signal: AbortSignal): Promise<Page> =>
   ok(api.GET('/v1/workspaces/{workspaceId}/request-logs', { params: { path: { workspaceId }, query }, signal }))
-
-function afterPage(s: LogsState, page: Page, first: boolean): LogsState {
-  return {
-    rows: first ? page.requestLogs : merge(s.rows, page.requestLogs),
-    held: first ? [] : s.held,
-    page,
-    unreadable: first ? page.unreadableRanges : [...s.unreadable, ...page.unreadableRanges],
-    loading: false,
-    error: undefined,
-    loadedAt: new Date(),
-    // A page is short only if the search time was over.
-    budgetEnded: page.nextPageToken !== '' && page.requestLogs.length < pageSize,
-    outdated: false,
-  }
-}
-
-// afterLive adds the rows that match, and removes those that have changed so that they do not match any more.
-function afterLive(s: LogsState, matching: readonly RequestLog[], all: readonly RequestLog[], holding: boolean): LogsState {
-  const gone = new Set(all.map((row) => row.id))
-  for (const row of matching) gone.delete(row.id)
-  const kept = gone.size === 0 ? s.rows : s.rows.filter((row) => !gone.has(row.id))
-  const { rows, others } = update(kept, matching)
-  if (holding) return { ...s, rows, held: merge(s.held, others) }
-  return { ...s, rows: merge(rows, others), loadedAt: new Date() }
-}
 
 // The stream has all filters but "in progress": see useTail.
 const matches = (row: RequestLog, filters: Filters): boolean => filters.status !== 'in_progress' || row.status === 0

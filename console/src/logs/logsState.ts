@@ -1,0 +1,80 @@
+// What is known of the rows of one view, and how it changes.
+import type { ApiError } from '../api/error'
+import type { components } from '../api/schema'
+import type { RequestLog } from '../api/types'
+import { merge, update } from './rows'
+
+/** The most rows of a page. */
+export const pageSize = 200
+
+export type Page = components['schemas']['ListRequestLogsResponse']
+
+export interface LogsState {
+  rows: readonly RequestLog[]
+  /** New rows that are held back while the user reads further down. */
+  held: readonly RequestLog[]
+  /** The last page; undefined before the first one. */
+  page: Page | undefined
+  /** How many times a list was loaded from its beginning. */
+  walks: number
+  /** Times whose rows cannot be read. */
+  unreadable: Page['unreadableRanges']
+  loading: boolean
+  error: ApiError | undefined
+  /** When the rows were last loaded. */
+  loadedAt: Date | undefined
+  /** Whether the last page ended because its search time was over. */
+  budgetEnded: boolean
+  /** Whether the rows belong to earlier filters. */
+  outdated: boolean
+}
+
+export const nothing: LogsState = {
+  rows: [],
+  held: [],
+  page: undefined,
+  walks: 0,
+  unreadable: [],
+  loading: true,
+  error: undefined,
+  loadedAt: undefined,
+  budgetEnded: false,
+  outdated: false,
+}
+
+export function afterPage(s: LogsState, page: Page, first: boolean): LogsState {
+  return {
+    rows: first ? page.requestLogs : merge(s.rows, page.requestLogs),
+    held: first ? [] : s.held,
+    page,
+    walks: first ? s.walks + 1 : s.walks,
+    unreadable: first ? page.unreadableRanges : [...s.unreadable, ...page.unreadableRanges],
+    loading: false,
+    error: undefined,
+    loadedAt: new Date(),
+    // A page is short only if the search time was over.
+    budgetEnded: page.nextPageToken !== '' && page.requestLogs.length < pageSize,
+    outdated: false,
+  }
+}
+
+/** afterLive adds the rows that match, and removes those that have changed so that they do not match any more. */
+export function afterLive(
+  s: LogsState,
+  rows: readonly RequestLog[],
+  matches: (row: RequestLog) => boolean,
+  hold: boolean,
+): LogsState {
+  const matching = rows.filter(matches)
+  const gone = new Set(rows.map((row) => row.id))
+  for (const row of matching) gone.delete(row.id)
+  const kept = gone.size === 0 ? s.rows : s.rows.filter((row) => !gone.has(row.id))
+  const { rows: updated, others } = update(kept, matching)
+  if (hold) return { ...s, rows: updated, held: merge(s.held, others) }
+  return { ...s, rows: merge(updated, others), loadedAt: new Date() }
+}
+
+/** afterHold shows the rows that were held back. */
+export function afterHold(s: LogsState): LogsState {
+  return s.held.length === 0 ? s : { ...s, rows: merge(s.rows, s.held), held: [] }
+}
