@@ -571,22 +571,6 @@ export interface components {
              */
             retryDelay?: string;
         };
-        /** @description ExportRequestLogsResponse is a part of an export. */
-        ExportRequestLogsResponse: {
-            /** @description Whether this is the last message, and nothing is left. */
-            complete: boolean;
-            /** @description The next rows, newest first. */
-            requestLogs: components["schemas"]["RequestLog"][];
-            /** @description Where to go on after this message; empty in the last one. */
-            resumeToken: string;
-            /**
-             * Format: int64
-             * @description How many rows this stream has sent up to here. A resumed stream counts its own.
-             */
-            rowCount: string;
-            /** @description Times that were passed since the message before, whose rows are stored but cannot be read, because their storage is damaged. */
-            unreadableRanges: components["schemas"]["TimeRange"][];
-        };
         /** @description FieldViolation is one field of a request that is wrong. */
         FieldViolation: {
             /** @description What is wrong with it. */
@@ -1936,14 +1920,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-ndjson": string;
+                    "application/x-ndjson": components["schemas"]["RequestLog"];
                     "text/csv": string;
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
             504: components["responses"]["GatewayTimeout"];
@@ -2109,7 +2092,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-ndjson": string;
+                    "application/x-ndjson": components["schemas"]["TailRequestLogsResponse"];
                     "text/event-stream": string;
                 };
             };
