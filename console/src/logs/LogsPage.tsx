@@ -28,14 +28,14 @@ const shortcuts: Shortcuts = [
 /** LogsPage is every call made with the keys of a workspace. */
 export function LogsPage({ route }: { route: Route }) {
   const workspace = route.workspace
-  const live = route.query.get('live') === '1'
   const filters = useFilters(route.query)
+  // A range with an end has no new rows.
+  const live = route.query.get('live') === '1' && !filters.range.to
   const data = useData(workspace, filters, live)
   const table = useRef<TableHandle>(null)
   const open = useOpenRow(workspace, route.query.get('row') ?? '', data.logs.rows, table)
   const search = useRef<HTMLInputElement>(null)
   const [help, setHelp] = useState(false)
-  // A range with an end has no new rows.
   const setLive = (on: boolean) => setQuery({ live: on ? '1' : '', ...(on && { to: '' }) })
   useShortcuts({
     '/': () => search.current?.focus(),

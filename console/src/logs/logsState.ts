@@ -4,6 +4,9 @@ import type { components } from '../api/schema'
 import type { RequestLog } from '../api/types'
 import { merge, update } from './rows'
 
+/** A tab may be live for days: it keeps no more rows than these, unless the user scrolls through them. */
+export const mostLive = 10_000
+
 /** The most rows of a page. */
 export const pageSize = 200
 
@@ -70,7 +73,7 @@ export function afterLive(
   for (const row of matching) gone.delete(row.id)
   const kept = gone.size === 0 ? s.rows : s.rows.filter((row) => !gone.has(row.id))
   const { rows: updated, others } = update(kept, matching)
-  if (hold) return { ...s, rows: updated, held: merge(s.held, others) }
+  if (hold) return { ...s, rows: updated, held: merge(s.held, others).slice(0, mostLive) }
   return { ...s, rows: merge(updated, others), loadedAt: new Date() }
 }
 

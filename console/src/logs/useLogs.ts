@@ -4,7 +4,7 @@ import { api, ok } from '../api/client'
 import { aborted, asApiError, type ApiError } from '../api/error'
 import type { RequestLog } from '../api/types'
 import { filterParams, timeParams, type Filters } from './filters'
-import { afterHold, afterLive, afterPage, nothing, pageSize, type LogsState, type Page } from './logsState'
+import { afterHold, afterLive, afterPage, mostLive, nothing, pageSize, type LogsState, type Page } from './logsState'
 
 const againMs = 10_000 // until a list that failed is loaded again
 const catchUpPages = 5
@@ -27,6 +27,7 @@ interface Additions {
   catchUp: () => Promise<void>
   /** Holds new rows back, or shows them. */
   hold: (held: boolean) => void
+  holding: () => boolean
 }
 
 type SetState = (update: StateUpdater<LogsState>) => void
@@ -36,6 +37,10 @@ export function useLogs(workspace: string, filters: Filters): Logs {
   const [state, setState] = useState(nothing)
   const pages = usePages(workspace, filters, setState)
   const additions = useAdditions(workspace, filters, state, setState)
+  const tooMany = !additions.holding() && state.rows.length > mostLive
+  useEffect(() => {
+    if (tooMany) pages.reload()
+  }, [tooMany])
   useRetry(state.error, pages.retry)
   return { ...state, ...pages, ...additions }
 }
@@ -117,7 +122,7 @@ function useAdditions(workspace: string, filters: Filters, state: LogsState, set
     holding.current = held
     if (!held) setState(afterHold)
   }, [])
-  return { add, catchUp, hold }
+  return { add, catchUp, hold, holding: () => holding.current }
 }
 
 // The times of a walk do not move while the user scrolls.
