@@ -66,9 +66,11 @@ export const dayKey = (time: Date): string => `${time.getFullYear()}-${time.getM
 
 const sameDay = (a: Date, b: Date): boolean => dayKey(a) === dayKey(b)
 
+/** local writes 24 Nov 2026, 14:02:11. */
+export const local = (time: Date): string => `${date(time)}, ${timeOfDay(time)}`
+
 /** localExact writes 24 Nov 2026, 14:02:11.204. */
-export const localExact = (time: Date): string =>
-  `${date(time)}, ${timeOfDay(time)}.${String(time.getMilliseconds()).padStart(3, '0')}`
+export const localExact = (time: Date): string => `${local(time)}.${String(time.getMilliseconds()).padStart(3, '0')}`
 
 /** utcExact writes 2026-11-24 14:02:11.204 UTC. */
 export const utcExact = (time: Date): string => time.toISOString().replace('T', ' ').replace('Z', ' UTC')

@@ -1,7 +1,7 @@
 import { count } from '../format'
 import { CopyButton } from '../ui/CopyButton'
 import { Menu, Popover } from '../ui/popups'
-import { cliFlags, quote, type Filters } from './filters'
+import { exportCommand, type Filters } from './filters'
 import { useExport, type Format } from './useExport'
 
 const mostInBrowser = 100_000 // calls; the file is in memory until it is saved
@@ -51,7 +51,7 @@ export function ExportMenu({ workspace, filters, matches }: ExportMenuProps) {
 }
 
 function ByCommand({ workspace, filters, matches }: { workspace: string; filters: Filters; matches: number }) {
-  const command = `keytrail logs export --workspace ${quote(workspace)} --format csv${cliFlags(filters, Date.now())} --out request-logs.csv`
+  const command = exportCommand(workspace, filters, Date.now())
   return (
     <div class="by-command">
       <p>{count(matches)} calls are too many for a browser. This command exports them, and goes on after a break:</p>

@@ -1,5 +1,5 @@
 // What stands below the last row: that there is more, or why there is not.
-import { localExact, span } from '../format'
+import { local, span } from '../format'
 import type { Logs } from './useLogs'
 
 /** Foot says how far back the rows go. `short` means that the search ended before its page was full. */
@@ -10,7 +10,7 @@ export function Foot({ logs, retentionMs, short }: { logs: Logs; retentionMs: nu
     return (
       <div class="foot">
         <span>
-          Searched back to {localExact(new Date(page.searchedTo)).slice(0, -4)}{' '}
+          Searched back to {local(new Date(page.searchedTo))}{' '}
           {loading ? (
             '…'
           ) : (

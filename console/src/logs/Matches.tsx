@@ -1,5 +1,5 @@
 import type { Summary } from '../api/types'
-import { localExact, plural } from '../format'
+import { local, plural } from '../format'
 import { total } from './useSummary'
 
 /** Matches is how many calls match. Nothing is read out while it changes by itself. */
@@ -12,7 +12,7 @@ export function Matches({ summary, live }: { summary: Summary | undefined; live:
       class="matches figures"
       role="status"
       aria-live={live ? 'off' : 'polite'}
-      title={partial ? `Counted back to ${localExact(new Date(summary.searchedTo))}` : undefined}
+      title={partial ? `Counted back to ${local(new Date(summary.searchedTo))}` : undefined}
     >
       {plural(n, 'call matches', 'calls match')}
       {partial && ' so far'}

@@ -1,5 +1,5 @@
 // What the user has to know about the rows that are shown.
-import { localExact, timeOfDay } from '../format'
+import { local, timeOfDay } from '../format'
 import { ErrorNote } from '../ui/states'
 import type { Logs } from './useLogs'
 import type { TailState } from './useTail'
@@ -34,7 +34,7 @@ export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
         <div class="note warning" role="status">
           <span>
             Some calls cannot be read, because their storage is damaged:{' '}
-            {logs.unreadable.map((r) => `${localExact(new Date(r.startTime))} to ${localExact(new Date(r.endTime))}`).join('; ')}.
+            {logs.unreadable.map((r) => `${local(new Date(r.startTime))} to ${local(new Date(r.endTime))}`).join('; ')}.
           </span>
         </div>
       )}

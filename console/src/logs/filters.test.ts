@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { activeFilters, cliFlags, filterParams, readFilters, timeParams } from './filters'
+import { activeFilters, exportCommand, filterParams, readFilters, timeParams } from './filters'
 
 const read = (query: string) => readFilters(new URLSearchParams(query))
 
@@ -26,6 +26,7 @@ test('what an address cannot mean is left out', () => {
 })
 
 test('the command is safe to paste', () => {
-  assert.equal(cliFlags(read("endpoint=it's $(x)&status=5xx"), 0), " --status-class 5xx --endpoint 'it'\\''s $(x)'")
-  assert.equal(cliFlags(read('last=1h'), Date.UTC(2026, 0, 1, 1)), ' --since 2026-01-01T00:00:00.000Z')
+  const command = exportCommand('acme', read("endpoint=it's $(x)&status=5xx"), 0).split(' \\\n  ')
+  assert.deepEqual(command.slice(3, 5), ['--status-class 5xx', "--endpoint 'it'\\''s $(x)'"])
+  assert.match(exportCommand('acme', read('last=1h'), Date.UTC(2026, 0, 1, 1)), /--since 2026-01-01T00:00:00.000Z/)
 })

@@ -119,10 +119,12 @@ function dropEmpty(params: Query): Query {
   return Object.fromEntries(Object.entries(params).filter(([, value]) => value))
 }
 
-/** cliFlags are the filters as flags of `keytrail logs export`. */
-export function cliFlags(f: Filters, now: number): string {
+/** exportCommand writes the matching rows to a file; one flag a line. */
+export function exportCommand(workspace: string, f: Filters, now: number): string {
   const times = timeParams(f.range, now)
   const flags: Array<[string, string | undefined]> = [
+    ['workspace', workspace],
+    ['format', 'csv'],
     ['status-class', f.status],
     ['key', f.key],
     ['endpoint', f.endpoint],
@@ -132,14 +134,13 @@ export function cliFlags(f: Filters, now: number): string {
     ['method', f.method],
     ['since', times.startTime],
     ['until', times.endTime],
+    ['out', 'request-logs.csv'],
   ]
-  return flags
-    .filter(([, value]) => value)
-    .map(([flag, value]) => ` --${flag} ${quote(value!)}`)
-    .join('')
+  const written = flags.filter(([, value]) => value).map(([flag, value]) => `--${flag} ${quote(value!)}`)
+  return ['keytrail logs export', ...written].join(' \\\n  ')
 }
 
 /** quote quotes a word for a POSIX shell, where it needs to be. */
-export function quote(word: string): string {
+function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
