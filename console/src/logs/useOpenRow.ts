@@ -57,7 +57,11 @@ export function useOpenRow(
     cursor,
     open,
     openCursor: () => cursor !== '' && open(cursor),
-    close: () => setQuery({ row: '' }),
+    close: () => {
+      if (id === '') return
+      setQuery({ row: '' })
+      table.current?.focus()
+    },
     newer: () => move(-1),
     older: () => move(1),
     hasNewer: at > 0,

@@ -22,7 +22,8 @@ export function useLoadSession(token: string): Loaded<Session> {
   useEffect(() => {
     if (!session) return
     const left = new Date(session.expireTime).getTime() - Date.now()
-    const timer = setTimeout(() => endSession('ended'), Math.min(Math.max(left, 0), longestTimerMs))
+    if (left > longestTimerMs) return
+    const timer = setTimeout(() => endSession('ended'), Math.max(left, 0))
     return () => clearTimeout(timer)
   }, [session])
   return loaded

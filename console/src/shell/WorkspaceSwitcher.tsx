@@ -13,7 +13,8 @@ const idPattern = /^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$/
 export function WorkspaceSwitcher({ current, page }: { current: string; page: Page }) {
   const session = useSession()
   const { ids, more, loadMore } = useWorkspaces()
-  if (session && !session.allWorkspaces && ids.length <= 1) return <div class="workspace only">{current}</div>
+  if (session && !session.allWorkspaces && ids.length <= 1 && ids.includes(current))
+    return <div class="workspace only">{current}</div>
   const listed = ids.includes(current) || current === '' ? ids : [current, ...ids]
   const choices = listed.map((id) =>
     id === '_unattributed' ? { value: id, label: id, detail: 'calls of no workspace' } : { value: id, label: id },
