@@ -297,7 +297,9 @@ export interface paths {
         };
         /**
          * Returns the keys that have rows within the retention period, those that were used last first; also keys that are deleted by now
-         * @description Needs a token of the role `viewer`.
+         * @description A key that is used after a page was returned is not on a later page. Rows whose storage is damaged are left out.
+         *
+         *     Needs a token of the role `viewer`.
          */
         get: operations["listLogKeys"];
         put?: never;
@@ -339,7 +341,7 @@ export interface paths {
         };
         /**
          * Counts calls by time, status class and error code, with percentiles of their latencies
-         * @description Without a filter, or with `keyId`, `statusClass` or `errorCode` alone, it counts everything. Other filters have to look at rows: it then stops when its search time is over, and `searchedTo` says how far back it came.
+         * @description If no filters but `keyId`, `statusClass` and `errorCode` are set, it counts everything. Other filters have to look at rows: it then stops when its search time is over, and `searchedTo` says how far back it came.
          *
          *     Rule: endTime: must be after startTime.
          *
@@ -715,7 +717,7 @@ export interface components {
             /** @description The agent types that the key may call; at least one, each once. */
             scopes?: string[];
         };
-        /** @description LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off. */
+        /** @description LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off the latency of the call at this place. */
         LatencyPercentiles: {
             /**
              * Format: double
@@ -986,7 +988,7 @@ export interface components {
              * @description Everything from this time on is counted, except in `unreadableRanges`. It is the start of the retention period, or `startTime` if that is later, unless the search time was over.
              */
             searchedTo: string;
-            /** @description All buckets together. */
+            /** @description All buckets together. It begins at `searchedTo`. */
             total: components["schemas"]["SummaryBucket"];
             /** @description Times whose rows are stored but cannot be read, because their storage is damaged. */
             unreadableRanges: components["schemas"]["TimeRange"][];
