@@ -45,6 +45,7 @@ test('the last of the earlier secrets that still pass', () => {
   const secret = (days?: number) => ({ last4: 'x', createTime: at(-2), ...(days !== undefined && { expireTime: at(days) }) })
   assert.equal(oldSecretEnd(key({ secrets: [secret()] }), now), undefined)
   assert.equal(oldSecretEnd(key({ secrets: [secret(), secret(-1)] }), now), undefined)
+  assert.equal(oldSecretEnd(key({ expireTime: at(9) }), now), undefined, 'the present one')
   assert.deepEqual(oldSecretEnd(key({ secrets: [secret(), secret(2), secret(1)] }), now), new Date(now + 2 * day))
 })
 
