@@ -1,11 +1,11 @@
-import { useRef, useState } from 'preact/hooks'
-import { ApiError } from '../../api/error'
+import { useRef } from 'preact/hooks'
+import type { ApiError } from '../../api/error'
 import { useCatalog } from '../../catalog'
 import { Dialog } from '../../ui/popups/dialog'
 import { createKey, newRequestId, readKey, reasonOf } from '../changes'
-import { changedFields, emptyDraft, inputOf, type Draft, type Field, type Wrong } from '../draft'
-import { KeyForm, focusWrong } from '../form/KeyForm'
-import { without, wrongByApi, wrongIn } from '../validate'
+import { emptyDraft, inputOf, type Field } from '../draft'
+import { KeyForm } from '../form/KeyForm'
+import { useDraft } from '../form/useDraft'
 import type { DialogsProps } from './Dialogs'
 import { Actions, onSubmit, Problem } from './parts'
 import { useSubmit } from './useSubmit'
@@ -16,31 +16,14 @@ const fields: readonly Field[] = ['name', 'scopes', 'agentIds', 'expiry', 'descr
 export function CreateDialog({ workspace, put, open, close, finalFocus }: DialogsProps) {
   const { agentTypes } = useCatalog()
   const only = agentTypes.length === 1 ? [agentTypes[0]!.agentType] : []
-  const [draft, setDraft] = useState<Draft>({ ...emptyDraft, scopes: only })
-  const [wrong, setWrong] = useState<Wrong>({})
+  const { draft, wrong, change, check, refused } = useDraft({ ...emptyDraft, scopes: only })
   // The same for every try: the service makes one key, although the response of the first try may be lost.
   const requestId = useRef(newRequestId())
   const { busy, error, submit } = useSubmit()
-  const change = (next: Draft) => {
-    setDraft(next)
-    setWrong(without(wrong, changedFields(draft, next)))
-  }
-  const send = () => {
-    const found = wrongIn(draft, fields, Date.now())
-    setWrong(found)
-    if (Object.keys(found).length > 0) return focusWrong(found)
-    submit(async () => {
-      try {
-        const made = await createKey(workspace, inputOf(draft, Date.now()), requestId.current)
-        put(made.key)
-        open({ kind: 'secret', rotated: false, ...made })
-      } catch (thrown) {
-        const byField = thrown instanceof ApiError ? wrongByApi(thrown, draft) : {}
-        setWrong(byField)
-        if (Object.keys(byField).length === 0) throw thrown
-        focusWrong(byField)
-      }
-    })
+  const create = async () => {
+    const made = await createKey(workspace, inputOf(draft, Date.now()), requestId.current)
+    put(made.key)
+    open({ kind: 'secret', rotated: false, ...made })
   }
   const rotate = (id: string) =>
     submit(async () => {
@@ -56,7 +39,7 @@ export function CreateDialog({ workspace, put, open, close, finalFocus }: Dialog
       finalFocus={finalFocus}
       initialFocus={() => document.getElementById('field-name')}
     >
-      <form class="form" onSubmit={onSubmit(send)} noValidate>
+      <form class="form" onSubmit={onSubmit(() => check(fields) && submit(() => create().catch(refused)))} noValidate>
         <KeyForm draft={draft} onChange={change} wrong={wrong} />
         <Problem error={error}>
           {reasonOf(error) === 'REQUEST_ID_USED' && (

@@ -7,6 +7,7 @@ import { Dialog } from '../../ui/popups/dialog'
 import { useNow } from '../../ui/Time'
 import { agentAccess, Expires, KeyState, LastUsed, Moment, Scopes } from '../cells'
 import { callsOf } from '../menu'
+import type { LastUse } from '../useLastUse'
 import type { DialogsProps } from './Dialogs'
 
 /** DetailsDialog shows everything of a key. */
@@ -22,41 +23,7 @@ export function DetailsDialog({ apiKey, use, mayChange, edit, close, finalFocus 
       finalFocus={finalFocus}
       initialFocus={() => document.getElementById('close-details')}
     >
-      <dl class="details">
-        <Item name="State">
-          <KeyState apiKey={apiKey} />
-        </Item>
-        {apiKey.description && <Item name="Description">{apiKey.description}</Item>}
-        <Item name="Id">
-          <span class="mono">{apiKey.id}</span> <CopyButton text={apiKey.id} what="id" />
-        </Item>
-        <Item name="Scopes">
-          <Scopes scopes={apiKey.scopes} />
-        </Item>
-        <Item name="Agent access">
-          {agentAccess(apiKey)}
-          {!apiKey.allAgents && <Agents ids={apiKey.agentIds} />}
-        </Item>
-        <Item name="Owner">
-          {apiKey.externalId ? <span class="mono">{apiKey.externalId}</span> : <span class="faint">None</span>}
-        </Item>
-        <Item name="Last used">
-          <LastUsed apiKey={apiKey} use={use} />
-        </Item>
-        <Item name="Expires">
-          <Expires apiKey={apiKey} />
-        </Item>
-        <Item name="Secrets">
-          <Secrets apiKey={apiKey} />
-        </Item>
-        <Item name="Created">{exact(apiKey.createTime)}</Item>
-        <Item name="Changed">{exact(apiKey.updateTime)}</Item>
-        {Object.entries(apiKey.metadata).map(([name, value]) => (
-          <Item key={name} name={name}>
-            <span class="metadata-value">{value}</span>
-          </Item>
-        ))}
-      </dl>
+      <Fields apiKey={apiKey} use={use} />
       <div class="actions">
         <a class="button" href={callsOf(apiKey)} onClick={followLink}>
           View calls
@@ -71,6 +38,46 @@ export function DetailsDialog({ apiKey, use, mayChange, edit, close, finalFocus 
         </button>
       </div>
     </Dialog>
+  )
+}
+
+function Fields({ apiKey, use }: { apiKey: Key; use: LastUse }) {
+  return (
+    <dl class="details">
+      <Item name="State">
+        <KeyState apiKey={apiKey} />
+      </Item>
+      {apiKey.description && <Item name="Description">{apiKey.description}</Item>}
+      <Item name="Id">
+        <span class="mono">{apiKey.id}</span> <CopyButton text={apiKey.id} what="id" />
+      </Item>
+      <Item name="Scopes">
+        <Scopes scopes={apiKey.scopes} />
+      </Item>
+      <Item name="Agent access">
+        {agentAccess(apiKey)}
+        {!apiKey.allAgents && <Agents ids={apiKey.agentIds} />}
+      </Item>
+      <Item name="Owner">
+        {apiKey.externalId ? <span class="mono">{apiKey.externalId}</span> : <span class="faint">None</span>}
+      </Item>
+      <Item name="Last used">
+        <LastUsed apiKey={apiKey} use={use} />
+      </Item>
+      <Item name="Expires">
+        <Expires apiKey={apiKey} />
+      </Item>
+      <Item name="Secrets">
+        <Secrets apiKey={apiKey} />
+      </Item>
+      <Item name="Created">{exact(apiKey.createTime)}</Item>
+      <Item name="Changed">{exact(apiKey.updateTime)}</Item>
+      {Object.entries(apiKey.metadata).map(([name, value]) => (
+        <Item key={name} name={name}>
+          <span class="metadata-value">{value}</span>
+        </Item>
+      ))}
+    </dl>
   )
 }
 

@@ -1,12 +1,11 @@
 import { useState } from 'preact/hooks'
-import { ApiError } from '../../api/error'
 import type { Key } from '../../api/types'
 import { isolate } from '../../format'
 import { Dialog } from '../../ui/popups/dialog'
 import { readKey, reasonOf, updateKey } from '../changes'
-import { changedFields, draftOf, patchOf, rebase, type Draft, type Field, type Wrong } from '../draft'
-import { fieldLabels, fieldOf, focusWrong, KeyForm } from '../form/KeyForm'
-import { without, wrongByApi, wrongIn } from '../validate'
+import { changedFields, draftOf, patchOf, rebase, type Field } from '../draft'
+import { fieldLabels, fieldOf, KeyForm } from '../form/KeyForm'
+import { useDraft } from '../form/useDraft'
 import type { DialogsProps, Opened } from './Dialogs'
 import { Actions, onSubmit, Problem } from './parts'
 import { useSubmit } from './useSubmit'
@@ -19,16 +18,11 @@ export interface EditDialogProps extends DialogsProps {
 export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialogProps) {
   // The key as it was when the user began, not as a reload of the list has it.
   const [base, setBase] = useState(opened.key)
-  const [draft, setDraft] = useState(() => draftOf(base))
-  const [wrong, setWrong] = useState<Wrong>({})
+  const { draft, wrong, setDraft, change, check, refused } = useDraft(draftOf(base))
   const [newer, setNewer] = useState<Field[]>()
   const { busy, error, submit } = useSubmit()
   const mine = changedFields(draftOf(base), draft)
 
-  const change = (next: Draft) => {
-    setDraft(next)
-    setWrong(without(wrong, changedFields(draft, next)))
-  }
   const takeOver = (key: Key) => {
     put(key)
     setNewer(changedFields(draftOf(base), draftOf(key)))
@@ -43,19 +37,13 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
       onDone(`${isolate(key.name)} is saved. New calls see the change within a second.`)
       close()
     } catch (thrown) {
-      if (reasonOf(thrown) === 'ETAG_MISMATCH') return takeOver(await readKey(base.workspaceId, base.id))
-      const byField = thrown instanceof ApiError ? wrongByApi(thrown, draft) : {}
-      setWrong(byField)
-      if (Object.keys(byField).length === 0) throw thrown
-      focusWrong(byField)
+      if (reasonOf(thrown) === 'ETAG_MISMATCH') takeOver(await readKey(base.workspaceId, base.id))
+      else refused(thrown)
     }
   }
   const send = () => {
-    if (mine.length === 0) return close()
-    const found = wrongIn(draft, mine, Date.now())
-    setWrong(found)
-    if (Object.keys(found).length > 0) return focusWrong(found)
-    submit(save)
+    if (mine.length === 0) close()
+    else if (check(mine)) submit(save)
   }
   return (
     <Dialog

@@ -38,50 +38,15 @@ interface AgentListProps {
 }
 
 function AgentList({ ids, onChange, invalid }: AgentListProps) {
-  const [text, setText] = useState('')
   const [said, setSaid] = useState('')
   const add = (more: readonly string[]) => {
     const { added, message } = sort(ids, more)
     if (added.length > 0) onChange([...ids, ...added])
     setSaid(message)
-    setText('')
-  }
-  // What is typed is one id: it may hold any character. Only what is pasted is split.
-  const addTyped = () => text.trim() && add([text.trim()])
-  const onPaste = (event: ClipboardEvent) => {
-    const pasted = (event.clipboardData?.getData('text') ?? '')
-      .split(/[\r\n\t,;]+/)
-      .map((id) => id.trim())
-      .filter((id) => id !== '')
-    if (pasted.length < 2) return
-    event.preventDefault()
-    add(pasted)
   }
   return (
     <div class="agents-field">
-      <div class="add">
-        <input
-          id="field-agentIds"
-          class="input mono"
-          aria-label="Agent id"
-          placeholder="Agent id; paste a list to add many"
-          autocomplete="off"
-          spellcheck={false}
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
-          onPaste={onPaste}
-          onKeyDown={(event) => {
-            if (event.key !== 'Enter' || event.isComposing) return
-            event.preventDefault()
-            addTyped()
-          }}
-          onBlur={addTyped}
-          {...invalid}
-        />
-        <button type="button" class="button" onClick={addTyped}>
-          Add
-        </button>
-      </div>
+      <AddAgent onAdd={add} invalid={invalid} />
       {ids.length > 0 && (
         <ul class="agent-ids" aria-label="Agents">
           {ids.map((id) => (
@@ -109,6 +74,48 @@ function AgentList({ ids, onChange, invalid }: AgentListProps) {
           </button>
         )}
       </div>
+    </div>
+  )
+}
+
+function AddAgent({ onAdd, invalid }: { onAdd: (ids: readonly string[]) => void; invalid: FieldProps['invalid'] }) {
+  const [text, setText] = useState('')
+  // What is typed is one id: it may hold any character. Only what is pasted is split.
+  const addTyped = () => {
+    if (text.trim() !== '') onAdd([text.trim()])
+    setText('')
+  }
+  const onPaste = (event: ClipboardEvent) => {
+    const pasted = (event.clipboardData?.getData('text') ?? '').split(/[\r\n\t,;]+/).map((id) => id.trim())
+    const ids = pasted.filter((id) => id !== '')
+    if (ids.length < 2) return
+    event.preventDefault()
+    onAdd(ids)
+  }
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || event.isComposing) return
+    event.preventDefault()
+    addTyped()
+  }
+  return (
+    <div class="add">
+      <input
+        id="field-agentIds"
+        class="input mono"
+        aria-label="Agent id"
+        placeholder="Agent id; paste a list to add many"
+        autocomplete="off"
+        spellcheck={false}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+        onPaste={onPaste}
+        onKeyDown={onKeyDown}
+        onBlur={addTyped}
+        {...invalid}
+      />
+      <button type="button" class="button" onClick={addTyped}>
+        Add
+      </button>
     </div>
   )
 }
