@@ -23,7 +23,14 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
   const { busy, error, submit } = useSubmit()
   const mine = changedFields(draftOf(base), draft)
 
+  const saved = (key: Key) => {
+    put(key)
+    onDone(`${isolate(key.name)} is saved. New calls see the change within a second.`)
+    close()
+  }
   const takeOver = (key: Key) => {
+    // The first try succeeded, and its response was lost.
+    if (!changedFields(draftOf(key), draft).some((field) => mine.includes(field))) return saved(key)
     put(key)
     setNewer(changedFields(draftOf(base), draftOf(key)))
     setDraft(rebase(draft, draftOf(base), draftOf(key)))
@@ -32,10 +39,7 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
   const save = async () => {
     try {
       const { patch, mask } = patchOf(draft, mine, Date.now())
-      const key = await updateKey(base, patch, mask)
-      put(key)
-      onDone(`${isolate(key.name)} is saved. New calls see the change within a second.`)
-      close()
+      saved(await updateKey(base, patch, mask))
     } catch (thrown) {
       if (reasonOf(thrown) === 'ETAG_MISMATCH') takeOver(await readKey(base.workspaceId, base.id))
       else refused(thrown)

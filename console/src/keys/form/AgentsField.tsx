@@ -13,6 +13,7 @@ export function AgentsField({ draft, onChange, invalid }: FieldProps) {
         <label class="choice">
           <input
             type="radio"
+            name="agent-access"
             id={draft.allAgents ? 'field-agentIds' : undefined}
             checked={draft.allAgents}
             onChange={() => choose(true)}
@@ -20,7 +21,7 @@ export function AgentsField({ draft, onChange, invalid }: FieldProps) {
           All agents
         </label>
         <label class="choice">
-          <input type="radio" checked={!draft.allAgents} onChange={() => choose(false)} />
+          <input type="radio" name="agent-access" checked={!draft.allAgents} onChange={() => choose(false)} />
           Only these
         </label>
       </div>
