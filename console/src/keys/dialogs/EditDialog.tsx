@@ -4,9 +4,10 @@ import { isolate } from '../../format'
 import { Dialog } from '../../ui/popups/dialog'
 import { readKey, reasonOf, updateKey } from '../changes'
 import { changedFields, draftOf, patchOf, rebase, type Field } from '../draft'
-import { fieldLabels, fieldOf, KeyForm } from '../form/KeyForm'
+import { fieldOf, KeyForm } from '../form/KeyForm'
 import { useDraft } from '../form/useDraft'
 import type { DialogsProps, Opened } from './Dialogs'
+import { Newer } from './Newer'
 import { Actions, onSubmit, Problem } from './parts'
 import { useSubmit } from './useSubmit'
 
@@ -62,27 +63,11 @@ export function EditDialog({ opened, put, close, onDone, finalFocus }: EditDialo
       initialFocus={() => fieldOf(opened.field)}
     >
       <form class="form" onSubmit={onSubmit(send)} noValidate>
-        {newer && <Newer fields={newer} mine={mine} />}
+        {newer && <Newer fields={newer} mine={mine} theirs={draftOf(base)} />}
         <KeyForm draft={draft} onChange={change} wrong={wrong} />
         <Problem error={error} />
         <Actions label="Save" busy={busy} onCancel={close} />
       </form>
     </Dialog>
-  )
-}
-
-// Newer says what somebody else has changed since the user began.
-function Newer({ fields, mine }: { fields: readonly Field[]; mine: readonly Field[] }) {
-  const names = (list: readonly Field[]) => list.map((field) => fieldLabels[field].toLowerCase()).join(', ')
-  const taken = fields.filter((field) => !mine.includes(field))
-  const both = fields.filter((field) => mine.includes(field))
-  return (
-    <div class="note warning" role="alert">
-      <span>
-        The key was changed meanwhile.
-        {taken.length > 0 && ` Newer values are shown: ${names(taken)}.`}
-        {both.length > 0 && ` You and somebody else changed: ${names(both)}. Yours is shown.`} Save again to apply your changes.
-      </span>
-    </div>
   )
 }
