@@ -22,7 +22,7 @@ export function Newer({ fields, mine, theirs }: NewerProps) {
         {taken.length > 0 && ` Newer values are shown: ${taken.map(nameOf).join(', ')}.`} Save again to apply your changes.
         {both.map((field) => (
           <span class="theirs" key={field}>
-            You replace the newer {nameOf(field)}: <bdi>{describe[field](theirs) || 'empty'}</bdi>
+            Saving replaces the newer {nameOf(field)}: <bdi>{describe[field](theirs) || 'empty'}</bdi>
           </span>
         ))}
       </span>
