@@ -72,8 +72,11 @@ export const local = (time: Date): string => `${date(time)}, ${timeOfDay(time)}`
 /** localExact writes 24 Nov 2026, 14:02:11.204. */
 export const localExact = (time: Date): string => `${local(time)}.${String(time.getMilliseconds()).padStart(3, '0')}`
 
+/** utc writes 2026-11-24 14:02:11.204. */
+export const utc = (time: Date): string => time.toISOString().replace('T', ' ').replace('Z', '')
+
 /** utcExact writes 2026-11-24 14:02:11.204 UTC. */
-export const utcExact = (time: Date): string => time.toISOString().replace('T', ' ').replace('Z', ' UTC')
+export const utcExact = (time: Date): string => `${utc(time)} UTC`
 
 /** seconds reads a duration as the API writes it ("2592000s"), in seconds. */
 export const seconds = (duration: string): number => Number.parseFloat(duration)

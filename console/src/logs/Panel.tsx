@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { useAgentLabel } from '../catalog'
 import type { LogKey, RequestLog } from '../api/types'
-import { count, latency, localExact, utcExact } from '../format'
+import { count, latency, localExact, utc } from '../format'
 import { setQuery } from '../route'
 import { CopyButton } from '../ui/CopyButton'
 import { Cross, Funnel } from '../ui/icons'
@@ -107,7 +107,7 @@ function Fields({ row, logKey }: { row: RequestLog; logKey: LogKey | undefined }
         {row.id}
       </Field>
       <Field name="UTC" what="time" copy={row.time}>
-        <span class="figures">{utcExact(new Date(row.time))}</span>
+        <span class="figures">{utc(new Date(row.time))}</span>
       </Field>
     </dl>
   )
