@@ -5,9 +5,10 @@ import { href, navigate, useRoute, type Route } from './route'
 import { Callback } from './session/Callback'
 import { SessionProvider, useLoadSession, useToken } from './session/session'
 import { SignIn } from './session/SignIn'
+import { NoWorkspace, WrongRole } from './shell/NoPage'
 import { Shell } from './shell/Shell'
 import { lazy, loadStylesheet } from './ui/lazy'
-import { EmptyState, ErrorNote } from './ui/states'
+import { ErrorNote } from './ui/states'
 import { Toasts } from './ui/toast'
 
 const KeysPage = lazy(() => Promise.all([import('./keys/KeysPage'), loadStylesheet('keys')]).then(([module]) => module.KeysPage))
@@ -56,26 +57,4 @@ function CurrentPage({ route }: { route: Route }) {
     document.title = `${route.page === 'api-keys' ? 'API Keys' : 'Request Logs'} · ${route.workspace} · Keytrail`
   }, [route.page, route.workspace])
   return route.page === 'api-keys' ? <KeysPage route={route} /> : <LogsPage route={route} />
-}
-
-function WrongRole({ role }: { role: string }) {
-  return (
-    <EmptyState title="This token cannot be used here">
-      <p>
-        Its role is <b>{role}</b>. Request logs and keys are shown to the roles <b>viewer</b> and <b>admin</b>.
-      </p>
-    </EmptyState>
-  )
-}
-
-function NoWorkspace({ all }: { all: boolean }) {
-  return (
-    <EmptyState title={all ? 'There is no workspace yet' : 'This token is for no workspace'}>
-      <p>
-        {all
-          ? 'A workspace exists from its first key on. Type an id of your choice at the top left, and create a key there.'
-          : 'Ask for a token that names a workspace.'}
-      </p>
-    </EmptyState>
-  )
 }

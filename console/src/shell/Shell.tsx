@@ -29,29 +29,31 @@ export function Shell({ route, children }: { route: Route; children: ComponentCh
           <span>Keytrail</span>
         </div>
         <WorkspaceSwitcher current={route.workspace} page={route.page} />
-        <div class="pages">
-          <h2 class="section" id="developer">
-            Developer
-          </h2>
-          <ul aria-labelledby="developer">
-            {pagesOf(route.workspace).map(({ page, title }) => (
-              <li key={page}>
-                <a
-                  href={href(route.workspace, page)}
-                  onClick={followLink}
-                  aria-current={route.page === page ? 'page' : undefined}
-                >
-                  {title}
-                </a>
-              </li>
-            ))}
-          </ul>
-        </div>
+        {route.workspace !== '' && <Pages route={route} />}
         <Account />
       </nav>
       <main id="main" tabIndex={-1}>
         {children}
       </main>
+    </div>
+  )
+}
+
+function Pages({ route }: { route: Route }) {
+  return (
+    <div class="pages">
+      <h2 class="section" id="developer">
+        Developer
+      </h2>
+      <ul aria-labelledby="developer">
+        {pagesOf(route.workspace).map(({ page, title }) => (
+          <li key={page}>
+            <a href={href(route.workspace, page)} onClick={followLink} aria-current={route.page === page ? 'page' : undefined}>
+              {title}
+            </a>
+          </li>
+        ))}
+      </ul>
     </div>
   )
 }
