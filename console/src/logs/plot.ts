@@ -72,7 +72,7 @@ export function createPlot(element: HTMLElement, handlers: PlotHandlers): Plot {
   const dark = matchMedia('(prefers-color-scheme: dark)')
   const recolour = () => {
     colours = readColours(element)
-    u.redraw(false)
+    u.redraw() // also makes the paths again, which hold their colours
   }
   dark.addEventListener('change', recolour)
   return {

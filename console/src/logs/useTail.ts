@@ -12,7 +12,7 @@ const longestPauseMs = 10_000
 const quietMs = 40_000 // a message comes every 15 seconds; without one for so long, the connection is dead
 const unauthenticated = 16 // the gRPC code
 
-type Message = components['schemas']['TailRequestLogsResponse'] & Partial<components['schemas']['Status']>
+type Message = components['schemas']['TailRequestLogsResponse'] & { error?: components['schemas']['Status'] }
 
 export interface TailState {
   /** Since when the stream is interrupted, and why. */
@@ -110,9 +110,9 @@ async function* messages(url: string, signal: AbortSignal): AsyncGenerator<Messa
 
 function parse(line: string): Message {
   const message = JSON.parse(line) as Message
-  if (message.code === unauthenticated) endSession('ended')
-  if (message.code) throw statusError(message, 0)
-  return message
+  if (!message.error) return message
+  if (message.error.code === unauthenticated) endSession('ended')
+  throw statusError(message.error, 0)
 }
 
 // inTime rejects if nothing comes for too long.

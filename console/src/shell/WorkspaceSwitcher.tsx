@@ -14,7 +14,11 @@ export function WorkspaceSwitcher({ current, page }: { current: string; page: Pa
   const session = useSession()
   const { ids, more, loadMore } = useWorkspaces()
   if (session && !session.allWorkspaces && ids.length <= 1 && ids.includes(current))
-    return <div class="workspace only">{current}</div>
+    return (
+      <div class="workspace only" title={current}>
+        <span>{current}</span>
+      </div>
+    )
   const listed = ids.includes(current) || current === '' ? ids : [current, ...ids]
   const choices = listed.map((id) =>
     id === '_unattributed' ? { value: id, label: id, detail: 'calls of no workspace' } : { value: id, label: id },
