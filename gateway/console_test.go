@@ -85,7 +85,10 @@ func TestConsoleHasAStrictPolicy(t *testing.T) {
 		"https://login.example.com:8443/realms/main": "connect-src 'self' https://login.example.com:8443",
 	} {
 		handler := newConsole(t, Console{Issuer: issuer})
-		for _, path := range []string{"/", "/console/assets/app-ABCD.js", "/console/config.json"} {
+		if got := send(handler, "GET", "/console/assets/app-ABCD.js", "").Header().Get("Content-Security-Policy"); got != securityHeaders["Content-Security-Policy"] {
+			t.Errorf("the policy of a script is %q", got)
+		}
+		for _, path := range []string{"/", "/console/config.json"} {
 			header := send(handler, "GET", path, "").Header()
 			for name, want := range map[string]string{
 				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
