@@ -115,7 +115,6 @@ func TestSignInAtAnIssuer(t *testing.T) {
 	t.Parallel()
 	issuer := startIssuer(t, "acme")
 	s := startSystem(t, "--oidc-issuers", issuer.server.URL, "--console-client-id", clientID)
-	issuer.allowedOrigin = s.origin()
 	account{t, s, "acme"}.createKey("Production Key", nil)
 	p := newPage(t, s)
 	p.allowed = []string{issuer.server.URL}
