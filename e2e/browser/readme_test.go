@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,15 +19,23 @@ const readmeImages = "../../docs/images"
 // maxReadmeImage is the size of such a file in bytes, at most.
 const maxReadmeImage = 150_000
 
-// TestScreenshotsOfTheREADME makes them with -update-screenshots. Without it, it checks that they are there and small.
+// TestScreenshotsOfTheREADME makes them with -update-screenshots. Without it, it checks that they are there, small and shown.
 func TestScreenshotsOfTheREADME(t *testing.T) {
 	t.Parallel()
 	if *updateScreenshots {
 		makeReadmeImages(t)
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, page := range []string{"request-logs", "api-keys"} {
 		for _, scheme := range themes {
-			file := filepath.Join(readmeImages, fmt.Sprintf("%s-%s.png", page, scheme))
+			name := fmt.Sprintf("%s-%s.png", page, scheme)
+			if !bytes.Contains(readme, []byte(`"docs/images/`+name+`"`)) {
+				t.Errorf("README.md does not show %s", name)
+			}
+			file := filepath.Join(readmeImages, name)
 			if info, err := os.Stat(file); err != nil || info.Size() == 0 || info.Size() > maxReadmeImage {
 				t.Errorf("%s: %v, %v; want at most %d bytes: go test ./e2e/browser -run README -args -update-screenshots", file, info, err, maxReadmeImage)
 			}
