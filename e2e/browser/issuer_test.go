@@ -49,7 +49,8 @@ func startIssuer(t *testing.T, workspace string) *issuer {
 	mux.HandleFunc("GET /keys", i.keys)
 	mux.HandleFunc("GET /authorize", i.authorize)
 	mux.HandleFunc("POST /token", i.token)
-	i.server = httptest.NewServer(mux)
+	i.server = httptest.NewUnstartedServer(mux)
+	i.server.Start() // the handlers read i.server
 	t.Cleanup(i.server.Close)
 	return i
 }
