@@ -85,7 +85,8 @@ func TestConsoleHasAStrictPolicy(t *testing.T) {
 		"https://login.example.com:8443/realms/main": "connect-src 'self' https://login.example.com:8443",
 	} {
 		handler := newConsole(t, Console{Issuer: issuer})
-		if got := send(handler, "GET", "/console/assets/app-ABCD.js", "").Header().Get("Content-Security-Policy"); got != securityHeaders["Content-Security-Policy"] {
+		script := send(handler, "GET", "/console/assets/app-ABCD.js", "").Header()
+		if got := script.Get("Content-Security-Policy"); got != securityHeaders["Content-Security-Policy"] {
 			t.Errorf("the policy of a script is %q", got)
 		}
 		for _, path := range []string{"/", "/console/config.json"} {

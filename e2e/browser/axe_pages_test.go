@@ -73,7 +73,8 @@ func TestPagesFitTheScreen(t *testing.T) {
 	a := newAccount(t)
 	a.workspace = strings.Repeat("workspace-", 6)
 	keys := a.demo(time.Now())
-	for _, path := range []string{"request-logs", "request-logs?row=" + a.rows("error_code=scope_denied")[0]["id"].(string), "api-keys", "api-keys?create=1"} {
+	denied := a.rows("error_code=scope_denied")[0]["id"].(string)
+	for _, path := range []string{"request-logs", "request-logs?row=" + denied, "api-keys", "api-keys?create=1"} {
 		p := a.signInAs(access.Admin, path)
 		p.waitForText(keys[mobile].name)
 		p.expectFits(path)

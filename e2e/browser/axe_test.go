@@ -26,7 +26,8 @@ var axeSource = sync.OnceValues(func() (string, error) {
 
 // axeRun runs axe-core after the animations that end. Colours of an element that fades in would be wrong.
 const axeRun = `(async () => {
-  await Promise.all(document.getAnimations().filter(a => a.effect.getComputedTiming().endTime < 1e4).map(a => a.finished.catch(() => {})));
+  const ending = document.getAnimations().filter(a => a.effect.getComputedTiming().endTime < 1e4);
+  await Promise.all(ending.map(a => a.finished.catch(() => {})));
   const { violations } = await axe.run(document, { resultTypes: ["violations"] });
   return violations.filter(v => v.impact === "serious" || v.impact === "critical").flatMap(v =>
     v.nodes.map(n => v.id + ": " + n.html + "\n    " + n.failureSummary.replaceAll("\n", "\n    ")));

@@ -81,7 +81,8 @@ func demoPause(at, now time.Time, random *rand.Rand) time.Duration {
 
 // demoRow makes one call: most succeed, some are denied, and on one day many fail.
 func demoRow(at, now time.Time, keys []key, random *rand.Rand) *logsv1.RequestLog {
-	which := []int{voicePilot, globex, nightly, nightly, mobile, mobile, production, production, production, production}[random.IntN(10)]
+	often := []int{voicePilot, globex, nightly, nightly, mobile, mobile, production, production, production, production}
+	which := often[random.IntN(len(often))]
 	row := demoCall(at, keys, which, 200, "", 20+random.ExpFloat64()*160)
 	daysAgo := int(now.Sub(at).Hours() / 24)
 	switch chance := random.IntN(100); {
@@ -139,7 +140,9 @@ func demoDenied(at time.Time, keys []key, which int, status int32, code string) 
 
 // demoCall makes a call of one of the keys, or of noKey.
 func demoCall(at time.Time, keys []key, which int, status int32, code string, latencyMS float64) *logsv1.RequestLog {
-	row := &logsv1.RequestLog{Time: timestamppb.New(at), Method: "POST", Status: status, ErrorCode: code, LatencyMs: &latencyMS, CallCount: 1}
+	row := &logsv1.RequestLog{
+		Time: timestamppb.New(at), Method: "POST", Status: status, ErrorCode: code, LatencyMs: &latencyMS, CallCount: 1,
+	}
 	call := demoKeys[production]
 	if which != noKey {
 		call = demoKeys[which]

@@ -97,7 +97,8 @@ func (p *page) expectFilters(want ...string) {
 // drag moves the mouse with its button pressed from left to right.
 func (p *page) drag(fromX, toX, y float64) {
 	p.t.Helper()
-	p.do(chromedp.MouseEvent(chromedp.MouseMoved, fromX, y), chromedp.MouseEvent(chromedp.MousePressed, fromX, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	p.do(chromedp.MouseEvent(chromedp.MouseMoved, fromX, y))
+	p.do(chromedp.MouseEvent(chromedp.MousePressed, fromX, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
 	for step := 1.0; step <= 10; step++ {
 		p.do(chromedp.MouseEvent(chromedp.MouseMoved, fromX+(toX-fromX)*step/10, y, chromedp.ButtonLeft))
 	}

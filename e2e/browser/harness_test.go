@@ -39,7 +39,8 @@ func TestProblemsOfAPageAreSeen(t *testing.T) {
 	p := openTab(t, browserContext(t), server.URL)
 	p.open("/")
 	for _, want := range []string{
-		"Content Security Policy", "404 " + server.URL + "/missing.png", "request failed: net::ERR_NAME_NOT_RESOLVED http://elsewhere.example/x.png",
+		"Content Security Policy", "404 " + server.URL + "/missing.png",
+		"request failed: net::ERR_NAME_NOT_RESOLVED http://elsewhere.example/x.png",
 		"console: \"logged\" 1", "Error: rejected", "Error: thrown",
 		"request to another origin: GET http://127.0.0.1:1/closed.png", "request to another origin: GET http://elsewhere.example/x.png",
 	} {

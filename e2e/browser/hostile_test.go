@@ -99,10 +99,14 @@ func (p *page) expectText(selector string, want []string) {
 	}
 }
 
+// harm is what hostile data has become, in JavaScript; empty if it is text.
+const harm = `"hacked" in window ? "a script"
+  : document.querySelector("#app img[src=x], #app script, #app bdi b")?.outerHTML ?? ""`
+
 // expectUnharmed checks that no text has become markup or run. Scripts that the policy blocks are problems of the page.
 func (p *page) expectUnharmed(where string) {
 	p.t.Helper()
-	if found := eval[string](p, `"hacked" in window ? "a script" : document.querySelector("#app img[src=x], #app script, #app bdi b")?.outerHTML ?? ""`); found != "" {
+	if found := eval[string](p, harm); found != "" {
 		p.t.Errorf("%s: the data has become %s", where, found)
 	}
 }

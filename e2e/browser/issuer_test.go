@@ -113,7 +113,8 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	default:
 		i.signIn++
 		i.reply(w, object{
-			"token_type": "Bearer", "expires_in": 600, "access_token": i.sign("keytrail", ""), "id_token": i.sign(clientID, asked.Get("nonce")),
+			"token_type": "Bearer", "expires_in": 600,
+			"access_token": i.sign("keytrail", ""), "id_token": i.sign(clientID, asked.Get("nonce")),
 		})
 		return
 	}
@@ -128,7 +129,8 @@ func (i *issuer) sign(audience, nonce string) string {
 		return ""
 	}
 	claims := object{
-		"iss": i.server.URL, "sub": "person-1", "aud": audience, "iat": time.Now().Unix(), "exp": time.Now().Add(10 * time.Minute).Unix(),
+		"iss": i.server.URL, "sub": "person-1", "aud": audience,
+		"iat": time.Now().Unix(), "exp": time.Now().Add(10 * time.Minute).Unix(),
 		"role": "viewer", "workspaces": []string{i.workspace},
 	}
 	if nonce != "" {

@@ -94,7 +94,9 @@ func (p *page) traceFrames(run func()) frames {
 // scroll scrolls what is at a point down by some pixels, at a speed in pixels per second, as a mouse wheel does.
 func (p *page) scroll(x, y, distance float64, speed int64) {
 	p.t.Helper()
-	gesture := input.SynthesizeScrollGestureParams{X: x, Y: y, YDistance: -distance, Speed: speed, GestureSourceType: input.GestureSourceTypeMouse}
+	gesture := input.SynthesizeScrollGestureParams{
+		X: x, Y: y, YDistance: -distance, Speed: speed, GestureSourceType: input.GestureSourceTypeMouse,
+	}
 	if _, err := chromedp.Call(p.ctx, input.SynthesizeScrollGesture, gesture); err != nil {
 		p.t.Fatal(err)
 	}
@@ -118,7 +120,8 @@ func TestSpeed(t *testing.T) {
 	p := a.signInAs(access.Admin, "request-logs")
 	p.waitForRows(1)
 	p.measureScrolling(t)
-	if _, err := call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: watchFirstRow}); err != nil {
+	watch := cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: watchFirstRow}
+	if _, err := call(p, cdppage.AddScriptToEvaluateOnNewDocument, watch); err != nil {
 		t.Fatal(err)
 	}
 	var sinceStart, sinceLoad []float64
@@ -142,7 +145,8 @@ func (p *page) measureScrolling(t *testing.T) {
 	if slices.Contains(p.rowIDs(), begin) {
 		t.Fatal("the table was not scrolled")
 	}
-	t.Logf("scrolling %d rows: %.1f frames a second (%d drawn, %d dropped), at most %.0f ms apart", scrolledRows, counted.perSecond, counted.drawn, counted.dropped, counted.longest)
+	t.Logf("scrolling %d rows: %.1f frames a second (%d drawn, %d dropped), at most %.0f ms apart",
+		scrolledRows, counted.perSecond, counted.drawn, counted.dropped, counted.longest)
 }
 
 func median(values []float64) float64 {

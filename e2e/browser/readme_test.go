@@ -37,7 +37,7 @@ func TestScreenshotsOfTheREADME(t *testing.T) {
 			}
 			file := filepath.Join(readmeImages, name)
 			if info, err := os.Stat(file); err != nil || info.Size() == 0 || info.Size() > maxReadmeImage {
-				t.Errorf("%s: %v, %v; want at most %d bytes: go test ./e2e/browser -run README -args -update-screenshots", file, info, err, maxReadmeImage)
+				t.Errorf("%s: %v, %v; want at most %d bytes, as -update-screenshots makes it", file, info, err, maxReadmeImage)
 			}
 		}
 	}

@@ -31,7 +31,8 @@ func (p *page) saveAll(name string) {
 // painted waits until the page has painted its present state.
 func (p *page) painted() {
 	p.t.Helper()
-	eval[any](p, "document.fonts.ready.then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null)))))")
+	eval[any](p, `document.fonts.ready.then(() =>
+  new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null)))))`)
 }
 
 // save writes a screenshot.
@@ -58,9 +59,10 @@ func (p *page) saveFailure() {
 }
 
 // cutOff lists what is beyond the right edge of the screen, in JavaScript. Filters and code are there to be scrolled sideways.
-const cutOff = `[...document.querySelectorAll("button, a, input, h1, [role=columnheader], [role=row]")].filter(e =>
-  e.getBoundingClientRect().width > 0 && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".filters, .key-filters, pre")
-).slice(0, 3).map(e => e.outerHTML.slice(0, 120))`
+const cutOff = `[...document.querySelectorAll("button, a, input, h1, [role=columnheader], [role=row]")].filter(e => {
+  const { width, right } = e.getBoundingClientRect();
+  return width > 0 && right > innerWidth + 1 && !e.closest(".filters, .key-filters, pre");
+}).slice(0, 3).map(e => e.outerHTML.slice(0, 120))`
 
 // runsOver lists texts that run out of their element over what is beside it, in JavaScript.
 const runsOver = `[...document.querySelectorAll("nav *, header *")].filter(e =>

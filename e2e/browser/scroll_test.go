@@ -64,7 +64,8 @@ func TestScrollingShowsEveryRowOnce(t *testing.T) {
 		ids := p.rowIDs()
 		first, ok := position[ids[0]]
 		if !ok || len(ids) > len(want)-first || !slices.Equal(ids, want[first:first+len(ids)]) {
-			t.Fatalf("the table shows %v, which is no part of the list (from row %d on: %v)", ids, first, want[first:min(first+len(ids), len(want))])
+			t.Fatalf("the table shows %v, which is no part of the list (from row %d on: %v)",
+				ids, first, want[first:min(first+len(ids), len(want))])
 		}
 		for i := range ids {
 			if !shown[first+i] {

@@ -49,7 +49,8 @@ func (a account) rows(query string) []object {
 	a.t.Helper()
 	var rows []object
 	for token, more := "", true; more; more = token != "" {
-		page := a.call(access.Viewer, "GET", "/v1/workspaces/"+a.workspace+"/request-logs?page_size=1000&"+query+"&page_token="+token, nil)
+		path := "/v1/workspaces/" + a.workspace + "/request-logs?page_size=1000&" + query + "&page_token=" + token
+		page := a.call(access.Viewer, "GET", path, nil)
 		for _, row := range page["requestLogs"].([]any) {
 			rows = append(rows, row.(object))
 		}
