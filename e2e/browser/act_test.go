@@ -116,15 +116,6 @@ func (f finder) fill(text string) {
 	}
 }
 
-// setValue sets a field whose value is not typed, such as a date.
-func (f finder) setValue(value string) {
-	f.page.t.Helper()
-	get[any](f, `function() {
-  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(this), "value").set.call(this, `+strconv.Quote(value)+`);
-  for (const type of ["input", "change"]) this.dispatchEvent(new Event(type, { bubbles: true }));
-}`)
-}
-
 // call sends a command to the tab.
 func call[P, R any](p *page, c cdp.Command[P, R], params P) (R, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, waitTimeout)

@@ -18,28 +18,24 @@ type finder struct {
 	role   string
 	name   string         // the whole name; "" is any
 	like   *regexp.Regexp // instead of name
-	nth    int            // which of several, from 0; -1 there must be one
 	css    string         // instead of role and name
 }
 
 // find finds the element of a role, e.g. "button", and an accessible name; "" is any name.
 func (p *page) find(role, name string) finder {
-	return finder{page: p, role: role, name: name, nth: -1}
+	return finder{page: p, role: role, name: name}
 }
 
 // findLike is find with a pattern for the name.
 func (p *page) findLike(role, pattern string) finder {
-	return finder{page: p, role: role, like: regexp.MustCompile(pattern), nth: -1}
+	return finder{page: p, role: role, like: regexp.MustCompile(pattern)}
 }
 
 // findCSS finds an element by its id, e.g. "#row-1": for rows, which have no unique name.
-func (p *page) findCSS(selector string) finder { return finder{page: p, css: selector, nth: -1} }
+func (p *page) findCSS(selector string) finder { return finder{page: p, css: selector} }
 
 // in finds the element inside another one.
 func (f finder) in(outer finder) finder { f.within = &outer; return f }
-
-// at finds the nth of several elements, from 0.
-func (f finder) at(nth int) finder { f.nth = nth; return f }
 
 func (f finder) String() string {
 	text := f.role + f.css
@@ -47,9 +43,6 @@ func (f finder) String() string {
 		text += " like " + strconv.Quote(f.like.String())
 	} else if f.name != "" {
 		text += " " + strconv.Quote(f.name)
-	}
-	if f.nth >= 0 {
-		text += " #" + strconv.Itoa(f.nth)
 	}
 	if f.within != nil {
 		text += " in " + f.within.String()
@@ -107,10 +100,8 @@ func (f finder) node() (cdp.BackendNodeID, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case f.nth < 0 && len(nodes) == 1:
+	case len(nodes) == 1:
 		return nodes[0].BackendDOMNodeID, nil
-	case f.nth >= 0 && len(nodes) > f.nth:
-		return nodes[f.nth].BackendDOMNodeID, nil
 	default:
 		return 0, fmt.Errorf("the page has %d elements %s, of %q", len(nodes), f, f.others())
 	}

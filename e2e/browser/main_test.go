@@ -17,7 +17,7 @@ import (
 const waitTimeout = 30 * time.Second
 
 var (
-	screenshots       = flag.String("screenshots", "", "folder for screenshots of pages and dialogs, in both themes and three widths")
+	screenshots       = flag.String("screenshots", "", "folder for screenshots of pages and popups, in both themes and 3 widths")
 	updateScreenshots = flag.Bool("update-screenshots", false, "write the screenshots of the README to docs/images")
 	measure           = flag.Bool("perf", false, "measure the first rows and the frame rate while scrolling, and print the figures")
 )

@@ -26,16 +26,6 @@ func newAccount(t *testing.T) account {
 	return account{t, sharedSystem(t), workspaceOf(t)}
 }
 
-// get requests a path of the gateway and returns the body.
-func (a account) get(path string) []byte {
-	a.t.Helper()
-	status, text := a.send(a.system.token(a.t, access.Admin, a.workspace), "GET", path, nil)
-	if status != http.StatusOK {
-		a.t.Fatalf("GET %s: %d %s", path, status, text)
-	}
-	return text
-}
-
 // call sends a request that must succeed, with a token of the role.
 func (a account) call(role access.Role, method, path string, body object) object {
 	a.t.Helper()
