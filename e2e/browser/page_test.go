@@ -66,7 +66,7 @@ func openTab(t *testing.T, parent context.Context, origin string, options ...chr
 // close closes the tab and fails the test on unexpected problems.
 func (p *page) close() {
 	if p.t.Failed() {
-		text, _ := tryEval[string](p, "location.href + '\\n' + document.body.innerText")
+		text, _ := tryEval[string](p, "location.pathname + location.search + '\\n' + document.body.innerText")
 		p.t.Logf("the page at the end: %s", text)
 		p.saveFailure()
 	}
