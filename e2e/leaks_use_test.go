@@ -189,13 +189,14 @@ func (s *leakTest) overREST(token string) {
 		{"GET", "/v1/workspaces/acme/keys", ""}, {"GET", "/v1/workspaces/acme/request-logs", ""}, {"GET", "/v1/workspaces/acme/nothing", ""},
 		{"POST", "/v1/check", `{"agentType":`}, {"POST", "/v1/check", `{"agentType":"pilot"}`}, {"POST", "/v1/workspaces/acme/keys", `{"nam":"x"}`},
 		{"DELETE", "/v1/check", ""}, {"POST", "/v1/report", `{}`}, {"GET", "/v1/workspaces/_unattributed/request-logs", ""},
-		{"GET", "/v1/workspaces/acme/request-logs?api_key=" + token, ""}, {"GET", "/?access_token=" + token, ""},
+		{"GET", "/v1/workspaces/acme/request-logs?api_key=" + token, ""},
 		{"POST", "/v1/check", token}, {"POST", "/v1/check", `{"apiKey":["` + token + `"]}`}, {"POST", "/v1/check", `{"apiKey":` + token + `}`},
 	} {
 		for _, header := range []string{"Authorization", "X-Authorization", "Grpc-Metadata-Authorization", "Api-Key", "Cookie"} {
 			s.scanHTTP("REST response", s.request(request[0], request[1], request[2], header, "Bearer "+token))
 		}
 	}
+	s.scanHTTP("console", s.request("GET", "/?access_token="+token, "", "Authorization", "Bearer "+token))
 	// A response may repeat an invalid value to its sender. The value must not be in a log or store.
 	for _, request := range [][3]string{
 		{"POST", "/v1/report", `{"outcomes":[{"status":"` + token + `"}]}`}, {"POST", "/v1/workspaces/acme/keys", `{"` + token + `":1}`},
