@@ -63,7 +63,7 @@ func (e *export) run(ctx context.Context) error {
 		if e.messages == 0 {
 			return err
 		}
-		if !resumable(err, e.messages > before) || time.Since(progressed) > patience {
+		if ctx.Err() != nil || !resumable(err, e.messages > before) || time.Since(progressed) > patience {
 			// An error of this write would hide why the export has ended.
 			_ = e.end(func(to *bytes.Buffer) { e.writer.Fail(to, status.Convert(err).Proto(), e.request.GetResumeToken()) })
 			return incomplete{e.rows, err}
@@ -82,11 +82,11 @@ func (e *export) run(ctx context.Context) error {
 func resumable(err error, progressed bool) bool {
 	st := status.Convert(err)
 	switch st.Code() {
-	case codes.Unavailable:
+	case codes.Unavailable, codes.Canceled: // by a proxy or a service that stops
 		return true
 	case codes.Unauthenticated:
 		return progressed
-	case codes.Canceled, codes.Unknown: // by a signal; not from a call
+	case codes.Unknown: // not from a call
 		return false
 	}
 	return !fromService(st)

@@ -114,6 +114,7 @@ func TestExportResumesAfterABreak(t *testing.T) {
 		"without an error":      {[]brokenExport{{4, io.EOF}}, 3},
 		"a new token":           {[]brokenExport{{4, expired}}, 3},
 		"a proxy":               {[]brokenExport{{4, status.Error(codes.Internal, "RST_STREAM")}}, 3},
+		"a service that stops":  {[]brokenExport{{4, status.Error(codes.Canceled, "context canceled")}}, 3},
 		"down for some calls":   {[]brokenExport{{4, unavailable}, {0, unavailable}, {0, unavailable}, {100, nil}}, 4},
 		"a store that restarts": {[]brokenExport{{4, grpcserver.Status(fault.New(fault.StoreUnavailable, "restarts")).Err()}, {100, nil}}, 2},
 	} {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -92,7 +94,7 @@ func TestTailResumesUntilItIsInterrupted(t *testing.T) {
 	resumed.Gap = &logsv1.TailGap{StartTime: timestamppb.New(noon)}
 	service, out, said, err := runTail(t,
 		brokenTail{[]*logsv1.TailRequestLogsResponse{message("a"), message("b", "/1", "/2")}, gone},
-		brokenTail{nil, gone}, brokenTail{nil, gone},
+		brokenTail{nil, gone}, brokenTail{nil, status.Error(codes.Canceled, "context canceled")},
 		brokenTail{[]*logsv1.TailRequestLogsResponse{resumed}, slow})
 	if err != nil {
 		t.Errorf("interrupted, it returns %v", err)

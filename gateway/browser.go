@@ -63,7 +63,7 @@ func withCORS(next http.Handler, origins []string) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "Last-Event-ID"},
-		ExposedHeaders: []string{"Retry-After", "WWW-Authenticate"},
+		ExposedHeaders: []string{"Content-Disposition", "Retry-After", "WWW-Authenticate"},
 		MaxAge:         600,
 	}).Handler(next)
 }

@@ -163,10 +163,10 @@ func TestMetadataOfServicesIsNoHeader(t *testing.T) {
 	}
 }
 
-func TestPagesMayReadTheHeadersOfErrors(t *testing.T) {
+func TestPagesMayReadTheHeadersOfErrorsAndFiles(t *testing.T) {
 	handler, _ := newGateway(t, console)
 	response := send(handler, "GET", "/v1/workspaces/acme/request-logs", "", "Origin", console)
-	if got := response.Header().Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Retry-After, WWW-Authenticate") {
+	if got := response.Header().Get("Access-Control-Expose-Headers"); !strings.EqualFold(got, "Content-Disposition, Retry-After, WWW-Authenticate") {
 		t.Errorf("exposed are %q", got)
 	}
 }

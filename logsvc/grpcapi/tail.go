@@ -1,6 +1,7 @@
 package grpcapi
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,15 +27,20 @@ func (s server) TailRequestLogs(
 			return err
 		}
 	}
-	// When this returns, gRPC ends the context, and a Send that waits for a reader that does not read. FollowStore waits for the
-	// tail.
+	// When this returns, gRPC ends its own context, and a Send that waits for a reader that does not read: also when the token of
+	// the caller has expired. FollowStore waits for the tail.
 	ended := make(chan error, 2)
 	go func() {
 		ended <- s.logs.Tail(stream.Context(), query, func(m logsvc.TailMessage) error {
 			return stream.Send(tailMessage(m, query.WorkspaceID))
 		}, func(err error) { ended <- err })
 	}()
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-stream.Context().Done():
+		return context.Cause(stream.Context())
+	}
 }
 
 func tailMessage(m logsvc.TailMessage, workspaceID string) *logsv1.TailRequestLogsResponse {

@@ -2,6 +2,7 @@ package grpcapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/pagetoken"
 	"github.com/keytrail/keytrail/logsvc"
+	"github.com/keytrail/keytrail/logsvc/grpcapi"
 )
 
 // tailStream is an open stream.
@@ -186,4 +188,52 @@ func (s *tailStream) drain(want map[string]bool) (token string, err error) {
 			delete(want, row.GetId())
 		}
 	}
+}
+
+// registrar keeps the service that is registered.
+type registrar struct{ logs logsv1.LogServiceServer }
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r *registrar) RegisterService(_ *grpc.ServiceDesc, service any) {
+	r.logs = service.(logsv1.LogServiceServer)
+}
+
+// blockedStream is a stream whose reader does not read.
+type blockedStream struct {
+	grpc.ServerStreamingServer[logsv1.TailRequestLogsResponse]
+	ctx  context.Context
+	read chan struct{}
+}
+
+// Context implements grpc.ServerStream.
+func (s *blockedStream) Context() context.Context { return s.ctx }
+
+// Send implements grpc.ServerStreamingServer.
+func (s *blockedStream) Send(*logsv1.TailRequestLogsResponse) error {
+	s.read <- struct{}{}
+	<-s.read
+	return nil
+}
+
+// TestTailEndsWithItsTokenAlthoughItsReaderDoesNotRead: gRPC ends a Send that waits when the handler has returned.
+func TestTailEndsWithItsTokenAlthoughItsReaderDoesNotRead(t *testing.T) {
+	logs, registered := newTailFixture(t), &registrar{}
+	grpcapi.Register(registered, logs.service)
+	ctx, expire := context.WithCancelCause(t.Context())
+	stream, ended := &blockedStream{ctx: ctx, read: make(chan struct{})}, make(chan error, 1)
+	go func() {
+		ended <- registered.logs.TailRequestLogs(&logsv1.TailRequestLogsRequest{WorkspaceId: "acme"}, stream)
+	}()
+	<-stream.read
+	expired := errors.New("the token has expired")
+	expire(expired)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, expired) {
+			t.Errorf("the stream ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the stream does not end")
+	}
+	close(stream.read)
 }
