@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,12 +22,18 @@ func (l *logService) vacuum(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	tables := []string{}
+	var names []string
 	for _, day := range []time.Time{l.clock.now(), l.clock.now().Add(-dayLength)} {
 		suffix := day.Format("_20060102")
-		tables = append(tables, "keytrail_logs.request_logs"+suffix, "keytrail_logs.request_log_blocks"+suffix)
+		names = append(names, "request_logs"+suffix, "request_log_blocks"+suffix)
 	}
-	_, err = conn.Exec(ctx, "VACUUM (ANALYZE) "+strings.Join(tables, ", "))
+	var tables string // there is no day before the first one
+	err = conn.QueryRow(ctx, `SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+		WHERE relnamespace = 'keytrail_logs'::regnamespace AND relname = ANY($1)`, names).Scan(&tables)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "VACUUM (ANALYZE) "+tables)
 	return err
 }
 

@@ -3,6 +3,7 @@ package logsvc_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -147,6 +148,63 @@ func TestUnchangedRowIsNotSentAgain(t *testing.T) {
 			t.Errorf("sent %+v", got)
 		}
 	})
+}
+
+// TestReportsOfLongCallsSendNoOtherRowAgain: the announced ranges contain all rows of a minute.
+func TestReportsOfLongCallsSendNoOtherRowAgain(t *testing.T) {
+	withStore(t, func(t *testing.T, service *logsvc.Service, store *announcingStore) {
+		r := tail(t, service, logsvc.TailQuery{})
+		began := time.Now().Add(-time.Minute)
+		for second := range slices.Chunk(make([]logsvc.Entry, 60_000), 1000) {
+			for i := range second {
+				second[i] = entryAt(began)
+				began = began.Add(time.Millisecond)
+			}
+			store.store(second...)
+			r.gets(second...)
+		}
+		for i := range 60 {
+			store.entries[i*1000].Status = 500
+		}
+		store.announce(logsvc.Announce(store.entries))
+		sent := 0
+		for oldest := false; !oldest; {
+			got := r.next()
+			sent, oldest = sent+len(got), slices.Contains(got, store.entries[0])
+		}
+		if sent != 60 {
+			t.Errorf("after 60 reports %d rows were sent", sent)
+		}
+	})
+}
+
+// TestRowThatWaitsKeepsNoOtherInMemory: the filter selects one row of each page.
+func TestRowThatWaitsKeepsNoOtherInMemory(t *testing.T) {
+	withStore(t, func(t *testing.T, service *logsvc.Service, store *announcingStore) {
+		tail(t, service, logsvc.TailQuery{Filter: logsvc.Filter{Method: "PUT"}})
+		before := heapBytes()
+		for range 100 {
+			store.entries = nil
+			page := make([]logsvc.Entry, 1000)
+			for i := range page {
+				page[i] = entryAt(time.Now())
+			}
+			page[0].Method = "PUT"
+			store.store(page...)
+			<-time.After(time.Second)
+		}
+		store.entries = nil
+		if grown := heapBytes() - before; grown > 12<<20 {
+			t.Errorf("100 rows that wait take %d MiB", grown>>20)
+		}
+	})
+}
+
+func heapBytes() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 func TestTailSendsNoRowOlderThanTheRetention(t *testing.T) {

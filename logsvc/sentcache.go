@@ -6,9 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// sentEntries is how many entries a sentCache has room for at least, in about 2 MB. A range that is announced reaches from the
-// oldest report of a batch to now: about ten seconds of a busy workspace.
-const sentEntries = 20_000
+// sentEntries is how many entries a sentCache has room for at least, in up to 10 MB. A range that is announced may reach from the
+// oldest report of a batch to now, and what has no room is sent again with each batch: it is a minute of 1,600 calls a second.
+const sentEntries = 100_000
 
 // sentCache knows which entries were sent lately, and how they were then. Its zero value is ready to use.
 type sentCache struct {

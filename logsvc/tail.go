@@ -119,11 +119,12 @@ func (s *Service) begin(ctx context.Context, query TailQuery, opened time.Time, 
 	return nil
 }
 
-// ascending returns entries, which are by descending id, in the other order.
+// ascending returns entries, which are by descending id, in the other order. Each is a copy: one that waits for a slow reader must not
+// keep the whole page in memory.
 func ascending(entries []Entry) []*Entry {
 	all := make([]*Entry, len(entries))
-	for i := range entries {
-		all[len(entries)-1-i] = &entries[i]
+	for i, e := range entries {
+		all[len(entries)-1-i] = new(e)
 	}
 	return all
 }
