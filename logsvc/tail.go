@@ -16,8 +16,8 @@ import (
 
 const (
 	// TailMargin is how long before the end of a stream the entries begin that are sent again when it is resumed: entries of that
-	// time may have been stored on their way to a reader that has gone, or while the store was away for less than half a minute
-	// and its connection was not known to be lost.
+	// time may have been stored on their way to a reader that has gone, or while the store was away for less than a minute and
+	// its connection was not known to be lost.
 	TailMargin = 2 * time.Minute
 	// heartbeat is how long a tail is silent at most.
 	heartbeat = 15 * time.Second
@@ -119,8 +119,8 @@ func (s *Service) begin(ctx context.Context, query TailQuery, opened time.Time, 
 	return nil
 }
 
-// ascending returns entries, which are by descending id, in the other order. Each is a copy: one that waits for a slow reader must not
-// keep the whole page in memory.
+// ascending returns entries, which are by descending id, in the other order. Each is a copy: one that waits for a slow reader
+// must not keep the whole page in memory.
 func ascending(entries []Entry) []*Entry {
 	all := make([]*Entry, len(entries))
 	for i, e := range entries {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/keytrail/keytrail/internal/pgdb"
 	"github.com/keytrail/keytrail/internal/uuid7"
@@ -18,6 +19,9 @@ const (
 	channel = schema + "_recorded"
 	// maxPayload is below the limit of Postgres, which is 8,000 bytes.
 	maxPayload = 7_900
+	// defaultListenCheck is how long a connection that listens is silent before it is checked, and how long that may take. A
+	// pooler or a proxy can keep a connection open that the database has lost.
+	defaultListenCheck = 20 * time.Second
 )
 
 // notify has a transaction of its own, after that of the batch. A commit with a notification takes a lock of the whole server: it
@@ -68,6 +72,25 @@ func decodeAnnouncement(text string) (logsvc.Announcement, error) {
 	return a, nil
 }
 
+// nextNotification waits for a notification, and checks the connection meanwhile.
+func (s *Store) nextNotification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	for {
+		waiting, stop := context.WithTimeout(ctx, s.listenCheck)
+		notification, err := conn.WaitForNotification(waiting)
+		silent := waiting.Err() != nil && ctx.Err() == nil
+		stop()
+		if !silent || err == nil {
+			return notification, err
+		}
+		checking, stop := context.WithTimeout(ctx, s.listenCheck)
+		err = conn.Ping(checking)
+		stop()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
 // Listen implements logsvc.Store, on a connection of its own.
 func (s *Store) Listen(ctx context.Context, ready func(), announce func(logsvc.Announcement)) error {
 	if err := s.listen(ctx, ready, announce); err != nil {
@@ -87,7 +110,7 @@ func (s *Store) listen(ctx context.Context, ready func(), announce func(logsvc.A
 	}
 	ready()
 	for {
-		notification, err := conn.WaitForNotification(ctx)
+		notification, err := s.nextNotification(ctx, conn)
 		if err != nil {
 			return err
 		}

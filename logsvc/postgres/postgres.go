@@ -58,13 +58,15 @@ type Store struct {
 	copyAfter atomic.Int64
 	// walkTime is how long one View may walk rows that do not match.
 	walkTime time.Duration
+	// listenCheck is how long a connection that listens is silent before it is checked, and how long that may take.
+	listenCheck time.Duration
 }
 
 // Open connects with pools of pool_max_conns connections each (10 where the URL does not say) for writers, for readers and
 // for the locks of workspaces, and one of 2 for readiness checks. It brings the schema up to date and creates the partitions of
 // yesterday to the day after tomorrow. RunMaintenance creates those of later days.
 func Open(ctx context.Context, url string) (*Store, error) {
-	s := &Store{walkTime: defaultWalkTime}
+	s := &Store{walkTime: defaultWalkTime, listenCheck: defaultListenCheck}
 	if err := s.open(ctx, url); err != nil {
 		_ = s.Close() // it has no error
 		return nil, fmt.Errorf("open request logs: %w", err)
