@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
@@ -135,10 +138,16 @@ type walked struct {
 	token string
 }
 
-// walk lists a number of pages, or fewer if there are no more.
+// walk lists a number of pages, or fewer if there are no more. It waits while too many others search.
 func (l *logService) walk(ctx context.Context, req *request, pages int) (w walked, err error) {
 	for w.pages < pages {
 		page, err := l.page(ctx, req)
+		if status.Code(err) == codes.ResourceExhausted {
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return w, err
+			}
+			continue
+		}
 		if err != nil {
 			return w, err
 		}

@@ -89,7 +89,7 @@ func (s *Service) Tail(ctx context.Context, query TailQuery, send func(TailMessa
 }
 
 // begin sends the first message, and what is sent again: stretch by stretch, the oldest first, so that a stream that breaks
-// meanwhile is resumed from there.
+// meanwhile is resumed from there. It sends a message for each page, so that a search that finds little is not silent for long.
 func (s *Service) begin(ctx context.Context, query TailQuery, opened time.Time, send func(TailMessage) error) error {
 	if query.CompleteTo.IsZero() {
 		return send(TailMessage{CompleteTo: opened})
@@ -108,9 +108,6 @@ func (s *Service) begin(ctx context.Context, query TailQuery, opened time.Time, 
 		}
 		list := Query{WorkspaceID: query.WorkspaceID, Filter: query.Filter, Range: ids, Limit: messageRows}
 		if err := s.Export(ctx, list, func(page Page, _ bool) error {
-			if len(page.Entries) == 0 {
-				return nil
-			}
 			return send(TailMessage{Entries: ascending(page.Entries), CompleteTo: from.Add(TailMargin)})
 		}); err != nil {
 			return err

@@ -236,6 +236,18 @@ func TestResumedTailSendsTheLastMinutesAgain(t *testing.T) {
 	}
 }
 
+func TestResumedTailThatFindsNothingMakesProgress(t *testing.T) {
+	service, _ := newService(t)
+	follow(t, service)
+	broke := noon.Add(-25 * time.Minute)
+	r := tail(t, service, logsvc.TailQuery{CompleteTo: broke, Filter: logsvc.Filter{Method: "PUT"}})
+	for i := range 3 {
+		if m := <-r.messages; !m.CompleteTo.Equal(broke.Add(time.Duration(i)*10*time.Minute)) || len(m.Entries) > 0 {
+			t.Errorf("message %d is %+v", i, m)
+		}
+	}
+}
+
 func TestNothingIsLostWhileATailResumes(t *testing.T) {
 	service, _ := newService(t)
 	follow(t, service)
