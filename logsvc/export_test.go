@@ -59,6 +59,33 @@ func TestExportsWaitAndLetListsThrough(t *testing.T) {
 	})
 }
 
+// TestExportsThatAreNotReadTakeLittleMemory: each has a page.
+func TestExportsThatAreNotReadTakeLittleMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := logsvc.NewService(&slowStore{}, config(func() time.Time { return noon }))
+		var begun atomic.Int64
+		read, ended := make(chan struct{}), make(chan error, 100)
+		for range cap(ended) {
+			go func() {
+				query := logsvc.Query{WorkspaceID: "acme", Range: all, Limit: 10}
+				ended <- service.Export(t.Context(), query, func(logsvc.Page, bool) error {
+					begun.Add(1)
+					<-read
+					return nil
+				})
+			}()
+		}
+		<-time.After(time.Minute)
+		if got := begun.Load(); got != 20 {
+			t.Errorf("%d of 100 exports have begun", got)
+		}
+		close(read)
+		for range cap(ended) {
+			must(t, <-ended)
+		}
+	})
+}
+
 func TestExportEndsWithTheFirstError(t *testing.T) {
 	service, _ := newService(t)
 	for i := range 5 {

@@ -37,13 +37,14 @@ type Service struct {
 	clock    clock
 	searcher *Searcher
 	turns    turns
-	// exports are the turns of exports among each other.
-	exports  turns
-	sealer   *Sealer
-	hub      *hub
-	rejected [rejectReasons]atomic.Int64
-	purged   atomic.Int64
-	sealed   atomic.Int64
+	// exports are the turns of exports among each other, and openExports those of whole exports.
+	exports     turns
+	openExports turns
+	sealer      *Sealer
+	hub         *hub
+	rejected    [rejectReasons]atomic.Int64
+	purged      atomic.Int64
+	sealed      atomic.Int64
 	// unconfirmed is how many days have ended and wait for a confirmation.
 	unconfirmed atomic.Int64
 }
@@ -52,9 +53,10 @@ type Service struct {
 func NewService(store Store, config Config) *Service {
 	s := &Service{
 		store: store, config: config, clock: clock{local: config.Now, read: config.ReadTime},
-		searcher: NewSearcher(store, config.OnDamage),
-		turns:    newTurns(),
-		exports:  turns{atOnce: maxExports, queues: map[string]*queue{}},
+		searcher:    NewSearcher(store, config.OnDamage),
+		turns:       newTurns(),
+		exports:     turns{atOnce: maxExports, queues: map[string]*queue{}},
+		openExports: turns{atOnce: maxOpenExports, queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
 	s.hub = &hub{store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}, begun: make(chan struct{})}

@@ -107,7 +107,7 @@ func (s *Service) begin(ctx context.Context, query TailQuery, opened time.Time, 
 			ids.To = uuid.Max
 		}
 		list := Query{WorkspaceID: query.WorkspaceID, Filter: query.Filter, Range: ids, Limit: messageRows}
-		if err := s.Export(ctx, list, func(page Page, _ bool) error {
+		if err := s.export(ctx, list, func(page Page, _ bool) error {
 			return send(TailMessage{Entries: ascending(page.Entries), CompleteTo: from.Add(TailMargin)})
 		}); err != nil {
 			return err
