@@ -1,7 +1,6 @@
 package block
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -13,12 +12,7 @@ type statistics map[uuid.UUID]*keyStatistics
 
 type keyStatistics struct {
 	KeyUse  // without classes
-	tallies []hourTally
-}
-
-type hourTally struct {
-	HourClassCode
-	sparseTally
+	tallies map[HourClassCode]*sparseTally
 }
 
 // add counts the next row; they come by ascending time.
@@ -26,44 +20,32 @@ func (s statistics) add(e *Entry) {
 	g := GroupOf(e)
 	k := s[g.KeyID]
 	if k == nil {
-		k = &keyStatistics{KeyUse: KeyUse{FirstUse: g.FirstUse}}
+		k = &keyStatistics{KeyUse: KeyUse{FirstUse: g.FirstUse}, tallies: map[HourClassCode]*sparseTally{}}
 		s[g.KeyID] = k
 	}
 	k.setNewest(g.LastUse, g.KeyName, g.KeyLast4)
-	k.tally(g.HourClassCode).add(g.Bucket, g.Calls)
+	tallyOf(k.tallies, g.HourClassCode).add(g.Bucket, g.Calls)
 }
 
-// tally returns the tally to add to, which is among those of the newest hour.
-func (k *keyStatistics) tally(by HourClassCode) *sparseTally {
-	for i := len(k.tallies) - 1; i >= 0 && k.tallies[i].Hour == by.Hour; i-- {
-		if k.tallies[i].HourClassCode == by {
-			return &k.tallies[i].sparseTally
-		}
+func tallyOf(tallies map[HourClassCode]*sparseTally, by HourClassCode) *sparseTally {
+	t := tallies[by]
+	if t == nil {
+		t = &sparseTally{}
+		tallies[by] = t
 	}
-	k.tallies = append(k.tallies, hourTally{HourClassCode: by})
-	return &k.tallies[len(k.tallies)-1].sparseTally
-}
-
-func compareHours(a, b HourClassCode) int {
-	return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
+	return t
 }
 
 // pack packs the counts of all rows. The block begins at first, in Unix milliseconds.
 func (s statistics) pack(p *packer, first uint64) {
 	all := map[HourClassCode]*sparseTally{}
 	for _, k := range s {
-		for i := range k.tallies {
-			by := k.tallies[i].HourClassCode
-			if all[by] == nil {
-				all[by] = &sparseTally{}
-			}
-			all[by].merge(&k.tallies[i].sparseTally)
+		for by, t := range k.tallies {
+			tallyOf(all, by).merge(t)
 		}
 	}
 	c := newTallies(first)
-	for _, by := range slices.SortedFunc(maps.Keys(all), compareHours) {
-		c.add(by, all[by])
-	}
+	c.addAll(all)
 	c.pack(p)
 }
 
@@ -83,10 +65,7 @@ func (s statistics) packKeys(p *packer, first uint64) {
 		firstUses = append(firstUses, uint32(uint64(k.FirstUse)-first))
 		lastUses = append(lastUses, uint32(k.LastUse-k.FirstUse))
 		sizes = append(sizes, uint32(len(k.tallies)))
-		slices.SortFunc(k.tallies, func(a, b hourTally) int { return compareHours(a.HourClassCode, b.HourClassCode) })
-		for i := range k.tallies {
-			c.add(k.tallies[i].HourClassCode, &k.tallies[i].sparseTally)
-		}
+		c.addAll(k.tallies)
 	}
 	p.uvarint(uint64(len(sizes)))
 	p.uvarint(uint64(len(values.out)))

@@ -2,6 +2,7 @@ package block
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -61,6 +62,17 @@ func (t *sparseTally) merge(other *sparseTally) {
 	for _, b := range other.buckets {
 		t.add(b.number, b.calls)
 	}
+}
+
+// addAll adds tallies in the order of the format.
+func (c *tallies) addAll(tallies map[HourClassCode]*sparseTally) {
+	for _, by := range slices.SortedFunc(maps.Keys(tallies), compareHours) {
+		c.add(by, tallies[by])
+	}
+}
+
+func compareHours(a, b HourClassCode) int {
+	return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Code, b.Code))
 }
 
 func (c *tallies) add(by HourClassCode, t *sparseTally) {
