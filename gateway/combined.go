@@ -34,7 +34,7 @@ func (c sessionClient) GetSession(
 	ctx context.Context, request *authv1.GetSessionRequest, options ...grpc.CallOption,
 ) (*authv1.GetSessionResponse, error) {
 	session, err := c.SessionServiceClient.GetSession(ctx, request, options...)
-	if err != nil || !session.GetAllWorkspaces() || !mayRead(session.GetRole()) {
+	if err != nil || !session.GetAllWorkspaces() || !access.Role(session.GetRole()).Reads() {
 		return session, err
 	}
 	size := min(cmp.Or(int(request.GetPageSize()), defaultPageSize), maxPageSize)
@@ -49,9 +49,6 @@ func (c sessionClient) GetSession(
 	mergeWorkspaces(session, logged.GetWorkspaceIds(), size)
 	return session, nil
 }
-
-// mayRead reports whether a role includes that of a viewer.
-func mayRead(role string) bool { return role == string(access.Viewer) || role == string(access.Admin) }
 
 // mergeWorkspaces adds the page of the log service to that of a session. Each of them is full unless it is the last one, so the
 // first size workspaces of both together are those of both services.

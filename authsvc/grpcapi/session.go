@@ -31,10 +31,11 @@ func (s sessionServer) GetSession(ctx context.Context, req *authv1.GetSessionReq
 	response := &authv1.GetSessionResponse{
 		Role: string(identity.Role), AllWorkspaces: identity.AllWorkspaces(), ExpireTime: timestamppb.New(identity.Expires()),
 	}
-	if response.AllWorkspaces {
-		response.WorkspaceIds = s.keys.Workspaces(after, size+1)
-	} else {
+	switch {
+	case !response.AllWorkspaces:
 		response.WorkspaceIds = workspacesAfter(identity.Workspaces(), after)
+	case identity.Role.Reads():
+		response.WorkspaceIds = s.keys.Workspaces(after, size+1)
 	}
 	if len(response.WorkspaceIds) > size {
 		response.WorkspaceIds = response.WorkspaceIds[:size]

@@ -64,6 +64,9 @@ func TestSessionDescribesTheToken(t *testing.T) {
 			"one":            {[]string{"initech"}, []string{"initech"}, false},
 			"several":        {[]string{"initech", "acme", "initech", "hooli"}, []string{"acme", "hooli", "initech"}, false},
 		} {
+			if tt.all && !role.Reads() {
+				tt.want = nil
+			}
 			before := time.Now()
 			session, err := s.GetSession(s.as(t, role, tt.workspaces...), &authv1.GetSessionRequest{})
 			must(t, err)

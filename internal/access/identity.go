@@ -34,6 +34,9 @@ func (r Role) covers(required Role) bool {
 	return required == anyRole || r == required || r == Admin && required == Viewer
 }
 
+// Reads reports whether the role may read keys and request logs.
+func (r Role) Reads() bool { return r.covers(Viewer) }
+
 // AllWorkspaces is the only entry of `workspaces` in a token for all workspaces.
 const AllWorkspaces = "*"
 

@@ -612,7 +612,7 @@ export interface components {
             nextPageToken: string;
             /** @description `checker`, `ingester`, `viewer` or `admin`. */
             role: string;
-            /** @description The workspaces of the token, ascending. With `allWorkspaces`: those that have keys and, over REST for a token of the role `viewer` or `admin`, those that have request logs; others can be used all the same. */
+            /** @description The workspaces of the token, ascending. With `allWorkspaces`, for the role `viewer` or `admin` only: those that have keys and, over REST, those that have request logs; others can be used all the same. */
             workspaceIds: string[];
         };
         /** @description Key is an API key of one workspace. */

@@ -87,8 +87,8 @@ type GetSessionResponse struct {
 	Role string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	// Whether the token holds for all workspaces.
 	AllWorkspaces bool `protobuf:"varint,2,opt,name=all_workspaces,json=allWorkspaces,proto3" json:"all_workspaces,omitempty"`
-	// The workspaces of the token, ascending. With `all_workspaces`: those that have keys and, over REST for a token of the
-	// role `viewer` or `admin`, those that have request logs; others can be used all the same.
+	// The workspaces of the token, ascending. With `all_workspaces`, for the role `viewer` or `admin` only: those that have
+	// keys and, over REST, those that have request logs; others can be used all the same.
 	WorkspaceIds []string `protobuf:"bytes,3,rep,name=workspace_ids,json=workspaceIds,proto3" json:"workspace_ids,omitempty"`
 	// Send it back as `page_token` to go on; empty on the last page.
 	NextPageToken string `protobuf:"bytes,4,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
