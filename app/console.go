@@ -28,7 +28,7 @@ func (f consoleFlags) validate(issuers []string) error {
 // console returns the configuration of the console.
 func (f consoleFlags) console(issuers []string) gateway.Console {
 	if f.ConsoleClientID == "" {
-		return gateway.Console{Version: Version()}
+		return gateway.Console{}
 	}
-	return gateway.Console{Issuer: issuers[0], ClientID: f.ConsoleClientID, Scope: f.ConsoleScope, Version: Version()}
+	return gateway.Console{Issuer: issuers[0], ClientID: f.ConsoleClientID, Scope: f.ConsoleScope}
 }

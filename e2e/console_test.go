@@ -19,8 +19,8 @@ func TestConsoleIsServedAndConfigured(t *testing.T) {
 	t.Parallel()
 	const issuer = "http://localhost:1" // none has to respond there
 	for clientID, want := range map[string]map[string]string{
-		"":        {"issuer": "", "clientId": "", "scope": "", "version": app.Version()},
-		"console": {"issuer": issuer, "clientId": "console", "scope": "openid roles", "version": app.Version()},
+		"":        {"issuer": "", "clientId": "", "scope": ""},
+		"console": {"issuer": issuer, "clientId": "console", "scope": "openid roles"},
 	} {
 		config := serveConfig(t.TempDir())
 		config.OIDCIssuers = []string{issuer, "http://localhost:2"}

@@ -20,8 +20,6 @@ type Console struct {
 	ClientID string `json:"clientId"`
 	// Scope is what the console asks the issuer for.
 	Scope string `json:"scope"`
-	// Version is that of this program.
-	Version string `json:"version"`
 }
 
 const (

@@ -140,7 +140,7 @@ func TestConsoleIsRevalidated(t *testing.T) {
 	plain := send(handler, "GET", "/", "").Header().Get("ETag")
 	compressed := send(handler, "GET", "/", "", "Accept-Encoding", "gzip").Header().Get("ETag")
 	config := send(handler, "GET", "/console/config.json", "").Header().Get("ETag")
-	other := send(newConsole(t, Console{Version: "2"}), "GET", "/console/config.json", "").Header().Get("ETag")
+	other := send(newConsole(t, Console{ClientID: "2"}), "GET", "/console/config.json", "").Header().Get("ETag")
 	if plain == "" || plain == compressed || config == other {
 		t.Errorf("the tags are %q and %q, and %q and %q", plain, compressed, config, other)
 	}
@@ -160,10 +160,10 @@ func TestConsoleReadsItsConfiguration(t *testing.T) {
 		config Console
 		want   string
 	}{
-		"none": {Console{Version: "v1"}, `{"issuer":"","clientId":"","scope":"","version":"v1"}`},
+		"none": {Console{}, `{"issuer":"","clientId":"","scope":""}`},
 		"all": {
-			Console{Issuer: "https://login.example.com", ClientID: "keytrail-console", Scope: "openid", Version: "v1"},
-			`{"issuer":"https://login.example.com","clientId":"keytrail-console","scope":"openid","version":"v1"}`,
+			Console{Issuer: "https://login.example.com", ClientID: "keytrail-console", Scope: "openid"},
+			`{"issuer":"https://login.example.com","clientId":"keytrail-console","scope":"openid"}`,
 		},
 	} {
 		response := send(newConsole(t, tt.config), "GET", "/console/config.json", "")
