@@ -33,7 +33,7 @@ export function App() {
 // The page is shown before the session is known, so that both load at the same time.
 function SignedIn({ token, route }: { token: string; route: Route }) {
   const { value: session, error, retry } = useLoadSession(token)
-  const first = session?.workspaceIds[0]
+  const first = session && firstOf(session.workspaceIds)
   useEffect(() => {
     if (route.workspace === '' && first) navigate(href(first, route.page), 'replace')
   }, [route.workspace, first])
@@ -51,6 +51,9 @@ function SignedIn({ token, route }: { token: string; route: Route }) {
     </SessionProvider>
   )
 }
+
+// firstOf returns the workspace to begin with: that of calls without a workspace sorts first, and has no keys.
+const firstOf = (ids: string[]) => ids.find((id) => id !== '_unattributed') ?? ids[0]
 
 function CurrentPage({ route }: { route: Route }) {
   useEffect(() => {

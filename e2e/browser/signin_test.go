@@ -48,6 +48,14 @@ func TestThePrintedLinkSignsIn(t *testing.T) {
 	s := startFor(t, &system{dataDir: t.TempDir(), terminal: true})
 	account{t, s, "acme"}.createKey("Production Key", nil)
 	p := newPage(t, s)
+	everywhere := account{t, s, access.AllWorkspaces}
+	everywhere.check("", object{"workspaceId": ""})
+	p.wait(func() error {
+		if ids := everywhere.call(access.Viewer, "GET", "/v1/session", nil)["workspaceIds"]; fmt.Sprint(ids) != "[_unattributed acme]" {
+			return fmt.Errorf("the workspaces are %v", ids)
+		}
+		return nil
+	})
 	var link []string
 	p.wait(func() error {
 		if link = regexp.MustCompile(`http://[\d.:]+/\S*#token=(\S+)`).FindStringSubmatch(s.printed.String()); link == nil {
