@@ -27,7 +27,8 @@ const (
 
 // attemptTimes are how long a replica may take before the call is repeated on another one. They have the calls that are safe to
 // repeat. Checks and reports take milliseconds. A list or a summary waits for its turn for at most 1 s and then has a search
-// budget of 250 ms; a call that meets a paused replica must end within 2 s all the same.
+// budget of 250 ms; a call that meets a paused replica must end within 2 s all the same. Summaries without a budget take as long
+// from some 20 M rows on (docs/scale.md): they end with the last attempt, which has the whole deadline.
 var attemptTimes = map[string]time.Duration{
 	authv1.CheckService_Check_FullMethodName:              500 * time.Millisecond,
 	authv1.CheckService_Report_FullMethodName:             500 * time.Millisecond,

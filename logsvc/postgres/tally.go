@@ -15,8 +15,8 @@ import (
 )
 
 // tally counts the rows by block.Group, in which hour, class and bucket are one number: that takes a quarter less time. So does
-// OFFSET 0, which keeps the planner from computing a time again for each use. The snapshots of a key are groups of their own: the newest
-// one is known by its time. The first row has the horizon of the same snapshot.
+// OFFSET 0, which keeps the planner from computing a time again for each use. The snapshots of a key are groups of their own: the
+// newest one is known by its time. The first row has the horizon of the same snapshot.
 const tally = `
 	SELECT last_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 	FROM (SELECT last_id FROM request_log_blocks WHERE workspace_id = $1 ORDER BY first_id DESC LIMIT 1) newest
