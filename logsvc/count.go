@@ -81,11 +81,16 @@ func (c *counting) addView(ctx context.Context, view View) error {
 		over := rowsIn(rows, Range{From: b.First, To: uuid7.Next(b.Last)})
 		blocks = append(blocks, c.prepare(b, over, Range{From: higher(end, b.First), To: c.ids.To}))
 	}
-	if err := fetch(ctx, c.store, c.workspaceID, blocks); err != nil {
-		return err
-	}
-	for _, b := range blocks {
-		c.addBlock(b)
+	for left := blocks; len(left) > 0; {
+		var batch []*countedBlock
+		batch, left = cutBatch(left)
+		if err := fetch(ctx, c.store, c.workspaceID, batch); err != nil {
+			return err
+		}
+		for _, b := range batch {
+			c.addBlock(b)
+			b.addCounts, b.scan = nil, nil
+		}
 	}
 	for i := range rows {
 		if !slices.ContainsFunc(blocks, func(b *countedBlock) bool { return b.covers(rows[i].ID) }) {
@@ -133,6 +138,33 @@ func (c *counting) prepare(b Block, over []Entry, ids Range) *countedBlock {
 		counted.scan = c.decoder.NewScan(counted.summary, query)
 	}
 	return counted
+}
+
+// maxHeld is about how many bytes of unpacked blocks a count holds at once, but for one block that needs more.
+const maxHeld = 64 << 20
+
+// cutBatch cuts off the first blocks, which are fetched and counted together.
+func cutBatch(blocks []*countedBlock) (batch, left []*countedBlock) {
+	n, held := 0, 0
+	for n < len(blocks) {
+		if held += blocks[n].held(); held > maxHeld && n > 0 {
+			break
+		}
+		n++
+	}
+	return blocks[:n], blocks[n:]
+}
+
+// held returns about how many bytes the block takes while it is counted: its counts take up to 5 times as much as they do packed.
+func (b *countedBlock) held() int {
+	const entry = 400
+	switch {
+	case b.whole:
+		return 5*b.counter.span(b.summary).Length + len(b.over)*entry
+	case b.scan != nil:
+		return b.summary.Rows * entry
+	}
+	return 0
 }
 
 func (b *countedBlock) fetched() Block { return b.Block }
