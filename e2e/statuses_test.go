@@ -268,7 +268,7 @@ func (s *statusTest) slowBodies(slow *sync.WaitGroup, gateway string, all map[st
 // broken produces 500: it drops the tables of the services.
 func (s *statusTest) broken(dir, gateway string, all map[string]operation) {
 	for file, tables := range map[string][]string{"auth.db": {"secrets", "revision"}, "logs.db": {"request_logs"}} {
-		db, err := sql.Open("sqlite", filepath.Join(dir, file))
+		db, err := sql.Open("sqlite", filepath.Join(dir, file)+"?_pragma=busy_timeout(60000)")
 		if err != nil {
 			s.t.Fatal(err)
 		}
