@@ -42,7 +42,9 @@ function SignedIn({ token, route }: { token: string; route: Route }) {
     <SessionProvider value={session}>
       <CatalogProvider>
         <Shell route={route}>
-          {error && !error.away && <ErrorNote error={error} what="Your session cannot be loaded" retry={retry} />}
+          {error && (!error.away || route.workspace === '') && (
+            <ErrorNote error={error} what="Your session cannot be loaded" retry={retry} />
+          )}
           {!mayRead && <WrongRole role={session.role} />}
           {mayRead && route.workspace !== '' && <CurrentPage key={route.workspace} route={route} />}
           {mayRead && route.workspace === '' && session && !first && <NoWorkspace all={session.allWorkspaces} />}

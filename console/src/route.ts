@@ -16,9 +16,17 @@ const listeners = new Set<() => void>()
 export function currentRoute(): Route {
   const match = pattern.exec(location.pathname)
   return {
-    workspace: match ? decodeURIComponent(match[1]!) : '',
+    workspace: decoded(match?.[1] ?? ''),
     page: (match?.[2] ?? 'request-logs') as Page,
     query: new URLSearchParams(location.search),
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return '' // a link that was cut within an escape
   }
 }
 

@@ -1,6 +1,6 @@
 // The keys of a workspace. All are loaded, in the background: only so are the owners, the numbers and the keys that expire soon
 // known, and a search needs no request. A workspace has 10,000 keys at most (docs/limits.md), which are 10 requests.
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { api, ok } from '../api/client'
 import { aborted, asApiError, type ApiError } from '../api/error'
 import type { Key } from '../api/types'
@@ -8,6 +8,7 @@ import type { Key } from '../api/types'
 const firstPage = 100 // so that the first rows come soon
 const pageSize = 1000 // the most that the API returns
 const againMs = 10_000 // until a load that failed is tried again, if it may succeed then
+const currentMs = 30_000 // keys that were loaded within this time are not loaded again when the user comes back
 
 export interface Keys {
   /** Newest first, as far as they are loaded. */
@@ -33,7 +34,9 @@ interface State {
 export function useKeys(workspace: string): Keys {
   const [state, setState] = useState<State>({ keys: [], complete: false })
   const [attempt, setAttempt] = useState(0)
+  const begun = useRef(0)
   useEffect(() => {
+    begun.current = Date.now()
     const abort = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     const before = new Set(state.keys.map((key) => key.id))
@@ -53,6 +56,18 @@ export function useKeys(workspace: string): Keys {
       clearTimeout(timer)
     }
   }, [workspace, attempt])
+  // Others change keys meanwhile.
+  useEffect(() => {
+    const onShown = () => {
+      if (!document.hidden && Date.now() - begun.current > currentMs) setAttempt((n) => n + 1)
+    }
+    document.addEventListener('visibilitychange', onShown)
+    addEventListener('focus', onShown)
+    return () => {
+      document.removeEventListener('visibilitychange', onShown)
+      removeEventListener('focus', onShown)
+    }
+  }, [])
   const changes = useMemo(
     () => ({
       reload: () => {

@@ -8,7 +8,7 @@ import { activeFilters, readFilters } from './filters'
 import { Head } from './Head'
 import { Histogram } from './Histogram'
 import { List } from './List'
-import { Matches } from './Matches'
+import { Matches, Uncounted } from './Matches'
 import { Notes } from './Notes'
 import type { TableHandle } from './Table'
 import { useData } from './useData'
@@ -55,6 +55,7 @@ export function LogsPage({ route }: { route: Route }) {
         <Histogram summary={data.chart} window={data.window} narrowed={activeFilters(filters).includes('time')} />
         <FilterBar filters={filters} keys={data.keys} rows={data.logs.rows} retentionMs={data.retentionMs} search={search}>
           <Matches summary={data.counted} live={live} />
+          {data.uncounted && !data.logs.error && <Uncounted error={data.uncounted} retry={data.countAgain} />}
         </FilterBar>
       </div>
       <Notes tail={data.tail} logs={data.logs} />

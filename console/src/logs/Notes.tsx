@@ -18,7 +18,8 @@ export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
       {tail.interrupted && (
         <div class="note warning" role="status">
           <span>
-            Live is interrupted since {timeOfDay(tail.interrupted.since)}: {tail.interrupted.why}. It goes on by itself.
+            Live is interrupted since {timeOfDay(tail.interrupted.since)}: {tail.interrupted.why.replace(/\.$/, '')}. It goes on
+            by itself.
           </span>
         </div>
       )}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RequestLog } from '../api/types'
-import { afterHold, afterLive, afterPage, mostLive, nothing, pageSize, type Page } from './logsState'
+import { afterHold, afterLive, afterPage, afterRefresh, mostLive, nothing, pageSize, type Page } from './logsState'
 
 const row = (id: string, status = 0) => ({ id, status, time: '2026-11-24T12:00:00Z' }) as RequestLog
 const page = (rows: RequestLog[], nextPageToken = '') =>
@@ -23,6 +23,17 @@ test('new rows are held back while the user reads further down', () => {
 test('a row that does not match any more is taken away', () => {
   const before = afterPage(nothing, page([row('b'), row('a')]), true)
   assert.equal(ids(afterLive(before, [row('a', 200)], (r) => r.status === 0, false).rows), 'b')
+  const held = afterLive(before, [row('c')], all, true)
+  assert.equal(ids(afterLive(held, [row('c', 200)], (r) => r.status === 0, true).held), '', 'also one that is held back')
+})
+
+test('a refresh changes the rows that are there, and adds none', () => {
+  const before = afterPage(nothing, page([row('c'), row('a')]), true)
+  const loaded = [row('c', 200), row('b', 200)]
+  const after = afterRefresh(before, loaded, all)
+  assert.equal(ids(after.rows), 'ca')
+  assert.equal(after.rows[0]?.status, 200)
+  assert.equal(ids(afterRefresh(before, loaded, (r) => r.status === 0).rows), 'a')
 })
 
 test('a short page with a token says that the search time was over', () => {

@@ -71,10 +71,15 @@ export function afterLive(
   const matching = rows.filter(matches)
   const gone = new Set(rows.map((row) => row.id))
   for (const row of matching) gone.delete(row.id)
-  const kept = gone.size === 0 ? s.rows : s.rows.filter((row) => !gone.has(row.id))
-  const { rows: updated, others } = update(kept, matching)
-  if (hold) return { ...s, rows: updated, held: merge(s.held, others).slice(0, mostLive) }
+  const kept = (list: readonly RequestLog[]) => (gone.size === 0 ? list : list.filter((row) => !gone.has(row.id)))
+  const { rows: updated, others } = update(kept(s.rows), matching)
+  if (hold) return { ...s, rows: updated, held: merge(kept(s.held), others).slice(0, mostLive) }
   return { ...s, rows: merge(updated, others), loadedAt: new Date() }
+}
+
+/** afterRefresh takes over what has changed of the rows that are there, and removes those that do not match any more. */
+export function afterRefresh(s: LogsState, rows: readonly RequestLog[], matches: (row: RequestLog) => boolean): LogsState {
+  return { ...s, rows: update(s.rows, rows).rows.filter(matches) }
 }
 
 /** afterHold shows the rows that were held back. */

@@ -1,5 +1,6 @@
 // Everything that the page loads: the rows, the keys, the counts and the live stream.
 import { useMemo } from 'preact/hooks'
+import type { ApiError } from '../api/error'
 import type { LogKey, Summary } from '../api/types'
 import { seconds } from '../format'
 import { setQuery } from '../route'
@@ -8,6 +9,7 @@ import { chartWindow, type ChartWindow } from './chartWindow'
 import { activeFilters, type Filters } from './filters'
 import { useLogKeys } from './useLogKeys'
 import { useLogs, type Logs } from './useLogs'
+import { useProgress } from './useProgress'
 import { useSummary } from './useSummary'
 import { useTail, type TailState } from './useTail'
 
@@ -27,6 +29,9 @@ export interface Data {
   /** The counts of the window, and those of the selected range. */
   chart: Summary | undefined
   counted: Summary | undefined
+  /** Why there are no counts; undefined while they load. */
+  uncounted: ApiError | undefined
+  countAgain: () => void
 }
 
 /** useData loads what a view shows. `filters` must be the same object while they are equal. */
@@ -42,13 +47,23 @@ export function useData(workspace: string, filters: Filters, live: boolean): Dat
       if (unused) setQuery({ live: '1' }, 'replace')
     },
   })
+  useProgress(logs, !live && !unused)
   const retentionMs = logs.page ? seconds(logs.page.retention) * 1000 : usualRetentionMs
   const now = useNow(windowMs)
   const window = useMemo(() => chartWindow(filters.range, retentionMs, Date.now()), [filters, retentionMs, now])
   const chart = useSummary(workspace, filters, window.range, window.bucket / 1000, live)
   const exact = useSummary(workspace, filters, window.selected && filters.range, 86_400, live)
   const counted = window.selected ? exact : chart
-  return { logs, tail, keys, keyById, unused, retentionMs, window, chart, counted }
+  const countAgain = () => {
+    chart.retry()
+    if (window.selected) exact.retry()
+  }
+  return {
+    ...{ logs, tail, keys, keyById, unused, retentionMs, window, countAgain },
+    chart: chart.summary,
+    counted: counted.summary,
+    uncounted: chart.summary && counted.summary ? undefined : (chart.error ?? counted.error),
+  }
 }
 
 function isUnused({ page, rows, outdated }: Logs, filters: Filters): boolean {

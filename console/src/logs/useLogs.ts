@@ -4,7 +4,17 @@ import { api, ok } from '../api/client'
 import { aborted, asApiError, type ApiError } from '../api/error'
 import type { RequestLog } from '../api/types'
 import { filterParams, timeParams, type Filters } from './filters'
-import { afterHold, afterLive, afterPage, mostLive, nothing, pageSize, type LogsState, type Page } from './logsState'
+import {
+  afterHold,
+  afterLive,
+  afterPage,
+  afterRefresh,
+  mostLive,
+  nothing,
+  pageSize,
+  type LogsState,
+  type Page,
+} from './logsState'
 
 const againMs = 10_000 // until a list that failed is loaded again
 const catchUpPages = 5
@@ -23,8 +33,10 @@ interface Pages {
 interface Additions {
   /** Adds rows of the live stream. */
   add: (rows: readonly RequestLog[]) => void
-  /** Loads what is newer than the rows that are there. */
+  /** Loads what is newer than the rows that are there, or the list from its beginning where that is too much. */
   catchUp: () => Promise<void>
+  /** Loads the rows between two times again. It adds none. */
+  refresh: (startTime: string, endTime: string) => Promise<void>
   /** Holds new rows back, or shows them. */
   hold: (held: boolean) => void
   holding: () => boolean
@@ -36,7 +48,7 @@ type SetState = (update: StateUpdater<LogsState>) => void
 export function useLogs(workspace: string, filters: Filters): Logs {
   const [state, setState] = useState(nothing)
   const pages = usePages(workspace, filters, setState)
-  const additions = useAdditions(workspace, filters, state, setState)
+  const additions = useAdditions(workspace, filters, state, setState, pages.reload)
   const tooMany = !additions.holding() && state.rows.length > mostLive
   useEffect(() => {
     if (tooMany) pages.reload()
@@ -92,10 +104,12 @@ function usePages(workspace: string, filters: Filters, setState: SetState): Page
   return { loadMore, reload, retry }
 }
 
-function useAdditions(workspace: string, filters: Filters, state: LogsState, setState: SetState): Additions {
+function useAdditions(workspace: string, filters: Filters, state: LogsState, setState: SetState, reload: () => void): Additions {
   const holding = useRef(false)
   const newest = useRef('') // id among the rows that are shown
   newest.current = state.rows[0]?.id ?? ''
+  const listed = useRef(false) // whether the first page is there
+  listed.current = state.page !== undefined && !state.outdated
   const abort = useRef(new AbortController())
   useEffect(() => {
     abort.current = new AbortController()
@@ -115,14 +129,23 @@ function useAdditions(workspace: string, filters: Filters, state: LogsState, set
       setState((s) => afterLive(s, page.requestLogs, () => true, holding.current))
       pageToken = page.nextPageToken
       const oldest = page.requestLogs.at(-1)
-      if (pageToken === '' || !oldest || oldest.id <= known) return
+      if (pageToken === '' || !oldest || oldest.id <= known || !listed.current) return
     }
+    reload() // calls between these pages and the rows that are there would be missing
   }, [workspace, filters])
+  const refresh = useCallback(
+    async (startTime: string, endTime: string) => {
+      const query = { ...filterParams({ ...filters, status: '' }), startTime, endTime, pageSize }
+      const page = await list(workspace, query, abort.current.signal)
+      setState((s) => afterRefresh(s, page.requestLogs, (row) => matches(row, filters)))
+    },
+    [workspace, filters],
+  )
   const hold = useCallback((held: boolean) => {
     holding.current = held
     if (!held) setState(afterHold)
   }, [])
-  return { add, catchUp, hold, holding: () => holding.current }
+  return { add, catchUp, refresh, hold, holding: () => holding.current }
 }
 
 // The times of a walk do not move while the user scrolls.

@@ -1,15 +1,22 @@
 // Counts of calls, for the histogram and the number of matches.
 import { useEffect, useState } from 'preact/hooks'
 import { api, ok } from '../api/client'
-import { aborted } from '../api/error'
+import { aborted, asApiError, type ApiError } from '../api/error'
 import type { Summary, SummaryCount } from '../api/types'
 import { filterParams, timeParams, type Filters, type TimeRange } from './filters'
 
-const liveMs = 15_000 // between summaries while the page is live
+const againMs = 15_000 // until the next summary while the page is live, and after an error that may go away
+
+export interface Counts {
+  /** Undefined until it is loaded, and where there is none. */
+  summary: Summary | undefined
+  error: ApiError | undefined
+  retry: () => void
+}
 
 /**
  * useSummary counts the calls of a range. `bucketSeconds` is the length of its buckets. It returns the summary before while
- * the next one loads, and undefined where there is none: the page does without it.
+ * the next one loads. While the service is away it tries again by itself.
  */
 export function useSummary(
   workspace: string,
@@ -17,34 +24,42 @@ export function useSummary(
   range: TimeRange | undefined,
   bucketSeconds: number,
   live: boolean,
-): Summary | undefined {
-  const [summary, setSummary] = useState<Summary>()
+): Counts {
+  const [state, setState] = useState<{ summary?: Summary | undefined; error?: ApiError }>({})
+  const [attempt, setAttempt] = useState(0)
   const key = range && `${range.last} ${range.from} ${range.to}`
   useEffect(() => {
-    if (!range) return setSummary(undefined)
+    if (!range) return setState({})
     const abort = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let summary: Summary | undefined
     const load = () => {
       const query = { ...filterParams(filters), ...timeParams(range, Date.now()), bucket: `${bucketSeconds}s` }
-      ok(
-        api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', {
-          params: { path: { workspaceId: workspace }, query },
-          signal: abort.signal,
-        }),
-      ).then(setSummary, (error: unknown) => {
-        if (aborted(error)) return
-        console.warn('summarizing the request logs:', error)
-        setSummary(undefined)
-      })
+      summarize(workspace, query, abort.signal).then(
+        (loaded) => {
+          summary = loaded
+          setState({ summary })
+          if (live) timer = setTimeout(load, againMs)
+        },
+        (reason: unknown) => {
+          if (aborted(reason)) return
+          const error = asApiError(reason)
+          setState({ summary, error })
+          if (live || error.away) timer = setTimeout(load, againMs)
+        },
+      )
     }
     load()
-    const timer = live ? setInterval(load, liveMs) : undefined
     return () => {
       abort.abort()
-      clearInterval(timer)
+      clearTimeout(timer)
     }
-  }, [workspace, filters, key, bucketSeconds, live])
-  return summary
+  }, [workspace, filters, key, bucketSeconds, live, attempt])
+  return { summary: state.summary, error: state.error, retry: () => setAttempt((n) => n + 1) }
 }
+
+const summarize = (workspaceId: string, query: object, signal: AbortSignal): Promise<Summary> =>
+  ok(api.GET('/v1/workspaces/{workspaceId}/request-logs:summary', { params: { path: { workspaceId }, query }, signal }))
 
 export interface ClassCounts {
   success: number

@@ -14,6 +14,7 @@ export const signedOutReason = (): SignedOut => reason
 
 export function startSession(newToken: string): void {
   token = newToken.trim()
+  if (!/^[!-~]+$/.test(token)) return endSession('ended') // no header can have it
   sessionStorage.setItem(storageKey, token)
   notify()
 }

@@ -1,7 +1,6 @@
 // Parts that are loaded when they are first needed: the first load has a budget (build.mjs).
 import type { ComponentChildren, ComponentType } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { asApiError } from '../api/error'
 import { toast } from './toast'
 
 /** lazy makes a component that renders nothing until its code is loaded. */
@@ -88,5 +87,6 @@ export function onDemand<P extends TriggerProps>(
 
 function couldNotLoad(error: unknown): void {
   console.error('loading a part of the console:', error)
-  toast(asApiError(error).message)
+  // The gateway is away, or has another release since: only a reload gets the names of its files.
+  toast('This part of the page cannot be loaded. Reload the page.')
 }
