@@ -2,7 +2,7 @@
 import type { LogKey } from '../api/types'
 import { plural } from '../format'
 import { useSlow } from '../ui/states'
-import { FirstCall, NoMatch } from './Empty'
+import { FirstCall, NoMatch, Waiting } from './Empty'
 import { activeFilters, type Filters } from './filters'
 import { Foot } from './Foot'
 import { Table, type TableHandle } from './Table'
@@ -13,6 +13,7 @@ export interface ContentProps {
   filters: Filters
   keys: ReadonlyMap<string, LogKey>
   workspace: string
+  live: boolean
   retentionMs: number
   selected: string
   onOpen: (id: string) => void
@@ -23,7 +24,7 @@ export interface ContentProps {
 }
 
 export function Content(props: ContentProps) {
-  const { logs, filters, keys, workspace, retentionMs, selected, onOpen, onAway, table, newRows } = props
+  const { logs, filters, keys, workspace, live, retentionMs, selected, onOpen, onAway, table, newRows } = props
   const slow = useSlow(logs.loading && logs.page === undefined)
   if (!logs.page) return slow ? <Skeletons /> : <div />
   const more = logs.page.nextPageToken !== ''
@@ -32,7 +33,10 @@ export function Content(props: ContentProps) {
   const foot = <Foot logs={logs} retentionMs={retentionMs} short={short} />
   if (logs.rows.length === 0 && !logs.outdated) {
     if (more) return foot
-    return activeFilters(filters).length > 0 ? <NoMatch filters={filters} keys={keys} /> : <FirstCall workspace={workspace} />
+    const active = activeFilters(filters)
+    const watched = live && active.length === 1 && keys.get(filters.key)
+    if (watched) return <Waiting workspace={workspace} name={watched.keyName} />
+    return active.length > 0 ? <NoMatch filters={filters} keys={keys} /> : <FirstCall workspace={workspace} />
   }
   const showNew = () => {
     logs.hold(false)

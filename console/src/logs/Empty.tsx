@@ -1,6 +1,7 @@
 // What stands in place of rows.
 import { useCatalog } from '../catalog'
 import type { LogKey } from '../api/types'
+import { isolate } from '../format'
 import { followLink, href, setQuery } from '../route'
 import { useIsAdmin } from '../session/session'
 import { CopyButton } from '../ui/CopyButton'
@@ -76,11 +77,31 @@ export function FirstCall({ workspace }: { workspace: string }) {
         </li>
         <li>Check a call:</li>
       </ol>
+      <CallToPaste command={command} />
+    </EmptyState>
+  )
+}
+
+/** Waiting stands there while the calls of a key are watched that has none yet. */
+export function Waiting({ workspace, name }: { workspace: string; name: string }) {
+  const { agentTypes } = useCatalog()
+  const token = `TOKEN=$(keytrail token create --role checker --workspace ${workspace})`
+  return (
+    <EmptyState title={`Waiting for a call with ${isolate(name)}`}>
+      <p>It appears by itself as soon as it is checked. Try one:</p>
+      <CallToPaste command={`${token}\n${firstCall(workspace, agentTypes[0]?.agentType ?? 'agent')}`} />
+    </EmptyState>
+  )
+}
+
+function CallToPaste({ command }: { command: string }) {
+  return (
+    <>
       <pre class="code" tabIndex={0}>
         {command}
       </pre>
       <CopyButton text={command} what="first call" class="button" />
-    </EmptyState>
+    </>
   )
 }
 

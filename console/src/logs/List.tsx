@@ -15,11 +15,12 @@ export interface ListProps {
   workspace: string
   filters: Filters
   data: Data
+  live: boolean
   open: OpenRow
   table: { current: TableHandle | null }
 }
 
-export function List({ workspace, filters, data, open, table }: ListProps) {
+export function List({ workspace, filters, data, live, open, table }: ListProps) {
   const { logs, keyById, retentionMs } = data
   const narrow = useNarrow()
   const [away, setAway] = useState(false)
@@ -44,6 +45,7 @@ export function List({ workspace, filters, data, open, table }: ListProps) {
         filters={filters}
         keys={keyById}
         workspace={workspace}
+        live={live}
         retentionMs={retentionMs}
         selected={open.cursor}
         onOpen={open.open}

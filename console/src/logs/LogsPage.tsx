@@ -58,8 +58,8 @@ export function LogsPage({ route }: { route: Route }) {
           {data.uncounted && !data.logs.error && <Uncounted error={data.uncounted} retry={data.countAgain} />}
         </FilterBar>
       </div>
-      <Notes tail={data.tail} logs={data.logs} />
-      <List {...{ workspace, filters, data, open, table }} />
+      <Notes data={data} />
+      <List {...{ workspace, filters, data, live, open, table }} />
       {help && <HelpDialog shortcuts={shortcuts} onClose={() => setHelp(false)} />}
     </div>
   )

@@ -1,10 +1,13 @@
 // What the user has to know about the rows that are shown.
 import { local, timeOfDay } from '../format'
 import { ErrorNote } from '../ui/states'
-import type { Logs } from './useLogs'
-import type { TailState } from './useTail'
+import type { Data } from './useData'
 
-export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
+export function Notes({ data: { tail, logs, uncounted, countAgain } }: { data: Data }) {
+  const retry = () => {
+    logs.retry()
+    if (uncounted) countAgain()
+  }
   return (
     <div class="notes">
       {logs.error && (
@@ -12,7 +15,7 @@ export function Notes({ tail, logs }: { tail: TailState; logs: Logs }) {
           error={logs.error}
           what={logs.outdated ? 'The calls cannot be loaded with these filters' : 'The calls cannot be loaded'}
           since={logs.loadedAt}
-          retry={logs.retry}
+          retry={retry}
         />
       )}
       {tail.interrupted && (

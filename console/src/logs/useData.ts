@@ -37,7 +37,7 @@ export interface Data {
 /** useData loads what a view shows. `filters` must be the same object while they are equal. */
 export function useData(workspace: string, filters: Filters, live: boolean): Data {
   const logs = useLogs(workspace, filters)
-  const keys = useLogKeys(workspace)
+  const keys = useLogKeys(workspace, filters.key)
   const keyById = useMemo(() => new Map((keys ?? []).map((key) => [key.keyId, key])), [keys])
   const unused = isUnused(logs, filters)
   const tail = useTail(workspace, filters, live || unused, {

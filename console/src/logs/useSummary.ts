@@ -5,7 +5,8 @@ import { aborted, asApiError, type ApiError } from '../api/error'
 import type { Summary, SummaryCount } from '../api/types'
 import { filterParams, timeParams, type Filters, type TimeRange } from './filters'
 
-const againMs = 15_000 // until the next summary while the page is live, and after an error that may go away
+const liveMs = 15_000 // between summaries while the page is live
+const againMs = 10_000 // until a summary that failed is loaded again, if it may succeed then
 
 export interface Counts {
   /** Undefined until it is loaded, and where there is none. */
@@ -39,7 +40,7 @@ export function useSummary(
         (loaded) => {
           summary = loaded
           setState({ summary })
-          if (live) timer = setTimeout(load, againMs)
+          if (live) timer = setTimeout(load, liveMs)
         },
         (reason: unknown) => {
           if (aborted(reason)) return
