@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Logo } from '../ui/icons'
 import { loadConfig, type Config } from './config'
-import { signedOutReason, startSession, type SignedOut } from './token'
+import { currentToken, signedOutReason, startSession, type SignedOut } from './token'
 
 const reasons: Record<SignedOut, string> = {
   none: '',
@@ -32,7 +32,7 @@ export function SignIn({ problem = '' }: { problem?: string }) {
         </p>
       )}
       {config && withIssuer && <IssuerButton config={config} onFailure={setFailure} />}
-      <TokenForm primary={!withIssuer} />
+      <TokenForm primary={!withIssuer} onFailure={setFailure} />
     </main>
   )
 }
@@ -52,11 +52,12 @@ function IssuerButton({ config, onFailure }: { config: Config; onFailure: (text:
   )
 }
 
-function TokenForm({ primary }: { primary: boolean }) {
+function TokenForm({ primary, onFailure }: { primary: boolean; onFailure: (text: string) => void }) {
   const [token, setToken] = useState('')
   const submit = (event: Event) => {
     event.preventDefault()
-    if (token.trim()) startSession(token)
+    startSession(token)
+    if (currentToken() === '') onFailure('This is not a token. Copy all of it, and nothing else.')
   }
   return (
     <form class="field" onSubmit={submit}>
