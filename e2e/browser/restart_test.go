@@ -2,7 +2,11 @@ package browser
 
 import (
 	"testing"
+	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
@@ -41,6 +45,8 @@ func TestLiveGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
 	a := account{t, startSystem(t), "acme"}
 	k := a.createKey("Production Key", nil)
+	a.record(&logsv1.RequestLog{Time: timestamppb.New(time.Now().Add(-10 * time.Minute)), CallCount: 1, AgentType: "agent",
+		Method: "POST", Endpoint: "/v1/in-progress", KeyId: k.id, KeyName: k.name, KeyLast4: k.last4})
 	p := a.signInAs(access.Admin, "request-logs?live=1")
 	a.check(k.secret, object{"endpoint": "/v1/before"})
 	p.waitForText("/v1/before")
@@ -56,4 +62,7 @@ func TestLiveGoesOnAfterARestart(t *testing.T) {
 	}
 	a.check(k.secret, object{"endpoint": "/v1/after"})
 	p.waitForText("/v1/after")
+	p.waitForText("may have changed while live was interrupted")
+	p.find("button", "Load again").click()
+	p.find("button", "Load again").waitGone()
 }

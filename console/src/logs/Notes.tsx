@@ -2,8 +2,11 @@
 import { local, timeOfDay } from '../format'
 import { ErrorNote } from '../ui/states'
 import type { Data } from './useData'
+import type { Logs } from './useLogs'
+import type { Gap } from './useTail'
 
 export function Notes({ data: { tail, logs, uncounted, countAgain } }: { data: Data }) {
+  const gap = tail.gap && outdates(tail.gap, logs) ? tail.gap : undefined
   const retry = () => {
     logs.retry()
     if (uncounted) countAgain()
@@ -26,9 +29,9 @@ export function Notes({ data: { tail, logs, uncounted, countAgain } }: { data: D
           </span>
         </div>
       )}
-      {!tail.interrupted && tail.gapBefore && (
+      {!tail.interrupted && gap && (
         <div class="note" role="status">
-          <span>Calls from before {timeOfDay(tail.gapBefore)} may have changed while live was interrupted.</span>
+          <span>Calls from before {timeOfDay(gap.before)} may have changed while live was interrupted.</span>
           <button type="button" class="button" onClick={logs.reload}>
             Load again
           </button>
@@ -45,3 +48,7 @@ export function Notes({ data: { tail, logs, uncounted, countAgain } }: { data: D
     </div>
   )
 }
+
+// A list that was loaded since has all reports. Only calls in progress wait for one.
+const outdates = ({ before, known }: Gap, { rows, listedAt }: Logs): boolean =>
+  (!listedAt || listedAt < known) && rows.some((row) => row.status === 0 && Date.parse(row.time) < before.getTime())

@@ -26,6 +26,8 @@ export interface LogsState {
   error: ApiError | undefined
   /** When the rows were last loaded. */
   loadedAt: Date | undefined
+  /** When the list was last loaded from its beginning. */
+  listedAt: Date | undefined
   /** Whether the last page ended because its search time was over. */
   budgetEnded: boolean
   /** Whether the rows belong to earlier filters. */
@@ -41,6 +43,7 @@ export const nothing: LogsState = {
   loading: true,
   error: undefined,
   loadedAt: undefined,
+  listedAt: undefined,
   budgetEnded: false,
   outdated: false,
 }
@@ -55,6 +58,7 @@ export function afterPage(s: LogsState, page: Page, first: boolean): LogsState {
     loading: false,
     error: undefined,
     loadedAt: new Date(),
+    listedAt: first ? new Date() : s.listedAt,
     // A page is short only if the search time was over.
     budgetEnded: page.nextPageToken !== '' && page.requestLogs.length < pageSize,
     outdated: false,

@@ -17,8 +17,13 @@ type Message = components['schemas']['TailRequestLogsResponse'] & { error?: comp
 export interface TailState {
   /** Since when the stream is interrupted, and why. */
   interrupted: { since: Date; why: string } | undefined
-  /** Reports of rows before this time may be missing, after an interruption. */
-  gapBefore: Date | undefined
+  gap: Gap | undefined
+}
+
+/** Gap says that reports of rows before a time may be missing, after an interruption, and when that became known. */
+export interface Gap {
+  before: Date
+  known: Date
 }
 
 export interface TailHandlers {
@@ -29,11 +34,11 @@ export interface TailHandlers {
 
 /** useTail follows the rows that match while it is enabled. `filters` must be the same object while they are equal. */
 export function useTail(workspace: string, filters: Filters, enabled: boolean, handlers: TailHandlers): TailState {
-  const [state, setState] = useState<TailState>({ interrupted: undefined, gapBefore: undefined })
+  const [state, setState] = useState<TailState>({ interrupted: undefined, gap: undefined })
   const latest = useRef(handlers)
   latest.current = handlers
   useEffect(() => {
-    setState({ interrupted: undefined, gapBefore: undefined })
+    setState({ interrupted: undefined, gap: undefined })
     if (!enabled) return
     const abort = new AbortController()
     void follow(
@@ -66,7 +71,10 @@ async function follow(
         broken = undefined
         pauseMs = shortestPauseMs
         resumeToken = message.resumeToken
-        set({ interrupted: undefined, ...(message.gap?.startTime && { gapBefore: new Date(message.gap.startTime) }) })
+        set({
+          interrupted: undefined,
+          ...(message.gap?.startTime && { gap: { before: new Date(message.gap.startTime), known: new Date() } }),
+        })
         if (message.requestLogs.length > 0) handlers().onRows(message.requestLogs)
       }
     } catch (error) {
