@@ -41,8 +41,6 @@ const scrollDown = `(async () => {
   return list.scrollTop > before;
 })()`
 
-// TestScrollingShowsEveryRowOnce scrolls to the end. What the table shows must always be a part of the API's list, without a gap
-// and without a repetition, and all of it together the whole list.
 func TestScrollingShowsEveryRowOnce(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -52,6 +50,28 @@ func TestScrollingShowsEveryRowOnce(t *testing.T) {
 		t.Fatalf("the API has %d rows, want %d", len(want), scrolledRows)
 	}
 	p := a.signInAs(access.Viewer, "request-logs")
+	p.scrollThrough(want)
+}
+
+// TestLiveBringsAllThatCameWhileItWasOff turns Live on in a page that was opened before many calls.
+func TestLiveBringsAllThatCameWhileItWasOff(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.record(&logsv1.RequestLog{Time: timestamppb.New(time.Now().Add(-3 * time.Hour)), Method: "GET", Endpoint: "/v1/first",
+		Status: 200, CallCount: 1})
+	p := a.signInAs(access.Viewer, "request-logs")
+	p.waitForText("/v1/first")
+	a.recordMany(1500)
+	want := idsOf(a.rows(""))
+	p.find("button", "Live").click()
+	p.row(want[0]).wait()
+	p.scrollThrough(want)
+}
+
+// scrollThrough scrolls to the end. What the table shows must always be a part of the API's list `want`, without a gap and
+// without a repetition, and all of it together the whole list.
+func (p *page) scrollThrough(want []string) {
+	p.t.Helper()
 	p.setViewport(1440, 3000)
 	p.waitForRows(1)
 	position := map[string]int{}
@@ -64,7 +84,7 @@ func TestScrollingShowsEveryRowOnce(t *testing.T) {
 		ids := p.rowIDs()
 		first, ok := position[ids[0]]
 		if !ok || len(ids) > len(want)-first || !slices.Equal(ids, want[first:first+len(ids)]) {
-			t.Fatalf("the table shows %v, which is no part of the list (from row %d on: %v)",
+			p.t.Fatalf("the table shows %v, which is no part of the list (from row %d on: %v)",
 				ids, first, want[first:min(first+len(ids), len(want))])
 		}
 		for i := range ids {
@@ -73,7 +93,7 @@ func TestScrollingShowsEveryRowOnce(t *testing.T) {
 			}
 		}
 		if !eval[bool](p, scrollDown) && time.Since(lastNew) > waitTimeout {
-			t.Fatalf("scrolling ends after %d of %d rows", seen, len(want))
+			p.t.Fatalf("scrolling ends after %d of %d rows", seen, len(want))
 		}
 	}
 }

@@ -41,7 +41,7 @@ export function useData(workspace: string, filters: Filters, live: boolean): Dat
   const keyById = useMemo(() => new Map((keys ?? []).map((key) => [key.keyId, key])), [keys])
   const unused = isUnused(logs, filters)
   const tail = useTail(workspace, filters, live || unused, {
-    onOpen: () => void logs.catchUp().catch(() => undefined), // the stream brings what comes later
+    onOpen: (resumed) => void logs.catchUp(resumed).catch(() => undefined), // the stream brings what comes later
     onRows: (rows) => {
       logs.add(rows)
       if (unused) setQuery({ live: '1' }, 'replace')

@@ -33,8 +33,11 @@ interface Pages {
 interface Additions {
   /** Adds rows of the live stream. */
   add: (rows: readonly RequestLog[]) => void
-  /** Loads what is newer than the rows that are there, or the list from its beginning where that is too much. */
-  catchUp: () => Promise<void>
+  /**
+   * Loads what is newer than the rows that are there, or the list from its beginning where that is too much. A stream that was
+   * resumed brings the rest.
+   */
+  catchUp: (resumed: boolean) => Promise<void>
   /** Loads the rows between two times again. It adds none. */
   refresh: (startTime: string, endTime: string) => Promise<void>
   /** Holds new rows back, or shows them. */
@@ -120,19 +123,22 @@ function useAdditions(workspace: string, filters: Filters, state: LogsState, set
     (rows: readonly RequestLog[]) => setState((s) => afterLive(s, rows, (row) => matches(row, filters), holding.current)),
     [filters],
   )
-  const catchUp = useCallback(async () => {
-    const { signal } = abort.current
-    const known = newest.current
-    let pageToken = ''
-    for (let n = 0; n < catchUpPages; n++) {
-      const page = await list(workspace, { ...queryOf(filters), ...(pageToken && { pageToken }) }, signal)
-      setState((s) => afterLive(s, page.requestLogs, () => true, holding.current))
-      pageToken = page.nextPageToken
-      const oldest = page.requestLogs.at(-1)
-      if (pageToken === '' || !oldest || oldest.id <= known || !listed.current) return
-    }
-    reload() // calls between these pages and the rows that are there would be missing
-  }, [workspace, filters])
+  const catchUp = useCallback(
+    async (resumed: boolean) => {
+      const { signal } = abort.current
+      const known = newest.current
+      let pageToken = ''
+      for (let n = 0; n < catchUpPages; n++) {
+        const page = await list(workspace, { ...queryOf(filters), ...(pageToken && { pageToken }) }, signal)
+        setState((s) => afterLive(s, page.requestLogs, () => true, holding.current))
+        pageToken = page.nextPageToken
+        const oldest = page.requestLogs.at(-1)
+        if (pageToken === '' || !oldest || oldest.id <= known || !listed.current || resumed) return
+      }
+      reload() // calls between these pages and the rows that are there would be missing
+    },
+    [workspace, filters],
+  )
   const refresh = useCallback(
     async (startTime: string, endTime: string) => {
       const query = { ...filterParams({ ...filters, status: '' }), startTime, endTime, pageSize }

@@ -27,8 +27,8 @@ export interface Gap {
 }
 
 export interface TailHandlers {
-  /** Called when a stream has begun. */
-  onOpen: () => void
+  /** Called when a stream has begun; `resumed`: it brings what it missed. */
+  onOpen: (resumed: boolean) => void
   onRows: (rows: readonly RequestLog[]) => void
 }
 
@@ -67,7 +67,7 @@ async function follow(
     let why = 'the connection has ended'
     try {
       for await (const message of messages(address(workspace, filters, resumeToken), signal)) {
-        if (resumeToken === '' || broken) handlers().onOpen()
+        if (resumeToken === '' || broken) handlers().onOpen(resumeToken !== '')
         broken = undefined
         pauseMs = shortestPauseMs
         resumeToken = message.resumeToken
