@@ -25,8 +25,8 @@ const (
 	drainTimeout = 1500 * time.Millisecond
 )
 
-// Serve serves handler on the listener until ctx ends, then ends streams and lets other requests in flight finish. It returns nil after an orderly
-// stop, even if stalled requests were cut off.
+// Serve serves handler on the listener until ctx ends, then ends streams and lets other requests in flight finish. It returns
+// nil after an orderly stop, even if stalled requests were cut off.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,

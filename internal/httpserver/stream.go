@@ -28,14 +28,22 @@ func NewStream(w http.ResponseWriter, r *http.Request) (s *Stream, ctx context.C
 	if stopping, ok := r.Context().Value(stoppingKey{}).(context.Context); ok {
 		stop = context.AfterFunc(stopping, func() { cancelCause(ErrStopping) })
 	}
-	return s, ctx, func() { stop(); cancelCause(nil) }
+	s.limitWrite(time.Time{})
+	return s, ctx, func() { stop(); cancelCause(nil); s.limitWrite(time.Now().Add(responseTimeout)) }
 }
 
 // Send writes and flushes. It returns an error if the client has gone, or has not read for two minutes.
 func (s *Stream) Send(text []byte) error {
-	_ = s.controller.SetWriteDeadline(time.Now().Add(responseTimeout)) // fails only if the connection is closed
+	s.limitWrite(time.Now().Add(responseTimeout))
+	defer s.limitWrite(time.Time{})
 	if _, err := s.Write(text); err != nil {
 		return err
 	}
 	return s.controller.Flush()
+}
+
+// limitWrite sets the deadline of the writes that follow; zero = none. Between writes there must be none, because HTTP/2 resets a
+// stream when it passes, also without a write.
+func (s *Stream) limitWrite(deadline time.Time) {
+	_ = s.controller.SetWriteDeadline(deadline) // fails only if the connection is closed
 }

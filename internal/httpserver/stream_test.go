@@ -3,6 +3,7 @@ package httpserver
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
 const get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -52,6 +55,54 @@ func TestStreamLastsLongerThanOtherResponses(t *testing.T) {
 			t.Errorf("got %d bytes, want %d", len(lines), want)
 		}
 	})
+}
+
+// TestStreamMayBeSilent waits for longer than other responses may take, before the first line and before the second.
+func TestStreamMayBeSilent(t *testing.T) {
+	pair := tlstest.NewAuthority(t).Issue(t, "server")
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		t.Run(protocol, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					stream, _, cancel := NewStream(w, r)
+					defer cancel()
+					for range 2 {
+						<-time.After(2 * responseTimeout)
+						_ = stream.Send([]byte("line\n"))
+					}
+				})
+				transport := &http.Transport{
+					DialContext:       dialHTTPS(t, handler, pair.TLS(t), protocol),
+					TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+					ForceAttemptHTTP2: true,
+				}
+				defer transport.CloseIdleConnections()
+				response, err := (&http.Client{Transport: transport}).Get("https://localhost")
+				must(t, err)
+				text, err := io.ReadAll(response.Body)
+				if string(text) != "line\nline\n" || err != nil || (response.ProtoMajor == 2) != (protocol == "h2") {
+					t.Errorf("got %q over %s, %v", text, response.Proto, err)
+				}
+			})
+		})
+	}
+}
+
+// dialHTTPS serves a handler with TLS, and returns what connects to it.
+func dialHTTPS(
+	t *testing.T, handler http.Handler, certificate tls.Certificate, protocol string,
+) func(context.Context, string, string) (net.Conn, error) {
+	t.Helper()
+	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{protocol}}
+	background(t, func(ctx context.Context) error {
+		return Serve(ctx, tls.NewListener(listener, config), handler, slog.New(slog.DiscardHandler))
+	})
+	return func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		listener.conns <- server
+		return client, nil
+	}
 }
 
 func TestStreamEndsWithoutItsReader(t *testing.T) {
