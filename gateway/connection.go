@@ -53,24 +53,40 @@ func (c connection) NewStream(
 	if err != nil {
 		return nil, c.publicError(ctx, method, status.Convert(err), false)
 	}
-	return clientStream{stream, c, method}, nil
+	return &clientStream{ClientStream: stream, connection: c, method: method}, nil
 }
+
+// errUnreachable is what the caller sees of a service that cannot be reached.
+var errUnreachable = grpcserver.Status(
+	fault.New(fault.ServiceUnreachable, "the service cannot be reached; try again later"),
+).Err()
 
 // clientStream replaces errors as its connection does.
 type clientStream struct {
 	grpc.ClientStream
 	connection connection
 	method     string
+	// begun is whether a message has come.
+	begun bool
 }
 
 // RecvMsg implements grpc.ClientStream.
-func (s clientStream) RecvMsg(message any) error {
+func (s *clientStream) RecvMsg(message any) error {
 	err := s.ClientStream.RecvMsg(message)
-	if err == nil || err == io.EOF || reasonOf(status.Convert(err)) != "" {
+	if err == nil {
+		s.begun = true
+	}
+	st := status.Convert(err)
+	if err == nil || err == io.EOF || reasonOf(st) != "" {
 		return err
 	}
+	// A service closes a connection of a certain age, which is no fault.
+	if s.begun && st.Code() == codes.Unavailable {
+		s.connection.log.InfoContext(s.Context(), "a stream was cut off", "rpc", s.method, "error", err)
+		return errUnreachable
+	}
 	header, _ := s.Header() // its error is err
-	return s.connection.publicError(s.Context(), s.method, status.Convert(err), len(header)+len(s.Trailer()) > 0)
+	return s.connection.publicError(s.Context(), s.method, st, len(header)+len(s.Trailer()) > 0)
 }
 
 // publicError returns what the caller sees of an error that gRPC itself made, here or at the service.
@@ -90,7 +106,7 @@ func (c connection) publicError(ctx context.Context, method string, st *status.S
 		public = fault.New(fault.InternalError, "internal error")
 	default:
 		c.log.ErrorContext(ctx, "cannot reach a service", "rpc", method, "error", st.Err())
-		public = fault.New(fault.ServiceUnreachable, "the service cannot be reached; try again later")
+		return errUnreachable
 	}
 	return grpcserver.Status(public).Err()
 }

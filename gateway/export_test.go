@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -150,10 +149,7 @@ func TestExportWithoutItsReaderIsCancelled(t *testing.T) {
 			t.Errorf("got %q, %v", line, err)
 		}
 		cancel()
-		for ended := false; !ended; { // until the time of the test is over
-			runtime.Gosched()
-			_, ended = services.received().(*logsv1.ExportRequestLogsResponse)
-		}
+		<-services.exportCancelled
 	})
 }
 

@@ -39,6 +39,8 @@ type services struct {
 
 	mu   sync.Mutex
 	last proto.Message
+	// exportCancelled is closed when the caller of an export of acme has gone.
+	exportCancelled chan struct{}
 }
 
 func (s *services) record(request proto.Message) {
@@ -115,7 +117,7 @@ func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestL
 const exportedRows = 5
 
 // ExportRequestLogs sends rows of globex, and fails for others: for initech before the first message, for hooli after the third one.
-// For acme it sends one message, and then waits for its caller.
+// For acme, once in a test, it sends one message, and then waits for its caller.
 func (s *services) ExportRequestLogs(
 	req *logsv1.ExportRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.ExportRequestLogsResponse],
 ) error {
@@ -138,7 +140,7 @@ func (s *services) ExportRequestLogs(
 		}
 		if req.GetWorkspaceId() == "acme" {
 			<-stream.Context().Done()
-			s.record(&logsv1.ExportRequestLogsResponse{})
+			close(s.exportCancelled)
 			return context.Cause(stream.Context())
 		}
 	}
@@ -210,7 +212,7 @@ func newGatewayOf(t *testing.T, config Config, signer *access.Signer) (http.Hand
 		Log: slog.New(slog.DiscardHandler), Authorizer: access.NewAuthorizer(verifier), MaxMessageBytes: grpcserver.AuthMessageBytes,
 	})
 	must(t, err)
-	service := &services{}
+	service := &services{exportCancelled: make(chan struct{})}
 	authv1.RegisterCheckServiceServer(server, service)
 	authv1.RegisterKeyServiceServer(server, service)
 	authv1.RegisterSessionServiceServer(server, service)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
+	"github.com/keytrail/keytrail/internal/logexport"
 )
 
 const eventStream = "text/event-stream"
@@ -23,7 +24,7 @@ func tailRoute(logs logsv1.LogServiceClient) streamRoute[logsv1.TailRequestLogsR
 			if !strings.Contains(r.Header.Get("Accept"), eventStream) {
 				return tailLines{}
 			}
-			// A browser sends it when it connects again, to the same URL.
+			// A client of server-sent events sends the last token when it connects again, to the same URL.
 			if last := r.Header.Get("Last-Event-ID"); last != "" {
 				request.ResumeToken = strings.ToValidUTF8(last, "\uFFFD")
 			}
@@ -41,7 +42,7 @@ func (tailLines) message(to *bytes.Buffer, m *logsv1.TailRequestLogsResponse) { 
 
 func (tailLines) fail(to *bytes.Buffer, st *status.Status) {
 	to.WriteString(`{"error":`)
-	appendJSON(to, st.Proto())
+	logexport.AppendJSON(to, st.Proto())
 	to.WriteString("}\n")
 }
 
@@ -63,12 +64,6 @@ func (tailEvents) fail(to *bytes.Buffer, st *status.Status) {
 }
 
 func appendLine(to *bytes.Buffer, m proto.Message) {
-	appendJSON(to, m)
+	logexport.AppendJSON(to, m)
 	to.WriteByte('\n')
-}
-
-// appendJSON appends a message, which has one line.
-func appendJSON(to *bytes.Buffer, m proto.Message) {
-	text, _ := jsonOptions.Marshal(m) // cannot fail: gRPC has decoded it
-	to.Write(text)
 }

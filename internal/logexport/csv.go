@@ -47,7 +47,7 @@ func (*csvFile) End(to *bytes.Buffer, rows int64) { fmt.Fprintf(to, "# rows=%d\n
 
 func (*csvFile) Fail(to *bytes.Buffer, err *spb.Status, resumeToken string) {
 	to.WriteString("# error=")
-	appendJSON(to, err)
+	AppendJSON(to, err)
 	fmt.Fprintf(to, "\n# resume_token=%s\n", resumeToken)
 }
 

@@ -50,8 +50,8 @@ func FileName(workspaceID string, begun time.Time, format string) string {
 // jsonOptions are those of REST.
 var jsonOptions = protojson.MarshalOptions{EmitDefaultValues: true}
 
-// appendJSON appends a message, without a line break. It cannot fail: the strings are valid UTF-8.
-func appendJSON(to *bytes.Buffer, message proto.Message) {
+// AppendJSON appends a message as REST has it, without a line break. It cannot fail: the strings are valid UTF-8.
+func AppendJSON(to *bytes.Buffer, message proto.Message) {
 	text, _ := jsonOptions.MarshalAppend(to.AvailableBuffer(), message)
 	to.Write(text)
 }

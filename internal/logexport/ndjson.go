@@ -16,12 +16,12 @@ func (ndjsonFile) ContentType() string { return "application/x-ndjson" }
 
 func (ndjsonFile) Part(to *bytes.Buffer, part *logsv1.ExportRequestLogsResponse) {
 	for _, row := range part.GetRequestLogs() {
-		appendJSON(to, row)
+		AppendJSON(to, row)
 		to.WriteByte('\n')
 	}
 	for _, r := range part.GetUnreadableRanges() {
 		to.WriteString(`{"unreadable_range":`)
-		appendJSON(to, r)
+		AppendJSON(to, r)
 		to.WriteString("}\n")
 	}
 }
@@ -32,6 +32,6 @@ func (ndjsonFile) End(to *bytes.Buffer, rows int64) {
 
 func (ndjsonFile) Fail(to *bytes.Buffer, err *spb.Status, resumeToken string) {
 	to.WriteString(`{"error":`)
-	appendJSON(to, err)
+	AppendJSON(to, err)
 	fmt.Fprintf(to, `,"resume_token":"%s"}`+"\n", resumeToken) // tokens are in base64
 }
