@@ -64,8 +64,8 @@ var streamed = map[protoreflect.Name][]stream{
 			"`{\"error\":…,\"resume_token\":\"…\"}`, and the connection is broken off.", rows},
 		{"text/csv", "A header with the names of the fields, then a row a line, and as the last line `# rows=N`. In between, " +
 			"`# unreadable=START/END` is a time whose rows cannot be read. If the export fails, the last lines are `# error=…` " +
-			"and `# resume_token=…`, and the connection is broken off. A cell that begins with `=`, `+`, `-`, `@`, tab, CR, LF " +
-			"or `'` has one more `'` at its beginning.", nil},
+			"and `# resume_token=…`, and the connection is broken off. A cell that begins with `=`, `+`, `-`, `@`, their " +
+			"full-width forms, tab, CR, LF or `'` has one more `'` at its beginning.", nil},
 	},
 }
 

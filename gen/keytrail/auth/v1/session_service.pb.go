@@ -80,7 +80,7 @@ func (x *GetSessionRequest) GetPageToken() string {
 	return ""
 }
 
-// GetSessionResponse is what a token is good for.
+// GetSessionResponse describes a token.
 type GetSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `checker`, `ingester`, `viewer` or `admin`.

@@ -26,7 +26,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SessionService tells the bearer of a token what it is good for.
+// SessionService describes the token of a call.
 type SessionServiceClient interface {
 	// GetSession returns the role, the workspaces and the end of the token of the call.
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*GetSessionResponse, error)
@@ -54,7 +54,7 @@ func (c *sessionServiceClient) GetSession(ctx context.Context, in *GetSessionReq
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
 //
-// SessionService tells the bearer of a token what it is good for.
+// SessionService describes the token of a call.
 type SessionServiceServer interface {
 	// GetSession returns the role, the workspaces and the end of the token of the call.
 	GetSession(context.Context, *GetSessionRequest) (*GetSessionResponse, error)

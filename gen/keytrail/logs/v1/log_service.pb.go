@@ -267,7 +267,7 @@ type ListRequestLogsRequest struct {
 	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
 	// The id of the called agent as rows have it, up to 255 characters, without NUL.
 	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// The method of the call as rows have it, e.g. `POST`; upper and lower case differ.
+	// The method of the call as rows have it, e.g. `POST`, up to 32 bytes, without NUL; upper and lower case differ.
 	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
 	// Only rows of this time or later (millisecond precision).
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -822,8 +822,8 @@ func (x *TailRequestLogsResponse) GetResumeToken() string {
 // they were sent before it.
 type TailGap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rows from this time on are sent again. Reports of older rows that were stored during the break may be missing: list
-	// the rows to see them.
+	// The rows from this time on are sent again. What was stored of older rows during the break, first records and reports,
+	// may be missing: list the rows to see them.
 	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1635,7 +1635,7 @@ type LogKey struct {
 	KeyName string `protobuf:"bytes,2,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
 	// The last 4 characters of the secret, as the newest row has them.
 	KeyLast4 string `protobuf:"bytes,3,opt,name=key_last4,json=keyLast4,proto3" json:"key_last4,omitempty"`
-	// Whether the key still exists. Set over REST only: the log service does not know keys.
+	// Whether the key still exists. Set over REST only, by the gateway; unset if the auth service cannot be reached.
 	Exists *bool `protobuf:"varint,4,opt,name=exists,proto3,oneof" json:"exists,omitempty"`
 	// When its oldest row was made.
 	FirstUseTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_use_time,json=firstUseTime,proto3" json:"first_use_time,omitempty"`

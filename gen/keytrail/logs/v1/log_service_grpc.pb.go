@@ -61,7 +61,8 @@ type LogServiceClient interface {
 	// TailRequestLogs returns rows as they are stored: every row whose first record or report is stored while the stream is
 	// open, at least once, whichever replica stored it. A row that changes is sent again as it is then. Messages without rows
 	// come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE
-	// follows when the replica stops: call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
+	// follows when the replica stops or loses its store. The stream also ends when the token expires (UNAUTHENTICATED), and when
+	// its connection is about 65 minutes old. Call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
 	// TOO_MANY_TAILS: the workspace has too many open streams on this replica.
 	//
 	// REST: newline-delimited JSON, one message a line; with `Accept: text/event-stream` server-sent events, whose ids are
@@ -237,7 +238,8 @@ type LogServiceServer interface {
 	// TailRequestLogs returns rows as they are stored: every row whose first record or report is stored while the stream is
 	// open, at least once, whichever replica stored it. A row that changes is sent again as it is then. Messages without rows
 	// come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE
-	// follows when the replica stops: call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
+	// follows when the replica stops or loses its store. The stream also ends when the token expires (UNAUTHENTICATED), and when
+	// its connection is about 65 minutes old. Call again with the last `resume_token`. RESOURCE_EXHAUSTED with the reason
 	// TOO_MANY_TAILS: the workspace has too many open streams on this replica.
 	//
 	// REST: newline-delimited JSON, one message a line; with `Accept: text/event-stream` server-sent events, whose ids are
