@@ -24,11 +24,11 @@ const (
 
 // export is an export that may take several calls.
 type export struct {
-	logs    logsv1.LogServiceClient
-	request *logsv1.ExportRequestLogsRequest
-	writer  logexport.Writer
-	to      io.Writer
-	says    *progress
+	logs     logsv1.LogServiceClient
+	request  *logsv1.ExportRequestLogsRequest
+	writer   logexport.Writer
+	to       io.Writer
+	progress *progress
 	// rows and messages are what has come.
 	rows, messages int64
 }
@@ -68,7 +68,7 @@ func (e *export) run(ctx context.Context) error {
 			_ = e.end(func(to *bytes.Buffer) { e.writer.Fail(to, status.Convert(err).Proto(), e.request.GetResumeToken()) })
 			return incomplete{e.rows, err}
 		}
-		e.says.line("Interrupted after %d rows (%s); resuming.", e.rows, status.Convert(err).Message())
+		e.progress.line("Interrupted after %d rows (%s); resuming.", e.rows, status.Convert(err).Message())
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -118,7 +118,7 @@ func (e *export) part(ctx context.Context) error {
 			return err
 		}
 		e.rows, e.messages, e.request.ResumeToken = e.rows+int64(len(m.GetRequestLogs())), e.messages+1, m.GetResumeToken()
-		e.says.message(m, e.rows)
+		e.progress.message(m, e.rows)
 		if m.GetComplete() {
 			return nil
 		}
@@ -127,7 +127,7 @@ func (e *export) part(ctx context.Context) error {
 
 // end writes the last lines.
 func (e *export) end(write func(*bytes.Buffer)) error {
-	e.says.end()
+	e.progress.end()
 	var last bytes.Buffer
 	write(&last)
 	_, err := e.to.Write(last.Bytes())

@@ -78,13 +78,13 @@ func (s *brokenStream) Recv() (*logsv1.ExportRequestLogsResponse, error) {
 func exportFrom(t *testing.T, ends ...brokenExport) (file, said string, calls int, err error) {
 	t.Helper()
 	service := &brokenExports{ends: ends}
-	var to, says bytes.Buffer
+	var to, messages bytes.Buffer
 	e := &export{
 		logs: service, request: &logsv1.ExportRequestLogsRequest{WorkspaceId: "acme"},
-		writer: logexport.NewWriter(logexport.CSV), to: &to, says: &progress{to: &says},
+		writer: logexport.NewWriter(logexport.CSV), to: &to, progress: &progress{to: &messages},
 	}
 	err = e.run(t.Context())
-	return to.String(), says.String(), service.calls, err
+	return to.String(), messages.String(), service.calls, err
 }
 
 // ids returns the ids of a file.

@@ -37,7 +37,7 @@ func (c *logsExport) Run(ctx context.Context, to console) error {
 	return c.connect(func(conn *grpc.ClientConn) error {
 		e := &export{
 			logs: logsv1.NewLogServiceClient(conn), request: request, writer: logexport.NewWriter(c.Format), to: to.out,
-			says: &progress{to: to.err, live: isTerminal(to.err) && (c.Out != "" || !isTerminal(to.out))},
+			progress: &progress{to: to.err, live: isTerminal(to.err) && (c.Out != "" || !isTerminal(to.out))},
 		}
 		if c.Out == "" {
 			return e.run(ctx)

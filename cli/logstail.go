@@ -29,7 +29,7 @@ func (c *logsTail) Run(ctx context.Context, to console) error {
 		ErrorCode: c.ErrorCode, AgentType: c.AgentType, AgentId: c.AgentID,
 	}
 	return c.connect(func(conn *grpc.ClientConn) error {
-		t := &tail{logs: logsv1.NewLogServiceClient(conn), request: request, says: to.err}
+		t := &tail{logs: logsv1.NewLogServiceClient(conn), request: request, progress: to.err}
 		if c.Output == "json" {
 			t.print = func(rows []*logsv1.RequestLog) error { return printJSONLines(to.out, rows) }
 		} else {
@@ -56,10 +56,10 @@ func printJSONLines(to io.Writer, rows []*logsv1.RequestLog) error {
 
 // tail is a live stream that may take several calls.
 type tail struct {
-	logs    logsv1.LogServiceClient
-	request *logsv1.TailRequestLogsRequest
-	print   func([]*logsv1.RequestLog) error
-	says    io.Writer
+	logs     logsv1.LogServiceClient
+	request  *logsv1.TailRequestLogsRequest
+	print    func([]*logsv1.RequestLog) error
+	progress io.Writer
 	// messages is how many have come.
 	messages int64
 }
@@ -81,7 +81,7 @@ func (t *tail) run(ctx context.Context) error {
 		case t.messages == 0 || !exhausted && !resumable(err, progressed):
 			return err
 		}
-		fmt.Fprintf(t.says, "Interrupted (%s); resuming.\n", status.Convert(err).Message())
+		fmt.Fprintf(t.progress, "Interrupted (%s); resuming.\n", status.Convert(err).Message())
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -107,10 +107,10 @@ func (t *tail) part(ctx context.Context) error {
 			return err
 		}
 		if t.messages == 0 {
-			fmt.Fprintf(t.says, "Waiting for request logs of %s.\n", t.request.GetWorkspaceId())
+			fmt.Fprintf(t.progress, "Waiting for request logs of %s.\n", t.request.GetWorkspaceId())
 		}
 		if gap := m.GetGap(); gap != nil {
-			fmt.Fprintf(t.says, "Resumed. Rows since %s are printed again; reports of older rows may be missing.\n",
+			fmt.Fprintf(t.progress, "Resumed. Rows since %s are printed again; what was stored of older rows meanwhile may be missing.\n",
 				formatTime(gap.GetStartTime()))
 		}
 		if err := t.print(m.GetRequestLogs()); err != nil {

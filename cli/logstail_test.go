@@ -71,7 +71,7 @@ func runTail(t *testing.T, calls ...brokenTail) (service *brokenTails, out, said
 		service = &brokenTails{calls: calls, interrupt: cancel}
 		var printed, errs bytes.Buffer
 		run := &tail{
-			logs: service, request: &logsv1.TailRequestLogsRequest{WorkspaceId: "acme"}, says: &errs,
+			logs: service, request: &logsv1.TailRequestLogsRequest{WorkspaceId: "acme"}, progress: &errs,
 			print: func(rows []*logsv1.RequestLog) error { return printJSONLines(&printed, rows) },
 		}
 		err = run.run(ctx)

@@ -57,8 +57,8 @@ type TailMessage struct {
 
 // Tail sends every entry of the query whose first record or report is stored while it runs, by any replica: at least once, as it is
 // then, soon after it was stored. The first message comes once that is in force, and messages without entries every 15 s. A
-// resumed stream sends the entries of query.CompleteTo less TailMargin or later again; reports of older ones that were stored
-// meanwhile are not sent.
+// resumed stream sends the entries of query.CompleteTo less TailMargin or later again; what was stored meanwhile of older ones,
+// first records and reports, is not sent.
 //
 // It runs until ctx is done or send fails. It returns a TailTooSlow fault if the reader is too slow, TooManyTails if the workspace
 // has 20 tails, and StoreUnavailable if announcements of the store may have been lost. It may have to end while send blocks: it
