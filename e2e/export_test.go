@@ -44,9 +44,9 @@ func recordRows(t *testing.T, logs logsv1.LogServiceClient, count, length int) (
 			ids = append(ids, row.GetId())
 			batch.Records = append(batch.Records, &logsv1.RequestLogRecord{RequestLog: row})
 		}
-		answer, err := logs.RecordRequestLogs(t.Context(), batch)
-		if err != nil || len(answer.GetRefused()) > 0 {
-			t.Fatalf("record: %v, %v", answer, err)
+		response, err := logs.RecordRequestLogs(t.Context(), batch)
+		if err != nil || len(response.GetRefused()) > 0 {
+			t.Fatalf("record: %v, %v", response, err)
 		}
 	}
 	return ids

@@ -117,7 +117,7 @@ func (r *reader) gets(want ...logsvc.Entry) {
 	}
 }
 
-// expectEnd expects the end of the tail with a fault, without an answer of the reader.
+// expectEnd expects the end of the tail with a fault, although the reader does not read.
 func (r *reader) expectEnd(want fault.Reason) {
 	r.t.Helper()
 	if err := <-r.endedBy; reasonOf(err) != want {

@@ -14,8 +14,8 @@ import (
 // denied is a way to be denied, and what the console says of it.
 type denied struct {
 	code, message, fix string
-	// mends is the link to where it is mended; empty if nothing in the console mends it.
-	mends string
+	// fixAt is the link to where it can be fixed; empty if nothing in the console fixes it.
+	fixAt string
 	// id is the id of the row.
 	id string
 }
@@ -92,7 +92,7 @@ func TestEachErrorCodeIsExplained(t *testing.T) {
 	}
 }
 
-// expectExplained checks that an element says what is wrong and how to mend it.
+// expectExplained checks that an element says what is wrong and how to fix it.
 func (p *page) expectExplained(shown finder, d denied) {
 	p.t.Helper()
 	text := shown.text()
@@ -101,8 +101,8 @@ func (p *page) expectExplained(shown finder, d denied) {
 			p.t.Errorf("%s does not say %q:\n%s", shown, want, text)
 		}
 	}
-	if d.mends != "" {
-		p.find("link", d.mends).in(shown).wait()
+	if d.fixAt != "" {
+		p.find("link", d.fixAt).in(shown).wait()
 	}
 }
 

@@ -1,7 +1,6 @@
-// Package pagetoken encodes the opaque tokens of paginated lists (AIP-158), and of streams that can be resumed. A token holds where
-// the rest begins and a
-// digest of its query, so that it cannot be used with another one by mistake. It grants nothing: the caller must be
-// authorized for the query itself.
+// Package pagetoken encodes the opaque tokens of paginated lists (AIP-158), and of streams that can be resumed. A token holds
+// where the rest begins and a digest of its query, so that it cannot be used with another one by mistake. It grants nothing:
+// the caller must be authorized for the query itself.
 package pagetoken
 
 import (

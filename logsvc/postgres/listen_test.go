@@ -82,18 +82,18 @@ func (p *pooler) serve(client net.Conn, socket string) {
 	if err != nil {
 		return
 	}
-	var answering sync.WaitGroup
-	answering.Go(func() {
+	var forwarding sync.WaitGroup
+	forwarding.Go(func() {
 		defer client.Close()
-		_, _ = io.Copy(writer(func(text []byte) error { return p.answer(client, text) }), server)
+		_, _ = io.Copy(writer(func(text []byte) error { return p.forward(client, text) }), server)
 	})
 	_, _ = io.Copy(server, io.TeeReader(client, writer(p.see)))
 	server.Close()
-	answering.Wait()
+	forwarding.Wait()
 }
 
-// answer passes on what the database sends.
-func (p *pooler) answer(client net.Conn, text []byte) error {
+// forward passes on what the database sends.
+func (p *pooler) forward(client net.Conn, text []byte) error {
 	if p.hung.Load() {
 		return nil
 	}
