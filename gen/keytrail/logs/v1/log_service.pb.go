@@ -636,236 +636,6 @@ func (x *GetRequestLogResponse) GetRequestLog() *RequestLog {
 	return nil
 }
 
-// TailRequestLogsRequest selects the rows to follow. Filters combine with AND; an empty one selects all.
-type TailRequestLogsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workspace, or `_unattributed`.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
-	// As in ListRequestLogsRequest, like the other filters.
-	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
-	// The id of a key, deleted or not.
-	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// A substring of the endpoint.
-	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
-	// One error code.
-	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
-	// The type of the called agent.
-	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
-	// The id of the called agent.
-	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// The method of the call.
-	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
-	// The last `resume_token` that the reader got, for the same workspace, when it calls again; empty for a new stream.
-	ResumeToken   string `protobuf:"bytes,6,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TailRequestLogsRequest) Reset() {
-	*x = TailRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TailRequestLogsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TailRequestLogsRequest) ProtoMessage() {}
-
-func (x *TailRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TailRequestLogsRequest.ProtoReflect.Descriptor instead.
-func (*TailRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *TailRequestLogsRequest) GetWorkspaceId() string {
-	if x != nil {
-		return x.WorkspaceId
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetStatusClass() string {
-	if x != nil {
-		return x.StatusClass
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetKeyId() string {
-	if x != nil {
-		return x.KeyId
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetEndpoint() string {
-	if x != nil {
-		return x.Endpoint
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetErrorCode() string {
-	if x != nil {
-		return x.ErrorCode
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetAgentType() string {
-	if x != nil {
-		return x.AgentType
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetAgentId() string {
-	if x != nil {
-		return x.AgentId
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *TailRequestLogsRequest) GetResumeToken() string {
-	if x != nil {
-		return x.ResumeToken
-	}
-	return ""
-}
-
-// TailRequestLogsResponse is what has been stored since the message before.
-type TailRequestLogsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rows, oldest first. A row can come again, as it is by then.
-	RequestLogs []*RequestLog `protobuf:"bytes,1,rep,name=request_logs,json=requestLogs,proto3" json:"request_logs,omitempty"`
-	// Set in the first message of a stream that was resumed.
-	Gap *TailGap `protobuf:"bytes,2,opt,name=gap,proto3" json:"gap,omitempty"`
-	// Where to resume after this message.
-	ResumeToken   string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TailRequestLogsResponse) Reset() {
-	*x = TailRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TailRequestLogsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TailRequestLogsResponse) ProtoMessage() {}
-
-func (x *TailRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TailRequestLogsResponse.ProtoReflect.Descriptor instead.
-func (*TailRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *TailRequestLogsResponse) GetRequestLogs() []*RequestLog {
-	if x != nil {
-		return x.RequestLogs
-	}
-	return nil
-}
-
-func (x *TailRequestLogsResponse) GetGap() *TailGap {
-	if x != nil {
-		return x.Gap
-	}
-	return nil
-}
-
-func (x *TailRequestLogsResponse) GetResumeToken() string {
-	if x != nil {
-		return x.ResumeToken
-	}
-	return ""
-}
-
-// TailGap says what a resumed stream may lack. The rows from two minutes before the break on are sent again, whether or not
-// they were sent before it.
-type TailGap struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rows from this time on are sent again. What was stored of older rows during the break, first records and reports,
-	// may be missing: list the rows to see them.
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TailGap) Reset() {
-	*x = TailGap{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TailGap) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TailGap) ProtoMessage() {}
-
-func (x *TailGap) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TailGap.ProtoReflect.Descriptor instead.
-func (*TailGap) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *TailGap) GetStartTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartTime
-	}
-	return nil
-}
-
 // ExportRequestLogsRequest selects rows of one workspace. Filters combine with AND; an empty one selects all.
 type ExportRequestLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -900,7 +670,7 @@ type ExportRequestLogsRequest struct {
 
 func (x *ExportRequestLogsRequest) Reset() {
 	*x = ExportRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +682,7 @@ func (x *ExportRequestLogsRequest) String() string {
 func (*ExportRequestLogsRequest) ProtoMessage() {}
 
 func (x *ExportRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +695,7 @@ func (x *ExportRequestLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequestLogsRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{12}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExportRequestLogsRequest) GetWorkspaceId() string {
@@ -1032,7 +802,7 @@ type ExportRequestLogsResponse struct {
 
 func (x *ExportRequestLogsResponse) Reset() {
 	*x = ExportRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +814,7 @@ func (x *ExportRequestLogsResponse) String() string {
 func (*ExportRequestLogsResponse) ProtoMessage() {}
 
 func (x *ExportRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +827,7 @@ func (x *ExportRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*ExportRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{13}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExportRequestLogsResponse) GetRequestLogs() []*RequestLog {
@@ -1095,142 +865,6 @@ func (x *ExportRequestLogsResponse) GetUnreadableRanges() []*TimeRange {
 	return nil
 }
 
-// SummarizeRequestLogsRequest selects calls of one workspace. Filters combine with AND; an empty one selects all.
-type SummarizeRequestLogsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workspace, or `_unattributed`.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
-	// As in ListRequestLogsRequest, like the other filters.
-	StatusClass string `protobuf:"bytes,2,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
-	// The id of a key, deleted or not.
-	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// A substring of the endpoint.
-	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
-	// One error code.
-	ErrorCode string `protobuf:"bytes,5,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
-	// The type of the called agent.
-	AgentType string `protobuf:"bytes,10,opt,name=agent_type,json=agentType,proto3" json:"agent_type,omitempty"`
-	// The id of the called agent.
-	AgentId string `protobuf:"bytes,11,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// The method of the call.
-	Method string `protobuf:"bytes,12,opt,name=method,proto3" json:"method,omitempty"`
-	// Only rows of this time or later (millisecond precision).
-	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// Only rows before this time (millisecond precision).
-	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// The length of a bucket: a multiple of an hour, up to the retention; unset = an hour.
-	Bucket        *durationpb.Duration `protobuf:"bytes,8,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SummarizeRequestLogsRequest) Reset() {
-	*x = SummarizeRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SummarizeRequestLogsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SummarizeRequestLogsRequest) ProtoMessage() {}
-
-func (x *SummarizeRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SummarizeRequestLogsRequest.ProtoReflect.Descriptor instead.
-func (*SummarizeRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *SummarizeRequestLogsRequest) GetWorkspaceId() string {
-	if x != nil {
-		return x.WorkspaceId
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetStatusClass() string {
-	if x != nil {
-		return x.StatusClass
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetKeyId() string {
-	if x != nil {
-		return x.KeyId
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetEndpoint() string {
-	if x != nil {
-		return x.Endpoint
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetErrorCode() string {
-	if x != nil {
-		return x.ErrorCode
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetAgentType() string {
-	if x != nil {
-		return x.AgentType
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetAgentId() string {
-	if x != nil {
-		return x.AgentId
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *SummarizeRequestLogsRequest) GetStartTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartTime
-	}
-	return nil
-}
-
-func (x *SummarizeRequestLogsRequest) GetEndTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.EndTime
-	}
-	return nil
-}
-
-func (x *SummarizeRequestLogsRequest) GetBucket() *durationpb.Duration {
-	if x != nil {
-		return x.Bucket
-	}
-	return nil
-}
-
 // SummarizeRequestLogsResponse counts calls. A row counts as its `call_count` calls.
 type SummarizeRequestLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1251,7 +885,7 @@ type SummarizeRequestLogsResponse struct {
 
 func (x *SummarizeRequestLogsResponse) Reset() {
 	*x = SummarizeRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +897,7 @@ func (x *SummarizeRequestLogsResponse) String() string {
 func (*SummarizeRequestLogsResponse) ProtoMessage() {}
 
 func (x *SummarizeRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +910,7 @@ func (x *SummarizeRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SummarizeRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*SummarizeRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{15}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SummarizeRequestLogsResponse) GetBuckets() []*SummaryBucket {
@@ -1314,418 +948,6 @@ func (x *SummarizeRequestLogsResponse) GetUnreadableRanges() []*TimeRange {
 	return nil
 }
 
-// SummaryBucket counts the calls of a range of time.
-type SummaryBucket struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first moment of the bucket. The first and the last bucket may be counted in part only, by the request's times.
-	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// The calls by status class and error code, in that order.
-	Counts []*SummaryCount `protobuf:"bytes,2,rep,name=counts,proto3" json:"counts,omitempty"`
-	// The latencies of the calls that were reported; unset if there are none.
-	Latency       *LatencyPercentiles `protobuf:"bytes,3,opt,name=latency,proto3" json:"latency,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SummaryBucket) Reset() {
-	*x = SummaryBucket{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SummaryBucket) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SummaryBucket) ProtoMessage() {}
-
-func (x *SummaryBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SummaryBucket.ProtoReflect.Descriptor instead.
-func (*SummaryBucket) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *SummaryBucket) GetStartTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartTime
-	}
-	return nil
-}
-
-func (x *SummaryBucket) GetCounts() []*SummaryCount {
-	if x != nil {
-		return x.Counts
-	}
-	return nil
-}
-
-func (x *SummaryBucket) GetLatency() *LatencyPercentiles {
-	if x != nil {
-		return x.Latency
-	}
-	return nil
-}
-
-// SummaryCount is a number of calls.
-type SummaryCount struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// `1xx` to `5xx`, or `in_progress`.
-	StatusClass string `protobuf:"bytes,1,opt,name=status_class,json=statusClass,proto3" json:"status_class,omitempty"`
-	// The error code; empty if the call was allowed.
-	ErrorCode string `protobuf:"bytes,2,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
-	// How many calls.
-	CallCount     int64 `protobuf:"varint,3,opt,name=call_count,json=callCount,proto3" json:"call_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SummaryCount) Reset() {
-	*x = SummaryCount{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SummaryCount) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SummaryCount) ProtoMessage() {}
-
-func (x *SummaryCount) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SummaryCount.ProtoReflect.Descriptor instead.
-func (*SummaryCount) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *SummaryCount) GetStatusClass() string {
-	if x != nil {
-		return x.StatusClass
-	}
-	return ""
-}
-
-func (x *SummaryCount) GetErrorCode() string {
-	if x != nil {
-		return x.ErrorCode
-	}
-	return ""
-}
-
-func (x *SummaryCount) GetCallCount() int64 {
-	if x != nil {
-		return x.CallCount
-	}
-	return 0
-}
-
-// LatencyPercentiles are estimates from a histogram whose buckets grow by 19 %: each is at most 10 % off the latency of the call
-// at this place.
-type LatencyPercentiles struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The median in milliseconds.
-	P50Ms float64 `protobuf:"fixed64,1,opt,name=p50_ms,json=p50Ms,proto3" json:"p50_ms,omitempty"`
-	// The 95th percentile in milliseconds.
-	P95Ms float64 `protobuf:"fixed64,2,opt,name=p95_ms,json=p95Ms,proto3" json:"p95_ms,omitempty"`
-	// The 99th percentile in milliseconds.
-	P99Ms         float64 `protobuf:"fixed64,3,opt,name=p99_ms,json=p99Ms,proto3" json:"p99_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LatencyPercentiles) Reset() {
-	*x = LatencyPercentiles{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LatencyPercentiles) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LatencyPercentiles) ProtoMessage() {}
-
-func (x *LatencyPercentiles) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LatencyPercentiles.ProtoReflect.Descriptor instead.
-func (*LatencyPercentiles) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *LatencyPercentiles) GetP50Ms() float64 {
-	if x != nil {
-		return x.P50Ms
-	}
-	return 0
-}
-
-func (x *LatencyPercentiles) GetP95Ms() float64 {
-	if x != nil {
-		return x.P95Ms
-	}
-	return 0
-}
-
-func (x *LatencyPercentiles) GetP99Ms() float64 {
-	if x != nil {
-		return x.P99Ms
-	}
-	return 0
-}
-
-// ListLogKeysRequest names a workspace.
-type ListLogKeysRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workspace.
-	WorkspaceId string `protobuf:"bytes,1,opt,name=workspace_id,json=workspaceId,proto3" json:"workspace_id,omitempty"`
-	// The most keys to return; 0 = 50, above 1,000 = 1,000.
-	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, for the same workspace; empty for the first page.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListLogKeysRequest) Reset() {
-	*x = ListLogKeysRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListLogKeysRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListLogKeysRequest) ProtoMessage() {}
-
-func (x *ListLogKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListLogKeysRequest.ProtoReflect.Descriptor instead.
-func (*ListLogKeysRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *ListLogKeysRequest) GetWorkspaceId() string {
-	if x != nil {
-		return x.WorkspaceId
-	}
-	return ""
-}
-
-func (x *ListLogKeysRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListLogKeysRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-// ListLogKeysResponse is one page of keys.
-type ListLogKeysResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The keys, the one that was used last first.
-	Keys []*LogKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
-	// Send it back as `page_token` to go on; empty on the last page.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListLogKeysResponse) Reset() {
-	*x = ListLogKeysResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListLogKeysResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListLogKeysResponse) ProtoMessage() {}
-
-func (x *ListLogKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListLogKeysResponse.ProtoReflect.Descriptor instead.
-func (*ListLogKeysResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *ListLogKeysResponse) GetKeys() []*LogKey {
-	if x != nil {
-		return x.Keys
-	}
-	return nil
-}
-
-func (x *ListLogKeysResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-// LogKey is a key as its rows show it.
-type LogKey struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key's id.
-	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// The name, as the newest row has it.
-	KeyName string `protobuf:"bytes,2,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
-	// The last 4 characters of the secret, as the newest row has them.
-	KeyLast4 string `protobuf:"bytes,3,opt,name=key_last4,json=keyLast4,proto3" json:"key_last4,omitempty"`
-	// Whether the key still exists. Set over REST only, by the gateway; unset if the auth service cannot be reached.
-	Exists *bool `protobuf:"varint,4,opt,name=exists,proto3,oneof" json:"exists,omitempty"`
-	// When its oldest row was made.
-	FirstUseTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_use_time,json=firstUseTime,proto3" json:"first_use_time,omitempty"`
-	// When its newest row was made.
-	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
-	// Its calls by status class.
-	Counts        []*SummaryCount `protobuf:"bytes,7,rep,name=counts,proto3" json:"counts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LogKey) Reset() {
-	*x = LogKey{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LogKey) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LogKey) ProtoMessage() {}
-
-func (x *LogKey) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LogKey.ProtoReflect.Descriptor instead.
-func (*LogKey) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *LogKey) GetKeyId() string {
-	if x != nil {
-		return x.KeyId
-	}
-	return ""
-}
-
-func (x *LogKey) GetKeyName() string {
-	if x != nil {
-		return x.KeyName
-	}
-	return ""
-}
-
-func (x *LogKey) GetKeyLast4() string {
-	if x != nil {
-		return x.KeyLast4
-	}
-	return ""
-}
-
-func (x *LogKey) GetExists() bool {
-	if x != nil && x.Exists != nil {
-		return *x.Exists
-	}
-	return false
-}
-
-func (x *LogKey) GetFirstUseTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.FirstUseTime
-	}
-	return nil
-}
-
-func (x *LogKey) GetLastUseTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.LastUseTime
-	}
-	return nil
-}
-
-func (x *LogKey) GetCounts() []*SummaryCount {
-	if x != nil {
-		return x.Counts
-	}
-	return nil
-}
-
 // ListLogWorkspacesRequest asks for one page.
 type ListLogWorkspacesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1739,7 +961,7 @@ type ListLogWorkspacesRequest struct {
 
 func (x *ListLogWorkspacesRequest) Reset() {
 	*x = ListLogWorkspacesRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[22]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +973,7 @@ func (x *ListLogWorkspacesRequest) String() string {
 func (*ListLogWorkspacesRequest) ProtoMessage() {}
 
 func (x *ListLogWorkspacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[22]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +986,7 @@ func (x *ListLogWorkspacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogWorkspacesRequest.ProtoReflect.Descriptor instead.
 func (*ListLogWorkspacesRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{22}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListLogWorkspacesRequest) GetPageSize() int32 {
@@ -1792,7 +1014,7 @@ type ListLogWorkspacesResponse struct {
 
 func (x *ListLogWorkspacesResponse) Reset() {
 	*x = ListLogWorkspacesResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[23]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1026,7 @@ func (x *ListLogWorkspacesResponse) String() string {
 func (*ListLogWorkspacesResponse) ProtoMessage() {}
 
 func (x *ListLogWorkspacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[23]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1039,7 @@ func (x *ListLogWorkspacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLogWorkspacesResponse.ProtoReflect.Descriptor instead.
 func (*ListLogWorkspacesResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{23}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListLogWorkspacesResponse) GetWorkspaceIds() []string {
@@ -1840,7 +1062,7 @@ type PurgeRequestLogsRequest struct {
 
 func (x *PurgeRequestLogsRequest) Reset() {
 	*x = PurgeRequestLogsRequest{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[24]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1074,7 @@ func (x *PurgeRequestLogsRequest) String() string {
 func (*PurgeRequestLogsRequest) ProtoMessage() {}
 
 func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[24]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1087,7 @@ func (x *PurgeRequestLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsRequest.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsRequest) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{24}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PurgeRequestLogsRequest) GetWorkspaceId() string {
@@ -1898,7 +1120,7 @@ type PurgeRequestLogsResponse struct {
 
 func (x *PurgeRequestLogsResponse) Reset() {
 	*x = PurgeRequestLogsResponse{}
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[25]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +1132,7 @@ func (x *PurgeRequestLogsResponse) String() string {
 func (*PurgeRequestLogsResponse) ProtoMessage() {}
 
 func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[25]
+	mi := &file_keytrail_logs_v1_log_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +1145,7 @@ func (x *PurgeRequestLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeRequestLogsResponse.ProtoReflect.Descriptor instead.
 func (*PurgeRequestLogsResponse) Descriptor() ([]byte, []int) {
-	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{25}
+	return file_keytrail_logs_v1_log_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PurgeRequestLogsResponse) GetPurgedCount() int64 {
@@ -1951,7 +1173,7 @@ var File_keytrail_logs_v1_log_service_proto protoreflect.FileDescriptor
 
 const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\n" +
-	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\"j\n" +
+	"\"keytrail/logs/v1/log_service.proto\x12\x10keytrail.logs.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkeytrail/access/v1/access.proto\x1a\"keytrail/logs/v1/request_log.proto\x1a\x1ekeytrail/logs/v1/summary.proto\x1a\x1bkeytrail/logs/v1/tail.proto\"j\n" +
 	"\x18RecordRequestLogsRequest\x12N\n" +
 	"\arecords\x18\x01 \x03(\v2\".keytrail.logs.v1.RequestLogRecordB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x88'\"\x03\xd8\x01\x03R\arecords\"z\n" +
@@ -2003,27 +1225,7 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\x0erequest_log_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\frequestLogId\"V\n" +
 	"\x15GetRequestLogResponse\x12=\n" +
 	"\vrequest_log\x18\x01 \x01(\v2\x1c.keytrail.logs.v1.RequestLogR\n" +
-	"requestLog\"\xe8\x03\n" +
-	"\x16TailRequestLogsRequest\x12W\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
-	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
-	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
-	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
-	"\n" +
-	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
-	"\n" +
-	"agent_type\x18\n" +
-	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
-	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
-	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x12+\n" +
-	"\fresume_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\vresumeToken\"\xaa\x01\n" +
-	"\x17TailRequestLogsResponse\x12?\n" +
-	"\frequest_logs\x18\x01 \x03(\v2\x1c.keytrail.logs.v1.RequestLogR\vrequestLogs\x12+\n" +
-	"\x03gap\x18\x02 \x01(\v2\x19.keytrail.logs.v1.TailGapR\x03gap\x12!\n" +
-	"\fresume_token\x18\x03 \x01(\tR\vresumeToken\"D\n" +
-	"\aTailGap\x129\n" +
-	"\n" +
-	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\x95\x06\n" +
+	"requestLog\"\x95\x06\n" +
 	"\x18ExportRequestLogsRequest\x12W\n" +
 	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
 	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
@@ -2048,64 +1250,14 @@ const file_keytrail_logs_v1_log_service_proto_rawDesc = "" +
 	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\x12\x1a\n" +
 	"\bcomplete\x18\x03 \x01(\bR\bcomplete\x12\x1b\n" +
 	"\trow_count\x18\x04 \x01(\x03R\browCount\x12H\n" +
-	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"\xf0\x05\n" +
-	"\x1bSummarizeRequestLogsRequest\x12W\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12F\n" +
-	"\fstatus_class\x18\x02 \x01(\tB#\xbaH r\x1eR\x00R\x032xxR\x034xxR\x035xxR\vin_progressR\vstatusClass\x12\"\n" +
-	"\x06key_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x05keyId\x12$\n" +
-	"\bendpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\bendpoint\x127\n" +
-	"\n" +
-	"error_code\x18\x05 \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\terrorCode\x127\n" +
-	"\n" +
-	"agent_type\x18\n" +
-	" \x01(\tB\x18\xbaH\x15r\x132\x11^[a-z0-9_]{0,63}$R\tagentType\x12#\n" +
-	"\bagent_id\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\aagentId\x12\x1f\n" +
-	"\x06method\x18\f \x01(\tB\a\xbaH\x04r\x02( R\x06method\x129\n" +
-	"\n" +
-	"start_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x121\n" +
-	"\x06bucket\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06bucket:\x88\x01\xbaH\x84\x01\x1a\x81\x01\n" +
-	"\n" +
-	"time.order\x12\"end_time: must be after start_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\xb3\x02\n" +
+	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"\xb3\x02\n" +
 	"\x1cSummarizeRequestLogsResponse\x129\n" +
 	"\abuckets\x18\x01 \x03(\v2\x1f.keytrail.logs.v1.SummaryBucketR\abuckets\x125\n" +
 	"\x05total\x18\x02 \x01(\v2\x1f.keytrail.logs.v1.SummaryBucketR\x05total\x12;\n" +
 	"\vsearched_to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"searchedTo\x12\x1a\n" +
 	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12H\n" +
-	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"\xc2\x01\n" +
-	"\rSummaryBucket\x129\n" +
-	"\n" +
-	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x126\n" +
-	"\x06counts\x18\x02 \x03(\v2\x1e.keytrail.logs.v1.SummaryCountR\x06counts\x12>\n" +
-	"\alatency\x18\x03 \x01(\v2$.keytrail.logs.v1.LatencyPercentilesR\alatency\"o\n" +
-	"\fSummaryCount\x12!\n" +
-	"\fstatus_class\x18\x01 \x01(\tR\vstatusClass\x12\x1d\n" +
-	"\n" +
-	"error_code\x18\x02 \x01(\tR\terrorCode\x12\x1d\n" +
-	"\n" +
-	"call_count\x18\x03 \x01(\x03R\tcallCount\"Y\n" +
-	"\x12LatencyPercentiles\x12\x15\n" +
-	"\x06p50_ms\x18\x01 \x01(\x01R\x05p50Ms\x12\x15\n" +
-	"\x06p95_ms\x18\x02 \x01(\x01R\x05p95Ms\x12\x15\n" +
-	"\x06p99_ms\x18\x03 \x01(\x01R\x05p99Ms\"\xbc\x01\n" +
-	"\x12ListLogKeysRequest\x12W\n" +
-	"\fworkspace_id\x18\x01 \x01(\tB4\xe0A\x02\xbaH.r,2*^(_unattributed|[a-z0-9][a-z0-9_-]{0,62})$R\vworkspaceId\x12$\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
-	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\tpageToken\"k\n" +
-	"\x13ListLogKeysResponse\x12,\n" +
-	"\x04keys\x18\x01 \x03(\v2\x18.keytrail.logs.v1.LogKeyR\x04keys\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb9\x02\n" +
-	"\x06LogKey\x12\x15\n" +
-	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x19\n" +
-	"\bkey_name\x18\x02 \x01(\tR\akeyName\x12\x1b\n" +
-	"\tkey_last4\x18\x03 \x01(\tR\bkeyLast4\x12\x1b\n" +
-	"\x06exists\x18\x04 \x01(\bH\x00R\x06exists\x88\x01\x01\x12@\n" +
-	"\x0efirst_use_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\ffirstUseTime\x12>\n" +
-	"\rlast_use_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\x126\n" +
-	"\x06counts\x18\a \x03(\v2\x1e.keytrail.logs.v1.SummaryCountR\x06countsB\t\n" +
-	"\a_exists\"_\n" +
+	"\x11unreadable_ranges\x18\x05 \x03(\v2\x1b.keytrail.logs.v1.TimeRangeR\x10unreadableRanges\"_\n" +
 	"\x18ListLogWorkspacesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
 	"\x05after\x18\x02 \x01(\tB\a\xbaH\x04r\x02(?R\x05after\"@\n" +
@@ -2143,7 +1295,7 @@ func file_keytrail_logs_v1_log_service_proto_rawDescGZIP() []byte {
 	return file_keytrail_logs_v1_log_service_proto_rawDescData
 }
 
-var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_keytrail_logs_v1_log_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_keytrail_logs_v1_log_service_proto_goTypes = []any{
 	(*RecordRequestLogsRequest)(nil),     // 0: keytrail.logs.v1.RecordRequestLogsRequest
 	(*RequestLogRecord)(nil),             // 1: keytrail.logs.v1.RequestLogRecord
@@ -2154,86 +1306,69 @@ var file_keytrail_logs_v1_log_service_proto_goTypes = []any{
 	(*TimeRange)(nil),                    // 6: keytrail.logs.v1.TimeRange
 	(*GetRequestLogRequest)(nil),         // 7: keytrail.logs.v1.GetRequestLogRequest
 	(*GetRequestLogResponse)(nil),        // 8: keytrail.logs.v1.GetRequestLogResponse
-	(*TailRequestLogsRequest)(nil),       // 9: keytrail.logs.v1.TailRequestLogsRequest
-	(*TailRequestLogsResponse)(nil),      // 10: keytrail.logs.v1.TailRequestLogsResponse
-	(*TailGap)(nil),                      // 11: keytrail.logs.v1.TailGap
-	(*ExportRequestLogsRequest)(nil),     // 12: keytrail.logs.v1.ExportRequestLogsRequest
-	(*ExportRequestLogsResponse)(nil),    // 13: keytrail.logs.v1.ExportRequestLogsResponse
-	(*SummarizeRequestLogsRequest)(nil),  // 14: keytrail.logs.v1.SummarizeRequestLogsRequest
-	(*SummarizeRequestLogsResponse)(nil), // 15: keytrail.logs.v1.SummarizeRequestLogsResponse
-	(*SummaryBucket)(nil),                // 16: keytrail.logs.v1.SummaryBucket
-	(*SummaryCount)(nil),                 // 17: keytrail.logs.v1.SummaryCount
-	(*LatencyPercentiles)(nil),           // 18: keytrail.logs.v1.LatencyPercentiles
-	(*ListLogKeysRequest)(nil),           // 19: keytrail.logs.v1.ListLogKeysRequest
-	(*ListLogKeysResponse)(nil),          // 20: keytrail.logs.v1.ListLogKeysResponse
-	(*LogKey)(nil),                       // 21: keytrail.logs.v1.LogKey
-	(*ListLogWorkspacesRequest)(nil),     // 22: keytrail.logs.v1.ListLogWorkspacesRequest
-	(*ListLogWorkspacesResponse)(nil),    // 23: keytrail.logs.v1.ListLogWorkspacesResponse
-	(*PurgeRequestLogsRequest)(nil),      // 24: keytrail.logs.v1.PurgeRequestLogsRequest
-	(*PurgeRequestLogsResponse)(nil),     // 25: keytrail.logs.v1.PurgeRequestLogsResponse
-	(*RequestLog)(nil),                   // 26: keytrail.logs.v1.RequestLog
-	(*timestamppb.Timestamp)(nil),        // 27: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 28: google.protobuf.Duration
+	(*ExportRequestLogsRequest)(nil),     // 9: keytrail.logs.v1.ExportRequestLogsRequest
+	(*ExportRequestLogsResponse)(nil),    // 10: keytrail.logs.v1.ExportRequestLogsResponse
+	(*SummarizeRequestLogsResponse)(nil), // 11: keytrail.logs.v1.SummarizeRequestLogsResponse
+	(*ListLogWorkspacesRequest)(nil),     // 12: keytrail.logs.v1.ListLogWorkspacesRequest
+	(*ListLogWorkspacesResponse)(nil),    // 13: keytrail.logs.v1.ListLogWorkspacesResponse
+	(*PurgeRequestLogsRequest)(nil),      // 14: keytrail.logs.v1.PurgeRequestLogsRequest
+	(*PurgeRequestLogsResponse)(nil),     // 15: keytrail.logs.v1.PurgeRequestLogsResponse
+	(*RequestLog)(nil),                   // 16: keytrail.logs.v1.RequestLog
+	(*timestamppb.Timestamp)(nil),        // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 18: google.protobuf.Duration
+	(*SummaryBucket)(nil),                // 19: keytrail.logs.v1.SummaryBucket
+	(*TailRequestLogsRequest)(nil),       // 20: keytrail.logs.v1.TailRequestLogsRequest
+	(*SummarizeRequestLogsRequest)(nil),  // 21: keytrail.logs.v1.SummarizeRequestLogsRequest
+	(*ListLogKeysRequest)(nil),           // 22: keytrail.logs.v1.ListLogKeysRequest
+	(*TailRequestLogsResponse)(nil),      // 23: keytrail.logs.v1.TailRequestLogsResponse
+	(*ListLogKeysResponse)(nil),          // 24: keytrail.logs.v1.ListLogKeysResponse
 }
 var file_keytrail_logs_v1_log_service_proto_depIdxs = []int32{
 	1,  // 0: keytrail.logs.v1.RecordRequestLogsRequest.records:type_name -> keytrail.logs.v1.RequestLogRecord
-	26, // 1: keytrail.logs.v1.RequestLogRecord.request_log:type_name -> keytrail.logs.v1.RequestLog
+	16, // 1: keytrail.logs.v1.RequestLogRecord.request_log:type_name -> keytrail.logs.v1.RequestLog
 	3,  // 2: keytrail.logs.v1.RecordRequestLogsResponse.refused:type_name -> keytrail.logs.v1.RefusedRequestLog
-	27, // 3: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
-	27, // 4: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	26, // 5: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	27, // 6: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
-	28, // 7: keytrail.logs.v1.ListRequestLogsResponse.retention:type_name -> google.protobuf.Duration
+	17, // 3: keytrail.logs.v1.ListRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	17, // 4: keytrail.logs.v1.ListRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	16, // 5: keytrail.logs.v1.ListRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	17, // 6: keytrail.logs.v1.ListRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
+	18, // 7: keytrail.logs.v1.ListRequestLogsResponse.retention:type_name -> google.protobuf.Duration
 	6,  // 8: keytrail.logs.v1.ListRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
-	27, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
-	27, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
-	26, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
-	26, // 12: keytrail.logs.v1.TailRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	11, // 13: keytrail.logs.v1.TailRequestLogsResponse.gap:type_name -> keytrail.logs.v1.TailGap
-	27, // 14: keytrail.logs.v1.TailGap.start_time:type_name -> google.protobuf.Timestamp
-	27, // 15: keytrail.logs.v1.ExportRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
-	27, // 16: keytrail.logs.v1.ExportRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	26, // 17: keytrail.logs.v1.ExportRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
-	6,  // 18: keytrail.logs.v1.ExportRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
-	27, // 19: keytrail.logs.v1.SummarizeRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
-	27, // 20: keytrail.logs.v1.SummarizeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	28, // 21: keytrail.logs.v1.SummarizeRequestLogsRequest.bucket:type_name -> google.protobuf.Duration
-	16, // 22: keytrail.logs.v1.SummarizeRequestLogsResponse.buckets:type_name -> keytrail.logs.v1.SummaryBucket
-	16, // 23: keytrail.logs.v1.SummarizeRequestLogsResponse.total:type_name -> keytrail.logs.v1.SummaryBucket
-	27, // 24: keytrail.logs.v1.SummarizeRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
-	6,  // 25: keytrail.logs.v1.SummarizeRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
-	27, // 26: keytrail.logs.v1.SummaryBucket.start_time:type_name -> google.protobuf.Timestamp
-	17, // 27: keytrail.logs.v1.SummaryBucket.counts:type_name -> keytrail.logs.v1.SummaryCount
-	18, // 28: keytrail.logs.v1.SummaryBucket.latency:type_name -> keytrail.logs.v1.LatencyPercentiles
-	21, // 29: keytrail.logs.v1.ListLogKeysResponse.keys:type_name -> keytrail.logs.v1.LogKey
-	27, // 30: keytrail.logs.v1.LogKey.first_use_time:type_name -> google.protobuf.Timestamp
-	27, // 31: keytrail.logs.v1.LogKey.last_use_time:type_name -> google.protobuf.Timestamp
-	17, // 32: keytrail.logs.v1.LogKey.counts:type_name -> keytrail.logs.v1.SummaryCount
-	27, // 33: keytrail.logs.v1.PurgeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
-	27, // 34: keytrail.logs.v1.PurgeRequestLogsResponse.end_time:type_name -> google.protobuf.Timestamp
-	0,  // 35: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
-	4,  // 36: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
-	7,  // 37: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
-	9,  // 38: keytrail.logs.v1.LogService.TailRequestLogs:input_type -> keytrail.logs.v1.TailRequestLogsRequest
-	12, // 39: keytrail.logs.v1.LogService.ExportRequestLogs:input_type -> keytrail.logs.v1.ExportRequestLogsRequest
-	14, // 40: keytrail.logs.v1.LogService.SummarizeRequestLogs:input_type -> keytrail.logs.v1.SummarizeRequestLogsRequest
-	19, // 41: keytrail.logs.v1.LogService.ListLogKeys:input_type -> keytrail.logs.v1.ListLogKeysRequest
-	22, // 42: keytrail.logs.v1.LogService.ListLogWorkspaces:input_type -> keytrail.logs.v1.ListLogWorkspacesRequest
-	24, // 43: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
-	2,  // 44: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
-	5,  // 45: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
-	8,  // 46: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
-	10, // 47: keytrail.logs.v1.LogService.TailRequestLogs:output_type -> keytrail.logs.v1.TailRequestLogsResponse
-	13, // 48: keytrail.logs.v1.LogService.ExportRequestLogs:output_type -> keytrail.logs.v1.ExportRequestLogsResponse
-	15, // 49: keytrail.logs.v1.LogService.SummarizeRequestLogs:output_type -> keytrail.logs.v1.SummarizeRequestLogsResponse
-	20, // 50: keytrail.logs.v1.LogService.ListLogKeys:output_type -> keytrail.logs.v1.ListLogKeysResponse
-	23, // 51: keytrail.logs.v1.LogService.ListLogWorkspaces:output_type -> keytrail.logs.v1.ListLogWorkspacesResponse
-	25, // 52: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
-	44, // [44:53] is the sub-list for method output_type
-	35, // [35:44] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	17, // 9: keytrail.logs.v1.TimeRange.start_time:type_name -> google.protobuf.Timestamp
+	17, // 10: keytrail.logs.v1.TimeRange.end_time:type_name -> google.protobuf.Timestamp
+	16, // 11: keytrail.logs.v1.GetRequestLogResponse.request_log:type_name -> keytrail.logs.v1.RequestLog
+	17, // 12: keytrail.logs.v1.ExportRequestLogsRequest.start_time:type_name -> google.protobuf.Timestamp
+	17, // 13: keytrail.logs.v1.ExportRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	16, // 14: keytrail.logs.v1.ExportRequestLogsResponse.request_logs:type_name -> keytrail.logs.v1.RequestLog
+	6,  // 15: keytrail.logs.v1.ExportRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
+	19, // 16: keytrail.logs.v1.SummarizeRequestLogsResponse.buckets:type_name -> keytrail.logs.v1.SummaryBucket
+	19, // 17: keytrail.logs.v1.SummarizeRequestLogsResponse.total:type_name -> keytrail.logs.v1.SummaryBucket
+	17, // 18: keytrail.logs.v1.SummarizeRequestLogsResponse.searched_to:type_name -> google.protobuf.Timestamp
+	6,  // 19: keytrail.logs.v1.SummarizeRequestLogsResponse.unreadable_ranges:type_name -> keytrail.logs.v1.TimeRange
+	17, // 20: keytrail.logs.v1.PurgeRequestLogsRequest.end_time:type_name -> google.protobuf.Timestamp
+	17, // 21: keytrail.logs.v1.PurgeRequestLogsResponse.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 22: keytrail.logs.v1.LogService.RecordRequestLogs:input_type -> keytrail.logs.v1.RecordRequestLogsRequest
+	4,  // 23: keytrail.logs.v1.LogService.ListRequestLogs:input_type -> keytrail.logs.v1.ListRequestLogsRequest
+	7,  // 24: keytrail.logs.v1.LogService.GetRequestLog:input_type -> keytrail.logs.v1.GetRequestLogRequest
+	20, // 25: keytrail.logs.v1.LogService.TailRequestLogs:input_type -> keytrail.logs.v1.TailRequestLogsRequest
+	9,  // 26: keytrail.logs.v1.LogService.ExportRequestLogs:input_type -> keytrail.logs.v1.ExportRequestLogsRequest
+	21, // 27: keytrail.logs.v1.LogService.SummarizeRequestLogs:input_type -> keytrail.logs.v1.SummarizeRequestLogsRequest
+	22, // 28: keytrail.logs.v1.LogService.ListLogKeys:input_type -> keytrail.logs.v1.ListLogKeysRequest
+	12, // 29: keytrail.logs.v1.LogService.ListLogWorkspaces:input_type -> keytrail.logs.v1.ListLogWorkspacesRequest
+	14, // 30: keytrail.logs.v1.LogService.PurgeRequestLogs:input_type -> keytrail.logs.v1.PurgeRequestLogsRequest
+	2,  // 31: keytrail.logs.v1.LogService.RecordRequestLogs:output_type -> keytrail.logs.v1.RecordRequestLogsResponse
+	5,  // 32: keytrail.logs.v1.LogService.ListRequestLogs:output_type -> keytrail.logs.v1.ListRequestLogsResponse
+	8,  // 33: keytrail.logs.v1.LogService.GetRequestLog:output_type -> keytrail.logs.v1.GetRequestLogResponse
+	23, // 34: keytrail.logs.v1.LogService.TailRequestLogs:output_type -> keytrail.logs.v1.TailRequestLogsResponse
+	10, // 35: keytrail.logs.v1.LogService.ExportRequestLogs:output_type -> keytrail.logs.v1.ExportRequestLogsResponse
+	11, // 36: keytrail.logs.v1.LogService.SummarizeRequestLogs:output_type -> keytrail.logs.v1.SummarizeRequestLogsResponse
+	24, // 37: keytrail.logs.v1.LogService.ListLogKeys:output_type -> keytrail.logs.v1.ListLogKeysResponse
+	13, // 38: keytrail.logs.v1.LogService.ListLogWorkspaces:output_type -> keytrail.logs.v1.ListLogWorkspacesResponse
+	15, // 39: keytrail.logs.v1.LogService.PurgeRequestLogs:output_type -> keytrail.logs.v1.PurgeRequestLogsResponse
+	31, // [31:40] is the sub-list for method output_type
+	22, // [22:31] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_keytrail_logs_v1_log_service_proto_init() }
@@ -2242,14 +1377,15 @@ func file_keytrail_logs_v1_log_service_proto_init() {
 		return
 	}
 	file_keytrail_logs_v1_request_log_proto_init()
-	file_keytrail_logs_v1_log_service_proto_msgTypes[21].OneofWrappers = []any{}
+	file_keytrail_logs_v1_summary_proto_init()
+	file_keytrail_logs_v1_tail_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_keytrail_logs_v1_log_service_proto_rawDesc), len(file_keytrail_logs_v1_log_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
