@@ -69,8 +69,8 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 		return err
 	}
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
-		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary, CORSOrigins: config.origins,
-		Console: config.console, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
+		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary,
+		CORSOrigins: config.origins, Console: config.console, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
 	})
 	if err != nil {
 		return err

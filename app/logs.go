@@ -121,7 +121,9 @@ func (s *Server) openLogs(ctx context.Context, config logsConfig) (*logsvc.Servi
 	}
 	s.checks["clock"] = service.CheckClock
 	s.parts = append(s.parts, background(service.FollowClock), background(func(ctx context.Context) {
-		service.FollowStore(ctx, func(err error) { s.log.Warn("request logs cannot be followed; open streams are ended", "error", err) })
+		service.FollowStore(ctx, func(err error) {
+			s.log.Warn("request logs cannot be followed; open streams are ended", "error", err)
+		})
 	}), background(func(ctx context.Context) {
 		service.ExpireDaily(ctx, func(err error) { s.log.Error("expiry of old request logs failed", "error", err) })
 	}), background(func(ctx context.Context) {

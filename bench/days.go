@@ -82,7 +82,9 @@ func (p *passage) run(ctx context.Context, g *generator) error {
 // would depend on the number of rows how many those are.
 func (p *passage) fillTail(ctx context.Context, g *generator) error {
 	missing := logsvc.DefaultSealRows
-	_, err := p.store.Tally(ctx, "ws-0000", logsvc.TimeRange(g.start, g.end()), func(group block.Group) { missing -= int(group.Calls) })
+	_, err := p.store.Tally(ctx, "ws-0000", logsvc.TimeRange(g.start, g.end()), func(group block.Group) {
+		missing -= int(group.Calls)
+	})
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/keytrail/keytrail/logsvc/sqlite"
 )
 
-// exportBench exports a workspace of `keytrail serve` in every way. Everything runs in one process, so that its heap is that of the
-// service, the gateway and the CLI together.
+// exportBench exports a workspace of `keytrail serve` in every way. Everything runs in one process, so that its heap is that of
+// the service, the gateway and the CLI together.
 type exportBench struct {
 	Rows int `default:"1000000" help:"Number of request logs, spread over 29 days."`
 }
@@ -57,7 +57,9 @@ func (b *exportBench) Run(ctx context.Context) (err error) {
 		export    func(context.Context) error
 	}{
 		{"grpc", "gRPC stream", x.overGRPC},
-		{"ndjson", "REST, NDJSON", func(ctx context.Context) error { return x.overREST(ctx, "ndjson", `{"row_count":%d,"complete":true}`) }},
+		{"ndjson", "REST, NDJSON", func(ctx context.Context) error {
+			return x.overREST(ctx, "ndjson", `{"row_count":%d,"complete":true}`)
+		}},
 		{"csv", "REST, CSV", func(ctx context.Context) error { return x.overREST(ctx, "csv", "# rows=%d") }},
 		{"cli", "keytrail logs export --out", x.overCLI},
 	} {
@@ -128,7 +130,8 @@ func (x *exported) overGRPC(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	stream, err := logsv1.NewLogServiceClient(conn).ExportRequestLogs(ctx, &logsv1.ExportRequestLogsRequest{WorkspaceId: "ws-0000"})
+	request := &logsv1.ExportRequestLogsRequest{WorkspaceId: "ws-0000"}
+	stream, err := logsv1.NewLogServiceClient(conn).ExportRequestLogs(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -145,7 +148,9 @@ func (x *exported) overGRPC(ctx context.Context) error {
 
 // overREST downloads a file, and keeps its last line only.
 func (x *exported) overREST(ctx context.Context, format, lastLine string) error {
-	token, err := x.signer.Token(access.Grant{Role: access.Viewer, Workspaces: []string{"ws-0000"}, From: time.Now(), TTL: time.Hour})
+	token, err := x.signer.Token(access.Grant{
+		Role: access.Viewer, Workspaces: []string{"ws-0000"}, From: time.Now(), TTL: time.Hour,
+	})
 	if err != nil {
 		return err
 	}
@@ -165,7 +170,9 @@ func (x *exported) overREST(ctx context.Context, format, lastLine string) error 
 
 func (x *exported) overCLI(ctx context.Context) error {
 	file := filepath.Join(x.dir, "export.csv")
-	args := []string{"logs", "export", "-w", "ws-0000", "--format=csv", "--out", file, "--data-dir", x.dir, "--logs-addr", x.server.LogsAddr()}
+	args := []string{
+		"logs", "export", "-w", "ws-0000", "--format=csv", "--out", file, "--data-dir", x.dir, "--logs-addr", x.server.LogsAddr(),
+	}
 	if code := cli.Main(ctx, args, os.Stdout, os.Stderr); code != 0 {
 		return fmt.Errorf("exit code %d", code)
 	}

@@ -154,7 +154,9 @@ func (r *logsRun) counts(ctx context.Context, l *logService) error {
 	calls := int64(0)
 	for i := -10; i < runs; i++ {
 		began := time.Now()
-		summary, err := l.searcher.Summarize(ctx, logsvc.SummaryQuery{WorkspaceID: "ws-0000", Range: logsvc.TimeRange(r.g.start, r.g.end())})
+		summary, err := l.searcher.Summarize(ctx, logsvc.SummaryQuery{
+			WorkspaceID: "ws-0000", Range: logsvc.TimeRange(r.g.start, r.g.end()),
+		})
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,10 @@ func newKeys(count int) []logsvc.Entry {
 	r := rand.New(rand.NewPCG(8, 9))
 	keys := make([]logsvc.Entry, count)
 	for i := range keys {
-		keys[i] = logsvc.Entry{KeyID: randomID(r, time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC)), KeyName: fmt.Sprintf("key %05d for prod", i), KeyLast4: randomHex(r, 4)}
+		keys[i] = logsvc.Entry{
+			KeyID:   randomID(r, time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC)),
+			KeyName: fmt.Sprintf("key %05d for prod", i), KeyLast4: randomHex(r, 4),
+		}
 	}
 	return keys
 }

@@ -110,8 +110,8 @@ func (t *tail) part(ctx context.Context) error {
 			fmt.Fprintf(t.progress, "Waiting for request logs of %s.\n", t.request.GetWorkspaceId())
 		}
 		if gap := m.GetGap(); gap != nil {
-			fmt.Fprintf(t.progress, "Resumed. Rows since %s are printed again; what was stored of older rows meanwhile may be missing.\n",
-				formatTime(gap.GetStartTime()))
+			fmt.Fprintf(t.progress, "Resumed. Rows since %s are printed again; "+
+				"what was stored of older rows meanwhile may be missing.\n", formatTime(gap.GetStartTime()))
 		}
 		if err := t.print(m.GetRequestLogs()); err != nil {
 			return err

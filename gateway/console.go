@@ -107,7 +107,8 @@ func (c *consoleDocuments) add(files fs.FS, name string, header map[string]strin
 		c.index = newDocument(body, kind, revalidated, header)
 	case strings.HasPrefix(name, consoleAssets):
 		// Browsers apply the policy of the page to its scripts and styles. Sent with each of them it adds 3 kB to the first load.
-		c.files[consoleFilesPath+name] = routed{newDocument(body, kind, immutable, nil), consoleFilesPath + consoleAssets + "{name}"}
+		route := consoleFilesPath + consoleAssets + "{name}"
+		c.files[consoleFilesPath+name] = routed{newDocument(body, kind, immutable, nil), route}
 	default:
 		c.files[consoleFilesPath+name] = routed{newDocument(body, kind, revalidated, header), consoleFilesPath + name}
 	}

@@ -81,7 +81,8 @@ func handleStream[Request, Response any, R pointer[Request]](mux *runtime.ServeM
 // serve calls the RPC, and writes its messages until it ends. The response begins with the first message: an error before it has
 // its own status. An export sends nothing until its turn has come.
 func (t streamRoute[Request, Response]) serve(
-	ctx context.Context, mux *runtime.ServeMux, r *http.Request, request *Request, to *httpserver.Stream, form streamForm[Response],
+	ctx context.Context, mux *runtime.ServeMux, r *http.Request, request *Request,
+	to *httpserver.Stream, form streamForm[Response],
 ) error {
 	// It adds the token of the request.
 	ctx, err := runtime.AnnotateContext(ctx, mux, r, t.rpc, runtime.WithHTTPPathPattern(t.path))

@@ -29,7 +29,9 @@ const countAttempts = 10
 // count counts every call of the workspace in the range once, as it is known at one moment: the unsealed rows, the counts of
 // whole blocks, and the entries of blocks that are only partly in the range, or have no counts. Each attempt has a counter of
 // its own. It returns the ranges of damaged blocks, whose calls are not counted, newest first.
-func (s *Searcher) count(ctx context.Context, workspaceID string, ids Range, newCounter func() counter) (unreadable []Range, err error) {
+func (s *Searcher) count(
+	ctx context.Context, workspaceID string, ids Range, newCounter func() counter,
+) (unreadable []Range, err error) {
 	for attempt := 1; ; attempt++ {
 		c := &counting{Searcher: s, counter: newCounter(), workspaceID: workspaceID, ids: ids}
 		err := c.run(ctx)
@@ -58,7 +60,9 @@ func (c *counting) run(ctx context.Context) error {
 	}
 	c.ids = c.ids.Overlap(Range{To: uuid7.Next(above)})
 	for !c.ids.Empty() {
-		view, err := c.store.View(ctx, ViewQuery{WorkspaceID: c.workspaceID, Range: c.ids, Rows: maxStep.rows, Blocks: maxStep.blocks})
+		view, err := c.store.View(ctx, ViewQuery{
+			WorkspaceID: c.workspaceID, Range: c.ids, Rows: maxStep.rows, Blocks: maxStep.blocks,
+		})
 		if err != nil {
 			return err
 		}

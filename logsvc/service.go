@@ -59,7 +59,9 @@ func NewService(store Store, config Config) *Service {
 		openExports: turns{atOnce: maxOpenExports, queues: map[string]*queue{}},
 	}
 	s.sealer = NewSealer(store, SealConfig{SealRows: DefaultSealRows, BlockRows: DefaultBlockRows, Grace: DefaultGrace, Now: s.Now})
-	s.hub = &hub{store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}, begun: make(chan struct{})}
+	s.hub = &hub{
+		store: store, searcher: s.searcher, window: s.window, now: s.Now, feeds: map[string]*feed{}, begun: make(chan struct{}),
+	}
 	return s
 }
 

@@ -29,8 +29,8 @@ type Store interface {
 	Record(ctx context.Context, entries []Entry) error
 
 	// Listen calls announce for each batch that Record stores, on any replica, once View returns its entries: with ranges that
-	// contain their ids, at most a few of each workspace. First it calls ready, once: every batch that is stored from then on, and
-	// whose Record returns no error, is announced. So is a batch that changes nothing. Both functions return soon, and announce
+	// contain their ids, at most a few of each workspace. First it calls ready, once: every batch that is stored from then on,
+	// and whose Record returns no error, is announced. So is a batch that changes nothing. Both functions return soon, and announce
 	// is safe for concurrent use; neither is called after Listen has returned. It returns an error as soon as announcements may
 	// have been lost, and when ctx is done.
 	Listen(ctx context.Context, ready func(), announce func(Announcement)) error

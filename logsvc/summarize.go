@@ -59,7 +59,9 @@ const listedAtOnce = 10_000
 // countListed counts what it lists.
 func (s *Searcher) countListed(ctx context.Context, query SummaryQuery) (Summary, error) {
 	summary := Summary{Counts: block.Counts{}, SearchedTo: query.Range.To}
-	list := Query{WorkspaceID: query.WorkspaceID, Filter: query.Filter, Range: query.Range, Limit: listedAtOnce, Budget: query.Budget}
+	list := Query{
+		WorkspaceID: query.WorkspaceID, Filter: query.Filter, Range: query.Range, Limit: listedAtOnce, Budget: query.Budget,
+	}
 	for began := time.Now(); ; {
 		page, err := s.List(ctx, list)
 		if err != nil {

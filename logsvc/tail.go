@@ -27,14 +27,17 @@ const (
 	// 500 bytes.
 	maxBuffered      = 10_000
 	maxBufferedBytes = 8 << 20
-	// resendStretch is the time of which entries are sent again at once, and from which a stream is resumed that breaks meanwhile.
+	// resendStretch is the time of which entries are sent again at once, and from which a stream is resumed that breaks
+	// meanwhile.
 	resendStretch = 10 * time.Minute
 )
 
 var (
 	errTailTooSlow  = fault.New(fault.TailTooSlow, "the reader is too slow; resume the stream")
-	errTooManyTails = fault.New(fault.TooManyTails, "the workspace has %d open streams on this replica; try again later", maxTails)
-	errNotFollowed  = fault.New(fault.StoreUnavailable, "what is stored cannot be followed at the moment; resume the stream")
+	errTooManyTails = fault.New(
+		fault.TooManyTails, "the workspace has %d open streams on this replica; try again later", maxTails,
+	)
+	errNotFollowed = fault.New(fault.StoreUnavailable, "what is stored cannot be followed at the moment; resume the stream")
 )
 
 // TailQuery selects the entries that a tail sends.
@@ -55,14 +58,14 @@ type TailMessage struct {
 	CompleteTo time.Time
 }
 
-// Tail sends every entry of the query whose first record or report is stored while it runs, by any replica: at least once, as it is
-// then, soon after it was stored. The first message comes once that is in force, and messages without entries every 15 s. A
+// Tail sends every entry of the query whose first record or report is stored while it runs, by any replica: at least once, as it
+// is then, soon after it was stored. The first message comes once that is in force, and messages without entries every 15 s. A
 // resumed stream sends the entries of query.CompleteTo less TailMargin or later again; what was stored meanwhile of older ones,
 // first records and reports, is not sent.
 //
-// It runs until ctx is done or send fails. It returns a TailTooSlow fault if the reader is too slow, TooManyTails if the workspace
-// has 20 tails, and StoreUnavailable if announcements of the store may have been lost. It may have to end while send blocks: it
-// calls end with the fault, at most once, after which ctx must be done soon, and send must return.
+// It runs until ctx is done or send fails. It returns a TailTooSlow fault if the reader is too slow, TooManyTails if the
+// workspace has 20 tails, and StoreUnavailable if announcements of the store may have been lost. It may have to end while send
+// blocks: it calls end with the fault, at most once, after which ctx must be done soon, and send must return.
 func (s *Service) Tail(ctx context.Context, query TailQuery, send func(TailMessage) error, end func(error)) error {
 	t := newTail(query.Filter, end)
 	if err := s.hub.open(ctx, query.WorkspaceID, t); err != nil {

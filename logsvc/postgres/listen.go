@@ -51,7 +51,8 @@ func encodeTimes(a logsvc.Announcement) string {
 	times := make(map[string][][2]int64, len(a))
 	for workspaceID, ranges := range a {
 		for _, r := range ranges {
-			times[workspaceID] = append(times[workspaceID], [2]int64{uuid7.Time(r.From).UnixMilli(), uuid7.Time(r.To).UnixMilli() + 1})
+			from, to := uuid7.Time(r.From).UnixMilli(), uuid7.Time(r.To).UnixMilli()+1
+			times[workspaceID] = append(times[workspaceID], [2]int64{from, to})
 		}
 	}
 	text, _ := json.Marshal(times) // cannot fail

@@ -155,7 +155,9 @@ func getsFromDamage(f *fixture) {
 func summarizesAroundDamage(f *fixture) {
 	f.damaged30(func(workspaceID string, calls, rest []logsvc.Entry, lost logsvc.Range) {
 		for _, filter := range []logsvc.Filter{{}, {KeyID: calls[12].KeyID}, {Method: calls[12].Method}} {
-			query := logsvc.SummaryQuery{WorkspaceID: f.scoped(workspaceID), Filter: filter, Range: f.everything(), Budget: time.Minute}
+			query := logsvc.SummaryQuery{
+				WorkspaceID: f.scoped(workspaceID), Filter: filter, Range: f.everything(), Budget: time.Minute,
+			}
 			summary, err := f.searcher.Summarize(f.Context(), query)
 			if err != nil || !covers(summary.Unreadable, lost) {
 				f.Errorf("a summary of %+v could not read %v, %v, want %v", filter, summary.Unreadable, err, lost)
