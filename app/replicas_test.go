@@ -127,7 +127,10 @@ func TestEveryMethodHasADeadline(t *testing.T) {
 			timeouts[name.Service+"/"+name.Method] = methods.Timeout
 		}
 	}
-	services := []grpc.ServiceDesc{authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, authv1.SessionService_ServiceDesc, logsv1.LogService_ServiceDesc}
+	services := []grpc.ServiceDesc{
+		authv1.CheckService_ServiceDesc, authv1.KeyService_ServiceDesc, authv1.SessionService_ServiceDesc,
+		logsv1.LogService_ServiceDesc,
+	}
 	for _, service := range services {
 		for _, stream := range service.Streams {
 			if timeout, ok := timeouts[service.ServiceName+"/"+stream.StreamName]; !ok || timeout != "" {

@@ -24,8 +24,8 @@ import (
 	"github.com/keytrail/keytrail/internal/logexport"
 )
 
-// brokenExports is a log service with 10 rows, which it exports in messages of one row. Its calls end early, each as an element of
-// ends says; the last of them is repeated.
+// brokenExports is a log service with 10 rows, which it exports in messages of one row. Its calls end early, each as an element
+// of ends says; the last of them is repeated.
 type brokenExports struct {
 	logsv1.LogServiceClient
 	ends  []brokenExport
@@ -108,15 +108,17 @@ func TestExportResumesAfterABreak(t *testing.T) {
 		ends  []brokenExport
 		calls int
 	}{
-		"without a break":       {[]brokenExport{{after: 100}}, 1},
-		"every 3 rows":          {[]brokenExport{{3, unavailable}}, 4},
-		"every row":             {[]brokenExport{{1, unavailable}}, 10},
-		"without an error":      {[]brokenExport{{4, io.EOF}}, 3},
-		"a new token":           {[]brokenExport{{4, expired}}, 3},
-		"a proxy":               {[]brokenExport{{4, status.Error(codes.Internal, "RST_STREAM")}}, 3},
-		"a service that stops":  {[]brokenExport{{4, status.Error(codes.Canceled, "context canceled")}}, 3},
-		"down for some calls":   {[]brokenExport{{4, unavailable}, {0, unavailable}, {0, unavailable}, {100, nil}}, 4},
-		"a store that restarts": {[]brokenExport{{4, grpcserver.Status(fault.New(fault.StoreUnavailable, "restarts")).Err()}, {100, nil}}, 2},
+		"without a break":      {[]brokenExport{{after: 100}}, 1},
+		"every 3 rows":         {[]brokenExport{{3, unavailable}}, 4},
+		"every row":            {[]brokenExport{{1, unavailable}}, 10},
+		"without an error":     {[]brokenExport{{4, io.EOF}}, 3},
+		"a new token":          {[]brokenExport{{4, expired}}, 3},
+		"a proxy":              {[]brokenExport{{4, status.Error(codes.Internal, "RST_STREAM")}}, 3},
+		"a service that stops": {[]brokenExport{{4, status.Error(codes.Canceled, "context canceled")}}, 3},
+		"down for some calls":  {[]brokenExport{{4, unavailable}, {0, unavailable}, {0, unavailable}, {100, nil}}, 4},
+		"a store that restarts": {[]brokenExport{
+			{4, grpcserver.Status(fault.New(fault.StoreUnavailable, "restarts")).Err()}, {100, nil},
+		}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -60,7 +60,8 @@ func TestListSaysWhatMayBeMissing(t *testing.T) {
 func TestListAsksForEveryFilter(t *testing.T) {
 	list := logsList{
 		filterFlags: filterFlags{
-			StatusClass: "in_progress", KeyID: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired", AgentType: "data_agent", AgentID: "a1",
+			StatusClass: "in_progress", KeyID: "k", Method: "POST", Endpoint: "/v1", ErrorCode: "expired",
+			AgentType: "data_agent", AgentID: "a1",
 		},
 		timeFlags: timeFlags{Since: "2026-05-01T12:00:00Z", Until: "2026-05-01T13:00:00Z"},
 	}

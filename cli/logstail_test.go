@@ -89,7 +89,8 @@ func message(token string, endpoints ...string) *logsv1.TailRequestLogsResponse 
 }
 
 func TestTailResumesUntilItIsInterrupted(t *testing.T) {
-	gone, slow := grpcserver.Status(fault.New(fault.ServerStopping, "the server is stopping")).Err(), grpcserver.Status(fault.New(fault.TailTooSlow, "too slow")).Err()
+	gone := grpcserver.Status(fault.New(fault.ServerStopping, "the server is stopping")).Err()
+	slow := grpcserver.Status(fault.New(fault.TailTooSlow, "too slow")).Err()
 	resumed := message("c", "/3")
 	resumed.Gap = &logsv1.TailGap{StartTime: timestamppb.New(noon)}
 	service, out, said, err := runTail(t,
@@ -102,7 +103,9 @@ func TestTailResumesUntilItIsInterrupted(t *testing.T) {
 	if want := []string{"", "b", "b", "b", "c"}; !slices.Equal(service.tokens, want) {
 		t.Errorf("the calls resume from %q, want %q", service.tokens, want)
 	}
-	for i, want := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 100 * time.Millisecond} {
+	for i, want := range []time.Duration{
+		100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 100 * time.Millisecond,
+	} {
 		if got := service.times[i+1].Sub(service.times[i]); got != want {
 			t.Errorf("call %d came after %v, want %v", i+1, got, want)
 		}

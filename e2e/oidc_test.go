@@ -69,7 +69,8 @@ func TestTokensOfAnOIDCIssuerAreAccepted(t *testing.T) {
 	}{{"keytrail", "acme", 200}, {"keytrail", "globex", 403}, {"billing", "acme", 401}} {
 		expires := time.Now().Add(time.Minute)
 		token, err := jwt.Signed(signer).Claims(object{
-			"iss": issuer, "aud": c.audience, "exp": expires.Unix(), "https://example.com/role": "viewer", "workspaces": []string{c.workspace},
+			"iss": issuer, "aud": c.audience, "exp": expires.Unix(),
+			"https://example.com/role": "viewer", "workspaces": []string{c.workspace},
 		}).Serialize()
 		if err != nil {
 			t.Fatal(err)

@@ -227,7 +227,8 @@ func TestTailOnTheCommandLine(t *testing.T) {
 			Records: []*logsv1.RequestLogRecord{{RequestLog: row}},
 		})
 		must(t, err)
-		await(t, waitTimeout, func() bool { return strings.Contains(printed.String(), row.GetId()) }, func() any { return printed.String() })
+		await(t, waitTimeout,
+			func() bool { return strings.Contains(printed.String(), row.GetId()) }, func() any { return printed.String() })
 	}
 	expect()
 	s.logs.restart()

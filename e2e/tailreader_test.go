@@ -60,7 +60,9 @@ func newLogReplicas(t *testing.T) *logReplicas {
 
 // begun returns a row in progress of a time.
 func begun(at time.Time) *logsv1.RequestLog {
-	return &logsv1.RequestLog{Id: uuid7.New(at).String(), WorkspaceId: "acme", Method: "POST", Endpoint: "/v1/agents/a1", CallCount: 1}
+	return &logsv1.RequestLog{
+		Id: uuid7.New(at).String(), WorkspaceId: "acme", Method: "POST", Endpoint: "/v1/agents/a1", CallCount: 1,
+	}
 }
 
 // reportOf returns the record of a report.

@@ -68,7 +68,8 @@ func TestConsoleIsServedAtItsPaths(t *testing.T) {
 			header.Get("Content-Type") != want.kind || header.Get("Cache-Control") != want.cache {
 			t.Errorf("%s: %d %.60q, %v; want %v", path, response.Code, response.Body, header, want)
 		}
-		if head := send(handler, "HEAD", path, ""); head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("ETag") != header.Get("ETag") {
+		if head := send(handler, "HEAD", path, ""); head.Code != 200 || head.Body.Len() != 0 ||
+			head.Header().Get("ETag") != header.Get("ETag") {
 			t.Errorf("HEAD %s: %d, %d bytes, %v", path, head.Code, head.Body.Len(), head.Header())
 		}
 		post := send(handler, "POST", path, "")
@@ -149,7 +150,8 @@ func TestConsoleIsRevalidated(t *testing.T) {
 		want          int
 	}{{plain, "", 304}, {compressed, "", 200}, {plain, "gzip", 200}, {compressed, "gzip", 304}} {
 		response := send(handler, "GET", "/", "", "If-None-Match", tt.tag, "Accept-Encoding", tt.accepted)
-		if response.Code != tt.want || (response.Body.Len() == 0) != (tt.want == 304) || response.Header().Get("Cache-Control") != "no-cache" {
+		if response.Code != tt.want || (response.Body.Len() == 0) != (tt.want == 304) ||
+			response.Header().Get("Cache-Control") != "no-cache" {
 			t.Errorf("a caller with %s who accepts %q: %d, %v", tt.tag, tt.accepted, response.Code, response.Header())
 		}
 	}
@@ -168,7 +170,8 @@ func TestConsoleReadsItsConfiguration(t *testing.T) {
 	} {
 		response := send(newConsole(t, tt.config), "GET", "/console/config.json", "")
 		header := response.Header()
-		if response.Body.String() != tt.want || header.Get("Content-Type") != "application/json" || header.Get("Cache-Control") != "no-cache" {
+		if response.Body.String() != tt.want || header.Get("Content-Type") != "application/json" ||
+			header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %s, %v", name, response.Body, header)
 		}
 	}

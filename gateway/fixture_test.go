@@ -116,8 +116,8 @@ func (s *services) ListRequestLogs(ctx context.Context, req *logsv1.ListRequestL
 // exportedRows is how many rows an export of globex has: one a message.
 const exportedRows = 5
 
-// ExportRequestLogs sends rows of globex, and fails for others: for initech before the first message, for hooli after the third one.
-// For acme, once in a test, it sends one message, and then waits for its caller.
+// ExportRequestLogs sends rows of globex, and fails for others: for initech before the first message, for hooli after the third
+// one. For acme, once in a test, it sends one message, and then waits for its caller.
 func (s *services) ExportRequestLogs(
 	req *logsv1.ExportRequestLogsRequest, stream grpc.ServerStreamingServer[logsv1.ExportRequestLogsResponse],
 ) error {

@@ -90,7 +90,8 @@ func TestTailIsLinesOfJSON(t *testing.T) {
 
 func TestTailIsServerSentEvents(t *testing.T) {
 	overHTTP(t, func(t *testing.T, server *httptest.Server, services *services) {
-		response, lines := follow(t, server, tailPath("hooli")+"?resume_token=abc", "Accept", "text/event-stream", "Last-Event-ID", "def")
+		response, lines := follow(t, server, tailPath("hooli")+"?resume_token=abc",
+			"Accept", "text/event-stream", "Last-Event-ID", "def")
 		if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
 			t.Errorf("the response is %q", got)
 		}
@@ -119,9 +120,11 @@ func TestTailThatCannotBeginHasItsStatus(t *testing.T) {
 		reason fault.Reason
 		text   string
 	}{
-		"too many":          {tailPath("initech"), http.StatusTooManyRequests, fault.TooManyTails, "too many"},
-		"an unknown filter": {tailPath("acme") + "?methods=GET", http.StatusBadRequest, fault.RequestMalformed, "methods: unknown query parameter"},
-		"a rule":            {tailPath("acme") + "?status_class=3xx", http.StatusBadRequest, fault.FieldInvalid, "status_class"},
+		"too many": {tailPath("initech"), http.StatusTooManyRequests, fault.TooManyTails, "too many"},
+		"an unknown filter": {
+			tailPath("acme") + "?methods=GET", http.StatusBadRequest, fault.RequestMalformed, "methods: unknown query parameter",
+		},
+		"a rule": {tailPath("acme") + "?status_class=3xx", http.StatusBadRequest, fault.FieldInvalid, "status_class"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, accept := range []string{"*/*", "text/event-stream"} {

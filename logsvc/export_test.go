@@ -93,11 +93,12 @@ func TestExportEndsWithTheFirstError(t *testing.T) {
 	}
 	query := logsvc.Query{WorkspaceID: "acme", Range: all, Limit: 2}
 	broken, pages := errors.New("broken"), 0
-	if err := service.Export(t.Context(), query, func(logsvc.Page, bool) error { pages++; return broken }); err != broken || pages != 1 {
+	err := service.Export(t.Context(), query, func(logsvc.Page, bool) error { pages++; return broken })
+	if err != broken || pages != 1 {
 		t.Errorf("after %d pages: %v", pages, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := service.Export(ctx, query, func(logsvc.Page, bool) error { cancel(); return nil })
+	err = service.Export(ctx, query, func(logsvc.Page, bool) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled export: %v", err)
 	}

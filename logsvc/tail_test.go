@@ -57,7 +57,9 @@ func tail(t *testing.T, service *logsvc.Service, query logsvc.TailQuery) *reader
 func startTail(t *testing.T, service *logsvc.Service, query logsvc.TailQuery) *reader {
 	query.WorkspaceID = "acme"
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &reader{t: t, messages: make(chan logsvc.TailMessage), ended: make(chan error, 1), endedBy: make(chan error, 1), cancel: cancel}
+	r := &reader{
+		t: t, messages: make(chan logsvc.TailMessage), ended: make(chan error, 1), endedBy: make(chan error, 1), cancel: cancel,
+	}
 	go func() {
 		r.ended <- service.Tail(ctx, query, func(m logsvc.TailMessage) error {
 			select {

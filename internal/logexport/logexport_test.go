@@ -21,7 +21,8 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 7_000_000, time.UTC)
 
 // hostile are texts that a format could break, or a spreadsheet could run.
 var hostile = []string{
-	"", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1", "'", "'=1", "''", `"`, `","`, "a,b", "a;=1", "a\nb",
+	"", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1",
+	"'", "'=1", "''", `"`, `","`, "a,b", "a;=1", "a\nb",
 	"# rows=1", "\n# rows=1\n", `{"row_count":1,"complete":true}`, "<script>", "\u202egnp.exe", "é😀", " a ", `\.`, "null", "1e5",
 }
 

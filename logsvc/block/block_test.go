@@ -172,7 +172,8 @@ func TestASummaryOfAnotherVersionIsRefused(t *testing.T) {
 	b := encode(t, NewEncoder(), d, newTraffic(1, false).rows(1, day, time.Second))
 	for _, other := range []byte{0, version + 1} {
 		b.Packed.Summary[0] = other
-		if _, err := d.ParseSummary(b.Packed.Summary); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "version "+strconv.Itoa(int(other))) {
+		if _, err := d.ParseSummary(b.Packed.Summary); !errors.Is(err, ErrDamaged) ||
+			!strings.Contains(err.Error(), "version "+strconv.Itoa(int(other))) {
 			t.Error(err)
 		}
 	}

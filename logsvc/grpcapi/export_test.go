@@ -111,8 +111,10 @@ func TestInvalidExportsNameTheField(t *testing.T) {
 		field   string
 		request *logsv1.ExportRequestLogsRequest
 	}{
-		"another filter":    {"resume_token", &logsv1.ExportRequestLogsRequest{ResumeToken: token}},
-		"another workspace": {"resume_token", &logsv1.ExportRequestLogsRequest{WorkspaceId: "globex", StatusClass: "2xx", ResumeToken: token}},
+		"another filter": {"resume_token", &logsv1.ExportRequestLogsRequest{ResumeToken: token}},
+		"another workspace": {"resume_token", &logsv1.ExportRequestLogsRequest{
+			WorkspaceId: "globex", StatusClass: "2xx", ResumeToken: token,
+		}},
 		"another end": {"resume_token", &logsv1.ExportRequestLogsRequest{
 			StatusClass: "2xx", ResumeToken: token, EndTime: timestamppb.New(noon),
 		}},

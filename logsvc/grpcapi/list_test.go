@@ -254,7 +254,9 @@ func TestListIsFilteredByMethodAndInProgress(t *testing.T) {
 		"both":        {"GET", "in_progress", []string{"GET 0"}},
 		"a class":     {"GET", "2xx", []string{"GET 200"}},
 	} {
-		page, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "acme", Method: tt.method, StatusClass: tt.class})
+		page, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{
+			WorkspaceId: "acme", Method: tt.method, StatusClass: tt.class,
+		})
 		must(t, err)
 		var got []string
 		for _, r := range page.GetRequestLogs() {

@@ -85,7 +85,8 @@ func TestSummaryHasBucketsOfHours(t *testing.T) {
 		"everything": {
 			&logsv1.SummarizeRequestLogsRequest{},
 			[]string{
-				"-3h0m0s 1x1xx 1x4xx disabled 7x4xx expired 1x5xx, 962 ms", "-2h0m0s 2x2xx 1x3xx, 21 ms", "-1h0m0s 1xin_progress 1x2xx, 11 ms",
+				"-3h0m0s 1x1xx 1x4xx disabled 7x4xx expired 1x5xx, 962 ms", "-2h0m0s 2x2xx 1x3xx, 21 ms",
+				"-1h0m0s 1xin_progress 1x2xx, 11 ms",
 			},
 			"0s 1xin_progress 1x1xx 3x2xx 1x3xx 1x4xx disabled 7x4xx expired 1x5xx, 21 ms",
 		},
@@ -96,14 +97,16 @@ func TestSummaryHasBucketsOfHours(t *testing.T) {
 		},
 		"times within the hours": {
 			&logsv1.SummarizeRequestLogsRequest{
-				StartTime: timestamppb.New(noon.Add(-123 * time.Minute)), EndTime: timestamppb.New(noon.Add(-62*time.Minute + time.Millisecond)),
+				StartTime: timestamppb.New(noon.Add(-123 * time.Minute)),
+				EndTime:   timestamppb.New(noon.Add(-62*time.Minute + time.Millisecond)),
 			},
 			[]string{"-3h0m0s 1x4xx disabled 7x4xx expired", "-2h0m0s 2x2xx 1x3xx, 21 ms"},
 			"0s 2x2xx 1x3xx 1x4xx disabled 7x4xx expired, 21 ms",
 		},
 		"the next milliseconds": {
 			&logsv1.SummarizeRequestLogsRequest{
-				StartTime: timestamppb.New(noon.Add(-123*time.Minute + time.Millisecond)), EndTime: timestamppb.New(noon.Add(-62 * time.Minute)),
+				StartTime: timestamppb.New(noon.Add(-123*time.Minute + time.Millisecond)),
+				EndTime:   timestamppb.New(noon.Add(-62 * time.Minute)),
 			},
 			[]string{"-3h0m0s 7x4xx expired", "-2h0m0s 1x2xx 1x3xx, 5 ms"},
 			"0s 1x2xx 1x3xx 7x4xx expired, 5 ms",
@@ -153,7 +156,8 @@ func TestSummaryHasPercentiles(t *testing.T) {
 func TestBucketIsAMultipleOfAnHour(t *testing.T) {
 	logs := newFixture(t)
 	for _, bucket := range []*durationpb.Duration{
-		durationpb.New(0), durationpb.New(-time.Hour), durationpb.New(90 * time.Minute), durationpb.New(logsvc.DefaultRetention + time.Hour),
+		durationpb.New(0), durationpb.New(-time.Hour), durationpb.New(90 * time.Minute),
+		durationpb.New(logsvc.DefaultRetention + time.Hour),
 		{Seconds: 1 << 60}, {Seconds: 3600, Nanos: -1},
 	} {
 		_, err := logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Bucket: bucket})
@@ -199,7 +203,9 @@ func TestSummaryWithoutTimeSaysHowFarItCame(t *testing.T) {
 		name, method string
 		logs         logsv1.LogServiceClient
 	}{{"without a filter", "", hasty}, {"with time", "GET", logs}} {
-		whole, err := c.logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{WorkspaceId: "acme", Method: c.method})
+		whole, err := c.logs.SummarizeRequestLogs(t.Context(), &logsv1.SummarizeRequestLogsRequest{
+			WorkspaceId: "acme", Method: c.method,
+		})
 		must(t, err)
 		if calls := whole.GetTotal().GetCounts()[0].GetCallCount(); calls != rows || !whole.GetComplete() {
 			t.Errorf("%s it counts %d of %d, complete: %t", c.name, calls, rows, whole.GetComplete())
@@ -213,7 +219,8 @@ func TestSummaryWithoutTimeSaysHowFarItCame(t *testing.T) {
 			searched++
 		}
 	}
-	if calls := part.GetTotal().GetCounts()[0].GetCallCount(); part.GetComplete() || searched == rows || calls < searched || calls > searched+1 {
+	if calls := part.GetTotal().GetCounts()[0].GetCallCount(); part.GetComplete() || searched == rows ||
+		calls < searched || calls > searched+1 {
 		t.Errorf("it counts %d of %d, complete: %t", calls, searched, part.GetComplete())
 	}
 }

@@ -104,11 +104,13 @@ func TestInvalidTailsNameTheField(t *testing.T) {
 		field   string
 		request *logsv1.TailRequestLogsRequest
 	}{
-		"another workspace":   {"resume_token", &logsv1.TailRequestLogsRequest{WorkspaceId: "globex", ResumeToken: token}},
-		"the token of a list": {"resume_token", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", ResumeToken: pagetoken.Encode(entryAt(noon).ID, "x")}},
-		"no token":            {"resume_token", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", ResumeToken: "%"}},
-		"NUL":                 {"agent_id", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", AgentId: "a\x00"}},
-		"a class":             {"status_class", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", StatusClass: "3xx"}},
+		"another workspace": {"resume_token", &logsv1.TailRequestLogsRequest{WorkspaceId: "globex", ResumeToken: token}},
+		"the token of a list": {"resume_token", &logsv1.TailRequestLogsRequest{
+			WorkspaceId: "acme", ResumeToken: pagetoken.Encode(entryAt(noon).ID, "x"),
+		}},
+		"no token": {"resume_token", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", ResumeToken: "%"}},
+		"NUL":      {"agent_id", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", AgentId: "a\x00"}},
+		"a class":  {"status_class", &logsv1.TailRequestLogsRequest{WorkspaceId: "acme", StatusClass: "3xx"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream, err := logs.TailRequestLogs(t.Context(), tt.request)
