@@ -365,7 +365,7 @@ export interface paths {
         };
         /**
          * Returns rows as they are stored: every row whose first record or report is stored while the stream is open, at least once, whichever replica stored it
-         * @description A row that changes is sent again as it is then. Messages without rows come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE follows when the replica stops: call again with the last `resumeToken`. RESOURCE_EXHAUSTED with the reason TOO_MANY_TAILS: the workspace has too many open streams on this replica.
+         * @description A row that changes is sent again as it is then. Messages without rows come every 15 seconds. A reader that is too slow gets RESOURCE_EXHAUSTED with the reason TAIL_TOO_SLOW, and UNAVAILABLE follows when the replica stops or loses its store. The stream also ends when the token expires (UNAUTHENTICATED), and when its connection is about 65 minutes old. Call again with the last `resumeToken`. RESOURCE_EXHAUSTED with the reason TOO_MANY_TAILS: the workspace has too many open streams on this replica.
          *
          *     REST: newline-delimited JSON, one message a line; with `Accept: text/event-stream` server-sent events, whose ids are resume tokens (`Last-Event-ID` is accepted). A stream that fails ends with a line, or an event `error`, with the error.
          *
@@ -599,7 +599,7 @@ export interface components {
             /** @description The row. */
             requestLog: components["schemas"]["RequestLog"];
         };
-        /** @description GetSessionResponse is what a token is good for. */
+        /** @description GetSessionResponse describes a token. */
         GetSessionResponse: {
             /** @description Whether the token holds for all workspaces. */
             allWorkspaces: boolean;
@@ -769,7 +769,7 @@ export interface components {
         LogKey: {
             /** @description Its calls by status class. */
             counts: components["schemas"]["SummaryCount"][];
-            /** @description Whether the key still exists. Set over REST only: the log service does not know keys. */
+            /** @description Whether the key still exists. Set over REST only, by the gateway; unset if the auth service cannot be reached. */
             exists?: boolean;
             /**
              * Format: date-time
@@ -1021,7 +1021,7 @@ export interface components {
         TailGap: {
             /**
              * Format: date-time
-             * @description The rows from this time on are sent again. Reports of older rows that were stored during the break may be missing: list the rows to see them.
+             * @description The rows from this time on are sent again. What was stored of older rows during the break, first records and reports, may be missing: list the rows to see them.
              */
             startTime: string;
         };
@@ -1458,7 +1458,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description GetSessionResponse is what a token is good for. */
+            /** @description GetSessionResponse describes a token. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1808,7 +1808,7 @@ export interface operations {
                 agentType?: string;
                 /** @description The id of the called agent as rows have it, up to 255 characters, without NUL. */
                 agentId?: string;
-                /** @description The method of the call as rows have it, e.g. `POST`; upper and lower case differ. At most 32 bytes in UTF-8. */
+                /** @description The method of the call as rows have it, e.g. `POST`, up to 32 bytes, without NUL; upper and lower case differ. At most 32 bytes in UTF-8. */
                 method?: string;
                 /** @description Only rows of this time or later (millisecond precision). */
                 startTime?: string;
