@@ -3,18 +3,30 @@ package browser
 import (
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
 )
 
-// TestACallInProgressIsLookedUpAgain: Live is off.
+// TestACallInProgressIsLookedUpAgain: Live is off, and the next call in progress is more than a page of the list away.
 func TestACallInProgressIsLookedUpAgain(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	check := a.check(a.createKey("Production Key", nil).secret, nil)
+	key := a.createKey("Production Key", nil)
+	check := a.check(key.secret, nil)
 	id := check["requestLogId"].(string)
 	a.awaitRows("", 1)
+	between := timestamppb.Now()
+	a.check(key.secret, nil)
+	a.awaitRows("", 2)
 	p := a.signInAs(access.Viewer, "request-logs?row="+id)
 	p.wait(func() error { return p.row(id).shows("In progress") })
+	rows := make([]*logsv1.RequestLog, 250)
+	for i := range rows {
+		rows[i] = &logsv1.RequestLog{Time: between, Method: "GET", Endpoint: "/v1/between", Status: 200, CallCount: 1}
+	}
+	a.record(rows...)
 	a.report(check, 201, 1234)
 	p.wait(func() error { return p.row(id).shows("201") })
 	p.find("button", "Live").wait() // was never turned on

@@ -87,6 +87,9 @@ func TestAPastedTokenSignsInToTheSameView(t *testing.T) {
 	p.find("heading", "Sign in").wait()
 	p.paste("eyJ…abc") // as a terminal shortens it; no header can have it
 	p.waitForText("This is not a token.")
+	if text := eval[string](p, "document.body.innerText"); strings.Contains(text, "has ended") {
+		t.Errorf("there was no token before, and the page shows:\n%s", text)
+	}
 	p.expect("^response: 401 ")
 	p.paste("not-a-token")
 	p.waitForText("Your token has ended or is not accepted any more")

@@ -52,7 +52,7 @@ export function useData(workspace: string, filters: Filters, live: boolean): Dat
   const now = useNow(windowMs)
   const window = useMemo(() => chartWindow(filters.range, retentionMs, Date.now()), [filters, retentionMs, now])
   const chart = useSummary(workspace, filters, window.range, window.bucket / 1000, live)
-  const exact = useSummary(workspace, filters, window.selected && filters.range, 86_400, live)
+  const exact = useSummary(workspace, filters, window.selected && filters.range, window.bucket / 1000, live)
   const counted = window.selected ? exact : chart
   const countAgain = () => {
     chart.retry()

@@ -17,7 +17,7 @@ import {
 } from './logsState'
 
 const againMs = 10_000 // until a list that failed is loaded again
-const catchUpPages = 5
+const mostPages = 5 // of one catch-up or refresh
 
 export interface Logs extends LogsState, Pages, Additions {}
 
@@ -38,7 +38,7 @@ interface Additions {
    * resumed brings the rest.
    */
   catchUp: (resumed: boolean) => Promise<void>
-  /** Loads the rows between two times again. It adds none. */
+  /** Loads the rows between two times again, the newest 1,000 of them. It adds none. */
   refresh: (startTime: string, endTime: string) => Promise<void>
   /** Holds new rows back, or shows them. */
   hold: (held: boolean) => void
@@ -128,7 +128,7 @@ function useAdditions(workspace: string, filters: Filters, state: LogsState, set
       const { signal } = abort.current
       const known = newest.current
       let pageToken = ''
-      for (let n = 0; n < catchUpPages; n++) {
+      for (let n = 0; n < mostPages; n++) {
         const page = await list(workspace, { ...queryOf(filters), ...(pageToken && { pageToken }) }, signal)
         setState((s) => afterLive(s, page.requestLogs, () => true, holding.current))
         pageToken = page.nextPageToken
@@ -142,8 +142,14 @@ function useAdditions(workspace: string, filters: Filters, state: LogsState, set
   const refresh = useCallback(
     async (startTime: string, endTime: string) => {
       const query = { ...filterParams({ ...filters, status: '' }), startTime, endTime, pageSize }
-      const page = await list(workspace, query, abort.current.signal)
-      setState((s) => afterRefresh(s, page.requestLogs, (row) => matches(row, filters)))
+      const { signal } = abort.current
+      let pageToken = ''
+      for (let n = 0; n < mostPages; n++) {
+        const page = await list(workspace, { ...query, ...(pageToken && { pageToken }) }, signal)
+        setState((s) => afterRefresh(s, page.requestLogs, (row) => matches(row, filters)))
+        pageToken = page.nextPageToken
+        if (pageToken === '') return
+      }
     },
     [workspace, filters],
   )

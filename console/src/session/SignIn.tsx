@@ -25,7 +25,7 @@ export function SignIn({ problem = '' }: { problem?: string }) {
         Keytrail
       </div>
       <h1>Sign in</h1>
-      {reasons[signedOutReason()] && <p class="quiet">{reasons[signedOutReason()]}</p>}
+      {!failure && reasons[signedOutReason()] && <p class="quiet">{reasons[signedOutReason()]}</p>}
       {failure && (
         <p class="note error" role="alert">
           {failure}
