@@ -10,10 +10,10 @@ export interface Route {
   query: URLSearchParams
 }
 
-const pattern = /^\/workspaces\/([^/]+)\/(request-logs|api-keys)\/?$/
+const pattern = /^\/workspaces\/([^/]+)\/(request-logs|api-keys)$/
 const listeners = new Set<() => void>()
 
-export function currentRoute(): Route {
+function currentRoute(): Route {
   const match = pattern.exec(location.pathname)
   return {
     workspace: decoded(match?.[1] ?? ''),

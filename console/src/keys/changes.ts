@@ -70,7 +70,7 @@ export function inWords(thrown: unknown): string {
         ? `The workspace has as many keys as it may have (${count(Number(error.metadata.value))}). Delete keys that are not used any more.`
         : 'The keys of the workspace would take more room than they may. Delete keys, or shorten their lists of agents and their metadata.'
     case 'CHANGE_NOT_IN_FORCE':
-      return 'The old secrets were ended, but a part of the service has not learned it yet, and the new secret is lost. Rotate again.'
+      return 'The old secrets were ended, but the change is not in force everywhere yet, and the new secret is lost. Rotate again.'
     case 'KEY_NOT_FOUND':
       return 'The key was deleted meanwhile.'
     case 'ETAG_MISMATCH':

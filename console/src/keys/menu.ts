@@ -14,7 +14,7 @@ export interface Actions {
   remove: (key: Key) => void
 }
 
-export const defaultGrace = 86_400 // seconds, as in the API
+const defaultGrace = 86_400 // seconds, as in the API
 
 /** menuOf returns the actions of a key. Who may not change keys gets those that change nothing. */
 export function menuOf(key: Key, actions: Actions, mayChange: boolean): MenuItem[] {

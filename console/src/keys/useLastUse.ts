@@ -2,9 +2,9 @@
 import { useEffect, useState } from 'preact/hooks'
 import { api, ok } from '../api/client'
 import { aborted } from '../api/error'
+import { loadLogKeys } from '../api/logKeys'
 import { seconds } from '../format'
 
-const pageSize = 1000
 const againMs = 60_000
 
 export interface LastUse {
@@ -21,13 +21,14 @@ export function useLastUse(workspace: string): LastUse {
   const [state, setState] = useState<LastUse>({ known: false, times: new Map(), retentionMs: 0 })
   useEffect(() => {
     const abort = new AbortController()
-    const read = (allPages: boolean) =>
-      Promise.all([load(workspace, abort.signal, allPages), retention(workspace, abort.signal)]).then(
+    const read = (enough: number) =>
+      Promise.all([load(workspace, enough, abort.signal), retention(workspace, abort.signal)]).then(
         ([times, retentionMs]) => setState((s) => ({ known: true, times: new Map([...s.times, ...times]), retentionMs })),
         (error: unknown) => aborted(error) || console.warn('loading the last use of keys:', error),
       )
-    void read(true)
-    const timer = setInterval(() => document.hidden || void read(false), againMs)
+    void read(Infinity)
+    // What changed in a minute is on the first page.
+    const timer = setInterval(() => document.hidden || void read(1), againMs)
     return () => {
       clearInterval(timer)
       abort.abort()
@@ -36,21 +37,9 @@ export function useLastUse(workspace: string): LastUse {
   return state
 }
 
-// load reads the keys that have rows, the one that was used last first: what changed in a minute is on the first page.
-async function load(workspaceId: string, signal: AbortSignal, allPages: boolean): Promise<Map<string, Date>> {
-  const times = new Map<string, Date>()
-  let pageToken = ''
-  do {
-    const page = await ok(
-      api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
-        params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
-        signal,
-      }),
-    )
-    for (const key of page.keys) times.set(key.keyId, new Date(key.lastUseTime))
-    pageToken = page.nextPageToken
-  } while (allPages && pageToken !== '')
-  return times
+async function load(workspaceId: string, enough: number, signal: AbortSignal): Promise<Map<string, Date>> {
+  const keys = await loadLogKeys(workspaceId, enough, signal)
+  return new Map(keys.map((key) => [key.keyId, new Date(key.lastUseTime)]))
 }
 
 async function retention(workspaceId: string, signal: AbortSignal): Promise<number> {

@@ -1,11 +1,11 @@
-// What is wrong with a denied call, and what mends it.
+// What is wrong with a denied call, and how to fix it.
 import { useAgentLabel, useExplain } from '../catalog'
 import type { LogKey, RequestLog } from '../api/types'
 import { followLink } from '../route'
 import { useIsAdmin } from '../session/session'
 import { fixesOf } from './fix'
 
-/** Explanation says message and fix of a row's error code; whoever may mend it gets the way there. */
+/** Explanation says message and fix of a row's error code; whoever may fix it gets links to where. */
 export function Explanation({ row, logKey }: { row: RequestLog; logKey: LogKey | undefined }) {
   const explain = useExplain()
   const isAdmin = useIsAdmin()

@@ -50,5 +50,6 @@ export function Notes({ data: { tail, logs, uncounted, countAgain } }: { data: D
 }
 
 // A list that was loaded since has all reports. Only calls in progress wait for one.
+// First records of calls that old are rare; they get no note.
 const outdates = ({ before, known }: Gap, { rows, listedAt }: Logs): boolean =>
   (!listedAt || listedAt < known) && rows.some((row) => row.status === 0 && Date.parse(row.time) < before.getTime())

@@ -40,7 +40,7 @@ export interface TableProps {
 }
 
 export function Table(props: TableProps) {
-  const { rows, selected, more, walks, onEnd, onAway, footer, handle } = props
+  const { rows, selected, more, onEnd, onAway, footer } = props
   const scroller = useRef<HTMLDivElement>(null)
   const grid = useRef<HTMLDivElement>(null)
   const body = useRef<HTMLDivElement>(null)
@@ -58,20 +58,7 @@ export function Table(props: TableProps) {
   }, [more, last, items.length])
   const away = (virtualizer.scrollOffset ?? 0) > margin + rowHeight
   useEffect(() => onAway(away), [away])
-  const toTop = () => virtualizer.scrollToOffset(Math.min(virtualizer.scrollOffset ?? 0, margin))
-  useEffect(toTop, [walks])
-  useImperativeHandle(
-    handle,
-    () => ({
-      show: (id) => {
-        const index = items.findIndex((item) => item.key === id)
-        if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
-      },
-      focus: () => grid.current?.focus({ preventScroll: true }),
-      toTop,
-    }),
-    [items, margin],
-  )
+  useHandle(props, items, grid, virtualizer, margin)
   const selectedSeen = seen.some(({ index }) => items[index]?.key === selected)
   return (
     <div class={props.outdated ? 'table outdated' : 'table'} ref={scroller}>
@@ -100,6 +87,30 @@ export function Table(props: TableProps) {
       </div>
       {footer}
     </div>
+  )
+}
+
+// useHandle lets the page scroll the list and focus it. A list that begins anew begins at its top.
+function useHandle(
+  { handle, walks }: TableProps,
+  items: readonly Item[],
+  grid: { current: HTMLDivElement | null },
+  virtualizer: ReturnType<typeof useVirtualizer>,
+  margin: number,
+): void {
+  const toTop = () => virtualizer.scrollToOffset(Math.min(virtualizer.scrollOffset ?? 0, margin))
+  useEffect(toTop, [walks])
+  useImperativeHandle(
+    handle,
+    () => ({
+      show: (id) => {
+        const index = items.findIndex((item) => item.key === id)
+        if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' })
+      },
+      focus: () => grid.current?.focus({ preventScroll: true }),
+      toTop,
+    }),
+    [items, margin],
   )
 }
 

@@ -8,7 +8,7 @@ const row = (errorCode: string, cause = '', keyId = 'K') =>
 const addresses = (r: RequestLog, key?: Partial<LogKey>) =>
   fixesOf(r, key as LogKey | undefined).map((fix) => fix.address.replace('/workspaces/acme/api-keys?', ''))
 
-test('each code leads to what mends it', () => {
+test('each code leads to its fix', () => {
   assert.deepEqual(addresses(row('scope_denied')), ['key=K&edit=scopes'])
   assert.deepEqual(addresses(row('agent_denied')), ['key=K&edit=agents'])
   assert.deepEqual(addresses(row('agent_denied', 'other_workspace')), [])

@@ -1,4 +1,4 @@
-// What mends a denied call, and where the console does it.
+// How to fix a denied call, and where the console does it.
 import type { LogKey, RequestLog } from '../api/types'
 import { href } from '../route'
 

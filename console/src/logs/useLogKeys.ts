@@ -1,10 +1,10 @@
 // The keys that have rows, deleted ones too.
 import { useMemo } from 'preact/hooks'
 import { api, ok } from '../api/client'
+import { loadLogKeys } from '../api/logKeys'
 import type { LogKey } from '../api/types'
 import { useLoad } from '../api/useLoad'
 
-const pageSize = 1000
 const maxKeys = 5_000 // more cannot be looked through in a list; the filter takes ids from links all the same
 
 /**
@@ -12,7 +12,7 @@ const maxKeys = 5_000 // more cannot be looked through in a list; the filter tak
  * is among them before its first call, too.
  */
 export function useLogKeys(workspace: string, wanted: string): readonly LogKey[] | undefined {
-  const used = useLoad((signal) => load(workspace, signal), [workspace]).value
+  const used = useLoad((signal) => loadLogKeys(workspace, maxKeys, signal), [workspace]).value
   const unused = used && used.every((key) => key.keyId !== wanted) ? wanted : ''
   const loadAdded = (signal: AbortSignal) => (unused ? loadUnused(workspace, unused, signal) : Promise.resolve(undefined))
   const added = useLoad(loadAdded, [workspace, unused]).value
@@ -23,20 +23,4 @@ async function loadUnused(workspaceId: string, keyId: string, signal: AbortSigna
   const request = api.GET('/v1/workspaces/{workspaceId}/keys/{keyId}', { params: { path: { workspaceId, keyId } }, signal })
   const { key } = await ok(request)
   return { keyId, keyName: key.name, keyLast4: key.last4, exists: true, counts: [], firstUseTime: '', lastUseTime: '' }
-}
-
-async function load(workspaceId: string, signal: AbortSignal): Promise<LogKey[]> {
-  const keys: LogKey[] = []
-  let pageToken = ''
-  do {
-    const page = await ok(
-      api.GET('/v1/workspaces/{workspaceId}/request-logs:keys', {
-        params: { path: { workspaceId }, query: { pageSize, ...(pageToken && { pageToken }) } },
-        signal,
-      }),
-    )
-    keys.push(...page.keys)
-    pageToken = page.nextPageToken
-  } while (pageToken !== '' && keys.length < maxKeys)
-  return keys
 }

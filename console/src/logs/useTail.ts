@@ -20,7 +20,7 @@ export interface TailState {
   gap: Gap | undefined
 }
 
-/** Gap says that reports of rows before a time may be missing, after an interruption, and when that became known. */
+/** Gap says that records and reports of rows before a time may be missing, after an interruption, and when that became known. */
 export interface Gap {
   before: Date
   known: Date

@@ -1,4 +1,4 @@
-// What the token of this tab is good for, for every component.
+// The session of this tab, for every component.
 import { createContext } from 'preact'
 import { useContext, useEffect, useState } from 'preact/hooks'
 import { api, ok } from '../api/client'
