@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -132,14 +133,19 @@ func (s *statusTest) flood(dir, gateway string, all map[string]operation) {
 	defer db.Close()
 	_, err = db.ExecContext(s.t.Context(), `INSERT INTO request_logs (workspace_id, id, key_id, call_count, status, from_report,
 			endpoint, error_code, agent_type, agent_id, method, cause, key_name, key_last4, external_id)
-		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
-		SELECT 'acme', unhex(printf('%012x70008000%012x', ?, i)), zeroblob(16), 1, 200, false, '/v1', '', '', '', '', '', '', '', ''
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+		SELECT 'crowded', unhex(printf('%012x70008000%012x', ?, i)), zeroblob(16), 1, 200, false, '/v1', '', '', '', '', '', '', '', ''
 		FROM n`,
 		time.Now().Add(-time.Hour).UnixMilli())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	list, get := all["listRequestLogs"], all["getRequestLog"]
+	crowded := func(name string) operation {
+		o := all[name]
+		o.path = strings.Replace(o.path, "/acme/", "/crowded/", 1)
+		return o
+	}
+	list := crowded("listRequestLogs")
 	list.path += "?endpoint=absent"
 	ctx, stop := context.WithCancel(s.t.Context())
 	var searches sync.WaitGroup
@@ -152,7 +158,7 @@ func (s *statusTest) flood(dir, gateway string, all map[string]operation) {
 			}
 		})
 	}
-	for _, o := range []operation{list, get, all["summarizeRequestLogs"], all["listLogKeys"]} {
+	for _, o := range []operation{list, crowded("getRequestLog"), crowded("summarizeRequestLogs"), crowded("listLogKeys")} {
 		got := 0
 		await(s.t, waitTimeout, func() bool {
 			got, _, err = s.exchange(gateway, o, nil)
