@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/google/uuid"
@@ -114,24 +115,26 @@ func agents(f *fixture) {
 	f.same(f.all(acme, logsvc.Filter{AgentID: "agent"}), nil)
 }
 
-// fieldsCombine tries all combinations of seven fields on rows that have all combinations of values.
+// fieldsCombine tries each of seven fields, all pairs of them, and all together, on rows that have all combinations of values.
 func fieldsCombine(f *fixture) {
 	filter := logsvc.Filter{
 		StatusClass: 4, KeyID: uuid.New(), Endpoint: "/V1", ErrorCode: "expired", AgentType: "agent", AgentID: "agent-2",
 		Method: "DELETE",
 	}
 	var calls []logsvc.Entry
-	for bits := range 1 << filterFields {
-		call := f.call(time.Duration(bits) * time.Hour)
-		part := some(filter, bits)
+	for fields := range 1 << filterFields {
+		call := f.call(time.Duration(fields) * time.Hour)
+		part := some(filter, fields)
 		call.KeyID, call.ErrorCode, call.Endpoint = part.KeyID, part.ErrorCode, "/a"+part.Endpoint
 		call.AgentType, call.AgentID, call.Method = part.AgentType, part.AgentID, part.Method
 		call.Status = 200 + part.StatusClass*50
 		calls = append(calls, call)
 	}
 	f.record(calls...)
-	for bits := 1; bits < 1<<filterFields; bits++ {
-		f.selects(some(filter, bits), calls)
+	for fields := 1; fields < 1<<filterFields; fields++ {
+		if n := bits.OnesCount(uint(fields)); n <= 2 || n == filterFields {
+			f.selects(some(filter, fields), calls)
+		}
 	}
 }
 
