@@ -250,6 +250,7 @@ func (m *machine) ends() {
 			m.soundBlocks(workspaceID)
 		}
 		m.setClock(m.now.Add(5 * day))
+		m.restart() // the sealer may have sealed everything of the day before that the clock reaches now
 		m.fold()
 	}
 	for _, workspaceID := range m.workspaces {
