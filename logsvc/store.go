@@ -44,7 +44,7 @@ type Store interface {
 	Read(ctx context.Context, workspaceID string, parts []Part) ([][]byte, error)
 
 	// Tally counts the recent rows of the workspace that are in the range and above every block. It passes groups of them to add,
-	// also with an error, and returns the highest id of all blocks, the nil UUID if there are none.
+	// also with an error, and returns the highest id of all blocks, the nil UUID without a block.
 	Tally(ctx context.Context, workspaceID string, ids Range, add func(block.Group)) (above uuid.UUID, err error)
 
 	// Oldest returns up to limit recent rows of the workspace that are in the range, by ascending id.

@@ -997,7 +997,7 @@ export interface components {
         SummaryBucket: {
             /** @description The calls by status class and error code, in that order. */
             counts: components["schemas"]["SummaryCount"][];
-            /** @description The latencies of the calls that were reported; unset if there are none. */
+            /** @description The latencies of the calls that were reported; unset if no call was reported. */
             latency?: components["schemas"]["LatencyPercentiles"];
             /**
              * Format: date-time

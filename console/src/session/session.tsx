@@ -8,7 +8,7 @@ import { currentToken, endSession, onSession } from './token'
 
 const longestTimerMs = 2 ** 31 - 1 // of setTimeout
 
-/** useToken returns the token of this tab; empty if nobody is signed in. */
+/** useToken returns the token of this tab; empty while signed out. */
 export function useToken(): string {
   const [token, setToken] = useState(currentToken)
   useEffect(() => onSession(() => setToken(currentToken())), [])

@@ -168,7 +168,7 @@ type SummaryBucket struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// The calls by status class and error code, in that order.
 	Counts []*SummaryCount `protobuf:"bytes,2,rep,name=counts,proto3" json:"counts,omitempty"`
-	// The latencies of the calls that were reported; unset if there are none.
+	// The latencies of the calls that were reported; unset if no call was reported.
 	Latency       *LatencyPercentiles `protobuf:"bytes,3,opt,name=latency,proto3" json:"latency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
