@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 
 	consolefiles "github.com/keytrail/keytrail/console"
+	authgateway "github.com/keytrail/keytrail/gen/gateway/keytrail/auth/v1"
+	logsgateway "github.com/keytrail/keytrail/gen/gateway/keytrail/logs/v1"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
@@ -104,10 +106,10 @@ func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
 	keys, requestLogs := authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	session := sessionClient{authv1.NewSessionServiceClient(auth), requestLogs}
 	return errors.Join(
-		authv1.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)),
-		authv1.RegisterKeyServiceHandlerClient(ctx, mux, keys),
-		authv1.RegisterSessionServiceHandlerClient(ctx, mux, session),
-		logsv1.RegisterLogServiceHandlerClient(ctx, mux, logsClient{requestLogs, keys}),
+		authgateway.RegisterCheckServiceHandlerClient(ctx, mux, authv1.NewCheckServiceClient(auth)),
+		authgateway.RegisterKeyServiceHandlerClient(ctx, mux, keys),
+		authgateway.RegisterSessionServiceHandlerClient(ctx, mux, session),
+		logsgateway.RegisterLogServiceHandlerClient(ctx, mux, logsClient{requestLogs, keys}),
 		handleStream(mux, exportRoute(requestLogs)),
 		handleStream(mux, tailRoute(requestLogs)),
 	)

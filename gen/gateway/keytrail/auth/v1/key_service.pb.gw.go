@@ -16,6 +16,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	extAuthv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/grpclog"
@@ -37,9 +38,9 @@ var (
 
 var filter_KeyService_CreateKey_0 = &utilities.DoubleArray{Encoding: map[string]int{"key": 0, "workspace_id": 1}, Base: []int{1, 1, 2, 0, 0}, Check: []int{0, 1, 1, 2, 3}}
 
-func request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CreateKeyRequest
+		protoReq extAuthv1.CreateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -67,9 +68,9 @@ func request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CreateKeyRequest
+		protoReq extAuthv1.CreateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -94,9 +95,9 @@ func local_request_KeyService_CreateKey_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetKeyRequest
+		protoReq extAuthv1.GetKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -123,9 +124,9 @@ func request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Marshale
 	return msg, metadata, err
 }
 
-func local_request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetKeyRequest
+		protoReq extAuthv1.GetKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -151,9 +152,9 @@ func local_request_KeyService_GetKey_0(ctx context.Context, marshaler runtime.Ma
 
 var filter_KeyService_ListKeys_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListKeysRequest
+		protoReq extAuthv1.ListKeysRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -178,9 +179,9 @@ func request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.Marsha
 	return msg, metadata, err
 }
 
-func local_request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListKeysRequest
+		protoReq extAuthv1.ListKeysRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -204,9 +205,9 @@ func local_request_KeyService_ListKeys_0(ctx context.Context, marshaler runtime.
 
 var filter_KeyService_UpdateKey_0 = &utilities.DoubleArray{Encoding: map[string]int{"key": 0, "workspace_id": 1, "key_id": 2}, Base: []int{1, 1, 2, 3, 0, 0, 0}, Check: []int{0, 1, 1, 1, 2, 3, 4}}
 
-func request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq UpdateKeyRequest
+		protoReq extAuthv1.UpdateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -253,9 +254,9 @@ func request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq UpdateKeyRequest
+		protoReq extAuthv1.UpdateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -299,9 +300,9 @@ func local_request_KeyService_UpdateKey_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq AddKeyAgentsRequest
+		protoReq extAuthv1.AddKeyAgentsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -331,9 +332,9 @@ func request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq AddKeyAgentsRequest
+		protoReq extAuthv1.AddKeyAgentsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -360,9 +361,9 @@ func local_request_KeyService_AddKeyAgents_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RemoveKeyAgentsRequest
+		protoReq extAuthv1.RemoveKeyAgentsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -392,9 +393,9 @@ func request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RemoveKeyAgentsRequest
+		protoReq extAuthv1.RemoveKeyAgentsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -421,9 +422,9 @@ func local_request_KeyService_RemoveKeyAgents_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-func request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RotateKeyRequest
+		protoReq extAuthv1.RotateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -453,9 +454,9 @@ func request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RotateKeyRequest
+		protoReq extAuthv1.RotateKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -484,9 +485,9 @@ func local_request_KeyService_RotateKey_0(ctx context.Context, marshaler runtime
 
 var filter_KeyService_DeleteKey_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0, "key_id": 1}, Base: []int{1, 1, 2, 0, 0}, Check: []int{0, 1, 1, 2, 3}}
 
-func request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteKeyRequest
+		protoReq extAuthv1.DeleteKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -519,9 +520,9 @@ func request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteKeyRequest
+		protoReq extAuthv1.DeleteKeyRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -551,9 +552,9 @@ func local_request_KeyService_DeleteKey_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtime.Marshaler, client KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.KeyServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetCatalogRequest
+		protoReq extAuthv1.GetCatalogRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -563,9 +564,9 @@ func request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtime.Marshaler, server KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.KeyServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetCatalogRequest
+		protoReq extAuthv1.GetCatalogRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.GetCatalog(ctx, &protoReq)
@@ -577,7 +578,7 @@ func local_request_KeyService_GetCatalog_0(ctx context.Context, marshaler runtim
 // StreamingRPC :currently unsupported pending https://github.com/grpc/grpc-go/issues/906.
 // Note that using this registration option will cause many gRPC library features to stop working. Consider using RegisterKeyServiceHandlerFromEndpoint instead.
 // GRPC interceptors will not work for this type of registration. To use interceptors, you must use the "runtime.WithMiddlewares" option in the "runtime.NewServeMux" call.
-func RegisterKeyServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server KeyServiceServer) error {
+func RegisterKeyServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extAuthv1.KeyServiceServer) error {
 	mux.Handle(http.MethodPost, pattern_KeyService_CreateKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -789,15 +790,15 @@ func RegisterKeyServiceHandlerFromEndpoint(ctx context.Context, mux *runtime.Ser
 // RegisterKeyServiceHandler registers the http handlers for service KeyService to "mux".
 // The handlers forward requests to the grpc endpoint over "conn".
 func RegisterKeyServiceHandler(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	return RegisterKeyServiceHandlerClient(ctx, mux, NewKeyServiceClient(conn))
+	return RegisterKeyServiceHandlerClient(ctx, mux, extAuthv1.NewKeyServiceClient(conn))
 }
 
 // RegisterKeyServiceHandlerClient registers the http handlers for service KeyService
-// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "KeyServiceClient".
-// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "KeyServiceClient"
+// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extAuthv1.KeyServiceClient".
+// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extAuthv1.KeyServiceClient"
 // doesn't go through the normal gRPC flow (creating a gRPC client etc.) then it will be up to the passed in
-// "KeyServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
-func RegisterKeyServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client KeyServiceClient) error {
+// "extAuthv1.KeyServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
+func RegisterKeyServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extAuthv1.KeyServiceClient) error {
 	mux.Handle(http.MethodPost, pattern_KeyService_CreateKey_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	extLogsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/grpclog"
@@ -37,9 +38,9 @@ var (
 
 var filter_LogService_ListRequestLogs_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_LogService_ListRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_LogService_ListRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListRequestLogsRequest
+		protoReq extLogsv1.ListRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -64,9 +65,9 @@ func request_LogService_ListRequestLogs_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_LogService_ListRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_LogService_ListRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server extLogsv1.LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListRequestLogsRequest
+		protoReq extLogsv1.ListRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -88,9 +89,9 @@ func local_request_LogService_ListRequestLogs_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-func request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetRequestLogRequest
+		protoReq extLogsv1.GetRequestLogRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -117,9 +118,9 @@ func request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.Marshaler, server LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_LogService_GetRequestLog_0(ctx context.Context, marshaler runtime.Marshaler, server extLogsv1.LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetRequestLogRequest
+		protoReq extLogsv1.GetRequestLogRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -145,9 +146,9 @@ func local_request_LogService_GetRequestLog_0(ctx context.Context, marshaler run
 
 var filter_LogService_TailRequestLogs_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_LogService_TailRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (LogService_TailRequestLogsClient, runtime.ServerMetadata, error) {
+func request_LogService_TailRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (extLogsv1.LogService_TailRequestLogsClient, runtime.ServerMetadata, error) {
 	var (
-		protoReq TailRequestLogsRequest
+		protoReq extLogsv1.TailRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -182,9 +183,9 @@ func request_LogService_TailRequestLogs_0(ctx context.Context, marshaler runtime
 
 var filter_LogService_ExportRequestLogs_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_LogService_ExportRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (LogService_ExportRequestLogsClient, runtime.ServerMetadata, error) {
+func request_LogService_ExportRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (extLogsv1.LogService_ExportRequestLogsClient, runtime.ServerMetadata, error) {
 	var (
-		protoReq ExportRequestLogsRequest
+		protoReq extLogsv1.ExportRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -219,9 +220,9 @@ func request_LogService_ExportRequestLogs_0(ctx context.Context, marshaler runti
 
 var filter_LogService_SummarizeRequestLogs_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_LogService_SummarizeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_LogService_SummarizeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq SummarizeRequestLogsRequest
+		protoReq extLogsv1.SummarizeRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -246,9 +247,9 @@ func request_LogService_SummarizeRequestLogs_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
-func local_request_LogService_SummarizeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_LogService_SummarizeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server extLogsv1.LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq SummarizeRequestLogsRequest
+		protoReq extLogsv1.SummarizeRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -272,9 +273,9 @@ func local_request_LogService_SummarizeRequestLogs_0(ctx context.Context, marsha
 
 var filter_LogService_ListLogKeys_0 = &utilities.DoubleArray{Encoding: map[string]int{"workspace_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_LogService_ListLogKeys_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_LogService_ListLogKeys_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListLogKeysRequest
+		protoReq extLogsv1.ListLogKeysRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -299,9 +300,9 @@ func request_LogService_ListLogKeys_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_LogService_ListLogKeys_0(ctx context.Context, marshaler runtime.Marshaler, server LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_LogService_ListLogKeys_0(ctx context.Context, marshaler runtime.Marshaler, server extLogsv1.LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListLogKeysRequest
+		protoReq extLogsv1.ListLogKeysRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -323,9 +324,9 @@ func local_request_LogService_ListLogKeys_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, client extLogsv1.LogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq PurgeRequestLogsRequest
+		protoReq extLogsv1.PurgeRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -347,9 +348,9 @@ func request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func local_request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler runtime.Marshaler, server extLogsv1.LogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq PurgeRequestLogsRequest
+		protoReq extLogsv1.PurgeRequestLogsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -373,7 +374,7 @@ func local_request_LogService_PurgeRequestLogs_0(ctx context.Context, marshaler 
 // StreamingRPC :currently unsupported pending https://github.com/grpc/grpc-go/issues/906.
 // Note that using this registration option will cause many gRPC library features to stop working. Consider using RegisterLogServiceHandlerFromEndpoint instead.
 // GRPC interceptors will not work for this type of registration. To use interceptors, you must use the "runtime.WithMiddlewares" option in the "runtime.NewServeMux" call.
-func RegisterLogServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server LogServiceServer) error {
+func RegisterLogServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extLogsv1.LogServiceServer) error {
 	mux.Handle(http.MethodGet, pattern_LogService_ListRequestLogs_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -519,15 +520,15 @@ func RegisterLogServiceHandlerFromEndpoint(ctx context.Context, mux *runtime.Ser
 // RegisterLogServiceHandler registers the http handlers for service LogService to "mux".
 // The handlers forward requests to the grpc endpoint over "conn".
 func RegisterLogServiceHandler(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	return RegisterLogServiceHandlerClient(ctx, mux, NewLogServiceClient(conn))
+	return RegisterLogServiceHandlerClient(ctx, mux, extLogsv1.NewLogServiceClient(conn))
 }
 
 // RegisterLogServiceHandlerClient registers the http handlers for service LogService
-// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "LogServiceClient".
-// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "LogServiceClient"
+// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extLogsv1.LogServiceClient".
+// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extLogsv1.LogServiceClient"
 // doesn't go through the normal gRPC flow (creating a gRPC client etc.) then it will be up to the passed in
-// "LogServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
-func RegisterLogServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client LogServiceClient) error {
+// "extLogsv1.LogServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
+func RegisterLogServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extLogsv1.LogServiceClient) error {
 	mux.Handle(http.MethodGet, pattern_LogService_ListRequestLogs_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()

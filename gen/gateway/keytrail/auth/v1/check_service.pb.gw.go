@@ -16,6 +16,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	extAuthv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/grpclog"
@@ -35,9 +36,9 @@ var (
 	_ = metadata.Join
 )
 
-func request_CheckService_Check_0(ctx context.Context, marshaler runtime.Marshaler, client CheckServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_CheckService_Check_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.CheckServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CheckRequest
+		protoReq extAuthv1.CheckRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -50,9 +51,9 @@ func request_CheckService_Check_0(ctx context.Context, marshaler runtime.Marshal
 	return msg, metadata, err
 }
 
-func local_request_CheckService_Check_0(ctx context.Context, marshaler runtime.Marshaler, server CheckServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_CheckService_Check_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.CheckServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CheckRequest
+		protoReq extAuthv1.CheckRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -62,9 +63,9 @@ func local_request_CheckService_Check_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func request_CheckService_Report_0(ctx context.Context, marshaler runtime.Marshaler, client CheckServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_CheckService_Report_0(ctx context.Context, marshaler runtime.Marshaler, client extAuthv1.CheckServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ReportRequest
+		protoReq extAuthv1.ReportRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -77,9 +78,9 @@ func request_CheckService_Report_0(ctx context.Context, marshaler runtime.Marsha
 	return msg, metadata, err
 }
 
-func local_request_CheckService_Report_0(ctx context.Context, marshaler runtime.Marshaler, server CheckServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_CheckService_Report_0(ctx context.Context, marshaler runtime.Marshaler, server extAuthv1.CheckServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ReportRequest
+		protoReq extAuthv1.ReportRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -94,7 +95,7 @@ func local_request_CheckService_Report_0(ctx context.Context, marshaler runtime.
 // StreamingRPC :currently unsupported pending https://github.com/grpc/grpc-go/issues/906.
 // Note that using this registration option will cause many gRPC library features to stop working. Consider using RegisterCheckServiceHandlerFromEndpoint instead.
 // GRPC interceptors will not work for this type of registration. To use interceptors, you must use the "runtime.WithMiddlewares" option in the "runtime.NewServeMux" call.
-func RegisterCheckServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server CheckServiceServer) error {
+func RegisterCheckServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extAuthv1.CheckServiceServer) error {
 	mux.Handle(http.MethodPost, pattern_CheckService_Check_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -166,15 +167,15 @@ func RegisterCheckServiceHandlerFromEndpoint(ctx context.Context, mux *runtime.S
 // RegisterCheckServiceHandler registers the http handlers for service CheckService to "mux".
 // The handlers forward requests to the grpc endpoint over "conn".
 func RegisterCheckServiceHandler(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	return RegisterCheckServiceHandlerClient(ctx, mux, NewCheckServiceClient(conn))
+	return RegisterCheckServiceHandlerClient(ctx, mux, extAuthv1.NewCheckServiceClient(conn))
 }
 
 // RegisterCheckServiceHandlerClient registers the http handlers for service CheckService
-// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "CheckServiceClient".
-// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "CheckServiceClient"
+// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extAuthv1.CheckServiceClient".
+// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extAuthv1.CheckServiceClient"
 // doesn't go through the normal gRPC flow (creating a gRPC client etc.) then it will be up to the passed in
-// "CheckServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
-func RegisterCheckServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client CheckServiceClient) error {
+// "extAuthv1.CheckServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
+func RegisterCheckServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extAuthv1.CheckServiceClient) error {
 	mux.Handle(http.MethodPost, pattern_CheckService_Check_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
