@@ -37,6 +37,7 @@ type AuthConfig struct {
 	TrailDir     string        `default:"./keytrail-trail" type:"path" help:"Folder of the trail: rows that the log service has not stored yet. Created if missing. Each replica needs its own, on a persistent disk."`
 	TrailShared  bool          `help:"Let several replicas on this machine share --trail-dir. Each uses its own subfolder, and they ship the rows of replicas that are gone."`
 	AgentTypes   []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. Must be the same for all replicas. A type can have a label, e.g. data_agent=Data Agent; the default label is made from the name."`
+	pathsFlag    `embed:""`
 	quotaFlags   `embed:""`
 	trailFlags   `embed:""`
 }
@@ -49,7 +50,8 @@ func (c AuthConfig) Validate() error {
 	if c.MaxStaleness < 2*keyringInterval {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*keyringInterval, c.MaxStaleness)
 	}
-	return errors.Join(c.trailFlags.validate(), c.quotaFlags.validate(), validateAgentTypes(c.AgentTypes), c.tokenFlags.validateRequired(), c.callerFlags.validate())
+	return errors.Join(c.trailFlags.validate(), c.quotaFlags.validate(), validateAgentTypes(c.AgentTypes), c.pathsFlag.validate(),
+		c.tokenFlags.validateRequired(), c.callerFlags.validate())
 }
 
 // NewAuthServer returns a server that runs the auth service on Postgres. The caller must call Run or Close.

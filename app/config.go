@@ -16,6 +16,7 @@ import (
 	"github.com/keytrail/keytrail/authsvc"
 	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/trail"
 )
 
@@ -164,6 +165,24 @@ func (f trailFlags) validate() error {
 		return fmt.Errorf("--stranger-rows-per-second: must be 1 to %d, got %d", maxUnprovedRows, f.UnprovedRowsPerSecond)
 	}
 	return nil
+}
+
+// pathsFlag configures how proxies' calls name the called agent.
+type pathsFlag struct {
+	AgentPaths []string `default:"/v1/{agent_type}s/{agent_id}/…" help:"Templates of the paths of calls behind a proxy, tried in order: where the path names {agent_type}, {agent_id} and {workspace_id}. A template without {agent_type} begins with the type, e.g. agent=/v1/bots/{agent_id}. /… at the end stands for any path below."`
+}
+
+func (f pathsFlag) validate() error {
+	_, err := f.templates()
+	return err
+}
+
+func (f pathsFlag) templates() (agentpath.Templates, error) {
+	templates, err := agentpath.Parse(f.AgentPaths)
+	if err != nil {
+		return nil, fmt.Errorf("--agent-paths: %w", err)
+	}
+	return templates, nil
 }
 
 func parseAgentTypes(items []string) (authsvc.AgentTypes, error) {

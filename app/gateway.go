@@ -22,12 +22,14 @@ type GatewayConfig struct {
 	OpsAddr     string   `default:"127.0.0.1:9103" help:"Address to serve /healthz, /readyz and /metrics on."`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 
+	pathsFlag    `embed:""`
 	consoleFlags `embed:""`
 }
 
 // Validate implements kong's validation.
 func (c GatewayConfig) Validate() error {
-	return errors.Join(validateOrigins(c.CORSOrigins), c.tokenFlags.validateRequired(), c.consoleFlags.validate(c.OIDCIssuers))
+	return errors.Join(validateOrigins(c.CORSOrigins), c.pathsFlag.validate(), c.tokenFlags.validateRequired(),
+		c.consoleFlags.validate(c.OIDCIssuers))
 }
 
 // NewGatewayServer returns a server that runs the gateway. The caller must call Run or Close.

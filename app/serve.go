@@ -32,6 +32,7 @@ type ServeConfig struct {
 	AgentTypes  []string      `default:"agent,data_agent,voice_agent" help:"The catalog of agent types, which are also the scopes of keys. A type can have a label, e.g. data_agent=Data Agent; the default label is made from the name."`
 	quotaFlags  `embed:""`
 	trailFlags  `embed:""`
+	pathsFlag   `embed:""`
 	CORSOrigins []string `name:"cors-origins" help:"Web origins whose pages may call the gateway, e.g. https://console.example.com."`
 
 	consoleFlags `embed:""`
@@ -40,7 +41,7 @@ type ServeConfig struct {
 // Validate implements kong's validation.
 func (c ServeConfig) Validate() error {
 	return errors.Join(ValidateRetention(c.Retention), validateOrigins(c.CORSOrigins), c.trailFlags.validate(), c.quotaFlags.validate(),
-		c.tokenFlags.validate(), c.consoleFlags.validate(c.OIDCIssuers), validateAgentTypes(c.AgentTypes))
+		c.tokenFlags.validate(), c.consoleFlags.validate(c.OIDCIssuers), validateAgentTypes(c.AgentTypes), c.pathsFlag.validate())
 }
 
 // NewServer returns a server that runs everything on embedded databases. The caller must call Run or Close.
