@@ -8,6 +8,7 @@ import (
 
 	"github.com/keytrail/keytrail/gateway"
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/agentpath"
 )
 
 // GatewayConfig configures `keytrail gateway`.
@@ -39,8 +40,13 @@ func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logge
 		if err != nil {
 			return err
 		}
+		paths, err := config.templates()
+		if err != nil {
+			return err
+		}
 		return s.openGateway(ctx, gatewayConfig{
-			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins, console: config.console(config.OIDCIssuers),
+			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins, agentPaths: paths,
+			console: config.console(config.OIDCIssuers),
 			auth: config.remote("--auth-addr", config.AuthAddr, config.InsecureFlag, log),
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log),
 		})
@@ -53,6 +59,7 @@ type gatewayConfig struct {
 	auth, logs dialFunc
 	tokens     *access.Verifier
 	origins    []string
+	agentPaths agentpath.Templates
 	console    gateway.Console
 }
 
@@ -72,7 +79,8 @@ func (s *Server) openGateway(ctx context.Context, config gatewayConfig) error {
 	}
 	handler, err := gateway.New(context.WithoutCancel(ctx), gateway.Config{
 		Auth: auth, Logs: logs, Verifier: config.tokens, Observe: s.telemetry.Instrumentation().Unary,
-		CORSOrigins: config.origins, Console: config.console, Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
+		CORSOrigins: config.origins, AgentPaths: config.agentPaths, Console: config.console,
+		Loopback: IsLoopback(listener.Addr().String()), Log: s.log,
 	})
 	if err != nil {
 		return err

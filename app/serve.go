@@ -60,6 +60,10 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		if err != nil {
 			return err
 		}
+		paths, err := config.templates()
+		if err != nil {
+			return err
+		}
 		s.starting("migrating the request logs")
 		logsStore, err := logsqlite.Open(ctx, filepath.Join(config.DataDir, logsFile))
 		if err != nil {
@@ -91,7 +95,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		return s.openGateway(ctx, gatewayConfig{
 			addr: config.GatewayAddr, auth: inMemory(auth), logs: inMemory(logs), tokens: tokens, origins: config.CORSOrigins,
-			console: config.console(config.OIDCIssuers),
+			agentPaths: paths, console: config.console(config.OIDCIssuers),
 		})
 	})
 }

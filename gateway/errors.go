@@ -76,13 +76,16 @@ func recoverPanics(next http.Handler, log *slog.Logger) http.Handler {
 }
 
 // reasonOf returns the reason of a status's google.rpc.ErrorInfo; empty if it has none.
-func reasonOf(st *status.Status) string {
+func reasonOf(st *status.Status) string { return infoOf(st).GetReason() }
+
+// infoOf returns a status's google.rpc.ErrorInfo, or nil.
+func infoOf(st *status.Status) *errdetails.ErrorInfo {
 	for _, detail := range st.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			return info.GetReason()
+			return info
 		}
 	}
-	return ""
+	return nil
 }
 
 // httpStatuses are the statuses of faults for which HTTP has a more precise one than that of the gRPC code.

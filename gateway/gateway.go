@@ -1,5 +1,5 @@
-// Package gateway serves the REST API of both services and the console on one HTTP port: JSON as protojson writes it, errors as
-// google.rpc.Status. It calls the services through client connections with the token of each request, so that every
+// Package gateway serves the REST API of both services, forward-auth and the console on one HTTP port. REST is JSON as protojson
+// writes it, with errors as google.rpc.Status. The gateway calls the services through client connections with the token of each request, so that every
 // request passes the checks of their servers.
 package gateway
 
@@ -19,6 +19,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/telemetry"
 	"github.com/keytrail/keytrail/internal/uuid7"
@@ -34,6 +35,8 @@ type Config struct {
 	Observe grpc.UnaryServerInterceptor
 	// CORSOrigins are the web origins whose pages may call, e.g. https://console.example.com.
 	CORSOrigins []string
+	// AgentPaths are the paths of the calls of forward-auth.
+	AgentPaths agentpath.Templates
 	// Console configures the console, which is served without a token.
 	Console Console
 	// Loopback means that the gateway listens on a loopback address: it then refuses requests for other hosts.
@@ -66,7 +69,8 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 		runtime.WithOutgoingHeaderMatcher(noHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
 	)
-	if err := register(ctx, mux, config); err != nil {
+	auth := connection{config.Auth, grpcserver.AuthMessageBytes, uuid7.NewGenerator(), config.Log}
+	if err := register(ctx, mux, auth, config); err != nil {
 		return nil, fmt.Errorf("register the REST routes: %w", err)
 	}
 	files, err := consolefiles.Files()
@@ -84,7 +88,11 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if config.Loopback {
 		handler = refuseForeignHosts(handler)
 	}
-	return withSecurityHeaders(withCORS(recoverPanics(handler, config.Log), config.CORSOrigins), config.Loopback), nil
+	handler = withSecurityHeaders(withCORS(recoverPanics(handler, config.Log), config.CORSOrigins), config.Loopback)
+	return withForwardAuth(handler, &forwardAuth{
+		authorizer: authorizer, observe: config.Observe, checks: authv1.NewCheckServiceClient(auth),
+		paths: config.AgentPaths, failures: newFailureLog(config.Log),
+	}, config.Log), nil
 }
 
 // noHeader matches no header.
@@ -100,8 +108,7 @@ func nameRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-func register(ctx context.Context, mux *runtime.ServeMux, config Config) error {
-	auth := connection{config.Auth, grpcserver.AuthMessageBytes, uuid7.NewGenerator(), config.Log}
+func register(ctx context.Context, mux *runtime.ServeMux, auth connection, config Config) error {
 	logs := connection{ClientConnInterface: config.Logs, maxMessageBytes: grpcserver.LogsMessageBytes, log: config.Log}
 	keys, requestLogs := authv1.NewKeyServiceClient(auth), logsv1.NewLogServiceClient(logs)
 	session := sessionClient{authv1.NewSessionServiceClient(auth), requestLogs}

@@ -25,24 +25,34 @@ var (
 )
 
 // authenticate verifies the token of a request and its role before its body is read: decoding a body can take many times its
-// size. The services verify them again, and the workspaces. A refusal is counted as a call of the RPC, unless the keys of
-// the token's issuer could not be fetched: anyone can cause any number of those, and an alert fires on UNAVAILABLE.
+// size. The services verify them again, and the workspaces.
 func (rs routes) authenticate(authorizer *access.Authorizer, observe grpc.UnaryServerInterceptor) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-			rpc := rs.of(r).rpc
-			_, err := authorizer.Authenticate(r.Context(), rpc, r.Header.Values("Authorization"))
-			if err == nil {
-				next(w, r, params)
+			if err := authenticate(r.Context(), authorizer, observe, rs.of(r).rpc, r.Header.Values("Authorization")); err != nil {
+				writeFault(w, r, err)
 				return
 			}
-			if refused := grpcserver.Status(err); observe != nil && refused.Code() != codes.Unavailable {
-				refuse := func(context.Context, any) (any, error) { return nil, refused.Err() }
-				_, _ = observe(r.Context(), nil, &grpc.UnaryServerInfo{FullMethod: rpc}, refuse) // the error is err
-			}
-			writeFault(w, r, err)
+			next(w, r, params)
 		}
 	}
+}
+
+// authenticate verifies the token in the values of an Authorization header, and its role. A refusal is counted as a call of the
+// RPC, unless the keys of the token's issuer could not be fetched: anyone can cause any number of those, and an alert fires on
+// UNAVAILABLE.
+func authenticate(
+	ctx context.Context, authorizer *access.Authorizer, observe grpc.UnaryServerInterceptor, rpc string, authorization []string,
+) error {
+	_, err := authorizer.Authenticate(ctx, rpc, authorization)
+	if err == nil {
+		return nil
+	}
+	if refused := grpcserver.Status(err); observe != nil && refused.Code() != codes.Unavailable {
+		refuse := func(context.Context, any) (any, error) { return nil, refused.Err() }
+		_, _ = observe(ctx, nil, &grpc.UnaryServerInfo{FullMethod: rpc}, refuse) // the error is err
+	}
+	return err
 }
 
 // limitBody limits the body of a request.
