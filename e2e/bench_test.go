@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,5 +43,59 @@ func BenchmarkCheck(b *testing.B) {
 		if answer, err := checks.Check(b.Context(), request); err != nil || !answer.GetAllowed() {
 			b.Fatal(answer, err)
 		}
+	}
+}
+
+// BenchmarkForwardAuth compares a forward-auth request, as Traefik sends it, with the same check over REST: one after another on one
+// connection, allowed.
+func BenchmarkForwardAuth(b *testing.B) {
+	config := serveConfig(b.TempDir())
+	config.TrailMaxBytes = 1 << 30
+	server, err := app.NewServer(b.Context(), config, quiet, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	run(b, server)
+	signer := readSigner(b, config.DataDir)
+	keys := authv1.NewKeyServiceClient(dial(b, server.AuthAddr(),
+		grpc.WithPerRPCCredentials(access.NewToken(token(b, signer, access.Admin, access.AllWorkspaces)))))
+	key, err := keys.CreateKey(b.Context(), &authv1.CreateKeyRequest{
+		WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	checker := token(b, signer, access.Checker, access.AllWorkspaces)
+	bench := func(name, method, path, body string, header http.Header) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				benchRequest(b, method, "http://"+server.GatewayAddr()+path, body, header)
+			}
+		})
+	}
+	bench("endpoint=forward-auth", http.MethodGet, "/v1/forward-auth?workspace_id=acme", "", http.Header{
+		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("keytrail:"+checker))}, "Api-Key": {key.GetSecret()},
+		"X-Forwarded-Method": {"POST"}, "X-Forwarded-Uri": {"/v1/agents/a1/run"},
+	})
+	bench("endpoint=check", http.MethodPost, "/v1/check", fmt.Sprintf(
+		`{"apiKey":%q,"agentType":"agent","agentId":"a1","method":"POST","endpoint":"/v1/agents/a1/run","workspaceId":"acme"}`, key.GetSecret(),
+	), http.Header{"Authorization": {"Bearer " + checker}})
+}
+
+// benchRequest sends a request and expects the status 200.
+func benchRequest(b *testing.B, method, url, body string, header http.Header) {
+	request, err := http.NewRequestWithContext(b.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+		b.Fatal(response.Status, err)
 	}
 }

@@ -20,6 +20,9 @@ type codeCase struct {
 	keyName string
 }
 
+// path is the path of the call.
+func (c codeCase) path() string { return "/v1/" + c.agentType + "s/" + c.agentID }
+
 func codeCases(s *system) []codeCase {
 	good := s.createKey("acme", "good", nil)
 	off := s.createKey("acme", "off", nil)
@@ -49,7 +52,7 @@ func TestEveryCodeOverGRPCBecomesARow(t *testing.T) {
 	verifyRows(t, s, codeCases(s), func(c codeCase) string {
 		answer, err := s.checks.Check(t.Context(), &authv1.CheckRequest{
 			ApiKey: c.apiKey, AgentType: c.agentType, AgentId: c.agentID, Method: "POST",
-			Endpoint: "/v1/agents/" + c.agentID + "?token=hush", WorkspaceId: "acme",
+			Endpoint: c.path() + "?token=hush", WorkspaceId: "acme",
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +79,7 @@ func TestEveryCodeOverRESTBecomesARow(t *testing.T) {
 	verifyRows(t, s, codeCases(s), func(c codeCase) string {
 		answer := s.ok("POST", "/v1/check", object{
 			"apiKey": c.apiKey, "agentType": c.agentType, "agentId": c.agentID, "method": "POST",
-			"endpoint": "/v1/agents/" + c.agentID + "?token=hush", "workspaceId": "acme",
+			"endpoint": c.path() + "?token=hush", "workspaceId": "acme",
 		})
 		code := ""
 		if denial, denied := answer["denial"].(object); denied {
@@ -109,7 +112,7 @@ func verifyRow(t *testing.T, row object, c codeCase) {
 	t.Helper()
 	want := object{
 		"workspaceId": "acme", "agentType": c.agentType, "agentId": c.agentID, "method": "POST",
-		"endpoint": "/v1/agents/" + c.agentID, "status": float64(c.status), "errorCode": c.code,
+		"endpoint": c.path(), "status": float64(c.status), "errorCode": c.code,
 		"keyId": "", "keyName": "", "keyLast4": "",
 	}
 	if c.key != nil {
