@@ -205,6 +205,8 @@ func TestForwardAuthReportsMistakesOfTheProxy(t *testing.T) {
 		"no method":           {"?agent_from=path", with(noCall, "X-Forwarded-Uri", "/v1/agents/a"), "X-Original-URI"},
 		"no URI":              {"?agent_from=path", with(noCall, "X-Original-Method", "GET"), "X-Original-URI"},
 		"an empty method":     {"?agent_from=path", with(noCall, "X-Forwarded-Method", "", "X-Forwarded-Uri", "/"), "X-Original-URI"},
+		"an empty URI":        {"?workspace_id=acme", with(noCall, "X-Forwarded-Method", "GET", "X-Forwarded-Uri", ""), "X-Original-URI"},
+		"half of each kind":   {"?agent_from=path", with(noCall, "X-Forwarded-Method", "GET", "X-Original-URI", "/v1/agents/b"), "X-Original-URI"},
 		"a forged URI":        {"?agent_from=path", with(call, "X-Original-URI", "/v1/agents/own"), "X-Original-URI"},
 		"a forged method":     {"?agent_from=path", with(call, "X-Original-Method", "GET"), "X-Original-URI"},
 		"a call of two kinds": {"?agent_from=path", with(call, "X-Original-Method", "GET", "X-Original-URI", "/v1/agents/b"), "X-Original-URI"},
@@ -273,6 +275,8 @@ func TestForwardAuthRefusesUnknownPaths(t *testing.T) {
 			t.Errorf("%s: %v was checked", name, got)
 		}
 	}
+	notUTF8 := with(call, "X-Keytrail-Agent-Type", "agent", "X-Keytrail-Agent-Id", "a\xff")
+	expectRefusal(t, "an agent", p.forward(t, "?agent_from=headers", notUTF8...), authresult.UnknownPath)
 	if p.log.Len() > 0 {
 		t.Errorf("logged %s", p.log)
 	}

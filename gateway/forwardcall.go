@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -113,31 +114,17 @@ func readForwardOptions(query string) (options forwardOptions, err error) {
 	return options, nil
 }
 
-// callHeaders are the names of the headers with the method and the URI of the call.
-var callHeaders = [...]struct{ method, uri string }{
-	{"X-Forwarded-Method", "X-Forwarded-Uri"}, // Caddy and Traefik
-	{"X-Original-Method", "X-Original-Uri"},   // nginx, by its configuration
-}
-
-// describedCall returns the method and the URI of the call. Each proxy sets the headers of one kind and passes on those of the
-// other kind, which the caller may have sent. So a request with both is refused.
+// describedCall returns the method and the URI of the call: Caddy and Traefik set X-Forwarded-…, and the configuration of nginx
+// X-Original-…. Each of them may pass on headers of the other kind, which the caller has sent. So a request with both is refused.
 func describedCall(header http.Header) (method, uri string, err error) {
-	for _, names := range callHeaders {
-		methods, uris := header.Values(names.method), header.Values(names.uri)
-		if len(methods)+len(uris) == 0 {
-			continue
-		}
-		if method != "" || len(methods) != 1 || len(uris) != 1 || methods[0] == "" || uris[0] == "" {
-			method = ""
-			break
-		}
-		method, uri = methods[0], uris[0]
-	}
-	if method == "" {
+	forwardedMethods, forwardedURIs := header.Values("X-Forwarded-Method"), header.Values("X-Forwarded-Uri")
+	methods := slices.Concat(forwardedMethods, header.Values("X-Original-Method"))
+	uris := slices.Concat(forwardedURIs, header.Values("X-Original-Uri"))
+	if len(methods) != 1 || len(uris) != 1 || len(forwardedMethods) != len(forwardedURIs) || methods[0] == "" || uris[0] == "" {
 		return "", "", fault.InvalidField("headers", "must be either X-Forwarded-Method and X-Forwarded-Uri (Caddy, Traefik), or "+
 			"X-Original-Method and X-Original-URI (nginx), each once; remove those that the caller sent")
 	}
-	return method, uri, nil
+	return methods[0], uris[0], nil
 }
 
 // apiKey returns the caller's secret. Several headers are one list (RFC 9110, section 5.3), which is no secret of any key. Nor is
