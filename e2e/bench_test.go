@@ -46,8 +46,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkForwardAuth compares a forward-auth request, as Traefik sends it, with the same check over REST: one after another on one
-// connection, allowed.
+// BenchmarkForwardAuth compares a forward-auth request, as Traefik sends it, with the same check over REST: allowed, one after
+// another on one connection.
 func BenchmarkForwardAuth(b *testing.B) {
 	config := serveConfig(b.TempDir())
 	config.TrailMaxBytes = 1 << 30
@@ -76,11 +76,11 @@ func BenchmarkForwardAuth(b *testing.B) {
 	}
 	bench("endpoint=forward-auth", http.MethodGet, "/v1/forward-auth?workspace_id=acme", "", http.Header{
 		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("keytrail:"+checker))}, "Api-Key": {key.GetSecret()},
-		"X-Forwarded-Method": {"POST"}, "X-Forwarded-Uri": {"/v1/agents/a1/run"},
+		"X-Forwarded-Method": {"POST"}, "X-Forwarded-Uri": {"/v1/agents/a1"},
 	})
-	bench("endpoint=check", http.MethodPost, "/v1/check", fmt.Sprintf(
-		`{"apiKey":%q,"agentType":"agent","agentId":"a1","method":"POST","endpoint":"/v1/agents/a1/run","workspaceId":"acme"}`, key.GetSecret(),
-	), http.Header{"Authorization": {"Bearer " + checker}})
+	const check = `{"apiKey":%q,"agentType":"agent","agentId":"a1","method":"POST","endpoint":"/v1/agents/a1","workspaceId":"acme"}`
+	body := fmt.Sprintf(check, key.GetSecret())
+	bench("endpoint=check", http.MethodPost, "/v1/check", body, http.Header{"Authorization": {"Bearer " + checker}})
 }
 
 // benchRequest sends a request and expects the status 200.

@@ -27,14 +27,16 @@ var proxyMessages = map[string]proxyMessage{"nginx": nginxMessage, "Caddy": cadd
 // callerHost is the host that callers know the proxy by.
 const callerHost = "api.example.com"
 
-// nginxMessage is the subrequest of nginx 1.22 for auth_request: HTTP/1.0, the headers that proxy_set_header sets, and those of the
-// call, except the ones that it replaces, those of the connection, and names with underscores.
+// nginxMessage is the subrequest of nginx 1.22 for auth_request: HTTP/1.0, the headers that proxy_set_header sets, and those of
+// the call, except the ones that it replaces, those of the connection, and names with underscores.
 func nginxMessage(gateway, query, token string, call proxiedCall) string {
 	set := [][2]string{
 		{"Authorization", "Bearer " + token}, {"X-Original-Method", call.method}, {"X-Original-URI", call.uri}, {"Host", gateway},
 		{"Connection", "close"},
 	}
-	removed := []string{"X-Forwarded-Method", "X-Forwarded-Uri", "Content-Length", "Keep-Alive", "Transfer-Encoding", "Expect", "Upgrade", "TE"}
+	removed := []string{
+		"X-Forwarded-Method", "X-Forwarded-Uri", "Content-Length", "Keep-Alive", "Transfer-Encoding", "Expect", "Upgrade", "TE",
+	}
 	return message("HTTP/1.0", query, set, slices.DeleteFunc(call.without(set, removed), func(h [2]string) bool {
 		return strings.Contains(h[0], "_")
 	}))
@@ -45,14 +47,15 @@ func nginxMessage(gateway, query, token string, call proxiedCall) string {
 func caddyMessage(_, query, token string, call proxiedCall) string {
 	set := [][2]string{
 		{"Host", callerHost}, {"Accept-Encoding", "gzip"}, {"Authorization", "Bearer " + token}, {"X-Forwarded-For", "127.0.0.1"},
-		{"X-Forwarded-Host", callerHost}, {"X-Forwarded-Method", call.method}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Uri", call.uri},
+		{"X-Forwarded-Host", callerHost}, {"X-Forwarded-Method", call.method}, {"X-Forwarded-Proto", "http"},
+		{"X-Forwarded-Uri", call.uri},
 	}
 	removed := append(call.connection(), "X-Original-Method", "X-Original-URI", "Content-Length")
 	return message("HTTP/1.1", query, set, call.without(set, removed))
 }
 
-// traefikMessage is the request of Traefik 3.7 for ForwardAuth with authRequestHeaders: api-key, and the token as the password of the
-// address.
+// traefikMessage is the request of Traefik 3.7 for ForwardAuth with authRequestHeaders: api-key, and the token as the password in
+// the address.
 func traefikMessage(gateway, query, token string, call proxiedCall) string {
 	other := func(h [2]string) bool { return !strings.EqualFold(h[0], "api-key") }
 	return message("HTTP/1.1", query, traefikHeader(gateway, token, call), slices.DeleteFunc(slices.Clone(call.header), other))

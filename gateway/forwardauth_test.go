@@ -1,16 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"log/slog"
-	"net"
-	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -19,131 +12,10 @@ import (
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/access"
-	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/internal/authresult"
 	"github.com/keytrail/keytrail/internal/fault"
-	"github.com/keytrail/keytrail/internal/grpcserver"
 	"github.com/keytrail/keytrail/internal/testing/accesstest"
 )
-
-// checkService decides as a function says. It records the last request.
-type checkService struct {
-	authv1.UnimplementedCheckServiceServer
-	decide func(*authv1.CheckRequest) (*authv1.CheckResponse, error)
-
-	mu   sync.Mutex
-	last *authv1.CheckRequest
-}
-
-func (s *checkService) Check(_ context.Context, req *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last = req
-	return s.decide(req)
-}
-
-// received returns the last request since the previous call, or nil.
-func (s *checkService) received() *authv1.CheckRequest {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := s.last
-	s.last = nil
-	return last
-}
-
-// allowed is the response to an allowed call.
-var allowed = &authv1.CheckResponse{
-	Allowed: true, HttpStatus: 200, RequestLogId: "row", WorkspaceId: "acme", KeyId: "k", KeyName: "Schlüssel", KeyLast4: "abcd",
-	ExternalId: "e 1", Metadata: map[string]string{"plan": "größer"}, ReportToken: "token",
-}
-
-// denied returns the response to a denied call, with the identity of its key.
-func denied(httpStatus int32) *authv1.CheckResponse {
-	return &authv1.CheckResponse{
-		HttpStatus: httpStatus, RequestLogId: "row", WorkspaceId: "acme", KeyId: "k", KeyName: "n", KeyLast4: "abcd", ExternalId: "e",
-		Metadata: map[string]string{"internal": "secret"}, ReportToken: "token",
-		Denial: &authv1.Denial{Code: "disabled", Message: "The key — has been disabled", Fix: "Toggle it"},
-	}
-}
-
-// proxied is a gateway that proxies call.
-type proxied struct {
-	http.Handler
-	service *checkService
-	signer  *access.Signer
-	log     *bytes.Buffer
-}
-
-// newProxied returns a gateway whose service allows every call.
-func newProxied(t *testing.T, config Config) *proxied {
-	t.Helper()
-	return newProxiedOf(t, config, accesstest.NewSigner(t))
-}
-
-// newProxiedOf returns such a gateway that accepts the tokens of a signer.
-func newProxiedOf(t *testing.T, config Config, signer *access.Signer) *proxied {
-	t.Helper()
-	p := &proxied{service: &checkService{}, signer: signer, log: &bytes.Buffer{}}
-	p.service.decide = func(*authv1.CheckRequest) (*authv1.CheckResponse, error) { return allowed, nil }
-	verifier := accesstest.Verifier(t, p.signer)
-	server, err := grpcserver.New(grpcserver.Config{
-		Log: slog.New(slog.DiscardHandler), Authorizer: access.NewAuthorizer(verifier), MaxMessageBytes: grpcserver.AuthMessageBytes,
-	})
-	must(t, err)
-	authv1.RegisterCheckServiceServer(server, p.service)
-	ctx, stop := context.WithCancel(context.Background())
-	conn := connect(t, func(l net.Listener) error { return server.Run(ctx, l) }, stop)
-	config.Auth, config.Logs, config.Verifier, config.Log = conn, conn, verifier, slog.New(slog.NewTextHandler(p.log, nil))
-	if config.AgentPaths == nil {
-		config.AgentPaths, err = agentpath.Parse([]string{"/v1/{agent_type}s/{agent_id}/…", "/in/{workspace_id}/{agent_type}/{agent_id}"})
-		must(t, err)
-	}
-	p.Handler, err = New(t.Context(), config)
-	must(t, err)
-	return p
-}
-
-// forward sends a request of a proxy with a token of the role checker for all workspaces, unless the header has Authorization. The
-// header is in pairs of name and value.
-func (p *proxied) forward(t *testing.T, query string, header ...string) *httptest.ResponseRecorder {
-	t.Helper()
-	request := httptest.NewRequestWithContext(t.Context(), "GET", forwardAuthPath+query, nil)
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Add(header[i], header[i+1])
-	}
-	if request.Header["Authorization"] == nil {
-		request.Header.Set("Authorization", accesstest.Bearer(t, p.signer, access.Checker, access.AllWorkspaces))
-	}
-	return serve(p, request)
-}
-
-// call are the headers of a call as Caddy and Traefik send them.
-var call = []string{"X-Forwarded-Method", "POST", "X-Forwarded-Uri", "/v1/voice-agents/a%201/calls?secret=1", "Api-Key", "sk_1"}
-
-// with returns headers with others.
-func with(headers []string, others ...string) []string {
-	return slices.Concat(headers, others)
-}
-
-// expectRefusal expects a response with a refusal in its body and in its headers, without an identity.
-func expectRefusal(t *testing.T, name string, response *httptest.ResponseRecorder, want authresult.Refusal) {
-	t.Helper()
-	var body struct{ Error authresult.Refusal }
-	err := json.Unmarshal(response.Body.Bytes(), &body)
-	header := response.Header()
-	if err != nil || response.Code != want.Status || body.Error.Code != want.Code || header.Get("Content-Type") != "application/json" ||
-		header.Get(authresult.ErrorCodeHeader) != want.Code || header.Get(authresult.ErrorHeader) != response.Body.String() {
-		t.Errorf("%s: got %d %s %v (%v), want %+v", name, response.Code, response.Body, header, err, want)
-	}
-	if challenge := header.Get("WWW-Authenticate"); (challenge != "") != (want.Status == 401) {
-		t.Errorf("%s: %d with WWW-Authenticate %q", name, response.Code, challenge)
-	}
-	for _, h := range authresult.Identity(nil) {
-		if values := header.Values(h.Name); len(values) != 1 || values[0] != "" && h.Name != authresult.RequestLogIDHeader {
-			t.Errorf("%s: %s is %q", name, h.Name, values)
-		}
-	}
-}
 
 func TestForwardAuthAllows(t *testing.T) {
 	p := newProxied(t, Config{})
@@ -152,7 +24,8 @@ func TestForwardAuthAllows(t *testing.T) {
 		t.Errorf("got %d %s", response.Code, response.Body)
 	}
 	for name, want := range map[string]string{
-		"X-Keytrail-Workspace-Id": "acme", "X-Keytrail-Key-Id": "k", "X-Keytrail-Key-Name": "Schl%C3%BCssel", "X-Keytrail-Key-Last4": "abcd",
+		"X-Keytrail-Workspace-Id": "acme", "X-Keytrail-Key-Id": "k", "X-Keytrail-Key-Name": "Schl%C3%BCssel",
+		"X-Keytrail-Key-Last4":   "abcd",
 		"X-Keytrail-External-Id": "e%201", "X-Keytrail-Metadata": `{"plan":"gr\u00f6\u00dfer"}`, "X-Keytrail-Request-Log-Id": "row",
 		"X-Keytrail-Report-Token": "token", "X-Keytrail-Error-Code": "", "X-Keytrail-Error": "", "Cache-Control": "no-store",
 	} {
@@ -178,8 +51,9 @@ func TestForwardAuthDenies(t *testing.T) {
 		if header.Get("X-Keytrail-Report-Token") != "token" || header.Get("X-Keytrail-Request-Log-Id") != "row" {
 			t.Errorf("the header is %v", header)
 		}
-		if text := response.Body.String(); !strings.Contains(text, `The key \u2014 has been disabled`) || !strings.Contains(text, "Toggle it") {
-			t.Errorf("the body is %s", text)
+		const body = `{"error":{"code":"disabled","message":"The key \u2014 has been disabled","fix":"Toggle it"}}`
+		if got := response.Body.String(); got != body {
+			t.Errorf("the body is %s", got)
 		}
 	}
 }
@@ -187,35 +61,37 @@ func TestForwardAuthDenies(t *testing.T) {
 // TestForwardAuthReportsMistakesOfTheProxy sends requests that are wrong by the proxy's token or configuration, each twice: no
 // caller may take them for a denial, and each is logged once.
 func TestForwardAuthReportsMistakesOfTheProxy(t *testing.T) {
+	const wrongCall, typeHeader, idHeader = "X-Original-URI", "X-Keytrail-Agent-Type", "X-Keytrail-Agent-Id"
 	noCall := []string{"Api-Key", "sk_1"}
+	forwarded := with(noCall, "X-Forwarded-Method", "GET")
 	for name, tt := range map[string]struct {
 		query  string
 		header []string
 		says   string
 	}{
-		"no query":            {"", call, "must have workspace_id"},
-		"a malformed query":   {"?workspace_id=%", call, "must have workspace_id"},
-		"an unknown option":   {"?workspace_id=acme&agent_type=bot", call, "agent_type"},
-		"a caller's query":    {"?agent_from=headers&page=1", call, "page"},
-		"an unknown source":   {"?agent_from=body", call, "agent_from"},
-		"an empty workspace":  {"?workspace_id=", call, "workspace_id"},
-		"two workspaces":      {"?workspace_id=acme&workspace_id=globex", call, "twice"},
-		"a wrong workspace":   {"?workspace_id=ACME", call, "workspace_id"},
-		"no call":             {"?agent_from=path", noCall, "X-Original-URI"},
-		"no method":           {"?agent_from=path", with(noCall, "X-Forwarded-Uri", "/v1/agents/a"), "X-Original-URI"},
-		"no URI":              {"?agent_from=path", with(noCall, "X-Original-Method", "GET"), "X-Original-URI"},
-		"an empty method":     {"?agent_from=path", with(noCall, "X-Forwarded-Method", "", "X-Forwarded-Uri", "/"), "X-Original-URI"},
-		"an empty URI":        {"?workspace_id=acme", with(noCall, "X-Forwarded-Method", "GET", "X-Forwarded-Uri", ""), "X-Original-URI"},
-		"half of each kind":   {"?agent_from=path", with(noCall, "X-Forwarded-Method", "GET", "X-Original-URI", "/v1/agents/b"), "X-Original-URI"},
-		"a forged URI":        {"?agent_from=path", with(call, "X-Original-URI", "/v1/agents/own"), "X-Original-URI"},
-		"a forged method":     {"?agent_from=path", with(call, "X-Original-Method", "GET"), "X-Original-URI"},
-		"a call of two kinds": {"?agent_from=path", with(call, "X-Original-Method", "GET", "X-Original-URI", "/v1/agents/b"), "X-Original-URI"},
-		"two methods":         {"?agent_from=path", with(call, "X-Forwarded-Method", "GET"), "X-Original-URI"},
-		"two URIs":            {"?agent_from=path", with(call, "X-Forwarded-Uri", "/v1/agents/b"), "X-Original-URI"},
-		"no agent type":       {"?agent_from=headers", call, "X-Keytrail-Agent-Type"},
-		"two agent types":     {"?agent_from=headers", with(call, "X-Keytrail-Agent-Type", "a", "X-Keytrail-Agent-Type", "b"), "X-Keytrail-Agent-Type"},
-		"two agents":          {"?agent_from=headers", with(call, "X-Keytrail-Agent-Type", "a", "X-Keytrail-Agent-Id", "a", "X-Keytrail-Agent-Id", "b"), "X-Keytrail-Agent-Id"},
-		"a wrong agent type":  {"?agent_from=headers", with(call, "X-Keytrail-Agent-Type", "Bot"), "agent_type"},
+		"no query":           {"", call, "must have workspace_id"},
+		"a malformed query":  {"?workspace_id=%", call, "must have workspace_id"},
+		"an unknown option":  {"?workspace_id=acme&agent_type=bot", call, "agent_type"},
+		"a caller's query":   {"?agent_from=headers&page=1", call, "page"},
+		"an unknown source":  {"?agent_from=body", call, "agent_from"},
+		"an empty workspace": {"?workspace_id=", call, "workspace_id"},
+		"two workspaces":     {"?workspace_id=acme&workspace_id=globex", call, "twice"},
+		"a wrong workspace":  {"?workspace_id=ACME", call, "workspace_id"},
+		"no call":            {"?agent_from=path", noCall, wrongCall},
+		"no method":          {"?agent_from=path", with(noCall, "X-Forwarded-Uri", "/v1/agents/a"), wrongCall},
+		"no URI":             {"?agent_from=path", with(noCall, "X-Original-Method", "GET"), wrongCall},
+		"an empty method":    {"?agent_from=path", with(noCall, "X-Forwarded-Method", "", "X-Forwarded-Uri", "/"), wrongCall},
+		"an empty URI":       {"?workspace_id=acme", with(forwarded, "X-Forwarded-Uri", ""), wrongCall},
+		"half of each kind":  {"?agent_from=path", with(forwarded, "X-Original-URI", "/v1/agents/b"), wrongCall},
+		"a forged URI":       {"?agent_from=path", with(call, "X-Original-URI", "/v1/agents/own"), wrongCall},
+		"a forged method":    {"?agent_from=path", with(call, "X-Original-Method", "GET"), wrongCall},
+		"two kinds":          {"?agent_from=path", with(call, "X-Original-Method", "GET", "X-Original-URI", "/v1/agents/b"), wrongCall},
+		"two methods":        {"?agent_from=path", with(call, "X-Forwarded-Method", "GET"), wrongCall},
+		"two URIs":           {"?agent_from=path", with(call, "X-Forwarded-Uri", "/v1/agents/b"), wrongCall},
+		"no agent type":      {"?agent_from=headers", call, typeHeader},
+		"two agent types":    {"?agent_from=headers", with(call, typeHeader, "a", typeHeader, "b"), typeHeader},
+		"two agents":         {"?agent_from=headers", with(call, typeHeader, "a", idHeader, "a", idHeader, "b"), idHeader},
+		"a wrong agent type": {"?agent_from=headers", with(call, typeHeader, "Bot"), "agent_type"},
 	} {
 		p := newProxied(t, Config{})
 		for range 2 {
@@ -224,7 +100,8 @@ func TestForwardAuthReportsMistakesOfTheProxy(t *testing.T) {
 		if p.service.received() != nil {
 			t.Errorf("%s: the call was checked", name)
 		}
-		if log := p.log.String(); strings.Count(log, "level=WARN") != 1 || strings.Count(log, "\n") != 1 || !strings.Contains(log, tt.says) {
+		log := p.log.String()
+		if strings.Count(log, "level=WARN") != 1 || strings.Count(log, "\n") != 1 || !strings.Contains(log, tt.says) {
 			t.Errorf("%s: logged %s, want %q once", name, log, tt.says)
 		}
 	}
@@ -269,13 +146,13 @@ func TestForwardAuthRefusesUnknownPaths(t *testing.T) {
 		"another workspace":   {"?workspace_id=acme", "/in/globex/agent/a1"},
 		"a malformed one":     {"?agent_from=path", "/in/ACME/agent/a1"},
 	} {
-		header := []string{"X-Original-Method", "GET", "X-Original-URI", tt.path, "X-Keytrail-Agent-Type", "agent", "X-Keytrail-Agent-Id", "a1"}
+		header := with(agent, "X-Original-Method", "GET", "X-Original-URI", tt.path)
 		expectRefusal(t, name, p.forward(t, tt.query, header...), authresult.UnknownPath)
 		if got := p.service.received(); got != nil && got.GetAgentType() != "robot" {
 			t.Errorf("%s: %v was checked", name, got)
 		}
 	}
-	notUTF8 := with(call, "X-Keytrail-Agent-Type", "agent", "X-Keytrail-Agent-Id", "a\xff")
+	notUTF8 := with(call, agent[0], agent[1], agent[2], "a\xff")
 	expectRefusal(t, "an agent", p.forward(t, "?agent_from=headers", notUTF8...), authresult.UnknownPath)
 	if p.log.Len() > 0 {
 		t.Errorf("logged %s", p.log)
@@ -285,23 +162,23 @@ func TestForwardAuthRefusesUnknownPaths(t *testing.T) {
 // TestForwardAuthReadsTheAgent sends calls that differ in where the agent is.
 func TestForwardAuthReadsTheAgent(t *testing.T) {
 	p := newProxied(t, Config{})
-	agent := []string{"X-Keytrail-Agent-Type", "data_agent", "X-Keytrail-Agent-Id", "b/1"}
 	for name, tt := range map[string]struct {
-		query, path           string
-		workspace, kind, name string
+		query, path string
+		want        [3]string // workspace, type and id
 	}{
-		"by the path, with forged headers": {"?agent_from=path", "/v1/agents/a1", "", "agent", "a1"},
-		"by headers":                       {"?agent_from=headers", "/any//path", "", "data_agent", "b/1"},
-		"by headers, with a workspace":     {"?agent_from=headers&workspace_id=acme", "/", "acme", "data_agent", "b/1"},
-		"with the path's workspace":        {"?agent_from=path", "/in/acme/agent/a1/x", "acme", "agent", "a1"},
-		"with the same workspace twice":    {"?workspace_id=acme", "/in/acme/agent/a1", "acme", "agent", "a1"},
+		"by the path, with forged headers": {"?agent_from=path", "/v1/agents/a1", [3]string{"", "agent", "a1"}},
+		"by headers":                       {"?agent_from=headers", "/any//path", [3]string{"", "data_agent", "b/1"}},
+		"by headers, with a workspace":     {"?agent_from=headers&workspace_id=acme", "/", [3]string{"acme", "data_agent", "b/1"}},
+		"with the path's workspace":        {"?agent_from=path", "/in/acme/agent/a1/x", [3]string{"acme", "agent", "a1"}},
+		"with the same workspace twice":    {"?workspace_id=acme", "/in/acme/agent/a1", [3]string{"acme", "agent", "a1"}},
 	} {
 		header := with(agent, "X-Original-Method", "GET", "X-Original-URI", tt.path+"?workspace_id=x&agent_from=headers")
 		if response := p.forward(t, tt.query, header...); response.Code != 200 {
 			t.Errorf("%s: %d %s %s", name, response.Code, response.Body, p.log)
 		}
 		got := p.service.received()
-		if got.GetWorkspaceId() != tt.workspace || got.GetAgentType() != tt.kind || got.GetAgentId() != tt.name || got.GetEndpoint() != tt.path {
+		called := [3]string{got.GetWorkspaceId(), got.GetAgentType(), got.GetAgentId()}
+		if called != tt.want || got.GetEndpoint() != tt.path {
 			t.Errorf("%s: the service received %v", name, got)
 		}
 	}
@@ -356,11 +233,12 @@ func TestForwardAuthFailsWithTheService(t *testing.T) {
 // TestForwardAuthRefusalsAreObserved expects a refused token to be counted as a call of Check.
 func TestForwardAuthRefusalsAreObserved(t *testing.T) {
 	var observed []string
-	p := newProxied(t, Config{Observe: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	observe := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		_, err := next(ctx, req)
 		observed = append(observed, info.FullMethod+" "+status.Code(err).String())
 		return nil, err
-	}})
+	}
+	p := newProxied(t, Config{Observe: observe})
 	p.forward(t, "?agent_from=path", with(call, "Authorization", "Bearer x")...)
 	if want := authv1.CheckService_Check_FullMethodName + " Unauthenticated"; len(observed) != 1 || observed[0] != want {
 		t.Errorf("observed %q, want %q", observed, want)

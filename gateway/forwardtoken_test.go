@@ -22,17 +22,19 @@ func TestForwardAuthNeedsACheckersToken(t *testing.T) {
 	token := func(role access.Role, workspaces ...string) string {
 		return strings.TrimPrefix(accesstest.Bearer(t, signer, role, workspaces...), "Bearer ")
 	}
+	viewer, admin := token(access.Viewer, access.AllWorkspaces), token(access.Admin, access.AllWorkspaces)
+	acme, globex := token(access.Checker, "acme"), token(access.Checker, "globex")
 	checker := token(access.Checker, access.AllWorkspaces)
 	for name, tt := range map[string]struct {
-		query  string
-		tokens []string
-		says   string // empty if the call is checked
+		query         string
+		authorization []string
+		says          string // empty if the call is checked
 	}{
 		"a bearer token":            {"?agent_from=path", []string{"Bearer " + checker}, ""},
 		"one in lower case":         {"?agent_from=path", []string{"bearer " + checker}, ""},
 		"a password":                {"?agent_from=path", []string{basic("keytrail", checker)}, ""},
 		"without a user":            {"?agent_from=path", []string{basic("", checker)}, ""},
-		"of the workspace":          {"?workspace_id=acme", []string{"Bearer " + token(access.Checker, "acme")}, ""},
+		"of the workspace":          {"?workspace_id=acme", []string{"Bearer " + acme}, ""},
 		"none":                      {"?agent_from=path", []string{}, "TOKEN_MISSING"},
 		"empty":                     {"?agent_from=path", []string{""}, "TOKEN_INVALID"},
 		"a caller's own as well":    {"?agent_from=path", []string{"Bearer " + checker, basic("user", "password")}, "TOKEN_INVALID"},
@@ -40,17 +42,17 @@ func TestForwardAuthNeedsACheckersToken(t *testing.T) {
 		"two passwords":             {"?agent_from=path", []string{basic("", checker), basic("", checker)}, "TOKEN_INVALID"},
 		"a user":                    {"?agent_from=path", []string{basic(checker, "")}, "TOKEN_INVALID"},
 		"no base64":                 {"?agent_from=path", []string{"Basic " + checker}, "TOKEN_INVALID"},
-		"a viewer's":                {"?agent_from=path", []string{"Bearer " + token(access.Viewer, access.AllWorkspaces)}, "ROLE_MISSING"},
-		"an admin's":                {"?agent_from=path", []string{basic("", token(access.Admin, access.AllWorkspaces))}, "ROLE_MISSING"},
-		"of another workspace":      {"?workspace_id=acme", []string{"Bearer " + token(access.Checker, "globex")}, "WORKSPACE_FORBIDDEN"},
-		"of one, without workspace": {"?agent_from=path", []string{"Bearer " + token(access.Checker, "acme")}, "WORKSPACE_FORBIDDEN"},
+		"a viewer's":                {"?agent_from=path", []string{"Bearer " + viewer}, "ROLE_MISSING"},
+		"an admin's":                {"?agent_from=path", []string{basic("", admin)}, "ROLE_MISSING"},
+		"of another workspace":      {"?workspace_id=acme", []string{"Bearer " + globex}, "WORKSPACE_FORBIDDEN"},
+		"of one, without workspace": {"?agent_from=path", []string{"Bearer " + acme}, "WORKSPACE_FORBIDDEN"},
 	} {
 		p := newProxiedOf(t, Config{}, signer)
 		request := httptest.NewRequest("GET", forwardAuthPath+tt.query, nil)
 		for i := 0; i+1 < len(call); i += 2 {
 			request.Header.Set(call[i], call[i+1])
 		}
-		request.Header["Authorization"] = tt.tokens
+		request.Header["Authorization"] = tt.authorization
 		response := serve(p, request)
 		checked := p.service.received() != nil
 		if tt.says == "" {
@@ -66,7 +68,7 @@ func TestForwardAuthNeedsACheckersToken(t *testing.T) {
 	}
 }
 
-// TestForwardAuthTakesTheHeadersOfACall sends what browsers send and proxies pass on. They are about the call, not about the gateway.
+// TestForwardAuthTakesTheHeadersOfACall sends what browsers send and proxies pass on, which is not about the gateway.
 func TestForwardAuthTakesTheHeadersOfACall(t *testing.T) {
 	p := newProxied(t, Config{Loopback: true, CORSOrigins: []string{console}})
 	request := httptest.NewRequest("GET", forwardAuthPath+"?agent_from=path", nil)
