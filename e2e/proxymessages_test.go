@@ -21,7 +21,7 @@ type proxiedCall struct {
 // proxyMessage is how a proxy asks about a call: with a text over HTTP/1.
 type proxyMessage func(gateway, query, token string, call proxiedCall) string
 
-// proxyMessages are those of the proxies with the configurations of docs/integrations, by name.
+// proxyMessages are those of the proxies by name. nginx and Caddy pass on the headers of the call.
 var proxyMessages = map[string]proxyMessage{"nginx": nginxMessage, "Caddy": caddyMessage, "Traefik": traefikMessage}
 
 // callerHost is the host that callers know the proxy by.
