@@ -62,6 +62,9 @@ func (s *system) generate(of traffic) (forbidden []string) {
 	if _, err := s.checks.Report(s.t.Context(), report); err != nil {
 		s.t.Fatal(err)
 	}
+	proxied := proxiedCall{of.workspace, "/" + of.workspace, [][2]string{{"api-key", k.secret}}}
+	checker := s.token(access.Checker, of.workspace)
+	exchange(s.t, s.server.GatewayAddr(), caddyMessage("", "?workspace_id="+of.workspace, checker, proxied))
 	logs := "/v1/workspaces/" + of.workspace + "/request-logs"
 	s.row(of.workspace, answer.GetRequestLogId(), finished)
 	for _, call := range [][2]string{
@@ -161,6 +164,7 @@ func TestMetricsCountCalls(t *testing.T) {
 		{logs, `keytrail_pool_max_connections{pool="logs_write"}`, 10},
 		{logs, `keytrail_pool_max_connections{pool="logs_read"}`, 10},
 		{gateway, `keytrail_http_requests_total{class="2xx",route="POST /v1/check"}`, 6},
+		{gateway, `keytrail_http_requests_total{class="4xx",route="GET /v1/forward-auth"}`, 1},
 		{gateway, `keytrail_http_requests_total{class="4xx",route="POST /v1/workspaces/{workspace_id=*}/keys/{key_id=*}:rotate"}`, 1},
 	} {
 		got, exported := 0.0, false
