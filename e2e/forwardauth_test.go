@@ -158,9 +158,10 @@ func TestForwardAuthWithoutACheck(t *testing.T) {
 	}
 }
 
-// carelessNginxMessage is that of a configuration that passes on X-Forwarded-Uri of the call.
+// carelessNginxMessage is that of a configuration that passes on X-Forwarded-Method and X-Forwarded-Uri of the call.
 func carelessNginxMessage(gateway, query, token string, call proxiedCall) string {
-	return strings.Replace(nginxMessage(gateway, query, token, call), "Host:", "x-forwarded-uri: /v1/agents/a1\r\nHost:", 1)
+	const forged = "x-forwarded-method: GET\r\nx-forwarded-uri: /v1/agents/a1\r\n"
+	return strings.Replace(nginxMessage(gateway, query, token, call), "Host:", forged+"Host:", 1)
 }
 
 // TestForwardAuthTakesTheAgentFromHeaders sends the agent as a proxy does that knows it otherwise.
