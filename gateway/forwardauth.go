@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -54,7 +55,7 @@ func (f *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	telemetry.SetRoute(r.Context(), http.MethodGet+" "+forwardAuthPath)
 	check, err := f.check(r)
 	switch {
-	case err == errUnknownPath:
+	case errors.Is(err, errUnknownPath):
 		writeRefusal(w, nil, authresult.UnknownPath)
 	case err != nil:
 		f.failures.warn(r.Context(), err)
