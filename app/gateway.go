@@ -47,8 +47,8 @@ func NewGatewayServer(ctx context.Context, config GatewayConfig, log *slog.Logge
 		return s.openGateway(ctx, gatewayConfig{
 			addr: config.GatewayAddr, tokens: tokens, origins: config.CORSOrigins, agentPaths: paths,
 			console: config.console(config.OIDCIssuers),
-			auth: config.remote("--auth-addr", config.AuthAddr, config.InsecureFlag, log),
-			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log),
+			auth:    config.remote("--auth-addr", config.AuthAddr, config.InsecureFlag, log),
+			logs:    config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log),
 		})
 	})
 }

@@ -62,9 +62,6 @@ func (s *system) generate(of traffic) (forbidden []string) {
 	if _, err := s.checks.Report(s.t.Context(), report); err != nil {
 		s.t.Fatal(err)
 	}
-	proxied := proxiedCall{of.workspace, "/" + of.workspace, [][2]string{{"api-key", k.secret}}}
-	checker := s.token(access.Checker, of.workspace)
-	exchange(s.t, s.server.GatewayAddr(), caddyMessage("", "?workspace_id="+of.workspace, checker, proxied))
 	logs := "/v1/workspaces/" + of.workspace + "/request-logs"
 	s.row(of.workspace, answer.GetRequestLogId(), finished)
 	for _, call := range [][2]string{
@@ -140,6 +137,8 @@ func TestMetricsCountCalls(t *testing.T) {
 	if code, _ := s.restAs("", "POST", "/v1/check", object{"agentType": "agent"}); code != http.StatusUnauthorized {
 		t.Fatalf("without a token: HTTP %d", code)
 	}
+	unknown := proxiedCall{"GET", "/unknown", nil}
+	exchange(t, s.server.GatewayAddr(), nginxMessage("", "?workspace_id=acme", s.token(access.Checker, "acme"), unknown))
 	for _, tt := range []struct {
 		ops, name string
 		want      float64
