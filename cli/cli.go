@@ -28,17 +28,18 @@ const (
 // flag of a service) have an environment variable KEYTRAIL_…. Flags that say what to do have none (env:"-"): a leftover
 // variable must not purge logs, extend a key or change a result.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run everything in one process, with embedded databases."`
-	Authsvc authCommand    `cmd:"" help:"Run the auth service, on Postgres."`
-	Logsvc  logsvcCommand  `cmd:"" help:"Run the log service, on Postgres."`
-	Gateway gatewayCommand `cmd:"" help:"Run the REST gateway to the two services."`
-	Keys    keysCommand    `cmd:"" help:"Manage API keys."`
-	Logs    logsCommand    `cmd:"" help:"Read and purge request logs."`
-	Token   tokenCommand   `cmd:"" help:"Create access tokens and the keys that sign them."`
-	Check   checkCommand   `cmd:"" help:"Check one call, as a backend does."`
-	Migrate migrateCommand `cmd:"" help:"Copy the data of keytrail serve to Postgres."`
-	Health  healthCommand  `cmd:"" help:"Report whether a service on this machine is ready."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve           serveCommand           `cmd:"" help:"Run everything in one process, with embedded databases."`
+	Authsvc         authCommand            `cmd:"" help:"Run the auth service, on Postgres."`
+	Logsvc          logsvcCommand          `cmd:"" help:"Run the log service, on Postgres."`
+	Gateway         gatewayCommand         `cmd:"" help:"Run the REST gateway to the two services."`
+	Keys            keysCommand            `cmd:"" help:"Manage API keys."`
+	Logs            logsCommand            `cmd:"" help:"Read and purge request logs."`
+	Token           tokenCommand           `cmd:"" help:"Create access tokens and the keys that sign them."`
+	Check           checkCommand           `cmd:"" help:"Check one call, as a backend does."`
+	ReportAccessLog reportAccessLogCommand `cmd:"" help:"Report the calls in the access log of a proxy that uses forward-auth."`
+	Migrate         migrateCommand         `cmd:"" help:"Copy the data of keytrail serve to Postgres."`
+	Health          healthCommand          `cmd:"" help:"Report whether a service on this machine is ready."`
+	Version         versionCommand         `cmd:"" help:"Print the version."`
 }
 
 // console is where a command writes: results to out, anything else to err.

@@ -29,8 +29,9 @@ type callFlags struct {
 
 // tokenFlags select the token of a command.
 type tokenFlags struct {
-	Token   string `help:"Access token. Prefer KEYTRAIL_TOKEN, which other users of the machine cannot see. By default calls to this machine are signed with the key in --data-dir."`
-	DataDir string `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve, if it runs on this machine."`
+	Token     string `xor:"token" help:"Access token. Prefer KEYTRAIL_TOKEN, which other users of the machine cannot see. By default calls to this machine are signed with the key in --data-dir."`
+	TokenFile string `type:"path" xor:"token" help:"File with the access token instead. It is read for every call, so it can be replaced."`
+	DataDir   string `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve, if it runs on this machine."`
 }
 
 // tokenHint is appended to errors about a missing or invalid token.
@@ -40,6 +41,9 @@ const tokenHint = "set KEYTRAIL_TOKEN; where `keytrail serve` runs, --data-dir i
 func (c tokenFlags) dialOptions(addr string) ([]grpc.DialOption, error) {
 	if c.Token != "" {
 		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewToken(c.Token))}, nil
+	}
+	if c.TokenFile != "" {
+		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.TokenFile(c.TokenFile))}, nil
 	}
 	// A token of the local key permits everything here. It must not be sent to another machine.
 	if !app.IsLoopback(addr) {
@@ -73,8 +77,8 @@ type workspaceFlag struct {
 }
 
 // connect calls do with a connection to the auth service.
-func (f authFlags) connect(do func(*grpc.ClientConn) error) error {
-	return f.dial("--auth-addr", f.AuthAddr, do)
+func (f authFlags) connect(do func(*grpc.ClientConn) error, options ...grpc.DialOption) error {
+	return f.dial("--auth-addr", f.AuthAddr, do, options...)
 }
 
 // connect calls do with a connection to the log service.
@@ -82,8 +86,8 @@ func (f logsFlags) connect(do func(*grpc.ClientConn) error) error {
 	return f.dial("--logs-addr", f.LogsAddr, do)
 }
 
-// dial calls do with a connection to addr, which was given by flag.
-func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error) error {
+// dial calls do with a connection to addr, which was given by flag. more may override its options.
+func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error, more ...grpc.DialOption) error {
 	transport, err := f.TransportCredentials(flag, addr, f.InsecureFlag, slog.Default())
 	if err != nil {
 		return err
@@ -92,10 +96,11 @@ func (f callFlags) dial(flag, addr string, do func(*grpc.ClientConn) error) erro
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(transport),
+	options = append(options, grpc.WithTransportCredentials(transport),
 		// A stream is resumed soon after its replica is back, and ends if the machine of the replica is gone.
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnectBackoff, MinConnectTimeout: 5 * time.Second}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))...)
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
+	conn, err := grpc.NewClient(addr, append(options, more...)...)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"google.golang.org/grpc"
+
+	"github.com/keytrail/keytrail/app"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/accesslog"
+)
+
+type reportAccessLogCommand struct {
+	authFlags `embed:""`
+	logFlags  `embed:""`
+	Format    accesslog.Format `required:"" enum:"nginx,caddy,traefik" help:"Proxy that writes the access log: nginx (by the documented log_format), caddy or traefik (JSON)."`
+	File      string           `type:"path" and:"file" help:"Access log to read. It may be rotated."`
+	State     string           `type:"path" and:"file" help:"File that keeps how far --file was reported. It is created, and has a lock FILE.lock beside it."`
+}
+
+// Run reports the calls of the access log until ctx ends.
+func (c *reportAccessLogCommand) Run(ctx context.Context, to console) error {
+	log := c.setLogger(to.err)
+	lines := accesslog.NewLines(c.Format, log)
+	source, err := c.open(lines, log)
+	if err != nil {
+		return err
+	}
+	err = c.connect(func(conn *grpc.ClientConn) error {
+		explain := func(err error) string { return callError{c.AuthAddr, !c.Secured(), err}.Error() }
+		return accesslog.NewReporter(authv1.NewCheckServiceClient(conn), lines, log, explain).Run(ctx, source)
+	}, grpc.WithDefaultServiceConfig(app.ServiceConfig))
+	return errors.Join(err, source.Close())
+}
+
+func (c *reportAccessLogCommand) open(lines *accesslog.Lines, log *slog.Logger) (accesslog.Source, error) {
+	if c.File == "" {
+		return nil, errors.New("--file, --state: both are required")
+	}
+	return accesslog.OpenFile(c.File, c.State, lines, log)
+}

@@ -1,0 +1,187 @@
+package accesslog
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rotatedNames matches the names that rotation gives to a file access.log: access.log.1 and access.log-20261130 (logrotate),
+// access-2026-11-30T00-00-00.000.log (Caddy) and access.1.log (logrotate's extension); perhaps with the ending of a compressed file.
+func rotatedNames(name string) *regexp.Regexp {
+	extension := filepath.Ext(name)
+	stem := strings.TrimSuffix(name, extension)
+	return regexp.MustCompile(`^(` + regexp.QuoteMeta(name) + `[.-][0-9][0-9A-Za-z_:.-]*|` +
+		regexp.QuoteMeta(stem) + `[.-][0-9][0-9A-Za-z_:.-]*` + regexp.QuoteMeta(extension) + `(\.[a-z0-9]+)?)$`)
+}
+
+// compressed are the endings of files that cannot be read.
+var compressed = []string{".gz", ".zst", ".xz", ".bz2"}
+
+// candidate is a file in the folder.
+type candidate struct {
+	path string
+	info os.FileInfo
+}
+
+// candidates returns the file and its rotated ones, compressed ones included, in the order of their last change.
+func (f *Follower) candidates() (found []candidate, err error) {
+	entries, err := os.ReadDir(filepath.Dir(f.path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	base := filepath.Base(f.path)
+	rotated := rotatedNames(base)
+	for _, entry := range entries {
+		if entry.Name() != base && !rotated.MatchString(entry.Name()) {
+			continue
+		}
+		path := filepath.Join(filepath.Dir(f.path), entry.Name())
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case info.Mode().IsRegular() || path == f.path:
+			found = append(found, candidate{path, info})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		if (a.path == f.path) != (b.path == f.path) {
+			return map[bool]int{true: 1, false: -1}[a.path == f.path]
+		}
+		return a.info.ModTime().Compare(b.info.ModTime())
+	})
+	return found, nil
+}
+
+// search opens the files that are not known and have changed since then. The current file is always one of them.
+func (f *Follower) search(since time.Time) error {
+	candidates, err := f.candidates()
+	if err != nil {
+		return err
+	}
+	for _, c := range candidates {
+		if f.knows(c.info) || c.path != f.path && c.info.ModTime().Before(since) || slices.Contains(compressed, filepath.Ext(c.path)) {
+			continue
+		}
+		file, err := openLogFile(c.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // rotated again; the next search finds it
+			continue
+		case err != nil:
+			return err
+		case f.knows(file.info):
+			err = file.file.Close()
+		default:
+			f.log.Info("reading a file of the access log from its beginning", "file", c.path)
+			f.files, f.changed = append(f.files, file), true
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resume opens the files of a state at their positions. Those that were compressed or deleted cannot be read.
+func (f *Follower) resume(positions []position) error {
+	candidates, err := f.candidates()
+	if err != nil {
+		return err
+	}
+	for _, p := range positions {
+		found, err := f.open(candidates, p)
+		if err != nil {
+			return err
+		}
+		if !found {
+			f.log.Warn("a file of the access log was deleted or compressed while no process read it; its rest is not reported",
+				"inode", p.Inode, "offset", p.Offset)
+		}
+	}
+	return f.warnCompressed(candidates)
+}
+
+// warnCompressed warns of compressed files that may hold lines that no process has read.
+func (f *Follower) warnCompressed(candidates []candidate) error {
+	for _, c := range candidates {
+		if slices.Contains(compressed, filepath.Ext(c.path)) && c.info.ModTime().After(f.searched) {
+			f.log.Warn("a file of the access log was compressed while no process read it; it cannot be read", "file", c.path)
+		}
+	}
+	return nil
+}
+
+// open opens the file of a position, or a copy of it, and reports whether there is one.
+func (f *Follower) open(candidates []candidate, p position) (bool, error) {
+	for _, sameInode := range []bool{true, false} {
+		for _, c := range slices.Backward(candidates) {
+			file, err := openLogFile(c.path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			same := file.id.Device == p.Device && file.id.Inode == p.Inode
+			matches, err := file.has(p.fileID, p.Offset)
+			if err == nil && matches && same == sameInode && (same || p.HeadBytes > 0) && !f.knows(file.info) {
+				file.offset, file.next = p.Offset, p.Offset
+				f.log.Info("reading a file of the access log where its reports have ended", "file", c.path, "offset", p.Offset)
+				f.files, f.changed = append(f.files, file), true
+				return true, nil
+			}
+			if err := errors.Join(err, file.file.Close()); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// checkTruncated finds files that were truncated after they were copied: the rest is read from the copy, and the file from its
+// beginning.
+func (f *Follower) checkTruncated() error {
+	for _, file := range slices.Clone(f.files) {
+		intact, err := file.has(file.id, file.offset)
+		if err == nil && intact {
+			err = file.extendHead()
+		}
+		if err != nil {
+			return err
+		}
+		if intact {
+			continue
+		}
+		if err := f.restart(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restart begins a truncated file again.
+func (f *Follower) restart(file *logFile) error {
+	old := position{file.id, file.offset}
+	file.offset, file.next, file.skipping = 0, 0, false
+	if err := file.identify(); err != nil {
+		return err
+	}
+	f.changed = true
+	candidates, err := f.candidates()
+	if err != nil {
+		return err
+	}
+	found, err := f.open(candidates, old)
+	if err == nil && !found {
+		f.log.Warn("the access log was truncated, and no copy of it was found; what it had since the last reading is not reported",
+			"file", file.file.Name(), "offset", old.Offset)
+	}
+	return err
+}
