@@ -135,7 +135,7 @@ func TestOnlySettingsHaveEnvironmentVariables(t *testing.T) {
 	want := map[string]bool{
 		"auth-addr": true, "ops-addr": true, "logs-addr": true, "workspace": true, "output": true, "api-key": true, "log-format": true, "log-level": true,
 	}
-	want["token"], want["data-dir"], want["signing-key"] = true, true, true
+	want["token"], want["token-file"], want["data-dir"], want["signing-key"] = true, true, true, true
 	// The workspaces of a new token are not a setting.
 	noSetting := map[string]bool{"keytrail token create workspace": true}
 	// These are settings of the services, which other commands share.
@@ -144,7 +144,7 @@ func TestOnlySettingsHaveEnvironmentVariables(t *testing.T) {
 	for _, name := range []string{"tls", "tls-ca", "tls-client-cert", "tls-client-key", "insecure"} {
 		want[name] = true
 	}
-	services := map[string]bool{"serve": true, "authsvc": true, "logsvc": true, "gateway": true}
+	services := map[string]bool{"serve": true, "authsvc": true, "logsvc": true, "gateway": true, "report-access-log": true}
 	for _, leaf := range parser.Model.Leaves(false) {
 		for _, group := range leaf.AllFlags(false) {
 			for _, flag := range group {

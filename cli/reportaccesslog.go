@@ -16,15 +16,16 @@ type reportAccessLogCommand struct {
 	authFlags `embed:""`
 	logFlags  `embed:""`
 	Format    accesslog.Format `required:"" enum:"nginx,caddy,traefik" help:"Proxy that writes the access log: nginx (by the documented log_format), caddy or traefik (JSON)."`
-	File      string           `type:"path" and:"file" help:"Access log to read. It may be rotated."`
-	State     string           `type:"path" and:"file" help:"File that keeps how far --file was reported. It is created, and has a lock FILE.lock beside it."`
+	File      string           `type:"path" xor:"source" help:"Access log to read. It may be rotated."`
+	State     string           `type:"path" help:"File that keeps how far --file was reported; required with it. It is created, and has a lock FILE.lock beside it."`
+	Syslog    string           `xor:"source" placeholder:"ADDR" help:"Receive the access log by syslog instead: udp://host:port, or unix:///path for a datagram socket. Lines that are sent while this command is not running are lost."`
 }
 
 // Run reports the calls of the access log until ctx ends.
 func (c *reportAccessLogCommand) Run(ctx context.Context, to console) error {
 	log := c.setLogger(to.err)
 	lines := accesslog.NewLines(c.Format, log)
-	source, err := c.open(lines, log)
+	source, err := c.open(ctx, lines, log)
 	if err != nil {
 		return err
 	}
@@ -35,9 +36,16 @@ func (c *reportAccessLogCommand) Run(ctx context.Context, to console) error {
 	return errors.Join(err, source.Close())
 }
 
-func (c *reportAccessLogCommand) open(lines *accesslog.Lines, log *slog.Logger) (accesslog.Source, error) {
-	if c.File == "" {
-		return nil, errors.New("--file, --state: both are required")
+func (c *reportAccessLogCommand) open(ctx context.Context, lines *accesslog.Lines, log *slog.Logger) (accesslog.Source, error) {
+	switch {
+	case c.Syslog != "" && c.State != "":
+		return nil, errors.New("--state: only with --file; what arrives by --syslog has no position")
+	case c.Syslog != "":
+		return accesslog.ListenSyslog(ctx, c.Syslog, lines)
+	case c.File == "":
+		return nil, errors.New("--file, --syslog: one of them is required")
+	case c.State == "":
+		return nil, errors.New("--state: required with --file")
 	}
 	return accesslog.OpenFile(c.File, c.State, lines, log)
 }

@@ -17,6 +17,8 @@ const (
 	// quietTime is how long a rotated file is read after its last change: a writer that has not opened the new file yet goes on in
 	// the old one.
 	quietTime = time.Minute
+	// searchInterval is how often the folder is searched for files that were rotated before they were seen.
+	searchInterval = time.Second
 	// saveInterval is how often the state is written. What was reported after it is reported again after a crash.
 	saveInterval = time.Second
 )
@@ -31,10 +33,12 @@ type Follower struct {
 	state *stateFile
 	// files are open, the oldest first.
 	files []*logFile
-	// searched is when all files were known.
+	// searched is when the folder was searched last.
 	searched time.Time
 	buffer   []byte
-	saved    time.Time
+	// pause is before the next reading when there was nothing to read.
+	pause time.Duration
+	saved time.Time
 	// changed is set if the state on disk is older than the positions.
 	changed bool
 }
@@ -46,13 +50,15 @@ func OpenFile(path, statePath string, lines *Lines, log *slog.Logger) (*Follower
 	if err != nil {
 		return nil, fmt.Errorf("--state: %w", err)
 	}
-	f := &Follower{path: path, lines: lines, log: log, state: states, buffer: make([]byte, maxLine), searched: time.Now()}
+	f := &Follower{
+		path: path, lines: lines, log: log, state: states, searched: time.Now(), buffer: make([]byte, maxLine), pause: maxWait,
+	}
 	if found {
 		f.searched = last.Time
 		err = f.resume(last.Files)
 	}
 	if err == nil {
-		err = f.refresh()
+		err = f.search(time.Now())
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--file: %w", err), f.closeFiles(), states.close())
@@ -87,7 +93,7 @@ func (f *Follower) Read(ctx context.Context) ([]*authv1.Outcome, error) {
 		}
 	}
 	if !progress {
-		wait(ctx, maxWait)
+		wait(ctx, f.pause)
 	}
 	return outcomes, nil
 }
@@ -116,8 +122,13 @@ func wait(ctx context.Context, d time.Duration) {
 // Commit implements Source.
 func (f *Follower) Commit() error {
 	for _, file := range f.files {
-		f.changed = f.changed || file.offset != file.next
-		file.offset = file.next
+		if file.offset == file.next {
+			continue
+		}
+		file.offset, f.changed = file.next, true
+		if err := file.extendHead(); err != nil {
+			return fmt.Errorf("read the access log: %w", err)
+		}
 	}
 	if !f.changed || time.Since(f.saved) < saveInterval {
 		return nil
@@ -160,12 +171,11 @@ func (f *Follower) refresh() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && !f.knows(current) {
-		if err := f.search(f.searched.Add(-quietTime)); err != nil {
+	if now.Sub(f.searched) >= searchInterval || err == nil && !f.knows(current) {
+		if err := f.search(now); err != nil {
 			return err
 		}
 	}
-	f.searched = now
 	return f.dropQuiet(current, now)
 }
 

@@ -12,16 +12,16 @@ import (
 
 // Lines turns lines into outcomes, and counts those that it skips. It is safe for concurrent use.
 type Lines struct {
-	format Format
-	log    *slog.Logger
-	warn   rate.Sometimes
+	format     Format
+	log        *slog.Logger
+	warn, full rate.Sometimes
 	// withoutToken are lines of other calls, malformed are wrong, and dropped were not taken because the queue was full.
 	withoutToken, malformed, dropped atomic.Int64
 }
 
 // NewLines returns a reader of lines of a format.
 func NewLines(format Format, log *slog.Logger) *Lines {
-	return &Lines{format: format, log: log, warn: rate.Sometimes{Interval: time.Minute}}
+	return &Lines{format: format, log: log, warn: rate.Sometimes{Interval: time.Minute}, full: rate.Sometimes{Interval: time.Minute}}
 }
 
 // outcome returns what is to be reported of a line, or nil.
@@ -41,5 +41,13 @@ func (l *Lines) skip(reason string, where slog.Attr) {
 	l.malformed.Add(1)
 	l.warn.Do(func() {
 		l.log.Warn("malformed line of the access log; others within a minute are only counted", "reason", reason, where)
+	})
+}
+
+// drop counts a line for which there was no room.
+func (l *Lines) drop() {
+	l.dropped.Add(1)
+	l.full.Do(func() {
+		l.log.Warn("lines of the access log are lost: the auth service does not take them fast enough")
 	})
 }

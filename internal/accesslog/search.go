@@ -60,33 +60,64 @@ func (f *Follower) candidates() (found []candidate, err error) {
 	return found, nil
 }
 
-// search opens the files that are not known and have changed since then. The current file is always one of them.
-func (f *Follower) search(since time.Time) error {
+// settleTime is how long a short file must not have changed before it is known whether it is a copy of another.
+const settleTime = time.Second
+
+// search opens the current file, and the rotated ones that are not known and have changed since the last search, or within quietTime
+// before it.
+func (f *Follower) search(now time.Time) error {
 	candidates, err := f.candidates()
 	if err != nil {
 		return err
 	}
 	for _, c := range candidates {
-		if f.knows(c.info) || c.path != f.path && c.info.ModTime().Before(since) || slices.Contains(compressed, filepath.Ext(c.path)) {
+		changed := c.info.ModTime()
+		settled := c.info.Size() >= maxHead || changed.Before(now.Add(-settleTime))
+		rotated := settled && changed.After(f.searched.Add(-quietTime)) &&
+			!slices.Contains(compressed, filepath.Ext(c.path))
+		if f.knows(c.info) || c.path != f.path && !rotated {
 			continue
 		}
-		file, err := openLogFile(c.path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // rotated again; the next search finds it
-			continue
-		case err != nil:
-			return err
-		case f.knows(file.info):
-			err = file.file.Close()
-		default:
-			f.log.Info("reading a file of the access log from its beginning", "file", c.path)
-			f.files, f.changed = append(f.files, file), true
-		}
-		if err != nil {
+		if err := f.add(c.path); err != nil {
 			return err
 		}
 	}
+	f.searched = now
 	return nil
+}
+
+// add opens a file that is not known, unless it is a copy of one that is: that one will be truncated.
+func (f *Follower) add(path string) error {
+	file, err := openLogFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // rotated again; the next search finds it
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	known, err := f.knowsCopy(file)
+	if err != nil || known {
+		return errors.Join(err, file.file.Close())
+	}
+	f.log.Info("reading a file of the access log from its beginning", "file", path)
+	f.files, f.changed = append(f.files, file), true
+	return nil
+}
+
+// knowsCopy reports whether a file, or one that begins like it, is known.
+func (f *Follower) knowsCopy(file *logFile) (bool, error) {
+	for _, known := range f.files {
+		if os.SameFile(known.info, file.info) {
+			return true, nil
+		}
+		if known.offset == 0 { // it may have no bytes yet
+			continue
+		}
+		if same, err := file.has(known.id, 0); err != nil || same {
+			return same, err
+		}
+	}
+	return false, nil
 }
 
 // resume opens the files of a state at their positions. Those that were compressed or deleted cannot be read.
@@ -100,16 +131,12 @@ func (f *Follower) resume(positions []position) error {
 		if err != nil {
 			return err
 		}
-		if !found {
+		if !found && p.Offset > 0 {
 			f.log.Warn("a file of the access log was deleted or compressed while no process read it; its rest is not reported",
 				"inode", p.Inode, "offset", p.Offset)
 		}
 	}
-	return f.warnCompressed(candidates)
-}
-
-// warnCompressed warns of compressed files that may hold lines that no process has read.
-func (f *Follower) warnCompressed(candidates []candidate) error {
+	// Compression keeps the time of the last change.
 	for _, c := range candidates {
 		if slices.Contains(compressed, filepath.Ext(c.path)) && c.info.ModTime().After(f.searched) {
 			f.log.Warn("a file of the access log was compressed while no process read it; it cannot be read", "file", c.path)
@@ -131,7 +158,7 @@ func (f *Follower) open(candidates []candidate, p position) (bool, error) {
 			}
 			same := file.id.Device == p.Device && file.id.Inode == p.Inode
 			matches, err := file.has(p.fileID, p.Offset)
-			if err == nil && matches && same == sameInode && (same || p.HeadBytes > 0) && !f.knows(file.info) {
+			if err == nil && matches && same == sameInode && (same || p.Offset > 0) && !f.knows(file.info) {
 				file.offset, file.next = p.Offset, p.Offset
 				f.log.Info("reading a file of the access log where its reports have ended", "file", c.path, "offset", p.Offset)
 				f.files, f.changed = append(f.files, file), true
