@@ -51,6 +51,7 @@ func ListenSyslog(ctx context.Context, address string, lines *Lines) (*Syslog, e
 		_ = s.conn.SetReadDeadline(time.Now().Add(drainTime)) // fails if the socket is closed already
 	})
 	s.receiver.Go(s.receive)
+	lines.log.Info("receiving the access log", "address", s.conn.LocalAddr().String())
 	return s, nil
 }
 
@@ -93,16 +94,23 @@ func (s *Syslog) listenUnix(ctx context.Context, path string) (err error) {
 
 // removeAbandonedSocket removes a socket that a process has left when it was killed.
 func removeAbandonedSocket(path string) error {
-	conn, err := net.Dial("unixgram", path)
+	info, err := os.Lstat(path)
 	switch {
-	case err == nil:
-		return errors.Join(fmt.Errorf("%s is used by another process", path), conn.Close())
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(path)
 	case errors.Is(err, os.ErrNotExist):
 		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("%s is not a socket", path)
 	}
-	return err
+	conn, err := net.Dial("unixgram", path)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	case err != nil:
+		return err
+	}
+	return errors.Join(fmt.Errorf("%s is used by another process", path), conn.Close())
 }
 
 // receive queues what arrives.
