@@ -40,7 +40,9 @@ type loggedCall struct {
 func newAccessLog(t *testing.T, authAddr func(*system) string, flags ...string) *accessLog {
 	t.Helper()
 	s := start(t, t.TempDir(), time.Now)
-	l := &accessLog{system: s, path: filepath.Join(t.TempDir(), "access.log"), key: s.createKey("acme", "k", nil), calls: map[string]loggedCall{}}
+	l := &accessLog{
+		system: s, path: filepath.Join(t.TempDir(), "access.log"), key: s.createKey("acme", "k", nil), calls: map[string]loggedCall{},
+	}
 	if flags == nil {
 		flags = []string{"--file", l.path, "--state", filepath.Join(t.TempDir(), "state")}
 	}
@@ -69,7 +71,8 @@ func (l *accessLog) line() string {
 	check := l.check(l.key, &authv1.CheckRequest{Endpoint: "/v1/" + fmt.Sprint(n)})
 	c := loggedCall{status: 200 + n%300, latencyMs: float64(n + 1)}
 	l.calls[check.GetRequestLogId()] = c
-	return fmt.Sprintf(`{"time":"%d","report_token":"%s","status":%d,"request_time":%.3f}`, n, check.GetReportToken(), c.status, c.latencyMs/1000)
+	return fmt.Sprintf(`{"time":"%d","report_token":"%s","status":%d,"request_time":%.3f}`,
+		n, check.GetReportToken(), c.status, c.latencyMs/1000)
 }
 
 // write writes n lines.
@@ -185,8 +188,8 @@ func (l *accessLog) copyTruncate() {
 	}
 }
 
-// TestAnAccessLogIsReportedAcrossKillsRotationsAndOutages kills the reporter, rotates the log and cuts off the auth service at random
-// times while lines are written.
+// TestAnAccessLogIsReportedAcrossKillsRotationsAndOutages kills the reporter, rotates the log and cuts off the auth
+// service at random times while lines are written.
 func TestAnAccessLogIsReportedAcrossKillsRotationsAndOutages(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(newSeed(t), 0))
@@ -307,14 +310,16 @@ func TestAnAccessLogIsReceivedBySyslog(t *testing.T) {
 func TestWrongFlagsOfAnAccessLog(t *testing.T) {
 	t.Parallel()
 	for want, flags := range map[string][]string{
-		"--format":                                   {"--file=f"},
-		"--file, --syslog: one of them":              {"--format=nginx"},
-		"--state: required":                          {"--format=nginx", "--file=f"},
-		"--state: only with --file":                  {"--format=nginx", "--syslog=udp://127.0.0.1:0", "--state=s"},
-		"--syslog: tcp://a:1 is neither":             {"--format=nginx", "--syslog=tcp://a:1"},
-		"--file and --syslog can't be used":          {"--format=nginx", "--file=f", "--syslog=udp://127.0.0.1:0"},
-		"--token and --token-file can't be used":     {"--format=nginx", "--file=f", "--token=t", "--token-file=t"},
-		"--auth-addr: auth:1 may be another machine": {"--format=nginx", "--file=" + t.TempDir() + "/f", "--state=" + t.TempDir() + "/s", "--auth-addr=auth:1"},
+		"--format":                               {"--file=f"},
+		"--file, --syslog: one of them":          {"--format=nginx"},
+		"--state: required":                      {"--format=nginx", "--file=f"},
+		"--state: only with --file":              {"--format=nginx", "--syslog=udp://127.0.0.1:0", "--state=s"},
+		"--syslog: tcp://a:1 is neither":         {"--format=nginx", "--syslog=tcp://a:1"},
+		"--file and --syslog can't be used":      {"--format=nginx", "--file=f", "--syslog=udp://127.0.0.1:0"},
+		"--token and --token-file can't be used": {"--format=nginx", "--file=f", "--token=t", "--token-file=t"},
+		"--auth-addr: auth:1 may be another machine": {
+			"--format=nginx", "--file=" + t.TempDir() + "/f", "--state=" + t.TempDir() + "/s", "--auth-addr=auth:1",
+		},
 	} {
 		var out bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), binary(t), append([]string{"report-access-log"}, flags...)...)

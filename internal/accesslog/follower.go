@@ -24,8 +24,9 @@ const (
 )
 
 // Follower reads a file that a proxy appends to and that is rotated: renamed and created again, or copied and truncated. Rotated
-// files are read to their end, also those that were rotated while no process was reading. It is used by one goroutine. Watching the
-// file by inotify would not be simpler: rotation needs the searches below anyway.
+// files are read to their end, also those that were rotated while no process was reading. It is used by one goroutine. It polls,
+// because notifications of changes would not replace the searches in the folder. Libraries that follow a file (nxadm/tail) keep
+// no position over a rotation.
 type Follower struct {
 	path  string
 	lines *Lines
@@ -43,8 +44,8 @@ type Follower struct {
 	changed bool
 }
 
-// OpenFile begins where the process that wrote the state has ended; without a state at the beginning of the file. The file need not
-// exist yet.
+// OpenFile begins where the process that wrote the state has ended; without a state at the beginning of the file. The file need
+// not exist yet.
 func OpenFile(path, statePath string, lines *Lines, log *slog.Logger) (*Follower, error) {
 	states, last, found, err := openState(statePath)
 	if err != nil {

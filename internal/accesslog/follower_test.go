@@ -1,203 +1,16 @@
 package accesslog
 
 import (
-	"bytes"
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
-
-// testingT is a *testing.T or a *rapid.T.
-type testingT interface {
-	rapid.TB
-	Cleanup(func())
-	Context() context.Context
-}
-
-// fixture has an access log, and a follower that reads it.
-type fixture struct {
-	t        testingT
-	path     string
-	state    string
-	printed  *bytes.Buffer
-	lines    *Lines
-	follower *Follower
-	// writer is the proxy's open file.
-	writer *os.File
-	// partial is set if the last line has no end.
-	partial bool
-	// written counts lines; got are the tokens that were read.
-	written int
-	got     []string
-}
-
-func newFixture(t testingT, dir string) *fixture {
-	f := &fixture{t: t, path: filepath.Join(dir, "access.log"), state: filepath.Join(dir, "access.state"), printed: &bytes.Buffer{}}
-	t.Cleanup(func() {
-		if f.follower != nil {
-			must(t, f.follower.Close())
-		}
-		if f.writer != nil {
-			must(t, f.writer.Close())
-		}
-	})
-	return f
-}
-
-// start begins to follow.
-func (f *fixture) start() {
-	f.t.Helper()
-	log := slog.New(slog.NewTextHandler(f.printed, nil))
-	f.lines = NewLines(Nginx, log)
-	var err error
-	f.follower, err = OpenFile(f.path, f.state, f.lines, log)
-	must(f.t, err)
-	f.follower.pause = 0
-}
-
-// stop ends the follower, and crash ends it without writing the state.
-func (f *fixture) stop() {
-	f.t.Helper()
-	must(f.t, f.follower.Close())
-	f.follower = nil
-}
-
-func (f *fixture) crash() {
-	f.t.Helper()
-	f.follower.changed = false
-	f.stop()
-}
-
-// reopen makes the proxy open its file again.
-func (f *fixture) reopen() {
-	f.t.Helper()
-	if f.writer != nil {
-		must(f.t, f.writer.Close())
-	}
-	var err error
-	f.writer, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	must(f.t, err)
-}
-
-func (f *fixture) raw(text string) {
-	f.t.Helper()
-	if f.writer == nil {
-		f.reopen()
-	}
-	_, err := io.WriteString(f.writer, text)
-	must(f.t, err)
-}
-
-// write writes n lines with the tokens t1, t2 and so on.
-func (f *fixture) write(n int) {
-	f.t.Helper()
-	for range n {
-		f.written++
-		f.raw(line(f.written))
-	}
-}
-
-func line(n int) string {
-	return fmt.Sprintf(`{"report_token":"t%d","status":200,"request_time":0.001}`+"\n", n)
-}
-
-// read reads all that there is.
-func (f *fixture) read() {
-	f.t.Helper()
-	f.follower.searched = f.follower.searched.Add(-searchInterval)
-	for {
-		outcomes, err := f.follower.Read(f.t.Context())
-		must(f.t, err)
-		must(f.t, f.follower.Commit())
-		for _, outcome := range outcomes {
-			f.got = append(f.got, outcome.GetReportToken())
-		}
-		if len(outcomes) == 0 && !slices.ContainsFunc(f.follower.files, func(file *logFile) bool { return !file.atEnd }) {
-			return
-		}
-	}
-}
-
-// expect wants each line once, in the order of writing.
-func (f *fixture) expect() {
-	f.t.Helper()
-	for n := range max(f.written, len(f.got)) {
-		if want := fmt.Sprintf("t%d", n+1); n >= f.written || n >= len(f.got) || f.got[n] != want {
-			f.t.Fatalf("got %v as line %d of %d\n%s", f.got[n:min(n+3, len(f.got))], n+1, f.written, f.printed)
-		}
-	}
-}
-
-// rotate renames the file to access.log.1, and older ones accordingly.
-func (f *fixture) rotate() {
-	f.t.Helper()
-	f.shift()
-	must(f.t, os.Rename(f.path, f.path+".1"))
-	f.settle()
-}
-
-// settle makes access.log.1 a bit older.
-func (f *fixture) settle() {
-	f.t.Helper()
-	must(f.t, os.Chtimes(f.path+".1", time.Time{}, time.Now().Add(-2*settleTime)))
-}
-
-// copyTruncate copies the file to access.log.1, and truncates it.
-func (f *fixture) copyTruncate() {
-	f.t.Helper()
-	f.shift()
-	text, err := os.ReadFile(f.path)
-	must(f.t, err)
-	must(f.t, os.WriteFile(f.path+".1", text, 0o600))
-	must(f.t, os.Truncate(f.path, 0))
-	f.settle()
-}
-
-// compress compresses access.log.1 as gzip does: the new file has the time of the old one.
-func (f *fixture) compress() {
-	f.t.Helper()
-	info, err := os.Stat(f.path + ".1")
-	must(f.t, err)
-	must(f.t, os.WriteFile(f.path+".1.gz", []byte("compressed"), 0o600))
-	must(f.t, os.Chtimes(f.path+".1.gz", time.Time{}, info.ModTime()))
-	must(f.t, os.Remove(f.path+".1"))
-}
-
-func (f *fixture) shift() {
-	f.t.Helper()
-	for n := 20; n > 0; n-- {
-		if err := os.Rename(fmt.Sprintf("%s.%d", f.path, n), fmt.Sprintf("%s.%d", f.path, n+1)); err != nil && !os.IsNotExist(err) {
-			f.t.Fatal(err)
-		}
-	}
-}
-
-// age makes all files older.
-func (f *fixture) age(by time.Duration) {
-	f.t.Helper()
-	names, err := filepath.Glob(f.path + "*")
-	must(f.t, err)
-	for _, name := range names {
-		info, err := os.Stat(name)
-		must(f.t, err)
-		must(f.t, os.Chtimes(name, time.Time{}, info.ModTime().Add(-by)))
-	}
-	for _, file := range f.follower.files {
-		if !file.rotated.IsZero() {
-			file.rotated = file.rotated.Add(-by)
-		}
-	}
-}
 
 func TestAppendedLinesAreRead(t *testing.T) {
 	f := newFixture(t, t.TempDir())
@@ -260,12 +73,6 @@ func TestRotationWhileReading(t *testing.T) {
 	}
 }
 
-// sort is for lines of files that were written at the same time. It removes repeated ones.
-func (f *fixture) sort() {
-	slices.SortFunc(f.got, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
-	f.got = slices.Compact(f.got)
-}
-
 func TestUnreadLinesOfATruncatedFileAreReadFromItsCopy(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.write(5)
@@ -302,14 +109,6 @@ func TestRotationsWhileStopped(t *testing.T) {
 			f.sort()
 			f.expect()
 		})
-	}
-}
-
-func (f *fixture) renameTimes(n int) {
-	for range n {
-		f.rotate()
-		f.reopen()
-		f.write(2)
 	}
 }
 
@@ -385,20 +184,54 @@ func TestUnreadFilesAreNotClosed(t *testing.T) {
 	f.rotate()
 	f.reopen()
 	f.write(1)
-	first, err := f.follower.Read(t.Context())
-	must(t, err)
-	if len(first) != MaxBatch {
-		t.Fatalf("read %d lines", len(first))
-	}
-	must(t, f.follower.Commit())
-	for _, o := range first {
-		f.got = append(f.got, o.GetReportToken())
-	}
+	f.readOnce(MaxBatch)
 	f.age(2 * quietTime) // as if the auth service had not responded
-	f.stop()
-	f.start()
 	f.read()
 	f.expect()
+}
+
+func TestFilesThatGrowBehindOthersAreNotClosed(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.write(1)
+	f.start()
+	f.rotate()
+	must(t, os.WriteFile(f.path, []byte(line(2)), 0o600))
+	f.written++
+	f.read()
+	f.rotate()
+	must(t, os.WriteFile(f.path, nil, 0o600))
+	f.write(MaxBatch) // into the first file
+	second, err := os.OpenFile(f.path+".1", os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	f.written++
+	_, err = second.WriteString(line(f.written))
+	must(t, errors.Join(err, second.Close()))
+	f.readOnce(MaxBatch)
+	f.age(2 * quietTime)
+	f.read()
+	f.expect()
+}
+
+func TestACopyIsNotRead(t *testing.T) {
+	for name, size := range map[string]int{"complete": 50, "begun": 0, "short": 10} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, t.TempDir())
+			f.write(50)
+			f.start()
+			f.read()
+			text, err := os.ReadFile(f.path)
+			must(t, err)
+			must(t, os.WriteFile(f.path+".1", text[:len(text)*size/50], 0o600))
+			f.read()
+			must(t, os.WriteFile(f.path+".1", text, 0o600))
+			must(t, os.Truncate(f.path, 0))
+			f.write(3)
+			f.read()
+			f.age(2 * settleTime)
+			f.read()
+			f.expect()
+		})
+	}
 }
 
 func TestLinesAreReadAgainAfterACrash(t *testing.T) {
@@ -414,6 +247,7 @@ func TestLinesAreReadAgainAfterACrash(t *testing.T) {
 	f.start()
 	f.read()
 	f.sort()
+	f.got = slices.Compact(f.got)
 	f.expect()
 }
 
@@ -476,8 +310,9 @@ func TestWrongFiles(t *testing.T) {
 func TestRotatedNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"access.log.1": true, "access.log.12": true, "access.log-20261130": true, "access.log.1.gz": true, "access.1.log": true,
-		"access-2026-11-30T00-00-00.000.log": true, "access-2026-11-30T00-00-00.000.log.gz": true, "access.log-20261130-1795999422": true,
-		"access.log": false, "access.log.state": false, "access.log.state.lock": false, "access-api.log": false, "access.logs": false,
+		"access-2026-11-30T00-00-00.000.log": true, "access-2026-11-30T00-00-00.000.log.gz": true,
+		"access.log-20261130-1795999422": true,
+		"access.log":                     false, "access.log.state": false, "access.log.state.lock": false, "access-api.log": false, "access.logs": false,
 		"xaccess.log.1": false, "error.log.1": false,
 	} {
 		if got := rotatedNames("access.log").MatchString(name); got != want {
@@ -494,12 +329,5 @@ func TestNothingIsReadAfterTheEnd(t *testing.T) {
 	cancel()
 	if outcomes, err := f.follower.Read(ctx); len(outcomes) > 0 || err != nil {
 		t.Errorf("read %v, %v", outcomes, err)
-	}
-}
-
-func must(t testingT, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -99,8 +99,8 @@ func hash(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// read passes the lines after next to take, as long as it returns true and as they fit into buffer. It leaves a line that has no end
-// yet. A line that is longer than buffer is skipped, and passed as nil.
+// read passes the lines after next to take, as long as it returns true and as they fit into buffer. It leaves a line that has no
+// end yet. A line that is longer than buffer is skipped, and passed as nil.
 func (f *logFile) read(buffer []byte, take func(line []byte, offset int64) bool) error {
 	n, err := f.file.ReadAt(buffer, f.next)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -64,8 +64,8 @@ func NewReporter(checks authv1.CheckServiceClient, lines *Lines, log *slog.Logge
 	}
 }
 
-// Run reports until ctx ends, and then for 5 seconds at most. It repeats a Report that fails as long as it takes, and reads nothing
-// meanwhile.
+// Run reports until ctx ends, and then for 5 seconds at most. It repeats a Report that fails as long as it takes, and reads
+// nothing meanwhile.
 func (r *Reporter) Run(ctx context.Context, source Source) error {
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

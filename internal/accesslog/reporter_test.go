@@ -68,24 +68,22 @@ func (b *batches) Commit() error { b.committed = min(b.committed+1, len(b.outcom
 func (b *batches) Close() error  { return nil }
 
 // run reports for some time, and returns what was logged.
-func run(t *testing.T, checks *service, source Source, lines *Lines, d time.Duration) (logged string, took time.Duration, err error) {
+func run(t *testing.T, checks *service, source Source, d time.Duration) (logged string, took time.Duration, err error) {
 	t.Helper()
 	var printed bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&printed, nil))
-	if lines == nil {
-		lines = NewLines(Nginx, log)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	began := time.Now()
-	err = NewReporter(checks, lines, log, func(err error) string { return "explained: " + status.Convert(err).Message() }).Run(ctx, source)
+	explain := func(err error) string { return "explained: " + status.Convert(err).Message() }
+	err = NewReporter(checks, NewLines(Nginx, log), log, explain).Run(ctx, source)
 	return printed.String(), time.Since(began), err
 }
 
 func TestRefusedReportsAreCountedByReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checks, source := &service{}, &batches{outcomes: [][]*authv1.Outcome{batch("a", "bad-1", "b"), batch("bad-2"), batch("c")}}
-		logged, _, err := run(t, checks, source, nil, 150*time.Second)
+		logged, _, err := run(t, checks, source, 150*time.Second)
 		if err != nil || fmt.Sprint(checks.reported) != "[a b c]" || source.committed != 3 {
 			t.Errorf("reported %v, committed %d, %v", checks.reported, source.committed, err)
 		}
@@ -101,14 +99,14 @@ func TestRefusedReportsAreCountedByReason(t *testing.T) {
 
 func TestReportsAreRepeatedUntilTheySucceed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		checks := &service{failures: 100, failure: status.Error(codes.Unavailable, "down")}
+		checks := &service{failures: 300, failure: status.Error(codes.Unavailable, "down")}
 		source := &batches{outcomes: [][]*authv1.Outcome{batch("a"), batch("b")}}
-		logged, _, err := run(t, checks, source, nil, time.Hour)
-		if err != nil || fmt.Sprint(checks.reported) != "[a b]" || checks.calls != 102 {
+		logged, _, err := run(t, checks, source, time.Hour)
+		if err != nil || fmt.Sprint(checks.reported) != "[a b]" || checks.calls != 302 {
 			t.Errorf("reported %v with %d calls, %v", checks.reported, checks.calls, err)
 		}
-		// 100 attempts at most 6 s apart.
-		if n := strings.Count(logged, "explained: down"); n < 5 || n > 10 {
+		// 300 attempts, 4 to 6 s apart.
+		if n := strings.Count(logged, "explained: down"); n < 15 || n > 30 {
 			t.Errorf("%d lines of the failure in\n%s", n, logged)
 		}
 	})
@@ -118,7 +116,7 @@ func TestAnOutcomeThatTheServiceDoesNotKnowEndsTheCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checks := &service{failures: 1, failure: status.Error(codes.InvalidArgument, "outcomes[0].status: wrong")}
 		source := &batches{outcomes: [][]*authv1.Outcome{batch("a")}}
-		_, _, err := run(t, checks, source, nil, time.Hour)
+		_, _, err := run(t, checks, source, time.Hour)
 		if err == nil || !strings.Contains(err.Error(), "outcomes[0].status") || source.committed != 0 {
 			t.Errorf("committed %d, %v", source.committed, err)
 		}
@@ -129,7 +127,7 @@ func TestTheEndIsNotDelayedByAServiceThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checks := &service{failures: 1e6, failure: errors.New("down")}
 		source := &batches{outcomes: [][]*authv1.Outcome{batch("a")}}
-		logged, took, err := run(t, checks, source, nil, time.Minute)
+		logged, took, err := run(t, checks, source, time.Minute)
 		if err != nil || took < time.Minute || took > time.Minute+stopTime || source.committed != 0 {
 			t.Errorf("after %v: committed %d, %v", took, source.committed, err)
 		}
@@ -144,7 +142,7 @@ func TestTheLastBatchIsReportedAfterTheEnd(t *testing.T) {
 		// 100 ms, 200 ms and 400 ms, each up to a fifth more or less.
 		checks := &service{failures: 3, failure: status.Error(codes.Unavailable, "down")}
 		source := &batches{outcomes: [][]*authv1.Outcome{batch("a")}}
-		if _, _, err := run(t, checks, source, nil, 200*time.Millisecond); err != nil || source.committed != 1 {
+		if _, _, err := run(t, checks, source, 200*time.Millisecond); err != nil || source.committed != 1 {
 			t.Errorf("committed %d, %v", source.committed, err)
 		}
 	})

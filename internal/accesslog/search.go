@@ -12,7 +12,8 @@ import (
 )
 
 // rotatedNames matches the names that rotation gives to a file access.log: access.log.1 and access.log-20261130 (logrotate),
-// access-2026-11-30T00-00-00.000.log (Caddy) and access.1.log (logrotate's extension); perhaps with the ending of a compressed file.
+// access-2026-11-30T00-00-00.000.log (Caddy) and access.1.log (logrotate's extension); perhaps with the ending of a
+// compressed file.
 func rotatedNames(name string) *regexp.Regexp {
 	extension := filepath.Ext(name)
 	stem := strings.TrimSuffix(name, extension)
@@ -63,8 +64,8 @@ func (f *Follower) candidates() (found []candidate, err error) {
 // settleTime is how long a short file must not have changed before it is known whether it is a copy of another.
 const settleTime = time.Second
 
-// search opens the current file, and the rotated ones that are not known and have changed since the last search, or within quietTime
-// before it.
+// search opens the current file, and the rotated ones that are not known and have changed since the last search, or within
+// quietTime before it.
 func (f *Follower) search(now time.Time) error {
 	candidates, err := f.candidates()
 	if err != nil {

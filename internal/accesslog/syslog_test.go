@@ -111,7 +111,8 @@ func TestSyslogSocketOfAKilledProcessIsReplaced(t *testing.T) {
 	if info.Mode().Perm() != 0o666 {
 		t.Errorf("the mode of the socket is %v", info.Mode())
 	}
-	if _, err := ListenSyslog(t.Context(), "unix://"+path, lines); err == nil || !strings.Contains(err.Error(), "used by another process") {
+	_, err = ListenSyslog(t.Context(), "unix://"+path, lines)
+	if err == nil || !strings.Contains(err.Error(), "used by another process") {
 		t.Errorf("a second process: %v", err)
 	}
 	must(t, s.Close())
@@ -123,7 +124,9 @@ func TestSyslogSocketOfAKilledProcessIsReplaced(t *testing.T) {
 func TestWrongSyslogAddresses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	for _, address := range []string{"127.0.0.1:514", "tcp://127.0.0.1:514", "udp://127.0.0.1", "udp://:x", "unix://relative", "unix://" + file, "udp://192.0.2.1:5140"} {
+	for _, address := range []string{
+		"127.0.0.1:514", "tcp://127.0.0.1:514", "udp://127.0.0.1", "udp://:x", "unix://relative", "unix://" + file, "udp://192.0.2.1:514",
+	} {
 		_, err := ListenSyslog(t.Context(), address, NewLines(Nginx, slog.New(slog.DiscardHandler)))
 		if err == nil || !strings.HasPrefix(err.Error(), "--syslog: ") {
 			t.Errorf("%s: %v", address, err)
