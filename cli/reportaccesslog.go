@@ -32,7 +32,7 @@ func (c *reportAccessLogCommand) Run(ctx context.Context, to console) error {
 	err = c.connect(func(conn *grpc.ClientConn) error {
 		explain := func(err error) string { return callError{c.AuthAddr, !c.Secured(), err}.Error() }
 		return accesslog.NewReporter(authv1.NewCheckServiceClient(conn), lines, log, explain).Run(ctx, source)
-	}, grpc.WithDefaultServiceConfig(app.ServiceConfig))
+	}, grpc.WithDefaultServiceConfig(app.ServiceConfig), grpc.WithDisableServiceConfig())
 	return errors.Join(err, source.Close())
 }
 

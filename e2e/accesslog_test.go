@@ -16,6 +16,7 @@ import (
 	"time"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/access"
 )
 
 // accessLog is the access log of a proxy, written by a test, and a process that reports it.
@@ -228,7 +229,7 @@ func TestAnAccessLogIsReportedAcrossKillsRotationsAndOutages(t *testing.T) {
 	}
 }
 
-// TestLogrotate rotates the log with the settings of docs/integrations/access-log.md.
+// TestLogrotate rotates the log with the ways of rotation that docs/integrations/access-log.md describes.
 func TestLogrotate(t *testing.T) {
 	t.Parallel()
 	const command = "/usr/sbin/logrotate"
@@ -280,8 +281,8 @@ func TestLogrotate(t *testing.T) {
 
 func TestAnAccessLogIsReceivedBySyslog(t *testing.T) {
 	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "keytrail.sock")
-	l := newAccessLog(t, direct, "--syslog=unix://"+socket)
+	socket, token := filepath.Join(t.TempDir(), "keytrail.sock"), filepath.Join(t.TempDir(), "token")
+	l := newAccessLog(t, direct, "--syslog=unix://"+socket, "--token-file="+token)
 	l.report()
 	var conn net.Conn
 	l.await(func() (ok bool) {
@@ -299,6 +300,10 @@ func TestAnAccessLogIsReceivedBySyslog(t *testing.T) {
 		}
 	}
 	send(50)
+	l.await(func() bool { return strings.Contains(l.printed.String(), "cannot report calls") }, func() any { return l.printed.String() })
+	if err := os.WriteFile(token, []byte(l.token(access.Checker, "acme")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	l.expect()
 	send(20)
 	if printed := l.terminate(); !strings.Contains(printed, " reported=70 ") {
