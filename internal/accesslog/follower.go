@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -52,7 +53,8 @@ func OpenFile(path, statePath string, lines *Lines, log *slog.Logger) (*Follower
 		return nil, fmt.Errorf("--state: %w", err)
 	}
 	f := &Follower{
-		path: path, lines: lines, log: log, state: states, searched: time.Now(), buffer: make([]byte, maxLine), pause: maxWait,
+		path: filepath.Clean(path), lines: lines, log: log, state: states,
+		searched: time.Now(), buffer: make([]byte, maxLine), pause: maxWait,
 	}
 	if found {
 		f.searched = last.Time
@@ -196,7 +198,7 @@ func (f *Follower) dropQuiet(current os.FileInfo, now time.Time) (err error) {
 		}
 		info, statErr := file.file.Stat()
 		if statErr != nil {
-			err = statErr
+			err = errors.Join(err, statErr)
 			return false
 		}
 		since := file.rotated

@@ -312,7 +312,8 @@ func TestRotatedNames(t *testing.T) {
 		"access.log.1": true, "access.log.12": true, "access.log-20261130": true, "access.log.1.gz": true, "access.1.log": true,
 		"access-2026-11-30T00-00-00.000.log": true, "access-2026-11-30T00-00-00.000.log.gz": true,
 		"access.log-20261130-1795999422": true,
-		"access.log":                     false, "access.log.state": false, "access.log.state.lock": false, "access-api.log": false, "access.logs": false,
+		"access.log":                     false, "access.log.state": false, "access.log.state.lock": false,
+		"access-api.log": false, "access.logs": false,
 		"xaccess.log.1": false, "error.log.1": false,
 	} {
 		if got := rotatedNames("access.log").MatchString(name); got != want {

@@ -30,34 +30,29 @@ type candidate struct {
 	info os.FileInfo
 }
 
-// candidates returns the file and its rotated ones, compressed ones included, in the order of their last change.
+// candidates returns the rotated files, compressed ones included, in the order of their last change, and then the current one.
 func (f *Follower) candidates() (found []candidate, err error) {
 	entries, err := os.ReadDir(filepath.Dir(f.path))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	base := filepath.Base(f.path)
-	rotated := rotatedNames(base)
+	rotated := rotatedNames(filepath.Base(f.path))
 	for _, entry := range entries {
-		if entry.Name() != base && !rotated.MatchString(entry.Name()) {
+		if !rotated.MatchString(entry.Name()) {
 			continue
 		}
 		path := filepath.Join(filepath.Dir(f.path), entry.Name())
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, err
-		case info.Mode().IsRegular() || path == f.path:
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // it may be gone
 			found = append(found, candidate{path, info})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
-		if (a.path == f.path) != (b.path == f.path) {
-			return map[bool]int{true: 1, false: -1}[a.path == f.path]
-		}
-		return a.info.ModTime().Compare(b.info.ModTime())
-	})
+	slices.SortStableFunc(found, func(a, b candidate) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	switch info, err := os.Stat(f.path); {
+	case err == nil:
+		found = append(found, candidate{f.path, info})
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
 	return found, nil
 }
 
@@ -133,8 +128,8 @@ func (f *Follower) resume(positions []position) error {
 			return err
 		}
 		if !found && p.Offset > 0 {
-			f.log.Warn("a file of the access log was deleted or compressed while no process read it; its rest is not reported",
-				"inode", p.Inode, "offset", p.Offset)
+			f.log.Warn("the rest of a file of the access log is not reported: "+
+				"it was deleted or compressed while no process read it, or may not be read", "inode", p.Inode, "offset", p.Offset)
 		}
 	}
 	// Compression keeps the time of the last change.
@@ -151,8 +146,8 @@ func (f *Follower) open(candidates []candidate, p position) (bool, error) {
 	for _, sameInode := range []bool{true, false} {
 		for _, c := range slices.Backward(candidates) {
 			file, err := openLogFile(c.path)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && c.path != f.path {
+				continue // most of the files are not needed
 			}
 			if err != nil {
 				return false, err

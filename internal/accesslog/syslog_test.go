@@ -125,7 +125,8 @@ func TestWrongSyslogAddresses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
 	for _, address := range []string{
-		"127.0.0.1:514", "tcp://127.0.0.1:514", "udp://127.0.0.1", "udp://:x", "unix://relative", "unix://" + file, "udp://192.0.2.1:514",
+		"127.0.0.1:514", "tcp://127.0.0.1:514", "udp://127.0.0.1", "udp://:x", "unix://relative", "unix://" + file,
+		"udp://192.0.2.1:514",
 	} {
 		_, err := ListenSyslog(t.Context(), address, NewLines(Nginx, slog.New(slog.DiscardHandler)))
 		if err == nil || !strings.HasPrefix(err.Error(), "--syslog: ") {
