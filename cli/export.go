@@ -82,7 +82,7 @@ func (e *export) run(ctx context.Context) error {
 func resumable(err error, progressed bool) bool {
 	st := status.Convert(err)
 	switch st.Code() {
-	case codes.Unavailable, codes.Canceled: // by a proxy or a service that stops
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded: // by a proxy, a service that stops, or a slow database
 		return true
 	case codes.Unauthenticated:
 		return progressed

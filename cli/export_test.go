@@ -119,6 +119,7 @@ func TestExportResumesAfterABreak(t *testing.T) {
 		"a store that restarts": {[]brokenExport{
 			{4, grpcserver.Status(fault.New(fault.StoreUnavailable, "restarts")).Err()}, {100, nil},
 		}, 2},
+		"a store that is slow": {[]brokenExport{{4, grpcserver.Status(fault.New(fault.StoreLate, "late")).Err()}, {100, nil}}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -82,6 +82,7 @@ var (
 	KeyQuotaExceeded     = add("KEY_QUOTA_EXCEEDED", Exhausted)
 	RequestLate          = add("REQUEST_LATE", Late)
 	DeadlineExceeded     = add("DEADLINE_EXCEEDED", Late)
+	StoreLate            = add("STORE_LATE", Late)
 	CallCancelled        = add("CALL_CANCELLED", Cancelled)
 	MethodUnknown        = add("METHOD_UNKNOWN", Unimplemented)
 	TrailFull            = add("TRAIL_FULL", Unavailable)

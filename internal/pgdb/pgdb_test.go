@@ -188,6 +188,20 @@ func TestLostDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
+func TestStatementOverItsTimeIsLate(t *testing.T) {
+	pool := open(t, pgtest.Database(t, nil)+"&statement_timeout=20ms", "mine")
+	_, err := pool.Exec(t.Context(), `SELECT pg_sleep(3600)`)
+	err = pgdb.Unavailable(t.Context(), err)
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Reason != fault.StoreLate {
+		t.Errorf("a statement over its time: %v, want the reason %v", err, fault.StoreLate)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if pgdb.Unavailable(ctx, err) != err {
+		t.Error("the error of a statement over its time has changed although the caller has cancelled the call")
+	}
+}
+
 func TestPlaintextHostFindsConnectionsOverANetwork(t *testing.T) {
 	for _, name := range []string{"PGHOST", "PGSSLMODE", "PGSERVICE", "PGSERVICEFILE"} {
 		t.Setenv(name, "")

@@ -73,7 +73,7 @@ var failures = []failure{
 		},
 	},
 	{
-		http.StatusGatewayTimeout, "DEADLINE_EXCEEDED: the deadline of the request, its `Grpc-Timeout` header, has passed.",
+		http.StatusGatewayTimeout, "DEADLINE_EXCEEDED: the deadline of the request, its `Grpc-Timeout` header, has passed; or the database did not complete a statement in time (`STORE_LATE`).",
 		4, "the service did not answer in time", list{errorInfo("DEADLINE_EXCEEDED", object{})},
 	},
 }

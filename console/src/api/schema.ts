@@ -1149,7 +1149,7 @@ export interface components {
                 "application/json": components["schemas"]["Status"];
             };
         };
-        /** @description DEADLINE_EXCEEDED: the deadline of the request, its `Grpc-Timeout` header, has passed. */
+        /** @description DEADLINE_EXCEEDED: the deadline of the request, its `Grpc-Timeout` header, has passed; or the database did not complete a statement in time (`STORE_LATE`). */
         GatewayTimeout: {
             headers: {
                 [name: string]: unknown;
