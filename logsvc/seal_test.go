@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keytrail/keytrail/internal/uuid7"
 	"github.com/keytrail/keytrail/logsvc"
 )
 
@@ -122,4 +123,74 @@ func TestSmallBlocksWithLongEndpointsAreJoinedOnce(t *testing.T) {
 	if joined.replaced != 2 || joined.inserted != 3 {
 		t.Errorf("%d changes stored %d blocks, want one for the late row, and one that joins", joined.replaced, joined.inserted)
 	}
+}
+
+// TestADayIsOverAtMidnightAndTheGrace seals at times around two midnights: of a workspace with fewer rows than are sealed before
+// the day is over, and of one with more.
+func TestADayIsOverAtMidnightAndTheGrace(t *testing.T) {
+	const sealRows = 4
+	midnight := noon.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	row := func(workspaceID string, sinceMidnight time.Duration) logsvc.Entry {
+		e := entryAt(midnight.Add(sinceMidnight))
+		e.WorkspaceID = workspaceID
+		return e
+	}
+	rows := []logsvc.Entry{
+		row("small", -25*time.Hour), row("small", -10*time.Minute), row("small", -time.Millisecond), row("small", time.Minute),
+	}
+	for range sealRows {
+		rows = append(rows, row("large", -time.Hour), row("large", 0))
+	}
+	for range sealRows - 1 {
+		rows = append(rows, row("large", -2*time.Minute), row("large", 20*time.Minute))
+	}
+	for name, restarted := range map[string]bool{"one sealer": false, "a new sealer each time": true} {
+		t.Run(name, func(t *testing.T) {
+			store, clock := openStore(t), &clock{}
+			must(t, store.Record(t.Context(), rows))
+			config := logsvc.SealConfig{SealRows: sealRows, BlockRows: 100, Grace: 15 * time.Minute, Now: clock.Now}
+			sealer := logsvc.NewSealer(store, config)
+			for _, at := range []struct {
+				sinceMidnight time.Duration
+				want          string
+			}{
+				{-12 * time.Hour, "small: 2 + 1, large: 7 + 7"},
+				{-10 * time.Minute, "small: 2 + 1, large: 3 + 7"},
+				{0, "small: 2 + 1, large: 3 + 7"},
+				{5 * time.Minute, "small: 2 + 1, large: 3 + 7"},
+				{14 * time.Minute, "small: 2 + 1, large: 3 + 7"},
+				{15 * time.Minute, "small: 0 + 1, large: 0 + 7"},
+				{16 * time.Minute, "small: 0 + 1, large: 0 + 3"},
+				{24 * time.Hour, "small: 0 + 1, large: 0 + 3"},
+				{24*time.Hour + 14*time.Minute, "small: 0 + 1, large: 0 + 3"},
+				{24*time.Hour + 16*time.Minute, "small: 0 + 0, large: 0 + 0"},
+			} {
+				clock.set(midnight.Add(at.sinceMidnight))
+				if restarted {
+					sealer = logsvc.NewSealer(store, config)
+				}
+				must(t, sealer.Seal(t.Context()))
+				if got := unsealed(t, store, midnight); got != at.want {
+					t.Errorf("%v after midnight %s rows are not sealed, want %s", at.sinceMidnight, got, at.want)
+				}
+			}
+		})
+	}
+}
+
+// unsealed returns how many rows are not sealed of the days before and after a midnight, e.g. "small: 2 + 1, large: 7 + 7".
+func unsealed(t *testing.T, store logsvc.Store, midnight time.Time) string {
+	t.Helper()
+	count := func(workspaceID string, from, to time.Time) int {
+		ids := logsvc.Range{From: uuid7.First(from), To: uuid7.First(to)}
+		rows, err := store.Oldest(t.Context(), workspaceID, ids, 100)
+		must(t, err)
+		return len(rows)
+	}
+	text := make([]string, 0, 2)
+	for _, workspaceID := range []string{"small", "large"} {
+		text = append(text, fmt.Sprintf("%s: %d + %d", workspaceID,
+			count(workspaceID, midnight.Add(-72*time.Hour), midnight), count(workspaceID, midnight, midnight.Add(24*time.Hour))))
+	}
+	return strings.Join(text, ", ")
 }
