@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,8 @@ import (
 // other searches do not need.
 func TestFloodOfSearchesStopsNeitherReadinessNorOtherWorkspaces(t *testing.T) {
 	t.Parallel()
-	const searches, admitted = 300, 2 + 50
+	const searches, waiting = 300, 50
+	running := max(1, min(2, runtime.GOMAXPROCS(0)/2)) // half of the processors are left to other workspaces
 	url, now := pgtest.Database(t, nil), time.Now()
 	signer, keyFile := newSigner(t)
 	server := logService(t, url, anyPort, keyFile)
@@ -44,7 +46,7 @@ func TestFloodOfSearchesStopsNeitherReadinessNorOtherWorkspaces(t *testing.T) {
 			results <- err
 		})
 	}
-	awaitLockWaiters(t, url, 1) // with few processors one search of a workspace runs at a time
+	awaitLockWaiters(t, url, running)
 	for range 20 {
 		if code, text := probe(t, server, "/readyz"); code != http.StatusOK {
 			t.Fatalf("/readyz is %d %s during the flood", code, text)
@@ -58,17 +60,19 @@ func TestFloodOfSearchesStopsNeitherReadinessNorOtherWorkspaces(t *testing.T) {
 	}
 	flood.Wait() // the lock is kept until the time limit of a statement ends the searches that run
 	close(results)
-	refused := 0
+	ran := 0
 	for err := range results {
 		if status.Code(err) != codes.DeadlineExceeded {
 			expectTooManySearches(t, err)
-			refused++
-		} else if reason, retry := detailsOf(err); reason != "STORE_LATE" || retry > 0 {
+			continue
+		}
+		ran++
+		if reason, retry := detailsOf(err); reason != "STORE_LATE" || retry > 0 {
 			t.Errorf("a search that ran: %v, %s, try again after %v; want STORE_LATE", err, reason, retry)
 		}
 	}
-	if refused < searches-admitted || refused == searches {
-		t.Errorf("%d of %d searches were refused, want all but 1 to %d", refused, searches, admitted)
+	if ran < running || ran > running+waiting {
+		t.Errorf("%d of %d searches ran, want %d, and at most %d more that had waited", ran, searches, running, waiting)
 	}
 	unlock()
 	if _, err := logs.ListRequestLogs(t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: "flood"}); err != nil {

@@ -113,11 +113,7 @@ func TestBlocksHaveTheCountsOfTheirEntries(t *testing.T) {
 		must(t, err)
 		same(t, wantKeys, keys)
 		ofKey[key1] = nil // which no entry has
-		read := 0
 		for id, want := range ofKey {
-			if read++; read > 50 { // each reads the counts of all keys
-				break
-			}
 			counts, err := d.KeyCounts(b.Summary, b.part(partKeys), id)
 			must(t, err)
 			same(t, want, counts)
