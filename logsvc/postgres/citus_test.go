@@ -83,7 +83,7 @@ func newCitusDatabase(t *testing.T) string {
 }
 
 // TestCitus runs the conformance suite on distributed tables. To create a database takes seconds, so the sentences share a few.
-// It takes 3 to 4 minutes on two processors: to attach the partition of a day, on each shard, takes 0.1 s and more.
+// It takes 3 to 4 minutes on two processors. The slowest statements attach the partitions of days, on each shard.
 func TestCitus(t *testing.T) {
 	free := make(chan string, 2)
 	for range cap(free) {
