@@ -98,21 +98,28 @@ func (b *exportBench) fill(ctx context.Context, dir string) (rows int, err error
 
 // start runs Keytrail until ctx is done.
 func (x *exported) start(ctx context.Context) (ended <-chan error, err error) {
+	x.server, x.signer, ended, err = startServe(ctx, x.dir)
+	return ended, err
+}
+
+// startServe runs Keytrail with its data in dir until ctx is done.
+func startServe(ctx context.Context, dir string) (*app.Server, *access.Signer, <-chan error, error) {
 	const anyPort = "127.0.0.1:0"
 	config := app.ServeConfig{
-		DataDir: x.dir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
+		DataDir: dir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
 		Retention: logsvc.DefaultRetention, AgentTypes: []string{"agent"},
 	}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
-	config.TrailStallTimeout = 10 * time.Second
+	config.TrailStallTimeout, config.AgentPaths = 10*time.Second, []string{"/v1/{agent_type}s/{agent_id}/…"}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if x.server, err = app.NewServer(ctx, config, log, time.Now); err != nil {
-		return nil, err
+	server, err := app.NewServer(ctx, config, log, time.Now)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	running := make(chan error, 1)
-	go func() { running <- x.server.Run(ctx) }()
-	x.signer, err = access.ReadSigner(filepath.Join(x.dir, app.SigningKeyFile))
-	return running, err
+	go func() { running <- server.Run(ctx) }()
+	signer, err := access.ReadSigner(filepath.Join(dir, app.SigningKeyFile))
+	return server, signer, running, err
 }
 
 // stopOf stops what has been started, if anything.

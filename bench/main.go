@@ -26,6 +26,8 @@ var commands struct {
 
 	Export exportBench `cmd:"" help:"Export the request logs of a workspace over gRPC, REST and the command line."`
 
+	Proxy proxyBench `cmd:"" help:"Call a service through nginx and Caddy, and compare the latency of the rows with what the caller saw."`
+
 	Abuse abuseBench `cmd:"" help:"Check calls while callers without a token send the largest requests."`
 
 	CheckEmpty emptyServerCommand `cmd:"" hidden:""`
