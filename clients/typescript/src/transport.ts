@@ -1,0 +1,143 @@
+import { KeytrailError, statusError, unreachable } from './error.js'
+
+/** Where the service is, and who calls it. */
+export interface KeytrailOptions {
+  /** The address of the gateway, e.g. `https://keytrail.example.com`. */
+  url: string
+  /**
+   * A bearer token, or a function that returns one. The function is called before each request: keep the token there while it is
+   * valid. The role `checker` may check and report, `viewer` may read, and `admin` may also change keys.
+   */
+  token: string | (() => string | Promise<string>)
+  /** How long a call may take in milliseconds, repetitions included; 10,000 by default. Of a stream: until it begins. */
+  timeoutMs?: number
+}
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Ends the call; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Instead of the client's `timeoutMs`. */
+  timeoutMs?: number | undefined
+}
+
+/** One call of the REST API. */
+export interface Call extends CallOptions {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  path: string
+  query?: object | undefined
+  body?: object
+  /** Whether the call may be repeated where its response was lost. */
+  safe: boolean
+  /** How long to wait for one response in milliseconds, if less than the time of the call. */
+  attemptMs?: number
+}
+
+/** A call that may be repeated is sent at most this often. */
+const attempts = 4
+
+/** Transport sends calls with the token, a deadline and repetitions. */
+export class Transport {
+  readonly #url: string
+  readonly #token: KeytrailOptions['token']
+  readonly timeoutMs: number
+
+  constructor(options: KeytrailOptions) {
+    const url = new URL(options.url)
+    // fetch refuses such an address, with an error that has the password in it.
+    if (url.username || url.password) throw new TypeError('url: it must have no user name and password')
+    this.#url = options.url.replace(/\/+$/, '')
+    this.#token = options.token
+    this.timeoutMs = options.timeoutMs ?? 10_000
+  }
+
+  /** json returns the body of the response. It throws a KeytrailError for every response that is not OK. */
+  json<T>(call: Call): Promise<T> {
+    return this.#send(call, (response) => response.json() as Promise<T>)
+  }
+
+  /** stream returns the body of the response as it arrives. The deadline holds until it begins, the signal until it ends. */
+  stream(call: Call): Promise<ReadableStream<Uint8Array>> {
+    return this.#send(call, async (response) => response.body!)
+  }
+
+  async #send<T>(call: Call, read: (response: Response) => Promise<T>): Promise<T> {
+    const deadline = performance.now() + (call.timeoutMs ?? this.timeoutMs)
+    for (let attempt = 1; ; attempt++) {
+      const left = deadline - performance.now()
+      try {
+        return await this.#attempt(call, Math.min(left, call.attemptMs ?? left), read)
+      } catch (error) {
+        call.signal?.throwIfAborted()
+        const wait = backoff(attempt, 25)
+        const again = call.safe && attempt < attempts && error instanceof KeytrailError && error.unavailable
+        if (!again || performance.now() + wait >= deadline) throw error
+        await pause(wait, call.signal)
+      }
+    }
+  }
+
+  async #attempt<T>(call: Call, ms: number, read: (response: Response) => Promise<T>): Promise<T> {
+    const init = await this.#init(call)
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), ms)
+    const signal = call.signal ? AbortSignal.any([call.signal, late.signal]) : late.signal
+    try {
+      const response = await fetch(this.#url + call.path + queryString(call.query), { ...init, signal })
+      if (response.ok) return await read(response)
+      throw statusError(await response.json().catch(() => null), response.status)
+    } catch (error) {
+      if (error instanceof KeytrailError) throw error
+      if (error instanceof SyntaxError) throw new KeytrailError('The response is not JSON.', 200)
+      if (late.signal.aborted) throw new KeytrailError('There was no response in time.', 0, '', {}, { cause: error })
+      throw unreachable(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #init(call: Call): Promise<RequestInit> {
+    const headers: Record<string, string> = { Authorization: `Bearer ${await this.#validToken()}` }
+    if (!call.body) return { method: call.method, headers }
+    headers['Content-Type'] = 'application/json'
+    return { method: call.method, headers, body: JSON.stringify(call.body) }
+  }
+
+  /** The error of fetch for a header that is not valid has the value in it. */
+  async #validToken(): Promise<string> {
+    const token = (typeof this.#token === 'string' ? this.#token : await this.#token()).trim()
+    if (!/^[\x21-\x7e]+$/.test(token)) throw new TypeError('token: it is empty, or has characters that a header cannot have')
+    return token
+  }
+}
+
+/** queryString leaves out what is undefined. */
+function queryString(query: object = {}): string {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) params.append(name, String(value))
+  }
+  const text = params.toString()
+  return text && `?${text}`
+}
+
+/** backoff returns the milliseconds before a repetition: four times as long each time, and random, so that clients spread. */
+export function backoff(attempt: number, firstMs: number, longestMs = Infinity): number {
+  return Math.min(firstMs * 4 ** (attempt - 1), longestMs) * (0.5 + Math.random())
+}
+
+/** pause resolves after a time, and rejects with the signal's reason if that comes first. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    if (signal?.aborted) abort()
+    else signal?.addEventListener('abort', abort, { once: true })
+  })
+}
