@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/keytrail/keytrail/authsvc"
+	"github.com/keytrail/keytrail/authsvc/envoy"
 	"github.com/keytrail/keytrail/authsvc/grpcapi"
 	authpostgres "github.com/keytrail/keytrail/authsvc/postgres"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
@@ -29,6 +30,7 @@ type AuthConfig struct {
 	tokenFlags   `embed:""`
 	callerFlags  `embed:""`
 	listenFlags  `embed:""`
+	checkersFlag `embed:""`
 	DialFlags    `embed:""`
 	AuthAddr     string        `default:"127.0.0.1:7001" help:"Address to serve gRPC on."`
 	LogsAddr     string        `default:"127.0.0.1:7002" help:"Address of the log service. If it is a DNS name with several addresses, calls are spread over them."`
@@ -51,7 +53,7 @@ func (c AuthConfig) Validate() error {
 		return fmt.Errorf("--max-staleness: must be at least %v, got %v", 2*keyringInterval, c.MaxStaleness)
 	}
 	return errors.Join(c.trailFlags.validate(), c.quotaFlags.validate(), validateAgentTypes(c.AgentTypes), c.pathsFlag.validate(),
-		c.tokenFlags.validateRequired(), c.callerFlags.validate())
+		c.checkersFlag.validate(c.listenFlags), c.tokenFlags.validateRequired(), c.callerFlags.validate())
 }
 
 // NewAuthServer returns a server that runs the auth service on Postgres. The caller must call Run or Close.
@@ -85,7 +87,8 @@ func NewAuthServer(ctx context.Context, config AuthConfig, log *slog.Logger, now
 		}))
 		return s.openAuth(ctx, authConfig{
 			store: store, migrate: store.Migrate, snapshotOf: database,
-			addr: config.AuthAddr, tokens: tokens, agentTypes: config.AgentTypes, quota: config.quota(), now: now,
+			addr: config.AuthAddr, tokens: tokens, tlsCheckers: config.TLSCheckers,
+			agentTypes: config.AgentTypes, agentPaths: config.pathsFlag, quota: config.quota(), now: now,
 			logs: config.remote("--logs-addr", config.LogsAddr, config.InsecureFlag, log), logsToken: logsToken,
 			maxStaleness: config.MaxStaleness, changed: store.Wake(),
 			trailDir: config.TrailDir, trailShared: config.TrailShared, trail: config.trailFlags,
@@ -101,9 +104,12 @@ type authConfig struct {
 	addr       string
 	inMemory   []net.Listener // for the other parts of the same process
 	tokens     *access.Verifier
-	agentTypes []string
-	quota      authsvc.Quota
-	now        func() time.Time
+	// tlsCheckers are names of client certificates of checkers.
+	tlsCheckers []string
+	agentTypes  []string
+	agentPaths  pathsFlag
+	quota       authsvc.Quota
+	now         func() time.Time
 	// logs connects to the log service, and logsToken authenticates the calls.
 	logs         dialFunc
 	logsToken    credentials.PerRPCCredentials
@@ -118,12 +124,16 @@ type authConfig struct {
 // openAuth adds the auth service with its keyring and its trail.
 func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 	server, err := grpcserver.New(grpcserver.Config{
-		Log: s.log, Authorizer: access.NewAuthorizer(config.tokens), Instrumentation: s.telemetry.Instrumentation(), MaxMessageBytes: grpcserver.AuthMessageBytes,
+		Log: s.log, Authorizer: access.NewAuthorizer(config.tokens, config.tlsCheckers...), Instrumentation: s.telemetry.Instrumentation(), MaxMessageBytes: grpcserver.AuthMessageBytes,
 	})
 	if err != nil {
 		return err
 	}
 	agentTypes, err := parseAgentTypes(config.agentTypes)
+	if err != nil {
+		return err
+	}
+	agentPaths, err := config.agentPaths.templates()
 	if err != nil {
 		return err
 	}
@@ -148,6 +158,7 @@ func (s *Server) openAuth(ctx context.Context, config authConfig) error {
 		return err
 	}
 	grpcapi.Register(server, checker, authsvc.NewKeys(config.store, keyring.Keyring, agentTypes, config.quota, config.now))
+	envoy.Register(server, grpcapi.NewCheckServer(checker), agentPaths, s.log)
 	listener, err := s.listenGRPC("--auth-addr", config.addr)
 	if err != nil {
 		return err

@@ -20,8 +20,9 @@ import (
 
 // ServeConfig configures `keytrail serve`. Addresses are host:port; port 0 picks a free one.
 type ServeConfig struct {
-	listenFlags `embed:""`
-	tokenFlags  `embed:""`
+	listenFlags  `embed:""`
+	checkersFlag `embed:""`
+	tokenFlags   `embed:""`
 
 	DataDir     string        `default:"${data_dir}" type:"path" help:"Folder of the embedded databases, the trail and the key that signs tokens. Created if missing."`
 	GatewayAddr string        `default:"127.0.0.1:8080" help:"Address to serve REST on. On a loopback address only requests for localhost and loopback addresses are accepted."`
@@ -41,7 +42,8 @@ type ServeConfig struct {
 // Validate implements kong's validation.
 func (c ServeConfig) Validate() error {
 	return errors.Join(ValidateRetention(c.Retention), validateOrigins(c.CORSOrigins), c.trailFlags.validate(), c.quotaFlags.validate(),
-		c.tokenFlags.validate(), c.consoleFlags.validate(c.OIDCIssuers), validateAgentTypes(c.AgentTypes), c.pathsFlag.validate())
+		c.tokenFlags.validate(), c.consoleFlags.validate(c.OIDCIssuers), validateAgentTypes(c.AgentTypes), c.pathsFlag.validate(),
+		c.checkersFlag.validate(c.listenFlags))
 }
 
 // NewServer returns a server that runs everything on embedded databases. The caller must call Run or Close.
@@ -86,7 +88,7 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		err = s.openAuth(ctx, authConfig{
 			store: authStore, addr: config.AuthAddr, inMemory: []net.Listener{auth}, tokens: tokens,
-			agentTypes: config.AgentTypes, quota: config.quota(), now: now, maxStaleness: DefaultMaxStaleness,
+			tlsCheckers: config.TLSCheckers, agentTypes: config.AgentTypes, agentPaths: config.pathsFlag, quota: config.quota(), now: now, maxStaleness: DefaultMaxStaleness,
 			logs: inMemory(logs), logsToken: access.NewTokenSource(signer, now),
 			trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 		})

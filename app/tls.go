@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/credentials"
@@ -30,6 +31,21 @@ type listenFlags struct {
 	TLSKey      string `name:"tls-key" and:"tls-cert" type:"path" help:"PEM file with the private key of --tls-cert."`
 	PprofAddr   string `help:"Address to serve /debug/pprof/ on, in plaintext (default: none). Profiles cost processor time: let only operators reach it."`
 	TLSClientCA string `name:"tls-client-ca" type:"path" help:"PEM file with certificate authorities. gRPC clients must present a certificate issued by one of them; REST clients need none."`
+}
+
+// checkersFlag gives callers of the auth service a role by their client certificates.
+type checkersFlag struct {
+	TLSCheckers []string `name:"tls-checkers" help:"DNS names or URIs in client certificates. A gRPC caller without a token whose certificate has one of them is a checker for all workspaces, e.g. Envoy. Needs --tls-client-ca. Must not name the gateway's certificate, which would give the role to everyone who calls REST without a token."`
+}
+
+func (f checkersFlag) validate(listen listenFlags) error {
+	if len(f.TLSCheckers) > 0 && listen.TLSClientCA == "" {
+		return errors.New("--tls-checkers: needs --tls-client-ca, whose authorities issue the certificates")
+	}
+	if slices.Contains(f.TLSCheckers, "") {
+		return errors.New("--tls-checkers: a name must not be empty")
+	}
+	return nil
 }
 
 // DialFlags configure TLS on the connections that a process makes.

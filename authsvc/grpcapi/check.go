@@ -16,9 +16,14 @@ import (
 
 // Register registers the services of the domain on a gRPC server.
 func Register(server grpc.ServiceRegistrar, checker *authsvc.Checker, keys *authsvc.Keys) {
-	authv1.RegisterCheckServiceServer(server, checkServer{checker: checker})
+	authv1.RegisterCheckServiceServer(server, NewCheckServer(checker))
 	authv1.RegisterKeyServiceServer(server, keyServer{keys: keys})
 	authv1.RegisterSessionServiceServer(server, sessionServer{keys: keys})
+}
+
+// NewCheckServer returns the CheckService of a checker. Whoever calls it directly applies the contract's rules to the requests.
+func NewCheckServer(checker *authsvc.Checker) authv1.CheckServiceServer {
+	return checkServer{checker: checker}
 }
 
 type checkServer struct {

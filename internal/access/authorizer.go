@@ -16,11 +16,17 @@ import (
 // callers who may not call are never decoded: Authenticate needs the headers of a call only, Authorize its request.
 type Authorizer struct {
 	verifier *Verifier
-	rules    map[string]*rule // by full method name
+	// tlsCheckers are the names of client certificates; see NewAuthorizer.
+	tlsCheckers []string
+	rules       map[string]*rule // by full method name
 }
 
-// NewAuthorizer returns an authorizer that refuses every call until ReadRules has been called.
-func NewAuthorizer(verifier *Verifier) *Authorizer { return &Authorizer{verifier: verifier} }
+// NewAuthorizer returns an authorizer that refuses every call until ReadRules has been called. A caller without an Authorization
+// header whose client certificate was verified, and has one of the names of tlsCheckers (DNS or URI), is a checker for all
+// workspaces until the certificate expires.
+func NewAuthorizer(verifier *Verifier, tlsCheckers ...string) *Authorizer {
+	return &Authorizer{verifier: verifier, tlsCheckers: tlsCheckers}
+}
 
 // ReadRules reads the rules of all services of a server, before it serves. A service with an RPC without a rule is an
 // error: such a server must not start.
@@ -49,8 +55,8 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 	return c.identity, c.identity != nil
 }
 
-// Authenticate verifies the token in the values of a call's Authorization header, and its role. It returns the context
-// for Authorize. It does not wait.
+// Authenticate verifies the token in the values of a call's Authorization header, or the client certificate, and the role. It
+// returns the context for Authorize. It does not wait.
 func (a *Authorizer) Authenticate(ctx context.Context, method string, authorization []string) (context.Context, error) {
 	rule := a.rules[method]
 	if rule == nil {
@@ -59,7 +65,7 @@ func (a *Authorizer) Authenticate(ctx context.Context, method string, authorizat
 	if rule.open {
 		return context.WithValue(ctx, callKey{}, call{rule: rule}), nil
 	}
-	identity, err := a.verifier.VerifyHeader(authorization)
+	identity, err := a.identify(ctx, authorization)
 	if err != nil {
 		return ctx, err
 	}
@@ -101,22 +107,23 @@ func (r *rule) checkWorkspaces(identity *Identity, message protoreflect.Message)
 	named := false
 	workspaces(message, r.path, func(workspace string) bool {
 		named = true
-		if !identity.Holds(workspace) {
-			err = r.forbidden(workspace)
-		}
+		err = identity.Require(r.field, workspace)
 		return err == nil
 	})
 	if !named {
-		return r.forbidden("")
+		return identity.Require(r.field, "")
 	}
 	return err
 }
 
-// forbidden returns the fault for a workspace for which the token is not valid. The request has not been validated: the
-// workspace may be of any length.
-func (r *rule) forbidden(workspace string) error {
+// Require returns a fault if the token is not valid for a workspace, which field names in the request. The workspace may be of any
+// length.
+func (i *Identity) Require(field, workspace string) error {
+	if i.Holds(workspace) {
+		return nil
+	}
 	if workspace == "" {
-		return fault.New(fault.WorkspaceForbidden, "%s must name a workspace of the token: it is not for all workspaces (%q)", r.field, AllWorkspaces)
+		return fault.New(fault.WorkspaceForbidden, "%s must name a workspace of the token: it is not for all workspaces (%q)", field, AllWorkspaces)
 	}
 	return &fault.Error{
 		Reason:   fault.WorkspaceForbidden,

@@ -11,7 +11,7 @@ import (
 
 var (
 	errStopping     = fault.New(fault.ServerStopping, "the server is stopping")
-	errTokenExpired = fault.New(fault.TokenInvalid, "the token has expired")
+	errTokenExpired = fault.New(fault.TokenInvalid, "the token or the client certificate has expired")
 )
 
 // tap runs in the goroutine that reads from a connection, before a call begins. It refuses nothing: see RegisterService. While
@@ -47,7 +47,7 @@ func (c *chain) waitIfRefused(ctx context.Context, info *tap.Info) context.Conte
 	return context.WithValue(ctx, refusal{}, err)
 }
 
-// withTokenDeadline ends a stream when the token of its caller expires.
+// withTokenDeadline ends a stream when the token of its caller, or the client certificate, expires.
 func withTokenDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if identity, ok := access.FromContext(ctx); ok {
 		return context.WithDeadlineCause(ctx, identity.Expires(), errTokenExpired)

@@ -85,6 +85,7 @@ func New(config Config) (*Server, error) {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(s.tap),
 		grpc.StreamInterceptor(chain.stream), // RegisterService adds the chain of unary calls
+		grpc.Creds(newConnectionTLS()),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),

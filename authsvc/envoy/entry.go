@@ -1,0 +1,77 @@
+package envoy
+
+import (
+	"net/http"
+	"time"
+
+	dataaccesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+)
+
+const (
+	// statusGone is the status of a call whose caller was gone before a response was sent, as nginx writes it.
+	statusGone = 499
+	// The limits of an Outcome.
+	minStatus, maxStatus = http.StatusContinue, 599
+	maxLatency           = 24 * time.Hour
+)
+
+// outcomesOf returns the outcomes of the calls in a message. It has none if it is the first of a stream, which may have an identifier
+// only, or if its entries are about TCP connections (tcp_logs).
+func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome {
+	var outcomes []*authv1.Outcome
+	for _, entry := range message.GetHttpLogs().GetLogEntry() {
+		if token := tokenOf(entry.GetCommonProperties()); token != "" && final(entry.GetCommonProperties()) {
+			outcomes = append(outcomes, &authv1.Outcome{
+				ReportToken: token, Status: statusOf(entry.GetResponse()), LatencyMs: new(latencyOf(entry.GetCommonProperties())),
+			})
+		}
+	}
+	return outcomes
+}
+
+// tokenOf returns the report token of an entry, from the dynamic metadata of the check; empty for a request that was not checked,
+// whose row is shared, or whose check failed:
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon (metadata)
+func tokenOf(common *dataaccesslogv3.AccessLogCommon) string {
+	return common.GetMetadata().GetFilterMetadata()[filterNamespace].GetFields()[tokenField].GetStringValue()
+}
+
+// final reports whether an entry was written at the end of a request. Envoy can be configured to write others at its start, during
+// it, and about each attempt to reach the service behind it: their status and duration are not the caller's. The field
+// access_log_type exists since Envoy 1.27, intermediate_log_entry since 1.25:
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#enum-data-accesslog-v3-accesslogtype
+func final(common *dataaccesslogv3.AccessLogCommon) bool {
+	switch common.GetAccessLogType() {
+	case dataaccesslogv3.AccessLogType_DownstreamEnd:
+		return true
+	case dataaccesslogv3.AccessLogType_NotSet:
+		return !common.GetIntermediateLogEntry() //nolint:staticcheck // what older releases set
+	}
+	return false
+}
+
+// statusOf returns the status that the caller got. It is unset, or 0, if the caller was gone before a response was sent (response flag
+// DC):
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-httpresponseproperties (response_code)
+func statusOf(response *dataaccesslogv3.HTTPResponseProperties) int32 {
+	code := response.GetResponseCode().GetValue()
+	if code < minStatus {
+		return statusGone
+	}
+	return int32(min(code, maxStatus))
+}
+
+// latencyOf returns the milliseconds from the first byte of the request to the end of the response. Envoy measures in nanoseconds. The
+// field duration exists since Envoy 1.24; time_to_last_downstream_tx_byte is unset if no response was sent:
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon
+func latencyOf(common *dataaccesslogv3.AccessLogCommon) float64 {
+	duration := common.GetDuration()
+	if duration == nil {
+		duration = common.GetTimeToLastDownstreamTxByte()
+	}
+	latency := min(max(duration.AsDuration(), 0), maxLatency)
+	return float64(latency) / float64(time.Millisecond)
+}
