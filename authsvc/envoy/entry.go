@@ -48,7 +48,8 @@ func final(common *dataaccesslogv3.AccessLogCommon) bool {
 	case dataaccesslogv3.AccessLogType_DownstreamEnd:
 		return true
 	case dataaccesslogv3.AccessLogType_NotSet:
-		return !common.GetIntermediateLogEntry() //nolint:staticcheck // what older releases set
+		//lint:ignore SA1019 releases before 1.27 set it instead
+		return !common.GetIntermediateLogEntry()
 	}
 	return false
 }

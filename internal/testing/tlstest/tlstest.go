@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,8 +67,28 @@ func (a *Authority) Issue(t *testing.T, name string) Pair {
 // IssueUntil makes a certificate that is good until then.
 func (a *Authority) IssueUntil(t *testing.T, name string, until time.Time) Pair {
 	t.Helper()
+	return a.sign(t, certificate(name, until))
+}
+
+// IssueTo makes a certificate of a client with these names and no others: URIs if they have a scheme, else DNS names.
+func (a *Authority) IssueTo(t *testing.T, until time.Time, names ...string) Pair {
+	t.Helper()
+	template := certificate("client", until)
+	template.DNSNames = nil
+	for _, name := range names {
+		if uri, err := url.Parse(name); err == nil && uri.Scheme != "" {
+			template.URIs = append(template.URIs, uri)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	return a.sign(t, template)
+}
+
+func (a *Authority) sign(t *testing.T, template *x509.Certificate) Pair {
+	t.Helper()
 	key := newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, certificate(name, until), a.cert, &key.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	must(t, err)
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
