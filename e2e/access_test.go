@@ -59,14 +59,21 @@ var permissions = map[protoreflect.FullName]permission{
 	"keytrail.logs.v1.LogService.ListLogKeys":          {[]access.Role{access.Viewer, access.Admin}, false, false},
 	"keytrail.logs.v1.LogService.ListLogWorkspaces":    {[]access.Role{access.Viewer, access.Admin}, false, true},
 	"keytrail.logs.v1.LogService.PurgeRequestLogs":     {[]access.Role{access.Admin}, false, false},
+
+	"envoy.service.auth.v3.Authorization.Check":                    {[]access.Role{access.Checker}, false, false},
+	"envoy.service.accesslog.v3.AccessLogService.StreamAccessLogs": {[]access.Role{access.Checker}, true, false},
 }
 
-// rpcs returns all RPCs of the contract.
+// foreignServices are the services of Envoy's API that the auth service has.
+var foreignServices = []protoreflect.FullName{"envoy.service.auth.v3.Authorization", "envoy.service.accesslog.v3.AccessLogService"}
+
+// rpcs returns all RPCs of the contract, and those of the foreign services.
 func rpcs() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
-			if service := file.Services().Get(i); strings.HasPrefix(string(service.FullName()), "keytrail.") {
+			service := file.Services().Get(i)
+			if strings.HasPrefix(string(service.FullName()), "keytrail.") || slices.Contains(foreignServices, service.FullName()) {
 				for j := range service.Methods().Len() {
 					all = append(all, service.Methods().Get(j))
 				}
@@ -132,6 +139,9 @@ func TestEveryRPCWithEveryRole(t *testing.T) {
 	conns := map[protoreflect.FullName]*grpc.ClientConn{
 		"keytrail.auth.v1": dial(t, s.server.AuthAddr()), "keytrail.logs.v1": dial(t, s.server.LogsAddr()),
 	}
+	for _, service := range foreignServices {
+		conns[service.Parent()] = conns["keytrail.auth.v1"]
+	}
 	accessCases, called := s.accessCases(), map[protoreflect.FullName]bool{}
 	for _, rpc := range rpcs() {
 		permission, known := permissions[rpc.FullName()]
@@ -177,7 +187,11 @@ func acmeRequest(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Messag
 		switch {
 		case field.Name() == "workspace_id":
 			message.Set(field, protoreflect.ValueOfString("acme"))
-		case field.Message() == nil || field.IsMap() || depth > 4 || !strings.HasPrefix(string(field.Message().FullName()), "keytrail."):
+		case field.Name() == "context_extensions":
+			for _, name := range []string{"workspace_id", "agent_type", "agent_id"} {
+				message.Mutable(field).Map().Set(protoreflect.ValueOfString(name).MapKey(), protoreflect.ValueOfString("acme"))
+			}
+		case field.Message() == nil || field.IsMap() || depth > 4 || !ours(field.Message().FullName()):
 		case field.IsList():
 			message.Mutable(field).List().Append(protoreflect.ValueOfMessage(acmeRequest(field.Message(), depth+1)))
 		default:
@@ -185,6 +199,11 @@ func acmeRequest(of protoreflect.MessageDescriptor, depth int) *dynamicpb.Messag
 		}
 	}
 	return message
+}
+
+// ours reports whether requests have a workspace in messages of this name.
+func ours(message protoreflect.FullName) bool {
+	return strings.HasPrefix(string(message), "keytrail.") || strings.HasPrefix(string(message), "envoy.service.auth.v3.")
 }
 
 // callGRPC calls an RPC of any kind. It returns nil after the first response.

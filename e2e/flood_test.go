@@ -43,7 +43,8 @@ func floodMethods(service string) map[string]codes.Code {
 		"/unknown.Service/Unknown":                                              codes.Unimplemented,
 	}
 	for _, rpc := range rpcs() {
-		if name := string(rpc.Parent().FullName()); strings.HasPrefix(name, service) {
+		name := string(rpc.Parent().FullName())
+		if strings.HasPrefix(name, service) || service == "keytrail.auth." && slices.Contains(foreignServices, rpc.Parent().FullName()) {
 			methods["/"+name+"/"+string(rpc.Name())] = codes.Unauthenticated
 		}
 	}

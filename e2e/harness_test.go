@@ -105,6 +105,7 @@ func serveConfig(dataDir string) app.ServeConfig {
 		DataDir: dataDir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
 		Retention: retention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
 	}
+	config.AgentPaths = []string{"/v1/{agent_type}s/{agent_id}/…"}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
 	config.TrailStallTimeout = stallTimeout
 	config.AgentPaths = []string{"/v1/{agent_type}s/{agent_id}/…"}

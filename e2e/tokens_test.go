@@ -132,7 +132,7 @@ func (c callers) GetRequestMetadata(ctx context.Context, uri ...string) (map[str
 	call, _ := credentials.RequestInfoFromContext(ctx)
 	role := access.Admin
 	switch {
-	case strings.HasPrefix(call.Method, "/"+authv1.CheckService_ServiceDesc.ServiceName+"/"):
+	case strings.HasPrefix(call.Method, "/"+authv1.CheckService_ServiceDesc.ServiceName+"/"), strings.HasPrefix(call.Method, "/envoy."):
 		role = access.Checker
 	case call.Method == logsv1.LogService_RecordRequestLogs_FullMethodName:
 		role = access.Ingester
