@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 
 	"github.com/keytrail/keytrail/app"
@@ -18,6 +19,33 @@ import (
 
 // BenchmarkCheck makes allowed checks one after another, over gRPC and TCP, with all interceptors and the trail.
 func BenchmarkCheck(b *testing.B) {
+	conn, secret := startBenchmark(b)
+	checks := authv1.NewCheckServiceClient(conn)
+	request := &authv1.CheckRequest{ApiKey: secret, AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1/run"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if answer, err := checks.Check(b.Context(), request); err != nil || !answer.GetAllowed() {
+			b.Fatal(answer, err)
+		}
+	}
+}
+
+// BenchmarkEnvoyCheck is BenchmarkCheck with the messages of Envoy.
+func BenchmarkEnvoyCheck(b *testing.B) {
+	conn, secret := startBenchmark(b)
+	checks := authv3.NewAuthorizationClient(conn)
+	request := (&envoyCall{path: "/v1/agents/a1/run", apiKey: secret}).request()
+	b.ReportAllocs()
+	for b.Loop() {
+		if answer, err := checks.Check(b.Context(), request); err != nil || answer.GetOkResponse() == nil {
+			b.Fatal(answer, err)
+		}
+	}
+}
+
+// startBenchmark starts all services, and returns a checker's connection and a secret.
+func startBenchmark(b *testing.B) (checker *grpc.ClientConn, secret string) {
+	b.Helper()
 	config := serveConfig(b.TempDir())
 	config.TrailMaxBytes = 1 << 30
 	server, err := app.NewServer(b.Context(), config, quiet, time.Now)
@@ -36,14 +64,7 @@ func BenchmarkCheck(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	checks := authv1.NewCheckServiceClient(as(access.Checker))
-	request := &authv1.CheckRequest{ApiKey: key.GetSecret(), AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1/run"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if answer, err := checks.Check(b.Context(), request); err != nil || !answer.GetAllowed() {
-			b.Fatal(answer, err)
-		}
-	}
+	return as(access.Checker), key.GetSecret()
 }
 
 // BenchmarkForwardAuth compares a forward-auth request, as Traefik sends it, with the same check over REST: allowed, one after
