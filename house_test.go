@@ -57,6 +57,11 @@ var importRules = []struct {
 		[]string{"authsvc/...", "logsvc/...", "trail/...", "app/...", "cli/..."},
 	},
 	{
+		"Envoy's types are translated where its services are",
+		func(f sourceFile) bool { return !in("authsvc/envoy", "e2e")(f) },
+		[]string{"github.com/envoyproxy/..."},
+	},
+	{
 		"commands do not serve: the wiring is in app",
 		func(f sourceFile) bool { return !f.isTest() && in("cli")(f) },
 		[]string{"internal/grpcserver/...", "internal/httpserver/...", "internal/telemetry/...", "authsvc/sqlite/...", "authsvc/postgres/...", "logsvc/sqlite/...", "logsvc/postgres/..."},

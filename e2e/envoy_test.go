@@ -200,9 +200,32 @@ func TestEnvoyByItsCertificate(t *testing.T) {
 			t.Errorf("%s: a stream, %v", name, err)
 		}
 	}
+	expectStreamEndsWithCertificate(t, func(until time.Time) *envoyProxy { return newEnvoy(t, as(authority.IssueTo(t, until, spiffe))) })
 	foreign := newEnvoy(t, as(tlstest.NewAuthority(t).IssueTo(t, later, spiffe)))
 	if _, err := foreign.check(t.Context(), call()); status.Code(err) != codes.Unavailable {
 		t.Errorf("a certificate of another authority: %v", err)
+	}
+}
+
+// expectStreamEndsWithCertificate expects a stream to end when the client certificate expires. On a slow machine a short-lived
+// certificate may expire before it is used.
+func expectStreamEndsWithCertificate(t *testing.T, connect func(until time.Time) *envoyProxy) {
+	t.Helper()
+	for life := 2 * time.Second; ; life *= 2 {
+		stream, err := connect(time.Now().Add(life)).logs.StreamAccessLogs(t.Context())
+		if err == nil {
+			err = stream.Send(entries(true))
+		}
+		if err == nil {
+			err = stream.RecvMsg(nil)
+		}
+		if status.Code(err) == codes.Unavailable && life < waitTimeout/2 {
+			continue
+		}
+		if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the client certificate has expired") {
+			t.Errorf("a stream after its certificate has expired: %v", err)
+		}
+		return
 	}
 }
 
