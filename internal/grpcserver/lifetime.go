@@ -31,8 +31,11 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	stoppable, cancel := context.WithCancelCause(ctx)
 	release := context.AfterFunc(s.stopping, func() { cancel(errStopping) })
 	context.AfterFunc(ctx, func() { release(); cancel(nil) })
-	return stoppable, nil
+	return context.WithValue(stoppable, ender{}, cancel), nil
 }
+
+// ender is the key of the function, in the context of a stream, that ends it also where it waits for a message.
+type ender struct{}
 
 // refusal is the key of the error, in the context of a call that will be refused, that its caller gets.
 type refusal struct{}
@@ -47,10 +50,19 @@ func (c *chain) waitIfRefused(ctx context.Context, info *tap.Info) context.Conte
 	return context.WithValue(ctx, refusal{}, err)
 }
 
-// withTokenDeadline ends a stream when the token of its caller, or the client certificate, expires.
+// withTokenDeadline ends a stream when the token of its caller, or the client certificate, expires. Where it waits for a message,
+// grpc-go (1.85) sends CANCELLED to the caller, as it does when the server stops.
 func withTokenDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if identity, ok := access.FromContext(ctx); ok {
-		return context.WithDeadlineCause(ctx, identity.Expires(), errTokenExpired)
+	identity, ok := access.FromContext(ctx)
+	if !ok {
+		return ctx, func() {}
 	}
-	return ctx, func() {}
+	limited, cancel := context.WithDeadlineCause(ctx, identity.Expires(), errTokenExpired)
+	end, ok := ctx.Value(ender{}).(context.CancelCauseFunc)
+	if !ok {
+		return limited, cancel
+	}
+	// The end of the call must not end the context with which its error is reported.
+	release := context.AfterFunc(limited, func() { end(errTokenExpired) })
+	return limited, func() { release(); cancel() }
 }
