@@ -211,8 +211,10 @@ func TestEnvoyByItsCertificate(t *testing.T) {
 // certificate may expire before it is used.
 func expectStreamEndsWithCertificate(t *testing.T, connect func(until time.Time) *envoyProxy) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
 	for life := 2 * time.Second; ; life *= 2 {
-		stream, err := connect(time.Now().Add(life)).logs.StreamAccessLogs(t.Context())
+		stream, err := connect(time.Now().Add(life)).logs.StreamAccessLogs(ctx)
 		if err == nil {
 			err = stream.Send(entries(true))
 		}
