@@ -2,12 +2,15 @@ package envoy_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	dataaccesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -228,5 +231,17 @@ func TestWhatHasArrivedIsRecordedWhenAStreamEnds(t *testing.T) {
 				t.Errorf("%d rows, want 1001", len(rows))
 			}
 		})
+	}
+}
+
+// TestAnUnexpectedErrorEndsAStream: only a trail that refuses rows is tried again.
+func TestAnUnexpectedErrorEndsAStream(t *testing.T) {
+	f := newFixture(t)
+	message := entries(entry(f.token(t), 200, time.Second))
+	f.setRefuse(errors.New("broken"))
+	s := f.open(t, access.AllWorkspaces)
+	must(t, s.Send(message))
+	if err := s.RecvMsg(nil); status.Code(err) != codes.Internal {
+		t.Errorf("ended with %v", err)
 	}
 }
