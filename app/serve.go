@@ -88,7 +88,8 @@ func NewServer(ctx context.Context, config ServeConfig, log *slog.Logger, now fu
 		}
 		err = s.openAuth(ctx, authConfig{
 			store: authStore, addr: config.AuthAddr, inMemory: []net.Listener{auth}, tokens: tokens,
-			tlsCheckers: config.TLSCheckers, agentTypes: config.AgentTypes, agentPaths: config.pathsFlag, quota: config.quota(), now: now, maxStaleness: DefaultMaxStaleness,
+			tlsCheckers: config.TLSCheckers, agentTypes: config.AgentTypes, agentPaths: config.pathsFlag,
+			quota: config.quota(), now: now, maxStaleness: DefaultMaxStaleness,
 			logs: inMemory(logs), logsToken: access.NewTokenSource(signer, now),
 			trailDir: filepath.Join(config.DataDir, "trail"), trail: config.trailFlags,
 		})

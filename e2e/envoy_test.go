@@ -91,6 +91,14 @@ func TestEnvoyCallsBecomeOneRowEach(t *testing.T) {
 	if rows := walk(t, s.logs, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"}); len(rows) != len(cases) {
 		t.Errorf("%d rows of %d calls", len(rows), len(cases))
 	}
+	for labels, want := range map[string]float64{
+		`grpc_method="Check",grpc_service="envoy.service.auth.v3.Authorization",grpc_type="unary"`:                            float64(len(cases)),
+		`grpc_method="StreamAccessLogs",grpc_service="envoy.service.accesslog.v3.AccessLogService",grpc_type="client_stream"`: 1,
+	} {
+		if n, ok := metric(s.server.OpsAddr(), `grpc_server_handled_total{grpc_code="OK",`+labels+`}`); !ok || n != want {
+			t.Errorf("counted %v calls of %s, want %v", n, labels, want)
+		}
+	}
 }
 
 // expectResponse expects what Envoy gets.

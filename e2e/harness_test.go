@@ -108,7 +108,6 @@ func serveConfig(dataDir string) app.ServeConfig {
 	config.AgentPaths = []string{"/v1/{agent_type}s/{agent_id}/…"}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
 	config.TrailStallTimeout = stallTimeout
-	config.AgentPaths = []string{"/v1/{agent_type}s/{agent_id}/…"}
 	return config
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/fault"
@@ -35,10 +34,10 @@ type accessLog struct {
 }
 
 // StreamAccessLogs implements envoy.service.accesslog.v3.AccessLogService. The entries of a message are on the trail before the next
-// message is received, so a slow trail slows Envoy down, and a stream holds one message. Nothing is acknowledged: Envoy sends
-// messages without end and expects no response, and what it has sent when a stream breaks is lost
+// message is received, so a slow trail slows Envoy down, and a stream holds one message. Nothing is acknowledged: Envoy expects no
+// response, and what is on its way when a stream breaks is lost
 // (https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/accesslog/v3/als.proto).
-func (s *accessLog) StreamAccessLogs(stream grpc.ClientStreamingServer[accesslogv3.StreamAccessLogsMessage, accesslogv3.StreamAccessLogsResponse]) error {
+func (s *accessLog) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
 	for {
 		message, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -55,22 +54,20 @@ func (s *accessLog) StreamAccessLogs(stream grpc.ClientStreamingServer[accesslog
 	}
 }
 
-// report puts outcomes onto the trail. While the trail has no room it tries again, until the stream ends: Envoy does not send them
-// a second time. What has arrived when the stream ends is tried once.
+// report puts outcomes onto the trail. While the trail has no room it tries again, until the stream ends: Envoy does not send them a
+// second time. The end of the stream does not cut off an attempt.
 func (s *accessLog) report(ctx context.Context, outcomes []*authv1.Outcome) error {
 	intervals := backoff.NewExponentialBackOff()
 	intervals.InitialInterval, intervals.MaxInterval = retryInterval, maxRetryInterval
-	response, err := backoff.Retry(ctx, func() (*authv1.ReportResponse, error) {
+	report := func() (*authv1.ReportResponse, error) {
 		response, err := s.checks.Report(context.WithoutCancel(ctx), &authv1.ReportRequest{Outcomes: outcomes})
 		if err != nil && fault.KindOf(err) != fault.Unavailable {
 			err = backoff.Permanent(err)
 		}
 		return response, err
-	}, backoff.WithBackOff(intervals), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
-		s.delayed.Do(func() {
-			s.log.Warn("the trail refuses entries of Envoy's access log; their streams wait", "error", err)
-		})
-	}))
+	}
+	response, err := backoff.Retry(ctx, report,
+		backoff.WithBackOff(intervals), backoff.WithMaxElapsedTime(0), backoff.WithNotify(s.logDelay))
 	if err != nil {
 		return fmt.Errorf("report %d entries of an access log: %w", len(outcomes), err)
 	}
@@ -81,4 +78,10 @@ func (s *accessLog) report(ctx context.Context, outcomes []*authv1.Outcome) erro
 		})
 	}
 	return nil
+}
+
+func (s *accessLog) logDelay(err error, _ time.Duration) {
+	s.delayed.Do(func() {
+		s.log.Warn("the trail refuses entries of Envoy's access log; their streams wait", "error", err)
+	})
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/keytrail/keytrail/internal/fault"
 )
 
-// The entries of context_extensions, which the configuration of a route writes and a client cannot change:
-// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto#extensions-filters-http-ext-authz-v3-checksettings
+// The entries of context_extensions, which the configuration of a route writes and a client cannot change (CheckSettings in
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto).
 const (
 	workspaceExtension = "workspace_id"
 	typeExtension      = "agent_type"
@@ -77,9 +77,9 @@ type call struct {
 	typeFromPath bool
 }
 
-// callOf returns the agent that Envoy asks about. What the context extensions leave out comes from the path, which then must match a
-// template: a path that servers read in different ways must not make a call one on no agent, or in no workspace. An empty extension
-// is a value.
+// callOf returns the agent that Envoy asks about. What the context extensions leave out comes from the path, which then must match
+// a template: a path that servers read in different ways must not make a call one on no agent, or in no workspace. An empty
+// extension is a value.
 func (s *authorization) callOf(identity *access.Identity, attributes *authv3.AttributeContext) (call, error) {
 	extensions := attributes.GetContextExtensions()
 	workspace, hasWorkspace := extensions[workspaceExtension]
@@ -88,8 +88,8 @@ func (s *authorization) callOf(identity *access.Identity, attributes *authv3.Att
 	c := call{typeFromPath: !hasType}
 	if !hasWorkspace || !hasType || !hasAgent {
 		matched := false
-		// The path has the query, as the client sent it; the field query is always empty:
-		// https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto#service-auth-v3-attributecontext-httprequest
+		// The path has the query; the field query is always empty (AttributeContext.HttpRequest in
+		// https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto).
 		if c.Call, matched = s.paths.Match(attributes.GetRequest().GetHttp().GetPath()); !matched {
 			return c, errUnknownPath
 		}
@@ -114,8 +114,8 @@ func (s *authorization) callOf(identity *access.Identity, attributes *authv3.Att
 }
 
 // apiKey returns the secret that the client sent. Envoy joins the values of a header that was sent twice with a comma. With
-// encode_raw_headers it fills header_map instead, and does not join them. All names are in lower case:
-// https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto#service-auth-v3-attributecontext-httprequest
+// encode_raw_headers it fills header_map instead, and does not join them. All names are in lower case (AttributeContext.HttpRequest
+// in https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/attribute_context.proto).
 func apiKey(http *authv3.AttributeContext_HttpRequest) string {
 	if value, ok := http.GetHeaders()[authresult.APIKeyHeader]; ok {
 		return value

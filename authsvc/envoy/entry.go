@@ -18,8 +18,8 @@ const (
 	maxLatency           = 24 * time.Hour
 )
 
-// outcomesOf returns the outcomes of the calls in a message. It has none if it is the first of a stream, which may have an identifier
-// only, or if its entries are about TCP connections (tcp_logs).
+// outcomesOf returns the outcomes of the calls in a message. There are none in the first message of a stream if it has an identifier
+// only, and in entries about TCP connections (tcp_logs).
 func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome {
 	var outcomes []*authv1.Outcome
 	for _, entry := range message.GetHttpLogs().GetLogEntry() {
@@ -32,16 +32,16 @@ func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome 
 	return outcomes
 }
 
-// tokenOf returns the report token of an entry, from the dynamic metadata of the check; empty for a request that was not checked,
-// whose row is shared, or whose check failed:
-// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon (metadata)
+// tokenOf returns the report token of an entry, from the dynamic metadata of the check (field metadata of AccessLogCommon); empty for
+// a request that was not checked, whose row is shared, or whose check failed:
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon
 func tokenOf(common *dataaccesslogv3.AccessLogCommon) string {
 	return common.GetMetadata().GetFilterMetadata()[filterNamespace].GetFields()[tokenField].GetStringValue()
 }
 
-// final reports whether an entry was written at the end of a request. Envoy can be configured to write others at its start, during
-// it, and about each attempt to reach the service behind it: their status and duration are not the caller's. The field
-// access_log_type exists since Envoy 1.27, intermediate_log_entry since 1.25:
+// final reports whether an entry was written at the end of a request. Envoy can be configured to write others at its start, during it
+// and about each attempt to reach the service behind it: their status and duration are not the caller's. The field access_log_type
+// exists since Envoy 1.27, intermediate_log_entry since 1.25:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#enum-data-accesslog-v3-accesslogtype
 func final(common *dataaccesslogv3.AccessLogCommon) bool {
 	switch common.GetAccessLogType() {
@@ -54,9 +54,9 @@ func final(common *dataaccesslogv3.AccessLogCommon) bool {
 	return false
 }
 
-// statusOf returns the status that the caller got. It is unset, or 0, if the caller was gone before a response was sent (response flag
-// DC):
-// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-httpresponseproperties (response_code)
+// statusOf returns the status that the caller got. The field response_code is unset or 0 if the caller was gone before a response was
+// sent (response flag DC):
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-httpresponseproperties
 func statusOf(response *dataaccesslogv3.HTTPResponseProperties) int32 {
 	code := response.GetResponseCode().GetValue()
 	if code < minStatus {
@@ -65,8 +65,8 @@ func statusOf(response *dataaccesslogv3.HTTPResponseProperties) int32 {
 	return int32(min(code, maxStatus))
 }
 
-// latencyOf returns the milliseconds from the first byte of the request to the end of the response. Envoy measures in nanoseconds. The
-// field duration exists since Envoy 1.24; time_to_last_downstream_tx_byte is unset if no response was sent:
+// latencyOf returns the milliseconds from the first byte of the request to the end of the response. Envoy sends nanoseconds. The field
+// duration exists since Envoy 1.24; time_to_last_downstream_tx_byte is unset if no response was sent:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon
 func latencyOf(common *dataaccesslogv3.AccessLogCommon) float64 {
 	duration := common.GetDuration()
