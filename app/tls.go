@@ -35,7 +35,7 @@ type listenFlags struct {
 
 // checkersFlag gives callers of the auth service a role by their client certificates.
 type checkersFlag struct {
-	TLSCheckers []string `name:"tls-checkers" help:"DNS names or URIs in client certificates. A gRPC caller without a token whose certificate has one of them is a checker for all workspaces, e.g. Envoy. Needs --tls-client-ca. Must not name the gateway's certificate, which would give the role to everyone who calls REST without a token."`
+	TLSCheckers []string `name:"tls-checkers" help:"DNS names or URIs in client certificates. A gRPC caller without a token whose certificate has one of them is a checker for all workspaces, e.g. Envoy. Needs --tls-client-ca. Name certificates that only such proxies have."`
 }
 
 func (f checkersFlag) validate(listen listenFlags) error {
