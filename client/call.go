@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+// Call is what a call is on.
+type Call struct {
+	// WorkspaceID owns the agent; empty for that of WithWorkspace.
+	WorkspaceID string
+	// AgentType is a type of the catalog. Without it the call is refused as one of an unknown path.
+	AgentType string
+	// AgentID is empty for a call on no agent in particular, which only a key with access to all agents may do.
+	AgentID string
+}
+
+// callOf reads the path of a call.
+func (c *Client) callOf(path string) Call {
+	found, _ := c.paths.Match(path)
+	return Call{WorkspaceID: found.WorkspaceID, AgentType: found.AgentType, AgentID: found.AgentID}
+}
+
+// callOfRequest says what a request is on. It reads the URL, because that is what the router behind reads: middleware in front may
+// have changed it.
+func (c *Client) callOfRequest(r *http.Request) Call {
+	if c.httpCall != nil {
+		return c.httpCall(r)
+	}
+	return c.callOf(r.URL.EscapedPath())
+}
+
+// callOfMethod says what a gRPC call is on.
+func (c *Client) callOfMethod(ctx context.Context, fullMethod string, request any) Call {
+	if c.grpcCall != nil {
+		return c.grpcCall(ctx, fullMethod, request)
+	}
+	return c.callOf(fullMethod)
+}
+
+// endpointOf returns the path of a request, as its caller sent it.
+func endpointOf(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") { // http://host/path, or a request that was made by the program
+		path = r.URL.EscapedPath()
+	}
+	return path
+}
+
+// The auth service uses no more of these texts, and refuses messages above 1 MiB: a caller must not be able to make its own check
+// fail.
+const (
+	maxEndpoint = 4 << 10
+	maxSecret   = 4 << 10
+)
+
+// text returns at most limit bytes of what a caller sent, as UTF-8: other bytes are percent-encoded.
+func text(sent string, limit int) string {
+	sent = sent[:min(len(sent), limit)]
+	if utf8.ValidString(sent) {
+		return sent
+	}
+	var b strings.Builder
+	for i, r := range sent {
+		if r == utf8.RuneError && !strings.HasPrefix(sent[i:], string(utf8.RuneError)) {
+			fmt.Fprintf(&b, "%%%02X", sent[i])
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// bearerHeader is the header in which only a bearer token with the prefix of a secret is an API key.
+const bearerHeader = "authorization"
+
+// secretOf returns the API key of a call, from the headers that get returns.
+func (c *Client) secretOf(get func(name string) string) string {
+	for _, name := range c.headers {
+		value := get(name)
+		if name == bearerHeader {
+			value = bearerSecret(value)
+		}
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+func bearerSecret(value string) string {
+	const scheme = "bearer "
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return ""
+	}
+	secret := strings.TrimLeft(value[len(scheme):], " ")
+	if !strings.HasPrefix(secret, "sk_") {
+		return ""
+	}
+	return secret
+}

@@ -1,0 +1,141 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/authresult"
+)
+
+// verdict is what happens to a call.
+type verdict struct {
+	// refusal is why the call is not served; nil = it is.
+	refusal *refusal
+	// identity is that of an allowed call.
+	identity *Identity
+	// token reports the call; empty if it has no row of its own.
+	token string
+}
+
+type refusal struct {
+	authresult.Refusal
+	// cause is the cause of a denial.
+	cause string
+}
+
+// context returns the context in which a call is served.
+func (v verdict) context(ctx context.Context) context.Context {
+	if v.identity == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, identityKey{}, v.identity)
+}
+
+// decide checks a call that arrived at a time. The request has everything but what the call is on.
+func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckRequest, arrived time.Time) verdict {
+	if call.AgentType == "" {
+		c.counters.unknownPath.Add(1)
+		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
+	}
+	request.AgentType, request.AgentId = call.AgentType, call.AgentID
+	request.WorkspaceId = cmp.Or(call.WorkspaceID, c.workspaceID)
+	response, err := c.check(ctx, request, arrived)
+	switch {
+	case err != nil:
+		return c.unchecked(request, err)
+	case response.GetAllowed():
+		c.counters.allowed.Add(1)
+		return verdict{identity: identityOf(response), token: response.GetReportToken()}
+	}
+	c.counters.denied.Add(1)
+	denied := &refusal{Refusal: authresult.Denied(response), cause: response.GetDenial().GetCause()}
+	return verdict{refusal: denied, token: response.GetReportToken()}
+}
+
+// unchecked decides on a call whose check has failed.
+func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
+	code := status.Code(err)
+	info := errorInfo(err)
+	if field := info.GetMetadata()["field"]; code == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
+		c.counters.unknownPath.Add(1)
+		c.warnings.warn("keytrail: a call has an unknown agent type or an invalid workspace, and was refused", "agent_type", request.GetAgentType(), "error", err)
+		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
+	}
+	// A caller must not be able to get past the check by a request that makes it fail.
+	unreachable := code == codes.Unavailable || code == codes.DeadlineExceeded
+	if c.failOpen && unreachable {
+		c.counters.unchecked.Add(1)
+		c.warnings.warn("keytrail: a call could not be checked, and is served unchecked", "error", err)
+		return verdict{}
+	}
+	c.counters.refused.Add(1)
+	c.warnings.warn("keytrail: a call could not be checked, and was refused", "error", err)
+	return verdict{refusal: &refusal{Refusal: authresult.Unavailable}}
+}
+
+// check sends the check of a call until there is a response or the time is over. It goes on when the caller goes away, because the
+// row of the call is then completed, too.
+func (c *Client) check(ctx context.Context, request *authv1.CheckRequest, arrived time.Time) (*authv1.CheckResponse, error) {
+	request.CallId = c.callID(arrived)
+	ctx = context.WithoutCancel(ctx)
+	response, err := c.attempt(ctx, request)
+	if at, ok := serverTime(err); ok {
+		c.setClock(at)
+		request.CallId = c.callID(arrived)
+		return c.attempt(ctx, request)
+	}
+	if status.Code(err) == codes.DeadlineExceeded {
+		// A replica that is paused keeps its connection. The next attempt goes to another one.
+		return c.attempt(ctx, request)
+	}
+	return response, err
+}
+
+// attempt sends a check, which gRPC retries on other replicas if it fails with UNAVAILABLE.
+func (c *Client) attempt(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout/2)
+	defer cancel()
+	return c.checks.Check(ctx, request)
+}
+
+// callID returns a new id for a call, by the clock of the auth service: it refuses ids that are more than a minute off.
+func (c *Client) callID(arrived time.Time) string {
+	return c.ids.New(arrived.Add(time.Duration(c.ahead.Load()))).String()
+}
+
+// setClock sets the clock of call ids to that of the auth service.
+func (c *Client) setClock(server time.Time) {
+	ahead := time.Until(server)
+	c.ahead.Store(int64(ahead))
+	c.warnings.warn("keytrail: the clocks of this machine and of the auth service disagree; calls are recorded at the time of the service",
+		"service_ahead", ahead.Round(time.Second))
+}
+
+// serverTime returns the time of the auth service if it refused a call_id for its time.
+func serverTime(err error) (time.Time, bool) {
+	info := errorInfo(err)
+	if info.GetReason() != "CALL_ID_CLOCK" {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339, info.GetMetadata()["server_time"])
+	return at, err == nil
+}
+
+// errorInfo returns the details of an error of the auth service; nil if there are none.
+func errorInfo(err error) *errdetails.ErrorInfo {
+	if err == nil {
+		return nil
+	}
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
+}
