@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -45,10 +44,11 @@ type Server struct {
 	Addr string
 	// Token is a token of the role checker for all workspaces.
 	Token string
+	// Keys and Logs are the other services, for what has no method here. Every call is permitted.
+	Keys authv1.KeyServiceClient
+	Logs logsv1.LogServiceClient
 
-	t    testing.TB
-	keys authv1.KeyServiceClient
-	logs logsv1.LogServiceClient
+	t testing.TB
 }
 
 // Start runs Keytrail until the end of the test.
@@ -76,7 +76,7 @@ func Start(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	tokens := access.NewTokenSource(signer, time.Now)
-	s.keys, s.logs = authv1.NewKeyServiceClient(dial(t, s.Addr, tokens)), logsv1.NewLogServiceClient(dial(t, server.LogsAddr(), tokens))
+	s.Keys, s.Logs = authv1.NewKeyServiceClient(dial(t, s.Addr, tokens)), logsv1.NewLogServiceClient(dial(t, server.LogsAddr(), tokens))
 	return s
 }
 
@@ -127,7 +127,7 @@ func (s *Server) CreateKey(workspace string, key *authv1.Key) (secret string) {
 	if key == nil {
 		key = &authv1.Key{Name: "test", Scopes: AgentTypes, AllAgents: true}
 	}
-	created, err := s.keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{WorkspaceId: workspace, Key: key})
+	created, err := s.Keys.CreateKey(s.t.Context(), &authv1.CreateKeyRequest{WorkspaceId: workspace, Key: key})
 	if err != nil {
 		s.t.Fatalf("create a key: %v", err)
 	}
@@ -164,7 +164,7 @@ func (s *Server) AwaitRequestLogs(workspace string, n int) []*logsv1.RequestLog 
 func (s *Server) RequestLogs(workspace string) (rows []*logsv1.RequestLog) {
 	s.t.Helper()
 	for token, more := "", true; more; more = token != "" {
-		page, err := s.logs.ListRequestLogs(s.t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, PageSize: 1000, PageToken: token})
+		page, err := s.Logs.ListRequestLogs(s.t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, PageSize: 1000, PageToken: token})
 		if err != nil {
 			s.t.Fatalf("list request logs: %v", err)
 		}
