@@ -60,16 +60,13 @@ func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckReq
 
 // unchecked decides on a call whose check has failed.
 func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
-	code := status.Code(err)
-	info := errorInfo(err)
-	if field := info.GetMetadata()["field"]; code == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
+	if field := errorInfo(err).GetMetadata()["field"]; status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
 		c.counters.unknownPath.Add(1)
 		c.warnings.warn("keytrail: a call has an unknown agent type or an invalid workspace, and was refused", "agent_type", request.GetAgentType(), "error", err)
 		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
 	}
 	// A caller must not be able to get past the check by a request that makes it fail.
-	unreachable := code == codes.Unavailable || code == codes.DeadlineExceeded
-	if c.failOpen && unreachable {
+	if c.failOpen && isUnreachable(err) {
 		c.counters.unchecked.Add(1)
 		c.warnings.warn("keytrail: a call could not be checked, and is served unchecked", "error", err)
 		return verdict{}
@@ -79,27 +76,37 @@ func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
 	return verdict{refusal: &refusal{Refusal: authresult.Unavailable}}
 }
 
+// maxAttempts is how often a check is sent at most, apart from what gRPC retries by itself.
+const maxAttempts = 3
+
 // check sends the check of a call until there is a response or the time is over. It goes on when the caller goes away, because the
 // row of the call is then completed, too.
-func (c *Client) check(ctx context.Context, request *authv1.CheckRequest, arrived time.Time) (*authv1.CheckResponse, error) {
+//
+// It repeats what gRPC does not retry: a check whose connection was cut after the response had begun, and one that a replica did not
+// respond to in time. A replica that is paused keeps its connection; the next attempt goes to another one.
+func (c *Client) check(ctx context.Context, request *authv1.CheckRequest, arrived time.Time) (response *authv1.CheckResponse, err error) {
 	request.CallId = c.callID(arrived)
 	ctx = context.WithoutCancel(ctx)
-	response, err := c.attempt(ctx, request)
-	if at, ok := serverTime(err); ok {
-		c.setClock(at)
-		request.CallId = c.callID(arrived)
-		return c.attempt(ctx, request)
-	}
-	if status.Code(err) == codes.DeadlineExceeded {
-		// A replica that is paused keeps its connection. The next attempt goes to another one.
-		return c.attempt(ctx, request)
+	for range maxAttempts {
+		response, err = c.attempt(ctx, request)
+		if at, ok := serverTime(err); ok {
+			c.setClock(at)
+			request.CallId = c.callID(arrived)
+		} else if !isUnreachable(err) {
+			break
+		}
 	}
 	return response, err
 }
 
-// attempt sends a check, which gRPC retries on other replicas if it fails with UNAVAILABLE.
+func isUnreachable(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.DeadlineExceeded
+}
+
+// attempt sends a check, which gRPC retries on other replicas if it fails with UNAVAILABLE before a response begins.
 func (c *Client) attempt(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout/2)
+	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout/maxAttempts)
 	defer cancel()
 	return c.checks.Check(ctx, request)
 }

@@ -37,7 +37,7 @@ type config struct {
 	log          *slog.Logger
 }
 
-// defaultCheckTimeout is long enough for a replica that restarts, and for one that hangs: half of it, then another one is asked.
+// defaultCheckTimeout is long enough to ask another replica when one restarts or does not respond.
 const defaultCheckTimeout = 2 * time.Second
 
 func defaults() config {
@@ -149,7 +149,8 @@ func WithAPIKeyHeaders(names ...string) Option {
 	}
 }
 
-// WithCheckTimeout sets how long the check of a call may take with all its retries; by default 2 s.
+// WithCheckTimeout sets how long the check of a call may take with all its retries; by default 2 s. After a third of it, a replica
+// that does not respond is given up and another one asked.
 func WithCheckTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.checkTimeout = timeout }
 }

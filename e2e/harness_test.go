@@ -31,12 +31,19 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. In a process that clock started, it
-// runs a service instead.
+// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. In a process that clock or startBackend
+// started, it runs a service or a backend instead.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(clockVariable); file != "" {
 		fmt.Fprintln(os.Stderr, "e2e:", clock(file).serve(os.Args[1:]))
 		os.Exit(1)
+	}
+	if os.Getenv(backendAuthVariable) != "" {
+		if err := serveBackend(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	// Set before flag.Parse, so that the command line can override it. Each check makes about 30 calls.
 	if err := flag.Set("rapid.checks", "30"); err != nil {

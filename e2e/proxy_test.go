@@ -107,6 +107,13 @@ func newCuttingProxy(t *testing.T, network, upstream string) *cuttingProxy {
 	return c
 }
 
+// count returns how many connections were cut.
+func (c *cuttingProxy) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resets
+}
+
 func (c *cuttingProxy) cut(random *rand.Rand) { c.setRandom(random) }
 
 func (c *cuttingProxy) pass() { c.setRandom(nil) }

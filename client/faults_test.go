@@ -1,0 +1,229 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/keytrail/keytrail/client"
+	"github.com/keytrail/keytrail/client/keytrailtest"
+	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/testing/tlstest"
+)
+
+// faultyAuth is an auth service that fails as a test wants. It keeps the ids and tokens of the checks that it gets.
+type faultyAuth struct {
+	authv1.UnimplementedCheckServiceServer
+	check func(ctx context.Context, n int) error
+
+	mu     sync.Mutex
+	ids    []string
+	tokens []string
+}
+
+func (f *faultyAuth) Check(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
+	f.mu.Lock()
+	f.ids = append(f.ids, request.GetCallId())
+	f.tokens = append(f.tokens, metadata.ValueFromIncomingContext(ctx, "authorization")...)
+	n := len(f.ids)
+	f.mu.Unlock()
+	if err := f.check(ctx, n); err != nil {
+		return nil, err
+	}
+	return &authv1.CheckResponse{Allowed: true, HttpStatus: 200}, nil
+}
+
+// serve serves it until the end of the test.
+func (f *faultyAuth) serve(t *testing.T, options ...grpc.ServerOption) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(options...)
+	authv1.RegisterCheckServiceServer(server, f)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+func newClient(t *testing.T, addr string, options ...client.Option) *client.Client {
+	t.Helper()
+	kt, err := client.New(addr, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := kt.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return kt
+}
+
+// call sends one request through the middleware, and reports whether the handler was called.
+func call(kt *client.Client, path string) (response *httptest.ResponseRecorder, served bool) {
+	response = httptest.NewRecorder()
+	kt.HTTPMiddleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, known := client.FromContext(r.Context())
+		served = !known // a call that was not checked has no identity
+	})).ServeHTTP(response, httptest.NewRequest(http.MethodGet, path, nil))
+	return response, served
+}
+
+// unusedAddr returns an address that refuses connections.
+func unusedAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestWithoutTheAuthServiceCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	kt := newClient(t, unusedAddr(t), client.WithToken("secret-token"), client.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+	for range 2 {
+		response, served := call(kt, "/v1/agents/a1")
+		if served || response.Code != http.StatusServiceUnavailable || !strings.Contains(response.Body.String(), `"unavailable"`) {
+			t.Errorf("served %t, %d %s", served, response.Code, response.Body)
+		}
+	}
+	if stats := kt.Stats(); stats.Refused != 2 || stats.Unchecked != 0 {
+		t.Errorf("stats %+v", stats)
+	}
+	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "was refused") || strings.Contains(text, "secret-token") {
+		t.Errorf("the log is %s", text)
+	}
+}
+
+func TestFailOpenServesCallsWithoutTheAuthService(t *testing.T) {
+	t.Parallel()
+	kt := newClient(t, unusedAddr(t), client.WithFailOpen())
+	if response, served := call(kt, "/v1/agents/a1"); !served || response.Code != http.StatusOK {
+		t.Errorf("served %t, %d %s", served, response.Code, response.Body)
+	}
+	if stats := kt.Stats(); stats.Refused != 0 || stats.Unchecked != 1 {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+// TestFailOpenServesNoCallThatMakesItsCheckFail: otherwise its caller would need no key.
+func TestFailOpenServesNoCallThatMakesItsCheckFail(t *testing.T) {
+	t.Parallel()
+	keytrail := keytrailtest.Start(t)
+	kt := keytrail.Client(client.WithFailOpen())
+	long := strings.Repeat("x", 2<<20)
+	for _, path := range []string{"/v1/agents/" + long, "/v1/agents/a1?" + long, "/v1/agents/a1/" + long, "/v1/" + long[:100] + "s/a1", "/v1/agents/%01"} {
+		if response, served := call(kt, path); served || response.Code < 400 {
+			t.Errorf("%.20s…: served %t, %d", path, served, response.Code)
+		}
+	}
+	untrusted := keytrail.Client(client.WithFailOpen(), client.WithToken("not a token"))
+	if response, served := call(untrusted, "/v1/agents/a1"); served || response.Code != http.StatusServiceUnavailable {
+		t.Errorf("with a wrong token: served %t, %d", served, response.Code)
+	}
+}
+
+func TestCheckIsRepeatedWithItsCallID(t *testing.T) {
+	t.Parallel()
+	auth := &faultyAuth{check: func(ctx context.Context, n int) error {
+		switch n {
+		case 1, 2:
+			return status.Error(codes.Unavailable, "x")
+		case 3: // a replica that is paused
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}}
+	kt := newClient(t, auth.serve(t), client.WithCheckTimeout(4*time.Second))
+	for range 2 {
+		if response, _ := call(kt, "/v1/agents/a1"); response.Code != http.StatusOK {
+			t.Errorf("status %d", response.Code)
+		}
+	}
+	if len(auth.ids) != 5 || len(slices.Compact(slices.Clone(auth.ids))) != 2 || auth.ids[3] == auth.ids[4] || auth.ids[0] == "" {
+		t.Errorf("call ids %v", auth.ids)
+	}
+}
+
+func TestCheckGoesOnWhenTheCallerGoesAway(t *testing.T) {
+	t.Parallel()
+	kt := newClient(t, (&faultyAuth{check: func(context.Context, int) error { return nil }}).serve(t))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	response := httptest.NewRecorder()
+	kt.HTTPMiddleware(http.NotFoundHandler()).ServeHTTP(response, httptest.NewRequestWithContext(gone, http.MethodGet, "/v1/agents/a1", nil))
+	if stats := kt.Stats(); stats.Allowed != 1 {
+		t.Errorf("stats %+v", stats)
+	}
+}
+
+func TestTokensAreSentInTLS(t *testing.T) {
+	t.Parallel()
+	authority := tlstest.NewAuthority(t)
+	pair := authority.Issue(t, "127.0.0.1")
+	auth := &faultyAuth{check: func(context.Context, int) error { return nil }}
+	addr := auth.serve(t, grpc.Creds(credentials.NewServerTLSFromCert(new(pair.TLS(t)))))
+	trusted := credentials.NewTLS(&tls.Config{RootCAs: authority.Pool()})
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(" from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, option := range []client.Option{client.WithToken("from-text"), client.WithTokenFile(file)} {
+		if response, _ := call(newClient(t, addr, client.WithTransportCredentials(trusted), option), "/v1/agents/a1"); response.Code != http.StatusOK {
+			t.Errorf("status %d", response.Code)
+		}
+	}
+	if !slices.Equal(auth.tokens, []string{"Bearer from-text", "Bearer from-file"}) {
+		t.Errorf("tokens %q", auth.tokens)
+	}
+	untrusted := newClient(t, addr, client.WithTransportCredentials(credentials.NewTLS(&tls.Config{})), client.WithCheckTimeout(time.Second))
+	if response, _ := call(untrusted, "/v1/agents/a1"); response.Code != http.StatusServiceUnavailable {
+		t.Errorf("an unknown authority: status %d", response.Code)
+	}
+}
+
+func TestNewSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for reason, make := range map[string]func() (*client.Client, error){
+		"host:port":            func() (*client.Client, error) { return client.New("keytrail") },
+		"WithToken":            func() (*client.Client, error) { return client.New("x:1", client.WithToken("")) },
+		"no such file":         func() (*client.Client, error) { return client.New("x:1", client.WithTokenFile("missing")) },
+		"must begin with /":    func() (*client.Client, error) { return client.New("x:1", client.WithAgentPaths("v1")) },
+		"not a workspace id":   func() (*client.Client, error) { return client.New("x:1", client.WithWorkspace("A b")) },
+		"WithCheckTimeout: 0s": func() (*client.Client, error) { return client.New("x:1", client.WithCheckTimeout(0)) },
+		"WithAPIKeyHeaders":    func() (*client.Client, error) { return client.New("x:1", client.WithAPIKeyHeaders()) },
+	} {
+		if kt, err := make(); kt != nil || err == nil || !strings.Contains(err.Error(), reason) || !strings.HasPrefix(err.Error(), "keytrail: ") {
+			t.Errorf("%v, want %q", err, reason)
+		}
+	}
+}
