@@ -62,6 +62,11 @@ var importRules = []struct {
 		[]string{"github.com/envoyproxy/..."},
 	},
 	{
+		"what backends import knows no service and no wiring",
+		func(f sourceFile) bool { return !f.isTest() && in("client")(f) },
+		[]string{"authsvc/...", "logsvc/...", "trail/...", "gateway/...", "app/...", "cli/..."},
+	},
+	{
 		"commands do not serve: the wiring is in app",
 		func(f sourceFile) bool { return !f.isTest() && in("cli")(f) },
 		[]string{"internal/grpcserver/...", "internal/httpserver/...", "internal/telemetry/...", "authsvc/sqlite/...", "authsvc/postgres/...", "logsvc/sqlite/...", "logsvc/postgres/..."},
@@ -69,9 +74,9 @@ var importRules = []struct {
 	{
 		"test helpers do not link into production",
 		func(f sourceFile) bool {
-			return !f.isTest() && !in("authsvc/storetest", "logsvc/storetest", "internal/testing/...", "bench/...")(f)
+			return !f.isTest() && !in("authsvc/storetest", "logsvc/storetest", "client/keytrailtest", "internal/testing/...", "bench/...")(f)
 		},
-		[]string{"testing/...", "authsvc/storetest/...", "logsvc/storetest/...", "internal/testing/..."},
+		[]string{"testing/...", "authsvc/storetest/...", "logsvc/storetest/...", "client/keytrailtest/...", "internal/testing/..."},
 	},
 }
 

@@ -16,23 +16,27 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// BenchmarkMiddleware compares a handler behind the middleware with a bare Check. Both call the same auth service in turn, each over
-// a connection of its own. It reports the medians, what the middleware takes above the check, and its allocations, with those of the
-// report.
+// BenchmarkMiddleware compares a handler behind the middleware with a bare Check. Both call the same auth service in turn, each
+// over a connection of its own. It reports the medians, what the middleware takes above the check, and its allocations, with
+// those of the report.
 //
 //	go test ./client -run '^$' -bench Middleware -benchtime 20000x
 func BenchmarkMiddleware(b *testing.B) {
 	keytrail := keytrailtest.Start(b)
 	secret := keytrail.CreateKey("acme", nil)
 	kt := keytrail.Client(client.WithWorkspace("acme"))
-	handler := kt.HTTPMiddleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	conn, err := grpc.NewClient(keytrail.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer(keytrail.Token)))
+	noContent := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+	handler := kt.HTTPMiddleware(http.HandlerFunc(noContent))
+	conn, err := grpc.NewClient(keytrail.Addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(bearer(keytrail.Token)))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer conn.Close()
 	checks := authv1.NewCheckServiceClient(conn)
-	check := &authv1.CheckRequest{ApiKey: secret, AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1/run", WorkspaceId: "acme"}
+	check := &authv1.CheckRequest{
+		ApiKey: secret, AgentType: "agent", AgentId: "a1", Method: "POST", Endpoint: "/v1/agents/a1/run", WorkspaceId: "acme",
+	}
 	request := httptest.NewRequest(http.MethodPost, "/v1/agents/a1/run", nil)
 	request.Header.Set("api-key", secret)
 	writer := &discardWriter{header: http.Header{}}

@@ -24,8 +24,8 @@ func (c *Client) callOf(path string) Call {
 	return Call{WorkspaceID: found.WorkspaceID, AgentType: found.AgentType, AgentID: found.AgentID}
 }
 
-// callOfRequest says what a request is on. It reads the URL, because that is what the router behind reads: middleware in front may
-// have changed it.
+// callOfRequest says what a request is on. It reads the URL, because that is what the router behind reads: middleware in front
+// may have changed it.
 func (c *Client) callOfRequest(r *http.Request) Call {
 	if c.httpCall != nil {
 		return c.httpCall(r)

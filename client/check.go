@@ -60,9 +60,10 @@ func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckReq
 
 // unchecked decides on a call whose check has failed.
 func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
-	if field := errorInfo(err).GetMetadata()["field"]; status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
+	field := errorInfo(err).GetMetadata()["field"]
+	if status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
 		c.counters.unknownPath.Add(1)
-		c.warnings.warn("keytrail: a call has an unknown agent type or an invalid workspace, and was refused", "agent_type", request.GetAgentType(), "error", err)
+		c.warnings.warn("keytrail: a call has an unknown agent type or an invalid workspace, and was refused", "error", err)
 		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
 	}
 	// A caller must not be able to get past the check by a request that makes it fail.
@@ -79,12 +80,13 @@ func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
 // maxAttempts is how often a check is sent at most, apart from what gRPC retries by itself.
 const maxAttempts = 3
 
-// check sends the check of a call until there is a response or the time is over. It goes on when the caller goes away, because the
-// row of the call is then completed, too.
+// check sends the check of a call until there is a response or the time is over. It goes on when the caller goes away, because
+// the row of the call is then completed, too.
 //
-// It repeats what gRPC does not retry: a check whose connection was cut after the response had begun, and one that a replica did not
-// respond to in time. A replica that is paused keeps its connection; the next attempt goes to another one.
-func (c *Client) check(ctx context.Context, request *authv1.CheckRequest, arrived time.Time) (response *authv1.CheckResponse, err error) {
+// It repeats what gRPC does not retry: a check whose connection was cut after the response had begun, and one that a replica did
+// not respond to in time. A replica that is paused keeps its connection; the next attempt goes to another one.
+func (c *Client) check(ctx context.Context, request *authv1.CheckRequest, arrived time.Time,
+) (response *authv1.CheckResponse, err error) {
 	request.CallId = c.callID(arrived)
 	ctx = context.WithoutCancel(ctx)
 	for range maxAttempts {
@@ -120,7 +122,7 @@ func (c *Client) callID(arrived time.Time) string {
 func (c *Client) setClock(server time.Time) {
 	ahead := time.Until(server)
 	c.ahead.Store(int64(ahead))
-	c.warnings.warn("keytrail: the clocks of this machine and of the auth service disagree; calls are recorded at the time of the service",
+	c.warnings.warn("keytrail: the clocks of this machine and of the auth service disagree; calls are recorded at its time",
 		"service_ahead", ahead.Round(time.Second))
 }
 

@@ -4,10 +4,10 @@
 //	…
 //	http.ListenAndServe(addr, kt.HTTPMiddleware(mux))
 //
-// The middleware sends the caller's API key to the auth service (CheckService.Check) before the call is served. A denied call gets
-// the status and a JSON body that says why; an allowed one reaches the handler, with the caller's Identity in its context. When
-// the call has ended, its status and latency, as the caller got them, are reported in the background. UnaryServerInterceptor and
-// StreamServerInterceptor do the same for gRPC.
+// The middleware sends the caller's API key to the auth service (CheckService.Check) before the call is served. A denied call
+// gets the status and a JSON body that says why; an allowed one reaches the handler, with the caller's Identity in its context.
+// When the call has ended, its status and latency, as the caller got them, are reported in the background.
+// UnaryServerInterceptor and StreamServerInterceptor do the same for gRPC.
 //
 // Put the middleware outside of every other one that writes responses: what is outside of it is neither checked nor measured.
 // Requests that need no API key, such as health checks and the preflights of CORS, belong outside, too.
@@ -26,8 +26,8 @@
 //
 // # What a crash loses
 //
-// The row of a call exists before the call is served. Its status and latency wait in memory until they are reported, typically for
-// 200 ms. Close reports them. If the process is killed before that, the rows stay in progress.
+// The row of a call exists before the call is served. Its status and latency wait in memory until they are reported, typically
+// for 200 ms. Close reports them. If the process is killed before that, the rows stay in progress.
 package client
 
 import (
@@ -57,8 +57,8 @@ type Client struct {
 	ahead atomic.Int64
 }
 
-// New returns a client of the auth service at addr, which is host:port. If the host is a DNS name with several addresses, each is a
-// replica, and calls are spread over them.
+// New returns a client of the auth service at addr, which is host:port. If the host is a DNS name with several addresses, each
+// is a replica, and calls are spread over them.
 //
 // New does not connect: the first call does. So a program can start before the auth service.
 //
@@ -87,8 +87,8 @@ func New(addr string, options ...Option) (*Client, error) {
 
 // Close reports all calls that have ended, and closes the connection. It waits until everything is reported or ctx ends, for
 // ever without a deadline; its error says how many calls were not reported. Call it when the server has stopped: after
-// http.Server.Shutdown or grpc.Server.GracefulStop. Calls that end later, such as those on hijacked connections, are not reported.
-// Only the first Close does anything.
+// http.Server.Shutdown or grpc.Server.GracefulStop. Calls that end later, such as those on hijacked connections, are not
+// reported. Only the first Close does anything.
 func (c *Client) Close(ctx context.Context) error {
 	left := c.reporter.close(ctx)
 	_ = c.conn.Close() // it fails only if it was closed before

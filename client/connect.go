@@ -20,9 +20,9 @@ import (
 	"github.com/keytrail/keytrail/internal/hidden"
 )
 
-// serviceConfig spreads calls over all replicas, and retries one that failed with UNAVAILABLE on another replica (gRFC A6). A Check
-// has a call_id and a Report is idempotent, so both can be repeated. Throttling stops retries while all replicas fail, so that
-// calls then fail at once.
+// serviceConfig spreads calls over all replicas, and retries one that failed with UNAVAILABLE on another replica (gRFC A6). A
+// Check has a call_id and a Report is idempotent, so both can be repeated. Throttling stops retries while all replicas fail, so
+// that calls then fail at once.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
@@ -95,7 +95,8 @@ func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string
 	return map[string]string{"authorization": t.text.Reveal()}, nil
 }
 
-// RequireTransportSecurity implements credentials.PerRPCCredentials. transportTo decides whether a connection may be in plaintext.
+// RequireTransportSecurity implements credentials.PerRPCCredentials. transportTo decides whether a connection may be in
+// plaintext.
 func (token) RequireTransportSecurity() bool { return false }
 
 // tokenFile sends the token in a file.

@@ -18,7 +18,8 @@ var modules = []string{
 
 func TestPackageHasFewDependencies(t *testing.T) {
 	t.Parallel()
-	listed, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")
+	listed, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}

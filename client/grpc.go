@@ -18,11 +18,11 @@ import (
 // UnaryServerInterceptor returns the interceptor of unary calls.
 //
 // The API key is in the metadata of the call. A denied call ends with UNAUTHENTICATED (HTTP 401) or PERMISSION_DENIED and a
-// google.rpc.ErrorInfo: its domain is keytrail, its reason the error code in upper case (MISSING_TOKEN), and its metadata has fix and,
-// where there is one, cause. A call that could not be checked ends with UNAVAILABLE.
+// google.rpc.ErrorInfo: its domain is keytrail, its reason the error code in upper case (MISSING_TOKEN), and its metadata has
+// fix and, where there is one, cause. A call that could not be checked ends with UNAVAILABLE.
 //
-// The row's method is POST and its endpoint /package.Service/Method. Its status is that of HTTP for the call's code, as grpc-gateway
-// has it; 499 if the caller cancelled, 504 if its deadline passed, 500 after a panic, which goes on.
+// The row's method is POST and its endpoint /package.Service/Method. Its status is that of HTTP for the call's code, as
+// grpc-gateway has it; 499 if the caller cancelled, 504 if its deadline passed, 500 after a panic, which goes on.
 //
 // Health checks (grpc.health.v1) are served unchecked.
 func (c *Client) UnaryServerInterceptor() grpc.UnaryServerInterceptor {

@@ -11,8 +11,8 @@ import (
 	"github.com/keytrail/keytrail/internal/authresult"
 )
 
-// HTTPMiddleware returns a handler that serves allowed calls by next. It has the form of a middleware of net/http and of routers such
-// as chi: router.Use(kt.HTTPMiddleware).
+// HTTPMiddleware returns a handler that serves allowed calls by next. It has the form of a middleware of net/http and of routers
+// such as chi: router.Use(kt.HTTPMiddleware).
 //
 // The latency of a call is measured until next returns. The status is that of the response, and
 //
@@ -22,8 +22,8 @@ import (
 //   - 101 if next hijacked the connection and wrote no header before.
 //   - 200 if next wrote nothing.
 //
-// A context is canceled when the caller goes away, but also with a http.Server.BaseContext that is. Such a base context should have a
-// cause, as that of signal.NotifyContext has, so that calls which are served all the same are not reported with 499.
+// A context is canceled when the caller goes away, but also with a http.Server.BaseContext that is. Such a base context should
+// have a cause, as that of signal.NotifyContext has, so that calls which are served all the same are not reported with 499.
 func (c *Client) HTTPMiddleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := time.Now()

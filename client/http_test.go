@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,16 +21,10 @@ import (
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 )
 
-// serveHTTP serves the handlers of paths behind the middleware of a client.
-func serveHTTP(t *testing.T, kt *client.Client, handlers map[string]http.HandlerFunc) (url string) {
+// serveHTTP serves a handler behind the middleware of a client.
+func serveHTTP(t *testing.T, kt *client.Client, handler http.HandlerFunc) (url string) {
 	t.Helper()
-	mux := http.NewServeMux()
-	for path, handler := range handlers {
-		mux.HandleFunc(path, handler)
-	}
-	server := httptest.NewUnstartedServer(kt.HTTPMiddleware(mux))
-	server.Config.ErrorLog = discard // of handlers that panic
-	server.Start()
+	server := httptest.NewServer(kt.HTTPMiddleware(handler))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -79,31 +74,36 @@ func TestHandlerGetsTheIdentityAndItsCallIsRecorded(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
 	secret := keytrail.CreateKey("acme", &authv1.Key{
-		Name: "CI", Scopes: []string{"voice_agent"}, AllAgents: true, ExternalId: "customer 7", Metadata: map[string]string{"plan": "gold"},
+		Name: "CI", Scopes: []string{"voice_agent"}, AllAgents: true,
+		ExternalId: "customer 7", Metadata: map[string]string{"plan": "gold"},
 	})
 	kt := keytrail.Client(client.WithWorkspace("acme"))
 	var identity client.Identity
 	var took time.Duration
-	url := serveHTTP(t, kt, map[string]http.HandlerFunc{"/v1/voice_agents/a1/calls": func(w http.ResponseWriter, r *http.Request) {
+	url := serveHTTP(t, kt, func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		identity, _ = client.FromContext(r.Context())
 		w.WriteHeader(http.StatusCreated)
 		took = time.Since(began)
-	}})
+	})
 	began := time.Now()
 	if response := get(t, t.Context(), url+"/v1/voice_agents/a1/calls?token=t", secret); response.StatusCode != http.StatusCreated {
 		t.Fatalf("status %d", response.StatusCode)
 	}
 	waited := time.Since(began)
-	got := keytrail.AwaitRequestLogs("acme", 1)[0]
-	if identity.WorkspaceID != "acme" || identity.KeyName != "CI" || identity.KeyID != got.GetKeyId() || identity.KeyLast4 != secret[len(secret)-4:] ||
-		identity.ExternalID != "customer 7" || identity.Metadata["plan"] != "gold" || identity.RequestLogID != got.GetId() {
-		t.Errorf("the handler has the identity %+v", identity)
+	got := row(t, keytrail.AwaitRequestLogs("acme", 1), "/v1/voice_agents/a1/calls")
+	want := client.Identity{
+		WorkspaceID: "acme", KeyID: got.GetKeyId(), KeyName: "CI", KeyLast4: secret[len(secret)-4:], ExternalID: "customer 7",
+		Metadata: map[string]string{"plan": "gold"}, RequestLogID: got.GetId(),
 	}
-	if got.GetStatus() != 201 || got.GetMethod() != "GET" || got.GetEndpoint() != "/v1/voice_agents/a1/calls" || got.GetAgentType() != "voice_agent" || got.GetAgentId() != "a1" {
+	if !reflect.DeepEqual(identity, want) {
+		t.Errorf("the handler has the identity %+v, want %+v", identity, want)
+	}
+	if got.GetStatus() != 201 || got.GetMethod() != "GET" || got.GetAgentType() != "voice_agent" || got.GetAgentId() != "a1" {
 		t.Errorf("row %v", got)
 	}
-	if latency := time.Duration(got.GetLatencyMs() * float64(time.Millisecond)); latency < took.Truncate(time.Microsecond) || latency > waited {
+	latency := time.Duration(got.GetLatencyMs() * float64(time.Millisecond))
+	if latency < took.Truncate(time.Microsecond) || latency > waited {
 		t.Errorf("latency %v, of a handler that took %v for a caller who waited %v", latency, took, waited)
 	}
 	if stats := kt.Stats(); stats.Allowed != 1 || stats.ReportsSent != 1 || stats.ReportsPending != 0 {
@@ -114,10 +114,10 @@ func TestHandlerGetsTheIdentityAndItsCallIsRecorded(t *testing.T) {
 func TestWriterKeepsTheMethodsOfNetHTTP(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
-	url := serveHTTP(t, keytrail.Client(), map[string]http.HandlerFunc{"/v1/agents/a1": func(w http.ResponseWriter, _ *http.Request) {
+	url := serveHTTP(t, keytrail.Client(), func(w http.ResponseWriter, _ *http.Request) {
 		for name, ok := range map[string]bool{
-			"Flusher": is[http.Flusher](w), "Hijacker": is[http.Hijacker](w), "ReaderFrom": is[io.ReaderFrom](w), "StringWriter": is[io.StringWriter](w),
-			"CloseNotifier": is[interface{ CloseNotify() <-chan bool }](w),
+			"Flusher": is[http.Flusher](w), "Hijacker": is[http.Hijacker](w), "ReaderFrom": is[io.ReaderFrom](w),
+			"StringWriter": is[io.StringWriter](w), "CloseNotifier": is[interface{ CloseNotify() <-chan bool }](w),
 		} {
 			if !ok {
 				t.Errorf("the writer is no %s", name)
@@ -126,8 +126,9 @@ func TestWriterKeepsTheMethodsOfNetHTTP(t *testing.T) {
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
 			t.Error(err)
 		}
-	}})
-	if response := get(t, t.Context(), url+"/v1/agents/a1", keytrail.CreateKey("acme", nil)); response.StatusCode != http.StatusOK {
+	})
+	response := get(t, t.Context(), url+"/v1/agents/a1", keytrail.CreateKey("acme", nil))
+	if response.StatusCode != http.StatusOK {
 		t.Errorf("status %d", response.StatusCode)
 	}
 }
@@ -141,17 +142,21 @@ func is[T any](value any) bool {
 func TestDeniedCallsSayWhy(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
-	url := serveHTTP(t, keytrail.Client(client.WithWorkspace("acme")), nil)
+	url := serveHTTP(t, keytrail.Client(client.WithWorkspace("acme")), http.NotFound)
 	key := func(change func(*authv1.Key)) string {
 		k := &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true}
 		change(k)
 		return keytrail.CreateKey("acme", k)
 	}
-	rotated, err := keytrail.Keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true}})
+	rotated, err := keytrail.Keys.CreateKey(t.Context(), &authv1.CreateKeyRequest{
+		WorkspaceId: "acme", Key: &authv1.Key{Name: "k", Scopes: []string{"agent"}, AllAgents: true},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keytrail.Keys.RotateKey(t.Context(), &authv1.RotateKeyRequest{WorkspaceId: "acme", KeyId: rotated.GetKey().GetId(), GracePeriod: durationpb.New(0)}); err != nil {
+	if _, err := keytrail.Keys.RotateKey(t.Context(), &authv1.RotateKeyRequest{
+		WorkspaceId: "acme", KeyId: rotated.GetKey().GetId(), GracePeriod: durationpb.New(0),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	denials := []struct {
@@ -176,7 +181,8 @@ func TestDeniedCallsSayWhy(t *testing.T) {
 		if body.Error.Code != d.code || body.Error.Message == "" || body.Error.Fix == "" || response.StatusCode != int(d.status) {
 			t.Errorf("%s: %d %+v", d.code, response.StatusCode, body)
 		}
-		if challenge := response.Header.Get("WWW-Authenticate"); (challenge == `ApiKey realm="api", header="api-key"`) != (d.status == 401) {
+		challenge := response.Header.Get("WWW-Authenticate")
+		if (challenge == `ApiKey realm="api", header="api-key"`) != (d.status == 401) {
 			t.Errorf("%s: WWW-Authenticate %q", d.code, challenge)
 		}
 	}
@@ -192,11 +198,12 @@ func TestCallsOnNoKnownAgentAreRefusedWithoutARow(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
 	kt := keytrail.Client()
-	url, secret := serveHTTP(t, kt, nil), keytrail.CreateKey("acme", nil)
+	url, secret := serveHTTP(t, kt, http.NotFound), keytrail.CreateKey("acme", nil)
 	paths := []string{"/", "/v1/agents", "/v1/robots/r1", "/v1/agents/a1%2f..", "/v1/AGENTs/a1"}
 	for _, path := range paths {
 		response := get(t, t.Context(), url+path, secret)
-		if body, err := io.ReadAll(response.Body); response.StatusCode != 403 || !strings.Contains(string(body), `"unknown_path"`) || err != nil {
+		body, err := io.ReadAll(response.Body)
+		if response.StatusCode != 403 || !strings.Contains(string(body), `"unknown_path"`) || err != nil {
 			t.Errorf("%s: %d %s %v", path, response.StatusCode, body, err)
 		}
 	}
@@ -209,26 +216,29 @@ func TestOptionsSayWhereTheKeyAndTheAgentAre(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
 	secret := keytrail.CreateKey("acme", nil)
-	byHeader := client.WithHTTPCall(func(r *http.Request) client.Call {
-		return client.Call{WorkspaceID: "acme", AgentType: "data_agent", AgentID: r.Header.Get("agent")}
+	byHeader := client.WithHTTPCall(func(*http.Request) client.Call {
+		return client.Call{WorkspaceID: "acme", AgentType: "data_agent", AgentID: "f1"}
 	})
+	byTemplate := client.WithAgentPaths("data_agent=/{workspace_id}/bots/{agent_id}")
+	options := func(o ...client.Option) []client.Option { return o }
+	withKey := http.Header{"Api-Key": {secret}}
 	for name, tt := range map[string]struct {
 		options []client.Option
 		header  http.Header
 		path    string
 		status  int
 	}{
-		"bearer":                  {nil, http.Header{"Authorization": {"Bearer " + secret}}, "/v1/agents/bearer", 200},
-		"bearer-of-another-kind":  {nil, http.Header{"Authorization": {"Bearer eyJ"}}, "/v1/agents/bearer-of-another-kind", 401},
-		"api-key-before-bearer":   {nil, http.Header{"Api-Key": {secret}, "Authorization": {"Bearer sk_x"}}, "/v1/agents/api-key-before-bearer", 200},
-		"own-header":              {[]client.Option{client.WithAPIKeyHeaders("X-Key")}, http.Header{"X-Key": {secret}}, "/v1/agents/own-header", 200},
-		"own-header-only":         {[]client.Option{client.WithAPIKeyHeaders("X-Key")}, http.Header{"Api-Key": {secret}}, "/v1/agents/own-header-only", 401},
-		"function":                {[]client.Option{byHeader}, http.Header{"Api-Key": {secret}, "Agent": {"function"}}, "/any/function", 200},
-		"template":                {[]client.Option{client.WithAgentPaths("data_agent=/{workspace_id}/bots/{agent_id}")}, http.Header{"Api-Key": {secret}}, "/acme/bots/template", 200},
-		"workspace-of-the-path":   {[]client.Option{client.WithAgentPaths("agent=/{workspace_id}/bots/{agent_id}"), client.WithWorkspace("acme")}, http.Header{"Api-Key": {secret}}, "/other/bots/workspace-of-the-path", 403},
-		"workspace-of-the-client": {[]client.Option{client.WithWorkspace("other")}, http.Header{"Api-Key": {secret}}, "/v1/agents/workspace-of-the-client", 403},
+		"bearer":                  {nil, http.Header{"Authorization": {"Bearer " + secret}}, "/v1/agents/a1", 200},
+		"bearer of another kind":  {nil, http.Header{"Authorization": {"Bearer eyJ"}}, "/v1/agents/a1", 401},
+		"api-key before bearer":   {nil, http.Header{"Api-Key": {secret}, "Authorization": {"Bearer sk_x"}}, "/v1/agents/a1", 200},
+		"own header":              {options(client.WithAPIKeyHeaders("X-Key")), http.Header{"X-Key": {secret}}, "/v1/agents/a1", 200},
+		"own header only":         {options(client.WithAPIKeyHeaders("X-Key")), withKey, "/v1/agents/a1", 401},
+		"function":                {options(byHeader), withKey, "/any/function", 200},
+		"template":                {options(byTemplate), withKey, "/acme/bots/a1", 200},
+		"workspace of the path":   {options(byTemplate, client.WithWorkspace("acme")), withKey, "/other/bots/a1", 403},
+		"workspace of the client": {options(client.WithWorkspace("other")), withKey, "/v1/agents/a1", 403},
 	} {
-		url := serveHTTP(t, keytrail.Client(tt.options...), map[string]http.HandlerFunc{"/": func(http.ResponseWriter, *http.Request) {}})
+		url := serveHTTP(t, keytrail.Client(tt.options...), func(http.ResponseWriter, *http.Request) {})
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+tt.path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -238,15 +248,21 @@ func TestOptionsSayWhereTheKeyAndTheAgentAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
-		if response.StatusCode != tt.status {
-			t.Errorf("%s: status %d, want %d", name, response.StatusCode, tt.status)
+		if err != nil || response.StatusCode != tt.status {
+			t.Errorf("%s: status %d, want %d; %v", name, response.StatusCode, tt.status, err)
 		}
-		if challenge := response.Header.Get("WWW-Authenticate"); name == "own-header-only" && !strings.Contains(challenge, `header="x-key"`) {
+		if tt.status == 401 && !strings.Contains(string(body), "missing_token") { // what was sent is not an API key
+			t.Errorf("%s: %s", name, body)
+		}
+		challenge := response.Header.Get("WWW-Authenticate")
+		if name == "own header only" && !strings.Contains(challenge, `header="x-key"`) {
 			t.Errorf("the challenge is %q", challenge)
 		}
 	}
-	if got := row(t, keytrail.AwaitRequestLogs("acme", 5), "/any/function"); got.GetAgentId() != "function" || got.GetAgentType() != "data_agent" {
+	got := row(t, keytrail.AwaitRequestLogs("acme", 5), "/any/function")
+	if got.GetAgentId() != "f1" || got.GetAgentType() != "data_agent" {
 		t.Errorf("row %v", got)
 	}
 }

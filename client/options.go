@@ -64,8 +64,8 @@ func (c *config) validate() error {
 	return nil
 }
 
-// WithTransportCredentials sets how the connection is secured: credentials.NewClientTLSFromFile for a certificate authority of your
-// own, credentials.NewTLS for mutual TLS.
+// WithTransportCredentials sets how the connection is secured: credentials.NewClientTLSFromFile for a certificate authority of
+// your own, credentials.NewTLS for mutual TLS.
 func WithTransportCredentials(transport credentials.TransportCredentials) Option {
 	return func(c *config) { c.transport = transport }
 }
@@ -74,8 +74,8 @@ func WithTransportCredentials(transport credentials.TransportCredentials) Option
 // keys.
 func WithInsecure() Option { return func(c *config) { c.insecure = true } }
 
-// WithToken sends a bearer token of the role checker with every call. It must hold for all workspaces, unless WithWorkspace or the
-// path name one.
+// WithToken sends a bearer token of the role checker with every call. It must hold for all workspaces, unless WithWorkspace or
+// the path name one.
 func WithToken(token string) Option {
 	return func(c *config) {
 		c.perRPC, c.tokenErr = newToken(token), nil
@@ -85,8 +85,8 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithTokenFile is WithToken for a token in a file, which may be replaced at any time: it is read again after a second. Space around
-// the token is removed.
+// WithTokenFile is WithToken for a token in a file, which may be replaced at any time: it is read again after a second. Space
+// around the token is removed.
 func WithTokenFile(path string) Option {
 	return func(c *config) {
 		file := &tokenFile{path: path}
@@ -111,10 +111,10 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 // (/package.Service/Method). The first one that matches counts.
 //
 // A template is a path whose segments are literal or have one placeholder each: {workspace_id}, {agent_type} or {agent_id}. It
-// matches the path and every path below it. So /v1/{agent_type}s/{agent_id}/… matches /v1/voice_agents/a1/calls, as the agent a1 of
-// the type voice_agent. A template without {agent_type} begins with the type: agent=/v1/bots/{agent_id}, or
-// agent=/acme.bots.v1.Bots for all methods of a gRPC service. Without {agent_id} a call is on no agent in particular, which only a
-// key with access to all agents may do.
+// matches the path and every path below it. So /v1/{agent_type}s/{agent_id}/… matches /v1/voice_agents/a1/calls, as the agent a1
+// of the type voice_agent. A template without {agent_type} begins with the type: agent=/v1/bots/{agent_id}, or
+// agent=/acme.bots.v1.Bots for all methods of a gRPC service. Without {agent_id} a call is on no agent in particular, which only
+// a key with access to all agents may do.
 //
 // A path that servers read in different ways (with //, .. or an encoded slash) matches no template.
 func WithAgentPaths(templates ...string) Option {
@@ -132,14 +132,14 @@ func WithGRPCCall(call func(ctx context.Context, fullMethod string, request any)
 	return func(c *config) { c.grpcCall = call }
 }
 
-// WithWorkspace sets the workspace that owns the called agents, where the call names none. A key of another workspace is then denied,
-// and calls without a valid key are recorded in this workspace.
+// WithWorkspace sets the workspace that owns the called agents, where the call names none. A key of another workspace is then
+// denied, and calls without a valid key are recorded in this workspace.
 func WithWorkspace(id string) Option {
 	return func(c *config) { c.workspaceID = id }
 }
 
-// WithAPIKeyHeaders sets the headers, and metadata keys of gRPC, that may have the API key. The first one that is not empty counts.
-// The default is api-key, then authorization, in which only a bearer token that begins with sk_ is an API key.
+// WithAPIKeyHeaders sets the headers, and metadata keys of gRPC, that may have the API key. The first one that is not empty
+// counts. The default is api-key, then authorization, in which only a bearer token that begins with sk_ is an API key.
 func WithAPIKeyHeaders(names ...string) Option {
 	return func(c *config) {
 		c.headers = nil
@@ -149,14 +149,14 @@ func WithAPIKeyHeaders(names ...string) Option {
 	}
 }
 
-// WithCheckTimeout sets how long the check of a call may take with all its retries; by default 2 s. After a third of it, a replica
-// that does not respond is given up and another one asked.
+// WithCheckTimeout sets how long the check of a call may take with all its retries; by default 2 s. After a third of it, a
+// replica that does not respond is given up and another one asked.
 func WithCheckTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.checkTimeout = timeout }
 }
 
-// WithFailOpen serves calls unchecked, without an identity and without a row, while the auth service cannot be reached or does not
-// respond in time. Any other failure of a check, for example for a wrong token, refuses the call all the same.
+// WithFailOpen serves calls unchecked, without an identity and without a row, while the auth service cannot be reached or does
+// not respond in time. Any other failure of a check, for example for a wrong token, refuses the call all the same.
 func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
 
 // WithLogger sets where problems are logged: calls that cannot be checked or reported, at most once a minute each. The default is

@@ -13,8 +13,10 @@ import (
 func TestOnlyThisMachineIsCalledInPlaintext(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]string{
-		"127.0.0.1": "insecure", "::1": "insecure", "localhost": "insecure", "LOCALHOST": "insecure", "::ffff:127.0.0.1": "insecure",
-		"10.0.0.1": "tls", "authsvc": "tls", "localhost.example.com": "tls", "0.0.0.0": "tls", "": "tls", "127.0.0.1.example.com": "tls",
+		"127.0.0.1": "insecure", "::1": "insecure", "localhost": "insecure", "LOCALHOST": "insecure",
+		"::ffff:127.0.0.1": "insecure",
+		"10.0.0.1":         "tls", "authsvc": "tls", "localhost.example.com": "tls", "0.0.0.0": "tls",
+		"": "tls", "127.0.0.1.example.com": "tls",
 	} {
 		c := defaults()
 		if got := c.transportTo(host).Info().SecurityProtocol; got != want {

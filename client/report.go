@@ -80,7 +80,7 @@ func (r *reporter) add(token string, status int, latency time.Duration) {
 	switch {
 	case dropped:
 		r.counters.reportsDropped.Add(1)
-		r.warnings.warn("keytrail: a call was not reported, because too many reports wait or the client is closed; its row stays in progress")
+		r.warnings.warn("keytrail: a call is not reported, because too many reports wait or the client is closed")
 	case waiting == 1:
 		notify(r.first)
 	case waiting == maxBatch:
@@ -199,7 +199,7 @@ func (r *reporter) count(all int, refused []*authv1.RefusedOutcome) {
 	r.counters.reportsSent.Add(int64(all - len(refused)))
 	r.counters.reportsRefused.Add(int64(len(refused)))
 	if len(refused) > 0 {
-		r.warnings.warn("keytrail: reports of calls were refused; their rows stay as they are", "calls", len(refused), "reason", refused[0].GetReason())
+		r.warnings.warn("keytrail: reports of calls were refused", "calls", len(refused), "reason", refused[0].GetReason())
 	}
 }
 

@@ -28,7 +28,8 @@ type reports struct {
 	last    *authv1.Outcome
 }
 
-func (r *reports) Report(ctx context.Context, request *authv1.ReportRequest, _ ...grpc.CallOption) (*authv1.ReportResponse, error) {
+func (r *reports) Report(ctx context.Context, request *authv1.ReportRequest, _ ...grpc.CallOption,
+) (*authv1.ReportResponse, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sent++
@@ -94,7 +95,8 @@ func TestCloseSendsEveryReportOnceInOrder(t *testing.T) {
 			t.Errorf("a batch has %d outcomes", size)
 		}
 	}
-	if n := r.counters; n.reportsSent.Load() != 2500 || n.reportsRefused.Load() != 1 || n.reportsDropped.Load() != 0 || n.reportsPending.Load() != 0 {
+	n := r.counters
+	if n.reportsSent.Load() != 2500 || n.reportsRefused.Load() != 1 || n.reportsDropped.Load()+n.reportsPending.Load() != 0 {
 		t.Errorf("counts %+v", n)
 	}
 }

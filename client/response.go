@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// response is a http.ResponseWriter that keeps the status of the response. It has every method that a handler may look for by a type
-// assertion in a writer of net/http; http.ResponseController finds the others by Unwrap.
+// response is a http.ResponseWriter that keeps the status of the response. It has every method that a handler may look for by a
+// type assertion in a writer of net/http; http.ResponseController finds the others by Unwrap.
 type response struct {
 	http.ResponseWriter
 	// status is that of the response; 0 before it is set.

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Stats counts calls and reports since New. Each call counts once among the first five when its check is over; each call that has a
-// row of its own counts once among the reports when that is settled. To publish it: expvar.Publish("keytrail", expvar.Func(func()
-// any { return kt.Stats() })).
+// Stats counts calls and reports since New. Each call counts once among the first five when its check is over; each call that
+// has a row of its own counts once among the reports when that is settled. To publish it: expvar.Publish("keytrail",
+// expvar.Func(func() any { return kt.Stats() })).
 type Stats struct {
 	// Allowed and Denied calls were checked.
 	Allowed, Denied int64

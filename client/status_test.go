@@ -38,11 +38,17 @@ func ends(file string, arrived chan struct{}) []end {
 		{name: "not-modified", status: 304, handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }},
 		{name: "failed", status: 500, handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", 500) }},
 		{name: "twice", status: 201, handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); w.WriteHeader(500) }},
-		{name: "early-hints", status: 202, handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(202) }},
+		{name: "early-hints", status: 202, handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(103)
+			w.WriteHeader(202)
+		}},
 		{name: "file", status: 200, handler: func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) }},
 		{name: "hijacked", status: 101, handler: hijack, http1: true},
 		{name: "panic", status: 500, handler: func(http.ResponseWriter, *http.Request) { panic("a test") }},
-		{name: "panic-unsent", status: 500, handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204); panic("a test") }},
+		{name: "panic-unsent", status: 500, handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(204)
+			panic("a test")
+		}},
 		{name: "panic-flushed", status: 203, handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(203)
 			w.(http.Flusher).Flush()
@@ -53,7 +59,10 @@ func ends(file string, arrived chan struct{}) []end {
 			panic(http.ErrAbortHandler)
 		}},
 		{name: "gone", status: 499, handler: gone, leaves: true},
-		{name: "gone-unsent", status: 499, handler: func(w http.ResponseWriter, r *http.Request) { gone(w, r); w.WriteHeader(500) }, leaves: true},
+		{name: "gone-unsent", status: 499, leaves: true, handler: func(w http.ResponseWriter, r *http.Request) {
+			gone(w, r)
+			w.WriteHeader(500)
+		}},
 		{name: "gone-flushed", status: 200, handler: func(w http.ResponseWriter, r *http.Request) {
 			if err := http.NewResponseController(w).Flush(); err != nil {
 				panic(err)

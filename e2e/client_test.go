@@ -38,12 +38,14 @@ func closeClient(t *testing.T, kt *ktclient.Client) {
 	must(t, kt.Close(ctx))
 }
 
+// pathRows are rows by their paths.
+type pathRows map[string]*logsv1.RequestLog
+
 // rowsByPath waits for rows as want wants them, and returns them. No path has two.
-func rowsByPath(t *testing.T, list logsv1.LogServiceClient, want func(map[string]*logsv1.RequestLog) bool) map[string]*logsv1.RequestLog {
+func rowsByPath(t *testing.T, list logsv1.LogServiceClient, want func(pathRows) bool) (found pathRows) {
 	t.Helper()
-	var found map[string]*logsv1.RequestLog
 	await(t, waitTimeout, func() bool {
-		found = map[string]*logsv1.RequestLog{}
+		found = pathRows{}
 		for _, row := range walk(t, list, &logsv1.ListRequestLogsRequest{WorkspaceId: "acme"}) {
 			if found[row.GetEndpoint()] != nil {
 				t.Fatalf("%s has two rows", row.GetEndpoint())
@@ -56,8 +58,8 @@ func rowsByPath(t *testing.T, list logsv1.LogServiceClient, want func(map[string
 }
 
 // allReported returns a condition: every call that has this status has a reported row with it.
-func allReported(calls map[string]int, status int) func(map[string]*logsv1.RequestLog) bool {
-	return func(rows map[string]*logsv1.RequestLog) bool {
+func allReported(calls map[string]int, status int) func(pathRows) bool {
+	return func(rows pathRows) bool {
 		for path, got := range calls {
 			if row := rows[path]; got == status && (row.GetStatus() != int32(status) || row.LatencyMs == nil) {
 				return false
@@ -99,10 +101,13 @@ func TestCallsOfABackendThatIsKilledStayInProgress(t *testing.T) {
 			t.Fatalf("status %d", status)
 		}
 	}
+	// Reports of later calls are sent, so the others could have been sent, too.
+	last := map[string]int{"/v1/agents/last": b.call("/v1/agents/last")}
+	rowsByPath(t, s.logs, allReported(last, http.StatusAccepted))
 	must(t, b.cmd.Process.Kill())
 	_ = b.cmd.Wait() // it reports the signal
 	calls := load.stop()
-	rows := rowsByPath(t, s.logs, func(rows map[string]*logsv1.RequestLog) bool {
+	rows := rowsByPath(t, s.logs, func(rows pathRows) bool {
 		for path := range calls {
 			if rows[path] == nil {
 				return false
@@ -162,11 +167,17 @@ func TestNoCallFailsWhenOneOfTwoReplicasIsKilled(t *testing.T) {
 	k := s.createKey("k")
 	all := manual.NewBuilderWithScheme("dns")
 	all.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: s.authAddr}, {Addr: addr}}})
-	url, kt := serveCalls(t, "127.0.0.1:1", token(t, s.signer, access.Checker, access.AllWorkspaces), ktclient.WithDialOptions(grpc.WithResolvers(all)))
-	await(t, waitTimeout, func() bool { // both know the key
-		return callURL(t, url+"/v1/agents/first", k.GetSecret()) == http.StatusAccepted && callURL(t, url+"/v1/agents/second", k.GetSecret()) == http.StatusAccepted
-	}, func() any { return "the key is not known" })
-	load := startCalls(t, func(path string) int { return callURL(t, url+path, k.GetSecret()) })
+	bearer := token(t, s.signer, access.Checker, access.AllWorkspaces)
+	url, kt := serveCalls(t, "127.0.0.1:1", bearer, ktclient.WithDialOptions(grpc.WithResolvers(all)))
+	call := func(path string) int { return callURL(t, url+path, k.GetSecret()) }
+	probes := 0
+	probe := func() bool {
+		probes++
+		return call(fmt.Sprintf("/v1/agents/probe-%d", probes)) == http.StatusAccepted
+	}
+	// Calls go to the replicas in turn.
+	await(t, waitTimeout, func() bool { return probe() && probe() }, func() any { return "the key is not known" })
+	load := startCalls(t, call)
 	load.awaitCalls(300)
 	must(t, other.down())
 	load.awaitCalls(1000)
@@ -194,7 +205,7 @@ func TestCallIDsFollowTheClockOfTheAuthService(t *testing.T) {
 		if status := callURL(t, url+path, k.secret); status != http.StatusAccepted {
 			t.Fatalf("with a clock that is %v ahead: status %d", offset, status)
 		}
-		row := rowsByPath(t, s.logs, func(rows map[string]*logsv1.RequestLog) bool { return rows[path] != nil })[path]
+		row := rowsByPath(t, s.logs, func(rows pathRows) bool { return rows[path] != nil })[path]
 		if off := time.Until(row.GetTime().AsTime()) - offset; off.Abs() > time.Minute {
 			t.Errorf("with a clock that is %v ahead, the row is %v off", offset, off)
 		}

@@ -5,7 +5,8 @@
 //	secret := keytrail.CreateKey("acme", nil)
 //
 // It is the real server with its embedded databases, in the process of the test and on ports of its own, so tests may run in
-// parallel. It starts in about 0.1 s. A program that imports this package in its tests depends on the modules of the whole server.
+// parallel. It starts in about 0.1 s. A program that imports this package in its tests depends on the modules of the whole
+// server.
 package keytrailtest
 
 import (
@@ -56,9 +57,11 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	config := app.ServeConfig{
-		DataDir: dir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort, Retention: retention, AgentTypes: AgentTypes,
+		DataDir: dir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
+		Retention: retention, AgentTypes: AgentTypes,
 	}
-	config.TrailFsync, config.TrailMaxBytes, config.TrailFull, config.TrailStallTimeout = 100*time.Millisecond, 64<<20, "allow", 10*time.Second
+	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
+	config.TrailStallTimeout = 10 * time.Second
 	server, err := app.NewServer(t.Context(), config, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatalf("start Keytrail: %v", err)
@@ -76,7 +79,8 @@ func Start(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	tokens := access.NewTokenSource(signer, time.Now)
-	s.Keys, s.Logs = authv1.NewKeyServiceClient(dial(t, s.Addr, tokens)), logsv1.NewLogServiceClient(dial(t, server.LogsAddr(), tokens))
+	s.Keys = authv1.NewKeyServiceClient(dial(t, s.Addr, tokens))
+	s.Logs = logsv1.NewLogServiceClient(dial(t, server.LogsAddr(), tokens))
 	return s
 }
 
@@ -95,7 +99,8 @@ func run(t testing.TB, server *app.Server) {
 
 func dial(t testing.TB, addr string, tokens *access.TokenSource) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(tokens))
+	plaintext := grpc.WithTransportCredentials(insecure.NewCredentials())
+	conn, err := grpc.NewClient(addr, plaintext, grpc.WithPerRPCCredentials(tokens))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +125,8 @@ func (s *Server) Client(options ...client.Option) *client.Client {
 	return c
 }
 
-// CreateKey creates a key and returns its secret. By default its name is test, and it may call all agents of all types; a key that is
-// not nil replaces that.
+// CreateKey creates a key and returns its secret. By default its name is test, and it may call all agents of all types; a key
+// that is not nil replaces that.
 func (s *Server) CreateKey(workspace string, key *authv1.Key) (secret string) {
 	s.t.Helper()
 	if key == nil {
@@ -134,8 +139,8 @@ func (s *Server) CreateKey(workspace string, key *authv1.Key) (secret string) {
 	return created.GetSecret()
 }
 
-// AwaitRequestLogs waits until the workspace has n request logs that are reported, and returns all of it, oldest first. Rows arrive
-// about a second after their calls.
+// AwaitRequestLogs waits until the workspace has n request logs that are reported, and returns all of it, oldest first. Rows
+// arrive about a second after their calls.
 func (s *Server) AwaitRequestLogs(workspace string, n int) []*logsv1.RequestLog {
 	s.t.Helper()
 	deadline := time.After(waitTimeout)
@@ -164,7 +169,8 @@ func (s *Server) AwaitRequestLogs(workspace string, n int) []*logsv1.RequestLog 
 func (s *Server) RequestLogs(workspace string) (rows []*logsv1.RequestLog) {
 	s.t.Helper()
 	for token, more := "", true; more; more = token != "" {
-		page, err := s.Logs.ListRequestLogs(s.t.Context(), &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, PageSize: 1000, PageToken: token})
+		request := &logsv1.ListRequestLogsRequest{WorkspaceId: workspace, PageSize: 1000, PageToken: token}
+		page, err := s.Logs.ListRequestLogs(s.t.Context(), request)
 		if err != nil {
 			s.t.Fatalf("list request logs: %v", err)
 		}
