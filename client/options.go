@@ -155,8 +155,9 @@ func WithCheckTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.checkTimeout = timeout }
 }
 
-// WithFailOpen serves calls unchecked, without an identity and without a row, while the auth service cannot be reached or does
-// not respond in time. Any other failure of a check, for example for a wrong token, refuses the call all the same.
+// WithFailOpen serves calls unchecked, without an identity and without a row, while the auth service cannot be reached, does not
+// respond in time, or is UNAVAILABLE because it cannot record calls (--trail-full=refuse). Any other failure of a check, for
+// example for a wrong token, refuses the call all the same.
 func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
 
 // WithLogger sets where problems are logged: calls that cannot be checked or reported, at most once a minute each. The default is
