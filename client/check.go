@@ -48,7 +48,7 @@ func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckReq
 	response, err := c.check(ctx, request, arrived)
 	switch {
 	case err != nil:
-		return c.unchecked(request, err)
+		return c.unchecked(err)
 	case response.GetAllowed():
 		c.counters.allowed.Add(1)
 		return verdict{identity: identityOf(response), token: response.GetReportToken()}
@@ -59,7 +59,7 @@ func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckReq
 }
 
 // unchecked decides on a call whose check has failed.
-func (c *Client) unchecked(request *authv1.CheckRequest, err error) verdict {
+func (c *Client) unchecked(err error) verdict {
 	field := errorInfo(err).GetMetadata()["field"]
 	if status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
 		c.counters.unknownPath.Add(1)

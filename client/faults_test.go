@@ -50,15 +50,15 @@ func (f *faultyAuth) Check(ctx context.Context, request *authv1.CheckRequest) (*
 	return &authv1.CheckResponse{Allowed: true, HttpStatus: 200}, nil
 }
 
-// serve serves it until the end of the test.
-func (f *faultyAuth) serve(t *testing.T, options ...grpc.ServerOption) (addr string) {
+// serveAuth serves an auth service until the end of the test.
+func serveAuth(t testing.TB, auth authv1.CheckServiceServer, options ...grpc.ServerOption) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(options...)
-	authv1.RegisterCheckServiceServer(server, f)
+	authv1.RegisterCheckServiceServer(server, auth)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -70,7 +70,7 @@ func (f *faultyAuth) serve(t *testing.T, options ...grpc.ServerOption) (addr str
 	return listener.Addr().String()
 }
 
-func newClient(t *testing.T, addr string, options ...client.Option) *client.Client {
+func newClient(t testing.TB, addr string, options ...client.Option) *client.Client {
 	t.Helper()
 	kt, err := client.New(addr, options...)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestCheckIsRepeatedWithItsCallID(t *testing.T) {
 		}
 		return nil
 	}}
-	kt := newClient(t, auth.serve(t), client.WithCheckTimeout(4*time.Second))
+	kt := newClient(t, serveAuth(t, auth), client.WithCheckTimeout(4*time.Second))
 	for range 2 {
 		if response, _ := call(kt, "/v1/agents/a1"); response.Code != http.StatusOK {
 			t.Errorf("status %d", response.Code)
@@ -182,7 +182,7 @@ func TestCheckIsRepeatedWithItsCallID(t *testing.T) {
 
 func TestCheckGoesOnWhenTheCallerGoesAway(t *testing.T) {
 	t.Parallel()
-	kt := newClient(t, (&faultyAuth{check: func(context.Context, int) error { return nil }}).serve(t))
+	kt := newClient(t, serveAuth(t, &faultyAuth{check: func(context.Context, int) error { return nil }}))
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	request := httptest.NewRequestWithContext(gone, http.MethodGet, "/v1/agents/a1", nil)
@@ -197,7 +197,7 @@ func TestTokensAreSentInTLS(t *testing.T) {
 	authority := tlstest.NewAuthority(t)
 	pair := authority.Issue(t, "127.0.0.1")
 	auth := &faultyAuth{check: func(context.Context, int) error { return nil }}
-	addr := auth.serve(t, grpc.Creds(credentials.NewServerTLSFromCert(new(pair.TLS(t)))))
+	addr := serveAuth(t, auth, grpc.Creds(credentials.NewServerTLSFromCert(new(pair.TLS(t)))))
 	trusted := credentials.NewTLS(&tls.Config{RootCAs: authority.Pool()})
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(" from-file\n"), 0o600); err != nil {
