@@ -34,8 +34,9 @@ func TestProgramOfTheGoPage(t *testing.T) {
 	run.Env, run.Stderr = append(os.Environ(), "KEYTRAIL_TOKEN="+s.token("checker", "*")), os.Stderr
 	must(t, run.Start())
 	k, path := s.createKey("acme", "CI", nil), "/v1/agents/a1/run"
-	await(t, waitTimeout, func() bool { return callURL(t, "http://"+addr+path, k.secret) == http.StatusOK }, func() any { return "no response" })
-	if status := callURL(t, "http://"+addr+path, ""); status != http.StatusUnauthorized {
+	url := "http://" + addr + path
+	await(t, waitTimeout, func() bool { return callURL(t, url, k.secret) == http.StatusOK }, func() any { return "no response" })
+	if status := callURL(t, url, ""); status != http.StatusUnauthorized {
 		t.Errorf("without a key: %d", status)
 	}
 	must(t, run.Process.Signal(syscall.SIGTERM))
