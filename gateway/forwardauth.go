@@ -99,25 +99,25 @@ func bearer(r *http.Request) []string {
 // writeRefusal writes the response to a call that is not served. Its caller may get all of it, so of the identity it has the
 // request log only. The check is nil if there was none.
 func writeRefusal(w http.ResponseWriter, check *authv1.CheckResponse, refusal authresult.Refusal) {
-	body := refusal.Body()
-	writeHeaders(w, &authv1.CheckResponse{RequestLogId: check.GetRequestLogId()}, check.GetReportToken(), refusal.Code, body)
+	identity := &authv1.CheckResponse{RequestLogId: check.GetRequestLogId()}
+	writeHeaders(w, identity, check.GetReportToken(), refusal.Code, refusal.HeaderValue())
 	w.Header().Set("Content-Type", "application/json")
 	if refusal.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", authresult.Challenge)
 	}
 	w.WriteHeader(refusal.Status)
-	_, _ = io.WriteString(w, body) // fails only if the proxy has gone
+	_, _ = io.WriteString(w, refusal.Body()) // fails only if the proxy has gone
 }
 
 // writeHeaders writes the headers of every response, empty ones too: a proxy that copies them replaces those of the caller.
-func writeHeaders(w http.ResponseWriter, identity *authv1.CheckResponse, reportToken, code, body string) {
+func writeHeaders(w http.ResponseWriter, identity *authv1.CheckResponse, reportToken, code, explanation string) {
 	header := w.Header()
 	for _, h := range authresult.Identity(identity) {
 		header.Set(h.Name, h.Value)
 	}
 	header.Set(authresult.ReportTokenHeader, reportToken)
 	header.Set(authresult.ErrorCodeHeader, code)
-	header.Set(authresult.ErrorHeader, body)
+	header.Set(authresult.ErrorHeader, explanation)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 }

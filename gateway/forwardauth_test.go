@@ -51,7 +51,7 @@ func TestForwardAuthDenies(t *testing.T) {
 		if header.Get("X-Keytrail-Report-Token") != "token" || header.Get("X-Keytrail-Request-Log-Id") != "row" {
 			t.Errorf("the header is %v", header)
 		}
-		const body = `{"error":{"code":"disabled","message":"The key \u2014 has been disabled","fix":"Toggle it"}}`
+		const body = `{"error":{"code":"disabled","message":"The key — has been disabled","fix":"Toggle it"}}`
 		if got := response.Body.String(); got != body {
 			t.Errorf("the body is %s", got)
 		}

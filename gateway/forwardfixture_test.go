@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -125,12 +126,12 @@ func with(headers []string, others ...string) []string {
 // expectRefusal expects a response with a refusal in its body and in its headers, without an identity.
 func expectRefusal(t *testing.T, name string, response *httptest.ResponseRecorder, want authresult.Refusal) {
 	t.Helper()
-	var body struct{ Error authresult.Refusal }
-	err := json.Unmarshal(response.Body.Bytes(), &body)
 	header := response.Header()
+	var body, inHeader struct{ Error authresult.Refusal }
+	err := errors.Join(json.Unmarshal(response.Body.Bytes(), &body), json.Unmarshal([]byte(header.Get(authresult.ErrorHeader)), &inHeader))
 	if err != nil || response.Code != want.Status || body.Error.Code != want.Code ||
 		header.Get("Content-Type") != "application/json" || header.Get(authresult.ErrorCodeHeader) != want.Code ||
-		header.Get(authresult.ErrorHeader) != response.Body.String() {
+		inHeader != body {
 		t.Errorf("%s: got %d %s %v (%v), want %+v", name, response.Code, response.Body, header, err, want)
 	}
 	if challenge := header.Get("WWW-Authenticate"); (challenge != "") != (want.Status == 401) {

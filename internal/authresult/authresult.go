@@ -26,7 +26,7 @@ const (
 	MetadataHeader     = "x-keytrail-metadata"
 	RequestLogIDHeader = "x-keytrail-request-log-id"
 
-	// ErrorCodeHeader has the error code of a refusal, and ErrorHeader its Body; empty if the call is allowed.
+	// ErrorCodeHeader has the error code of a refusal, and ErrorHeader its HeaderValue; empty if the call is allowed.
 	ErrorCodeHeader = "x-keytrail-error-code"
 	ErrorHeader     = "x-keytrail-error"
 	// ReportTokenHeader has the report token.
@@ -101,13 +101,20 @@ func Denied(check *authv1.CheckResponse) Refusal {
 	return Refusal{int(check.GetHttpStatus()), d.GetCode(), d.GetMessage(), d.GetFix()}
 }
 
-// Body returns {"error": {"code", "message", "fix"}} in ASCII, so that it can be a header, too.
+// Body returns {"error": {"code", "message", "fix"}} in UTF-8. Its < and > are not escaped, for readers in a terminal: clients must not
+// take JSON for HTML.
 func (r Refusal) Body() string {
-	text, _ := json.Marshal(struct {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(struct { // strings can always be encoded
 		Error Refusal `json:"error"`
-	}{r}) // strings can always be encoded
-	return ascii(text)
+	}{r})
+	return strings.TrimSuffix(b.String(), "\n")
 }
+
+// HeaderValue returns Body in ASCII, for a header.
+func (r Refusal) HeaderValue() string { return ascii([]byte(r.Body())) }
 
 // ascii escapes what is not ASCII in JSON text.
 func ascii(text []byte) string {

@@ -11,7 +11,9 @@ import (
 
 // connectionTLS shows the TLS state of a connection, with the client's certificate, to the calls on it. The listener makes the TLS.
 // Connections of other listeners are passed on as they are.
-type connectionTLS struct{ credentials.TransportCredentials }
+type connectionTLS struct {
+	credentials.TransportCredentials
+}
 
 func newConnectionTLS() connectionTLS { return connectionTLS{insecure.NewCredentials()} }
 
