@@ -106,7 +106,7 @@ func parseSegment(text string) (s segment, name string, err error) {
 // Match reads a path, as it was sent: percent-encoded, and with or without a query. It reports false if no template matches.
 //
 // Nor does it match a path that the service behind may read in another way than Keytrail, which would check another agent than the
-// called one: with an empty segment, ., .. or a backslash, with an encoded slash, or with a control character.
+// called one: with an empty segment, ., .., a backslash or a #, with an encoded slash, or with a control character.
 func (ts Templates) Match(path string) (Call, bool) {
 	segments, ok := split(path)
 	if !ok {
@@ -122,10 +122,9 @@ func (ts Templates) Match(path string) (Call, bool) {
 
 // split returns the decoded segments of a path.
 func split(path string) ([]string, bool) {
-	if end := strings.IndexAny(path, "?#"); end >= 0 {
-		path = path[:end]
-	}
-	if !strings.HasPrefix(path, "/") {
+	path, _, _ = strings.Cut(path, "?")
+	// Some servers take a # for the end of the path, and others for a part of it. No path has one (RFC 9112, section 3.2).
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "#") {
 		return nil, false
 	}
 	segments := segmentsOf(path)

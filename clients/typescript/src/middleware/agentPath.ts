@@ -36,8 +36,8 @@ export class AgentPaths {
 
   /**
    * match reads a path as it was sent: percent-encoded, and with or without a query. It returns undefined if no template
-   * matches, and for a path that the service behind may read in another way: with an empty segment, `.`, `..` or a backslash,
-   * with an encoded slash, or with a control character.
+   * matches, and for a path that the service behind may read in another way: with an empty segment, `.`, `..`, a backslash or a
+   * `#`, with an encoded slash, or with a control character.
    */
   match(path: string): Required<Agent> | undefined {
     const segments = split(path)
@@ -75,8 +75,8 @@ function parseSegment(text: string): Segment {
 
 /** split returns the decoded segments of a path; undefined if servers differ in how they read it. */
 function split(path: string): string[] | undefined {
-  const name = path.replace(/[?#].*$/s, '')
-  if (!name.startsWith('/')) return undefined
+  const name = path.split('?', 1)[0]!
+  if (!name.startsWith('/') || name.includes('#')) return undefined
   try {
     const segments = segmentsOf(name).map(decodeURIComponent)
     return segments.every(unambiguous) ? segments : undefined
