@@ -80,7 +80,7 @@ func (f *forwardAuth) check(r *http.Request) (*authv1.CheckResponse, error) {
 	}
 	ctx := metadata.AppendToOutgoingContext(r.Context(), "authorization", authorization[0])
 	check, err := f.checks.Check(ctx, call.request)
-	if err != nil && call.fromPath[infoOf(status.Convert(err)).GetMetadata()["field"]] {
+	if err != nil && call.causes(infoOf(status.Convert(err))) {
 		return nil, errUnknownPath
 	}
 	return check, err

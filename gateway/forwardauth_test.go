@@ -138,6 +138,7 @@ func TestForwardAuthRefusesUnknownPaths(t *testing.T) {
 		"an encoded slash":    {"?workspace_id=acme", "/v1/agents/a1%2f..%2fa2"},
 		"two slashes":         {"?workspace_id=acme", "//v1/agents/a1"},
 		"a backslash":         {"?workspace_id=acme", `/v1/agents/a1\a2`},
+		"a fragment":          {"?workspace_id=acme", "/v1/agents/a1#/../a2"},
 		"not UTF-8":           {"?workspace_id=acme", "/v1/agents/a\xff"},
 		"half a character":    {"?workspace_id=acme", "/v1/agents/a\xc3%a4"},
 		"no UTF-8 in headers": {"?agent_from=headers", "/any/a\xff"},
@@ -154,6 +155,9 @@ func TestForwardAuthRefusesUnknownPaths(t *testing.T) {
 	}
 	notUTF8 := with(call, agent[0], agent[1], agent[2], "a\xff")
 	expectRefusal(t, "an agent", p.forward(t, "?agent_from=headers", notUTF8...), authresult.UnknownPath)
+	acme := accesstest.Bearer(t, p.signer, access.Checker, "acme")
+	foreign := []string{"Authorization", acme, "X-Original-Method", "GET", "X-Original-URI", "/in/globex/agent/a1"}
+	expectRefusal(t, "a workspace not of the token", p.forward(t, "?agent_from=path", foreign...), authresult.UnknownPath)
 	if p.log.Len() > 0 {
 		t.Errorf("logged %s", p.log)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/internal/authresult"
@@ -22,6 +24,13 @@ type forwardedCall struct {
 	request *authv1.CheckRequest
 	// fromPath has the fields of the request that the caller chose by the path.
 	fromPath map[string]bool
+}
+
+// causes reports whether an error of a check is about what the caller chose by the path: an unknown type, or a workspace that the
+// proxy's token does not hold for.
+func (c forwardedCall) causes(info *errdetails.ErrorInfo) bool {
+	return c.fromPath[info.GetMetadata()["field"]] ||
+		c.fromPath["workspace_id"] && info.GetReason() == fault.WorkspaceForbidden.String()
 }
 
 // readCall reads the call from a forward-auth request. Its error is a fault about the proxy's part of the request, or

@@ -1,6 +1,6 @@
 // Package gateway serves the REST API of both services, forward-auth and the console on one HTTP port. REST is JSON as protojson
-// writes it, with errors as google.rpc.Status. The gateway calls the services through client connections with the token of each request, so that every
-// request passes the checks of their servers.
+// writes it, with errors as google.rpc.Status. The gateway calls the services through client connections with the token of each
+// request, so that every request passes the checks of their servers.
 package gateway
 
 import (
