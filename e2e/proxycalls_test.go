@@ -103,8 +103,8 @@ func (f *front) calls() []frontCall {
 	}
 }
 
-// withMore adds calls with the key of the first one: as a bearer token, and with forged headers that a service may read as those
-// of the identity.
+// withMore adds calls with the key of the first one: as a bearer token, with forged headers that a service may read as those of
+// the identity, and with an order to the proxy to remove those.
 func (f *front) withMore(calls []frontCall) []frontCall {
 	k := calls[0].key
 	bearer := http.Header{"Authorization": {"Bearer " + k.secret}}
@@ -113,6 +113,8 @@ func (f *front) withMore(calls []frontCall) []frontCall {
 		frontCall{path: "/v1/agents/a1/both", header: withKey(k.secret, "Authorization", bearer["Authorization"][0]), status: 200, key: k},
 		frontCall{path: "/v1/agents/a1/underscores", status: 200, key: k, header: withKey(k.secret,
 			"X_Keytrail_Key_Id", "forged", "X-Keytrail_Key-Id", "forged", "x_keytrail-key_name", "forged", "Api_Key", "forged")},
+		frontCall{path: "/v1/agents/a1/connection", status: 200, key: k, header: withKey(k.secret,
+			"Connection", "X-Keytrail-Key-Id, close, x-keytrail-external-id")},
 	)
 }
 
