@@ -87,6 +87,10 @@ func TestEntriesBecomeReports(t *testing.T) {
 		"a response":               {entry(f.token(t), 201, 12345678*time.Nanosecond), 201, 12346 * time.Microsecond},
 		"a failed service":         {entry(f.token(t), 503, 2*time.Second), 503, 2 * time.Second},
 		"a caller that was gone":   {entry(f.token(t), 0, time.Second), 499, time.Second},
+		"one gone after 100":       {entry(f.token(t), 100, time.Second), 499, time.Second},
+		"an upgrade":               {entry(f.token(t), 101, time.Second), 101, time.Second},
+		"a denied gRPC call":       {change(deny(401)), 401, 5 * time.Millisecond},
+		"a denial that is changed": {change(func(e *dataaccesslogv3.HTTPAccessLogEntry) { deny(401)(e); e.Response.ResponseCode.Value = 404 }), 404, 5 * time.Millisecond},
 		"no status at all":         {change(func(e *dataaccesslogv3.HTTPAccessLogEntry) { e.Response = nil }), 499, 5 * time.Millisecond},
 		"a status above HTTP's":    {entry(f.token(t), 999, time.Second), 599, time.Second},
 		"a clock that went back":   {entry(f.token(t), 200, -time.Second), 200, 0},
@@ -104,9 +108,6 @@ func TestEntriesBecomeReports(t *testing.T) {
 			//lint:ignore SA1019 as old releases do
 			e.CommonProperties.IntermediateLogEntry = true
 		}), 0, 0},
-		"no duration, of an old release": {change(func(e *dataaccesslogv3.HTTPAccessLogEntry) {
-			e.CommonProperties.Duration, e.CommonProperties.TimeToLastDownstreamTxByte = nil, durationpb.New(7*time.Millisecond)
-		}), 200, 7 * time.Millisecond},
 		"no properties": {&dataaccesslogv3.HTTPAccessLogEntry{}, 0, 0},
 	} {
 		before, _ := f.reported()
@@ -126,6 +127,13 @@ func TestEntriesBecomeReports(t *testing.T) {
 
 func setType(kind dataaccesslogv3.AccessLogType) func(*dataaccesslogv3.HTTPAccessLogEntry) {
 	return func(e *dataaccesslogv3.HTTPAccessLogEntry) { e.CommonProperties.AccessLogType = kind }
+}
+
+// deny makes an entry that of a denied call.
+func deny(status float64) func(*dataaccesslogv3.HTTPAccessLogEntry) {
+	return func(e *dataaccesslogv3.HTTPAccessLogEntry) {
+		e.CommonProperties.Metadata.FilterMetadata["envoy.filters.http.ext_authz"].Fields["denied_status"] = structpb.NewNumberValue(status)
+	}
 }
 
 // TestFirstMessages: the first message of a stream has the identifier, alone or with entries.

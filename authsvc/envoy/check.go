@@ -106,6 +106,9 @@ func (s *authorization) callOf(identity *access.Identity, attributes *authv3.Att
 		}
 		return c, nil
 	}
+	if c.WorkspaceID != "" && workspace != "" && c.WorkspaceID != workspace { // the route serves another one
+		return c, errUnknownPath
+	}
 	c.WorkspaceID = workspace
 	if workspace != "" && !access.ValidWorkspace(workspace) {
 		return c, fault.InvalidField(extensionsField+workspaceExtension, "must be the id of a workspace")

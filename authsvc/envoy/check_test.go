@@ -41,6 +41,8 @@ func TestTheAgentComesFromTheExtensionsOrThePath(t *testing.T) {
 	}{
 		"from the path":                        {"/v1/agents/a1/run?token=hush", inAcme, "agent/a1"},
 		"and the workspace":                    {"/w/acme/agents/a1/run", nil, "agent/a1"},
+		"the workspace from both":              {"/w/acme/agents/a1/run", inAcme, "agent/a1"},
+		"another workspace than the route's":   {"/w/globex/agents/a1/run", inAcme, ""},
 		"the type from the route":              {"/v1/data_agents/a1", map[string]string{"workspace_id": "acme", "agent_type": "agent"}, "agent/a1"},
 		"the id from the route":                {"/v1/agents/a1", map[string]string{"workspace_id": "acme", "agent_id": "b"}, "agent/b"},
 		"all from the route":                   {"/chat", map[string]string{"workspace_id": "acme", "agent_type": "agent", "agent_id": "b"}, "agent/b"},
@@ -112,7 +114,7 @@ func headersOf(t *testing.T, options []*corev3.HeaderValueOption) map[string]str
 func TestHeadersReplaceThoseOfTheClient(t *testing.T) {
 	f := newFixture(t)
 	secret := f.create(t, "acme")
-	forged := map[string]string{"api-key": secret, "x-keytrail-workspace-id": "globex", "x-keytrail-admin": "true", "x-other": "1"}
+	forged := map[string]string{"api-key": secret, "x-keytrail-workspace-id": "globex", "x-keytrail-admin": "true", "x_keytrail_key_id": "1", "x-other": "1"}
 	raw := request("/v1/agents/a1", inAcme, nil)
 	http := raw.GetAttributes().GetRequest().GetHttp()
 	http.Headers, http.HeaderMap = nil, &corev3.HeaderMap{}
@@ -127,7 +129,7 @@ func TestHeadersReplaceThoseOfTheClient(t *testing.T) {
 			headers["x-keytrail-metadata"] != `{"plan":"gold"}` || headers["x-keytrail-key-last4"] != secret[len(secret)-4:] {
 			t.Errorf("%s: the headers are %v", name, headers)
 		}
-		for _, header := range []string{"api-key", "x-keytrail-admin", "x-keytrail-error", "x-keytrail-error-code", "x-keytrail-report-token"} {
+		for _, header := range []string{"api-key", "x-keytrail-admin", "x_keytrail_key_id", "x-keytrail-error", "x-keytrail-error-code", "x-keytrail-report-token"} {
 			if !slices.Contains(removed, header) {
 				t.Errorf("%s: %s is not removed: %v", name, header, removed)
 			}

@@ -6,6 +6,7 @@ import (
 
 	dataaccesslogv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
@@ -14,8 +15,8 @@ const (
 	// statusGone is the status of a call whose caller was gone before a response was sent, as nginx writes it.
 	statusGone = 499
 	// The limits of an Outcome.
-	minStatus, maxStatus = http.StatusContinue, 599
-	maxLatency           = 24 * time.Hour
+	maxStatus  = 599
+	maxLatency = 24 * time.Hour
 )
 
 // outcomesOf returns the outcomes of the calls in a message. There are none in the first message of a stream if it has an identifier
@@ -25,7 +26,7 @@ func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome 
 	for _, entry := range message.GetHttpLogs().GetLogEntry() {
 		if token := tokenOf(entry.GetCommonProperties()); token != "" && final(entry.GetCommonProperties()) {
 			outcomes = append(outcomes, &authv1.Outcome{
-				ReportToken: token, Status: statusOf(entry.GetResponse()), LatencyMs: new(latencyOf(entry.GetCommonProperties())),
+				ReportToken: token, Status: statusOf(entry), LatencyMs: new(latencyOf(entry.GetCommonProperties())),
 			})
 		}
 	}
@@ -36,7 +37,11 @@ func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome 
 // a request that was not checked, whose row is shared, or whose check failed:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon
 func tokenOf(common *dataaccesslogv3.AccessLogCommon) string {
-	return common.GetMetadata().GetFilterMetadata()[filterNamespace].GetFields()[tokenField].GetStringValue()
+	return checkOf(common)[tokenField].GetStringValue()
+}
+
+func checkOf(common *dataaccesslogv3.AccessLogCommon) map[string]*structpb.Value {
+	return common.GetMetadata().GetFilterMetadata()[filterNamespace].GetFields()
 }
 
 // final reports whether an entry was written at the end of a request. Envoy can be configured to write others at its start, during it
@@ -55,24 +60,25 @@ func final(common *dataaccesslogv3.AccessLogCommon) bool {
 }
 
 // statusOf returns the status that the caller got. The field response_code is unset or 0 if the caller was gone before a response was
-// sent (response flag DC):
+// sent (response flag DC), or it is that of an interim response, such as 100:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-httpresponseproperties
-func statusOf(response *dataaccesslogv3.HTTPResponseProperties) int32 {
-	code := response.GetResponseCode().GetValue()
-	if code < minStatus {
+// https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage (RESPONSE_CODE)
+//
+// A gRPC call that is denied has 200, and the denial in grpc-status: then its status is that of the denial.
+func statusOf(entry *dataaccesslogv3.HTTPAccessLogEntry) int32 {
+	code := entry.GetResponse().GetResponseCode().GetValue()
+	if denied := checkOf(entry.GetCommonProperties())[deniedField].GetNumberValue(); denied != 0 && code == http.StatusOK {
+		code = uint32(denied)
+	}
+	if code < http.StatusOK && code != http.StatusSwitchingProtocols {
 		return statusGone
 	}
 	return int32(min(code, maxStatus))
 }
 
-// latencyOf returns the milliseconds from the first byte of the request to the end of the response. Envoy sends nanoseconds. The field
-// duration exists since Envoy 1.24; time_to_last_downstream_tx_byte is unset if no response was sent:
+// latencyOf returns the milliseconds from the first byte of the request to the end of the response. Envoy sends nanoseconds:
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/data/accesslog/v3/accesslog.proto#data-accesslog-v3-accesslogcommon
 func latencyOf(common *dataaccesslogv3.AccessLogCommon) float64 {
-	duration := common.GetDuration()
-	if duration == nil {
-		duration = common.GetTimeToLastDownstreamTxByte()
-	}
-	latency := min(max(duration.AsDuration(), 0), maxLatency)
+	latency := min(max(common.GetDuration().AsDuration(), 0), maxLatency)
 	return float64(latency) / float64(time.Millisecond)
 }

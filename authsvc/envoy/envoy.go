@@ -27,6 +27,8 @@ const (
 	filterNamespace = "envoy.filters.http.ext_authz"
 	// tokenField is the field of the dynamic metadata with the report token.
 	tokenField = "report_token"
+	// deniedField is the field with the HTTP status of a denial.
+	deniedField = "denied_status"
 )
 
 // logInterval is the minimum time between two log lines about the same kind of error.

@@ -111,8 +111,8 @@ const wholeRawRequest = `{"attributes": {
 const wholeMessage = `{"identifier": {"node": {"id": "n"}, "logName": "keytrail"}, "httpLogs": {"logEntry": [
 	{"commonProperties": {"duration": "1.5s", "accessLogType": "DownstreamEnd", "metadata": {"filterMetadata": {
 		"envoy.filters.http.ext_authz": {"report_token": "t", "ext_authz_duration": 1}}}}, "response": {"responseCode": 200}},
-	{"commonProperties": {"timeToLastDownstreamTxByte": "1.5s", "intermediateLogEntry": true, "metadata": {"filterMetadata": {
-		"envoy.filters.http.ext_authz": {"report_token": "t"}}}}, "response": {"responseCode": 200}}]}}`
+	{"commonProperties": {"duration": "1.5s", "intermediateLogEntry": true, "metadata": {"filterMetadata": {
+		"envoy.filters.http.ext_authz": {"report_token": "t", "denied_status": 401}}}}, "response": {"responseCode": 200}}]}}`
 
 // disturbed returns a message from JSON, disturbed.
 func disturbed[M proto.Message](t *rapid.T, text string, message M) M {

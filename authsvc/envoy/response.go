@@ -40,14 +40,19 @@ func allowed(check *authv1.CheckResponse, request *authv3.AttributeContext_HttpR
 		return slices.ContainsFunc(ok.Headers, func(h *corev3.HeaderValueOption) bool { return h.GetHeader().GetKey() == name })
 	}
 	for name := range headerNames(request) {
-		if strings.HasPrefix(name, ownHeaders) && !isSet(name) && !slices.Contains(ok.HeadersToRemove, name) {
+		if isOwn(name) && !isSet(name) && !slices.Contains(ok.HeadersToRemove, name) {
 			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 		}
 	}
 	return &authv3.CheckResponse{
-		Status: &status.Status{Code: int32(codes.OK)}, DynamicMetadata: metadata(check.GetReportToken()),
+		Status: &status.Status{Code: int32(codes.OK)}, DynamicMetadata: metadata(check.GetReportToken(), 0),
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
 	}
+}
+
+// isOwn reports whether a service may read a header as one of ours: those with CGI or WSGI read an underscore as a hyphen.
+func isOwn(name string) bool {
+	return strings.HasPrefix(strings.ReplaceAll(name, "_", "-"), ownHeaders)
 }
 
 // headerNames yields the names of a request's headers, which Envoy writes in lower case.
@@ -78,7 +83,7 @@ func denied(refusal authresult.Refusal, reportToken string) *authv3.CheckRespons
 		headers = append(headers, set("www-authenticate", authresult.Challenge))
 	}
 	return &authv3.CheckResponse{
-		Status: &status.Status{Code: int32(code), Message: refusal.Code}, DynamicMetadata: metadata(reportToken),
+		Status: &status.Status{Code: int32(code), Message: refusal.Code}, DynamicMetadata: metadata(reportToken, refusal.Status),
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
 			Status: &typev3.HttpStatus{Code: typev3.StatusCode(refusal.Status)}, Headers: headers, Body: refusal.Body(),
 		}},
@@ -96,9 +101,14 @@ func set(name, value string) *corev3.HeaderValueOption {
 }
 
 // metadata returns the dynamic metadata that the access log brings back; nil if the call cannot be reported.
-func metadata(reportToken string) *structpb.Struct {
+// deniedStatus is the HTTP status of a denied call, 0 of another one.
+func metadata(reportToken string, deniedStatus int) *structpb.Struct {
 	if reportToken == "" {
 		return nil
 	}
-	return &structpb.Struct{Fields: map[string]*structpb.Value{tokenField: structpb.NewStringValue(reportToken)}}
+	fields := map[string]*structpb.Value{tokenField: structpb.NewStringValue(reportToken)}
+	if deniedStatus != 0 {
+		fields[deniedField] = structpb.NewNumberValue(float64(deniedStatus))
+	}
+	return &structpb.Struct{Fields: fields}
 }
