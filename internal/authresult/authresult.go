@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
@@ -116,11 +115,11 @@ func (r Refusal) Body() string {
 // HeaderValue returns Body in ASCII, for a header.
 func (r Refusal) HeaderValue() string { return ascii([]byte(r.Body())) }
 
-// ascii escapes what is not ASCII in JSON text.
+// ascii escapes what is not ASCII in JSON text, and the delete character, which a header must not have (RFC 9110, section 5.5).
 func ascii(text []byte) string {
 	var b strings.Builder
 	for _, r := range string(text) {
-		if r < utf8.RuneSelf {
+		if r < 0x7f {
 			b.WriteRune(r)
 			continue
 		}

@@ -10,11 +10,11 @@ import (
 func TestIdentityIsASCIIAndComplete(t *testing.T) {
 	check := &authv1.CheckResponse{
 		WorkspaceId: "acme", KeyId: "k", KeyName: "Schlüssel 1", KeyLast4: "abcd", ExternalId: "a\nb",
-		Metadata: map[string]string{"plan": "größer 😀"}, RequestLogId: "r",
+		Metadata: map[string]string{"plan": "größer 😀\x7f"}, RequestLogId: "r",
 	}
 	want := []Header{
 		{WorkspaceIDHeader, "acme"}, {KeyIDHeader, "k"}, {KeyNameHeader, "Schl%C3%BCssel%201"}, {KeyLast4Header, "abcd"},
-		{ExternalIDHeader, "a%0Ab"}, {MetadataHeader, `{"plan":"gr\u00f6\u00dfer \ud83d\ude00"}`}, {RequestLogIDHeader, "r"},
+		{ExternalIDHeader, "a%0Ab"}, {MetadataHeader, `{"plan":"gr\u00f6\u00dfer \ud83d\ude00\u007f"}`}, {RequestLogIDHeader, "r"},
 	}
 	for i, got := range Identity(check) {
 		if got != want[i] {
