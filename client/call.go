@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 )
 
-// Call is what a call is on.
+// Call is what a call is on. With more than 4 KiB it is refused as one of an unknown path.
 type Call struct {
 	// WorkspaceID owns the agent; empty for that of WithWorkspace.
 	WorkspaceID string
@@ -30,7 +31,19 @@ func (c *Client) callOfRequest(r *http.Request) Call {
 	if c.httpCall != nil {
 		return c.httpCall(r)
 	}
-	return c.callOf(r.URL.EscapedPath())
+	return c.callOf(pathOf(r.URL))
+}
+
+// pathOf returns the path of a URL as it was sent. Some routers read RawPath and others Path: it returns no path if they differ,
+// because the agent that is checked must be the one that is called.
+func pathOf(u *url.URL) string {
+	if u.RawPath == "" {
+		return u.EscapedPath()
+	}
+	if decoded, err := url.PathUnescape(u.RawPath); err != nil || decoded != u.Path {
+		return ""
+	}
+	return u.RawPath
 }
 
 // callOfMethod says what a gRPC call is on.
@@ -50,12 +63,17 @@ func endpointOf(r *http.Request) string {
 	return path
 }
 
-// The auth service uses no more of these texts, and refuses messages above 1 MiB: a caller must not be able to make its own check
-// fail.
+// The auth service uses no more of these texts, and refuses messages above 1 MiB. With shorter ones, too, a few hundred
+// connections would slow down all checks until they fail.
 const (
+	maxMethod   = 32
 	maxEndpoint = 4 << 10
 	maxSecret   = 4 << 10
+	// maxCall is the most bytes of a Call. The agent ids of a key have at most 255 characters.
+	maxCall = 4 << 10
 )
+
+func (c Call) size() int { return len(c.WorkspaceID) + len(c.AgentType) + len(c.AgentID) }
 
 // text returns at most limit bytes of what a caller sent, as UTF-8: other bytes are percent-encoded.
 func text(sent string, limit int) string {

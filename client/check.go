@@ -39,7 +39,7 @@ func (v verdict) context(ctx context.Context) context.Context {
 
 // decide checks a call that arrived at a time. The request has everything but what the call is on.
 func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckRequest, arrived time.Time) verdict {
-	if call.AgentType == "" {
+	if call.AgentType == "" || call.size() > maxCall {
 		c.counters.unknownPath.Add(1)
 		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
 	}

@@ -143,12 +143,16 @@ func TestFailOpenServesNoCallThatMakesItsCheckFail(t *testing.T) {
 	kt := keytrail.Client(client.WithFailOpen())
 	long := strings.Repeat("x", 2<<20)
 	for path, status := range map[string]int{
-		"/v1/agents/" + long: 503, "/v1/agents/a1?" + long: 401, "/v1/agents/a1/" + long: 401, "/v1/" + long[:100] + "s/a1": 403,
-		"/v1/agents/%01": 403,
+		"/v1/agents/" + long[:5<<10]: 403, "/v1/agents/a1?" + long: 401, "/v1/agents/a1/" + long: 401,
+		"/v1/" + long[:100] + "s/a1": 403, "/v1/agents/%01": 403,
 	} {
 		if response, served := call(kt, path); served || response.Code != status {
 			t.Errorf("%.20s…: served %t, %d, want %d", path, served, response.Code, status)
 		}
+	}
+	method, response := httptest.NewRequest(long, "/v1/agents/a1", nil), httptest.NewRecorder()
+	if kt.HTTPMiddleware(http.NotFoundHandler()).ServeHTTP(response, method); response.Code != http.StatusUnauthorized {
+		t.Errorf("a long method: %d", response.Code)
 	}
 	untrusted := keytrail.Client(client.WithFailOpen(), client.WithToken("not a token"))
 	if response, served := call(untrusted, "/v1/agents/a1"); served || response.Code != http.StatusServiceUnavailable {

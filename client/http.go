@@ -42,7 +42,8 @@ func (c *Client) HTTPMiddleware(next http.Handler) http.Handler {
 
 func (c *Client) requestOf(r *http.Request) *authv1.CheckRequest {
 	return &authv1.CheckRequest{
-		ApiKey: text(c.secretOf(r.Header.Get), maxSecret), Method: r.Method, Endpoint: text(endpointOf(r), maxEndpoint),
+		ApiKey: text(c.secretOf(r.Header.Get), maxSecret), Method: text(r.Method, maxMethod),
+		Endpoint: text(endpointOf(r), maxEndpoint),
 	}
 }
 

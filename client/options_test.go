@@ -3,11 +3,14 @@ package client
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keytrail/keytrail/internal/agentpath"
 )
 
 func TestOnlyThisMachineIsCalledInPlaintext(t *testing.T) {
@@ -84,5 +87,31 @@ func TestEndpointOf(t *testing.T) {
 		if got := endpointOf(r); got != want {
 			t.Errorf("%q: %q, want %q", target, got, want)
 		}
+	}
+}
+
+// TestPathHasOneReading: some routers read URL.RawPath, and others URL.Path.
+func TestPathHasOneReading(t *testing.T) {
+	t.Parallel()
+	c := &Client{config: defaults()}
+	var err error
+	if c.paths, err = agentpath.Parse(c.templates); err != nil {
+		t.Fatal(err)
+	}
+	for target, agent := range map[string]string{
+		"/v1/agents/a1": "a1", "/v1/agents/é": "é", "/v1/agents/a%31|": "a1|", "/v1/agents/a1%23": "a1#",
+		"/v1/agents/a1%2Fé": "", "/v1/agents/a1%2F..#a2": "", "/v1/agents%2Fa1/a2/é": "", "/v1/agents/a1#a2": "", "/v1/agents/é#": "",
+	} {
+		path, err := url.ParseRequestURI(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.callOfRequest(&http.Request{URL: path}); got.AgentID != agent {
+			t.Errorf("%s is on %+v, want the agent %q", target, got, agent)
+		}
+	}
+	changed := &url.URL{Path: "/v1/agents/a1", RawPath: "/v1/agents/a%32"}
+	if got := c.callOfRequest(&http.Request{URL: changed}); got != (Call{}) {
+		t.Errorf("a path that was changed in part is on %+v", got)
 	}
 }

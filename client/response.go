@@ -9,7 +9,8 @@ import (
 )
 
 // response is a http.ResponseWriter that keeps the status of the response. It has every method that a handler may look for by a
-// type assertion in a writer of net/http; http.ResponseController finds the others by Unwrap.
+// type assertion in a writer of net/http, but Push, which browsers have given up. http.ResponseController finds the others by
+// Unwrap.
 type response struct {
 	http.ResponseWriter
 	// status is that of the response; 0 before it is set.
@@ -47,10 +48,10 @@ func (w *response) setStatus(status int) {
 
 // WriteHeader implements http.ResponseWriter. Informational headers come before the response, but 101 is one.
 func (w *response) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status) // it panics if there is no such status
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
 		w.setStatus(status)
 	}
-	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
@@ -69,10 +70,13 @@ func (w *response) WriteString(content string) (int, error) {
 	return n, err
 }
 
-// ReadFrom implements io.ReaderFrom. net/http sends a file without copying it through the program (sendfile).
+// ReadFrom implements io.ReaderFrom. net/http sends a file without copying it through the program (sendfile). If nothing could be
+// read, the status is still open.
 func (w *response) ReadFrom(content io.Reader) (int64, error) {
-	w.setStatus(http.StatusOK)
 	n, err := io.Copy(w.ResponseWriter, content)
+	if n > 0 {
+		w.setStatus(http.StatusOK)
+	}
 	w.written += n
 	return n, err
 }

@@ -43,6 +43,18 @@ func ends(file string, arrived chan struct{}) []end {
 			w.WriteHeader(202)
 		}},
 		{name: "file", status: 200, handler: func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) }},
+		{name: "unreadable", status: 502, handler: func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, unreadable{}); err != nil {
+				w.WriteHeader(502)
+			}
+		}},
+		{name: "invalid-status", status: 503, handler: func(w http.ResponseWriter, _ *http.Request) {
+			defer func() {
+				recover()
+				w.WriteHeader(503)
+			}()
+			w.WriteHeader(1000) // it panics
+		}},
 		{name: "hijacked", status: 101, handler: hijack, http1: true},
 		{name: "panic", status: 500, handler: func(http.ResponseWriter, *http.Request) { panic("a test") }},
 		{name: "panic-unsent", status: 500, handler: func(w http.ResponseWriter, _ *http.Request) {
@@ -71,6 +83,11 @@ func ends(file string, arrived chan struct{}) []end {
 		}, leaves: true},
 	}
 }
+
+// unreadable is a body that cannot be read.
+type unreadable struct{}
+
+func (unreadable) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func hijack(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := w.(http.Hijacker).Hijack()
