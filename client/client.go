@@ -87,8 +87,8 @@ func New(addr string, options ...Option) (*Client, error) {
 
 // Close reports all calls that have ended, and closes the connection. It waits until everything is reported or ctx ends, for
 // ever without a deadline; its error says how many calls were not reported. Call it when the server has stopped: after
-// http.Server.Shutdown or grpc.Server.GracefulStop. Calls that end later, such as those on hijacked connections, are not
-// reported. Only the first Close does anything.
+// http.Server.Shutdown or grpc.Server.GracefulStop, with a context that has time left when Shutdown has used up its own. Calls
+// that end later, such as those on hijacked connections, are not reported. Only the first Close does anything.
 func (c *Client) Close(ctx context.Context) error {
 	left := c.reporter.close(ctx)
 	_ = c.conn.Close() // it fails only if it was closed before

@@ -45,6 +45,8 @@ func Example() {
 	if err := server.Shutdown(ctx); err != nil {
 		log.Print(err)
 	}
+	ctx, cancel = context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
 	if err := kt.Close(ctx); err != nil {
 		log.Print(err)
 	}
@@ -68,8 +70,7 @@ func ExampleNew() {
 	defer kt.Close(context.Background())
 }
 
-// Any router whose middleware is a func(http.Handler) http.Handler takes it as it is: chi by router.Use(kt.HTTPMiddleware). Every
-// router is a http.Handler and can be wrapped as a whole. Handlers outside of the middleware need no API key.
+// Handlers outside of the middleware need no API key.
 func ExampleClient_HTTPMiddleware() {
 	kt, err := client.New("127.0.0.1:7001")
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 // HTTPMiddleware returns a handler that serves allowed calls by next. It has the form of a middleware of net/http and of routers
-// such as chi: router.Use(kt.HTTPMiddleware).
+// such as chi: router.Use(kt.HTTPMiddleware). Put it around gin and echo as a whole: kt.HTTPMiddleware(engine). Inside of
+// echo.WrapMiddleware it would miss the status of an error that a handler returns, because echo writes it later.
 //
 // The latency of a call is measured until next returns. The status is that of the response, and
 //

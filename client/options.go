@@ -95,14 +95,9 @@ func WithTokenFile(path string) Option {
 	}
 }
 
-// WithPerRPCCredentials sets what authenticates the client to the auth service, in place of a token. It replaces WithToken and
-// WithTokenFile.
-func WithPerRPCCredentials(perRPC credentials.PerRPCCredentials) Option {
-	return func(c *config) { c.perRPC, c.tokenErr = perRPC, nil }
-}
-
-// WithDialOptions adds options of the gRPC connection, for example a stats handler that traces calls. They override those of this
-// package: also the credentials, and so the protection of the token.
+// WithDialOptions adds options of the gRPC connection, for example a stats handler that traces calls, or in place of WithToken
+// grpc.WithPerRPCCredentials with oauth.TokenSource. They override those of this package: also the transport credentials, and so
+// the protection of the token.
 func WithDialOptions(options ...grpc.DialOption) Option {
 	return func(c *config) { c.dialOptions = append(c.dialOptions, options...) }
 }
@@ -116,7 +111,7 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 // agent=/acme.bots.v1.Bots for all methods of a gRPC service. Without {agent_id} a call is on no agent in particular, which only
 // a key with access to all agents may do.
 //
-// A path that servers read in different ways (with //, .. or an encoded slash) matches no template.
+// A path that servers or routers read in different ways (with //, .. or an encoded slash) matches no template.
 func WithAgentPaths(templates ...string) Option {
 	return func(c *config) { c.templates = templates }
 }
@@ -158,6 +153,8 @@ func WithCheckTimeout(timeout time.Duration) Option {
 // WithFailOpen serves calls unchecked, without an identity and without a row, while the auth service cannot be reached, does not
 // respond in time, or is UNAVAILABLE because it cannot record calls (--trail-full=refuse). Any other failure of a check, for
 // example for a wrong token, refuses the call all the same.
+//
+// Callers can then get past the check by overloading the auth service or the backend.
 func WithFailOpen() Option { return func(c *config) { c.failOpen = true } }
 
 // WithLogger sets where problems are logged: calls that cannot be checked or reported, at most once a minute each. The default is
