@@ -131,7 +131,8 @@ func TestCallHasOneRowWhenConnectionsAreCut(t *testing.T) {
 	k := s.createKey("acme", "k", nil)
 	const cuts = 20
 	p := newCuttingProxy(t, "tcp", s.server.AuthAddr())
-	url, kt := serveCalls(t, p.addr(), s.token(access.Checker, access.AllWorkspaces))
+	// On a slow machine a check may take longer than by default.
+	url, kt := serveCalls(t, p.addr(), s.token(access.Checker, access.AllWorkspaces), ktclient.WithCheckTimeout(waitTimeout))
 	random := rand.New(rand.NewPCG(seed, 1))
 	load := startCalls(t, func(path string) int { return callURL(t, url+path, k.secret) })
 	for round := range cuts {
