@@ -31,11 +31,14 @@ export interface Identity {
   requestLogId: string
 }
 
+/** The status of a call that became a WebSocket. */
+export const switchingProtocols = 101
+
 /** nginx's status of a call whose caller went away before the response. */
 export const callerGone = 499
 
-/** The latest status that a report may have, and the longest latency, 24 hours in milliseconds. */
-const lastStatus = 599
+/** The statuses that a report may have, and the longest latency, 24 hours in milliseconds. */
+const [firstStatus, lastStatus] = [100, 599]
 const longestMs = 86_400_000
 
 /** How a response ended. */
@@ -57,6 +60,7 @@ export class Ongoing {
 
   /** end says with which status the response ended. The first call counts. */
   end(status: number): void {
-    this.#resolve({ status: Math.min(status, lastStatus), latencyMs: Math.min(performance.now() - this.#began, longestMs) })
+    const latencyMs = Math.min(performance.now() - this.#began, longestMs)
+    this.#resolve({ status: Math.max(firstStatus, Math.min(status, lastStatus)), latencyMs })
   }
 }

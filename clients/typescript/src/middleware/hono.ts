@@ -28,7 +28,7 @@ export function honoMiddleware(middleware: Middleware) {
     const { refusal, identity } = await middleware.decide({ method: c.req.method, path: pathOf(c.req.url), header }, ongoing)
     if (refusal) {
       const response = new Response(bodyOf(refusal), { status: refusal.status, headers: headersOf(refusal) })
-      return outgoing ? response : measured(response, ongoing)
+      return outgoing ? response : measured(c, response, ongoing)
     }
     c.set('keytrail', identity)
     if (outgoing) await next()
@@ -51,16 +51,18 @@ async function measuredNext(c: HonoContext, next: () => Promise<void>, ongoing: 
     ongoing.end(500)
     throw error
   }
-  const response = measured(c.res, ongoing)
+  const response = measured(c, c.res, ongoing)
+  if (response === c.res) return
   // Otherwise Hono adds the headers of the present response to the new one.
-  if (response !== c.res) (c as { res: Response | undefined }).res = undefined
+  ;(c as { res: Response | undefined }).res = undefined
   c.res = response
 }
 
 /** measured returns the same response, whose end is the end of the call. */
-function measured(response: Response, ongoing: Ongoing): Response {
+function measured(c: HonoContext, response: Response, ongoing: Ongoing): Response {
   const { body, status } = response
-  if (!body) {
+  // Hono sends no body of a response to HEAD, and does not read it.
+  if (!body || c.req.method === 'HEAD') {
     ongoing.end(status)
     return response
   }

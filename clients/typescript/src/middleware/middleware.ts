@@ -28,8 +28,8 @@ export interface MiddlewareOptions {
    */
   workspaceId?: string
   /**
-   * The headers that may have the caller's secret, in lower case; the first one that is not empty counts. By default `api-key`,
-   * then `authorization`, in which only a bearer token that begins with `sk_` is a secret.
+   * The headers that may have the caller's secret; the first one that is not empty counts. By default `api-key`, then
+   * `authorization`, in which only a bearer token that begins with `sk_` is a secret.
    */
   apiKeyHeaders?: string[]
   /**
@@ -111,7 +111,7 @@ export class Middleware {
   }
 
   /**
-   * close waits until all calls have ended and their reports are acknowledged, for 10 seconds by default. Call it when the server
+   * close waits until all checked calls have ended and their reports are acknowledged, for 10 seconds by default. Call it when the server
    * accepts no more calls, before the process ends.
    */
   async close({ timeoutMs = 10_000 } = {}): Promise<void> {
@@ -137,8 +137,7 @@ export class Middleware {
 
   async #reportWhenEnded(decision: Promise<Decision>, ongoing: Ongoing): Promise<void> {
     const { reportToken } = await decision.catch((): Decision => ({}))
-    const ended = await ongoing.ended
-    if (reportToken) this.#reporter.add({ reportToken, ...ended })
+    if (reportToken) this.#reporter.add({ reportToken, ...(await ongoing.ended) })
   }
 
   async #decide(call: IncomingCall): Promise<Decision> {
@@ -169,8 +168,9 @@ export class Middleware {
   }
 
   #failed(error: unknown): Decision {
-    this.#warnings.warn('check', error)
     const invalid = error instanceof KeytrailError && error.status === 400
+    // A caller must not be able to hide other errors by its paths.
+    this.#warnings.warn(invalid ? 'invalid check' : 'check', error)
     if (invalid && (error.metadata.field === 'agent_type' || error.metadata.field === 'workspace_id'))
       return this.#refuseUnknownPath()
     // A caller must not be able to get past the check by a request that makes it fail.

@@ -1,4 +1,4 @@
-import { callerGone, Ongoing, type Identity, type IncomingCall } from './call.js'
+import { callerGone, Ongoing, switchingProtocols, type Identity, type IncomingCall } from './call.js'
 import { bodyOf, headersOf } from './refusal.js'
 import type { Middleware } from './middleware.js'
 
@@ -28,10 +28,19 @@ export interface NodeResponse {
   statusCode: number
   readonly headersSent: boolean
   readonly destroyed: boolean
+  /** The connection; null while the response waits for those of earlier requests on it. */
+  readonly socket?: unknown
+  readonly req?: { upgrade?: boolean; socket?: NodeSocket }
   setHeader(name: string, value: string): unknown
   end(body?: string): unknown
   destroy(): unknown
   once(event: 'finish' | 'close', listener: () => void): unknown
+}
+
+/** What is used of a connection. */
+export interface NodeSocket {
+  readonly destroyed: boolean
+  once(event: 'close', listener: () => void): unknown
 }
 
 /** @internal */
@@ -85,9 +94,34 @@ async function admit(middleware: Middleware, req: NodeRequest, res: NodeResponse
 /** watch measures a response until its last byte is handed to the system, or its connection is lost before. */
 export function watch(res: NodeResponse): Ongoing {
   const ongoing = new Ongoing()
-  res.once('finish', () => ongoing.end(res.statusCode))
-  res.once('close', () => ongoing.end(res.headersSent ? res.statusCode : callerGone))
+  const { upgrade, socket } = res.req ?? {}
+  // A WebSocket has no response of node:http.
+  const unsent = upgrade ? switchingProtocols : callerGone
+  // In HTTP/2, a response that is cut finishes, too.
+  const end = () => ongoing.end(res.headersSent ? res.statusCode : unsent)
+  res.once('finish', end)
+  res.once('close', end)
+  if (socket?.destroyed) ongoing.end(callerGone)
+  else if (socket && !res.socket) endQueued(res, socket, ongoing)
   return ongoing
+}
+
+/** The responses of a connection that waited for others when their requests came. */
+const queues = new WeakMap<NodeSocket, Map<NodeResponse, Ongoing>>()
+
+/**
+ * endQueued ends a call with its connection, where its response still waits for that of an earlier request (pipelining): it gets
+ * no event then.
+ */
+function endQueued(res: NodeResponse, socket: NodeSocket, ongoing: Ongoing): void {
+  let queue = queues.get(socket)
+  if (!queue) {
+    const responses = (queue = new Map<NodeResponse, Ongoing>())
+    queues.set(socket, responses)
+    socket.once('close', () => responses.forEach((waiting, response) => response.socket || waiting.end(callerGone)))
+  }
+  queue.set(res, ongoing)
+  void ongoing.ended.then(() => queue.delete(res))
 }
 
 /** incoming returns the call of a request, whose router reads a path. */

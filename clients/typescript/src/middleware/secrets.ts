@@ -10,9 +10,9 @@ export class Secrets {
   readonly #headers: readonly string[]
 
   constructor(headers: readonly string[] = ['api-key', bearerHeader]) {
-    const [first] = headers
+    this.#headers = headers.map((name) => name.toLowerCase())
+    const [first] = this.#headers
     if (!first) throw new TypeError('apiKeyHeaders: no header is named')
-    this.#headers = headers
     this.challenge = first === bearerHeader ? 'Bearer realm="api"' : `ApiKey realm="api", header="${first}"`
   }
 

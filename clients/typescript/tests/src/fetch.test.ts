@@ -29,6 +29,12 @@ describe('Hono on the fetch API', { concurrency: true }, () => {
     })
   }
 
+  test('HEAD, whose body is not read', async () => {
+    const response = await call('fetch-head', 'ok', { method: 'HEAD', headers: { 'api-key': secret } })
+    assert.equal(response.status, 200)
+    assert.equal((await service.row('fetch-head')).status, 200)
+  })
+
   test('a denied call', async () => {
     const response = await call('fetch-denied', 'ok', { headers: {} })
     assert.equal(response.status, 401)

@@ -65,7 +65,7 @@ describe('options', { concurrency: true }, () => {
   })
 
   test('apiKeyHeaders: the challenge names the first', async (t) => {
-    const call = await backend(t, { apiKeyHeaders: ['x-secret'] })
+    const call = await backend(t, { apiKeyHeaders: ['X-Secret'] })
     assert.equal((await call('/v1/agents/header', { 'x-secret': secret })).status, 200)
     const denied = await call('/v1/agents/no-header')
     assert.deepEqual([denied.status, denied.headers.get('www-authenticate')], [401, 'ApiKey realm="api", header="x-secret"'])
