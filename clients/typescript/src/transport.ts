@@ -36,11 +36,18 @@ export interface Call extends CallOptions {
 /** A call that may be repeated is sent at most this often. */
 const attempts = 4
 
+/**
+ * The budget of repetitions: a request that fails costs 1, and one that succeeds brings back 0.2. Below its half nothing is sent
+ * again, as repetitions would only be more load for a service that is down (gRFC A6).
+ */
+const fullBudget = 100
+
 /** Transport sends calls with the token, a deadline and repetitions. */
 export class Transport {
   readonly #url: string
   readonly #token: KeytrailOptions['token']
   readonly timeoutMs: number
+  #budget = fullBudget
 
   constructor(options: KeytrailOptions) {
     const url = new URL(options.url)
@@ -66,11 +73,15 @@ export class Transport {
     for (let attempt = 1; ; attempt++) {
       const left = deadline - performance.now()
       try {
-        return await this.#attempt(call, Math.min(left, call.attemptMs ?? left), read)
+        const result = await this.#attempt(call, Math.min(left, call.attemptMs ?? left), read)
+        this.#budget = Math.min(this.#budget + 0.2, fullBudget)
+        return result
       } catch (error) {
         call.signal?.throwIfAborted()
+        if (!(error instanceof KeytrailError) || !error.unavailable) throw error
+        this.#budget = Math.max(this.#budget - 1, 0)
         const wait = backoff(attempt, 25)
-        const again = call.safe && attempt < attempts && error instanceof KeytrailError && error.unavailable
+        const again = call.safe && attempt < attempts && this.#budget > fullBudget / 2
         if (!again || performance.now() + wait >= deadline) throw error
         await pause(wait, call.signal)
       }

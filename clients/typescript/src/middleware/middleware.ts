@@ -111,8 +111,8 @@ export class Middleware {
   }
 
   /**
-   * close waits until all checked calls have ended and their reports are acknowledged, for 10 seconds by default. Call it when the server
-   * accepts no more calls, before the process ends.
+   * close waits until all checked calls have ended and their reports are acknowledged, for 10 seconds by default. Call it when
+   * the server accepts no more calls, before the process ends.
    */
   async close({ timeoutMs = 10_000 } = {}): Promise<void> {
     const deadline = new AbortController()

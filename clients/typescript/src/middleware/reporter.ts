@@ -82,6 +82,8 @@ export class Reporter {
         this.#waiting.splice(0, batch.length)
         this.#counts.reportsRefused += refused.length
         this.#counts.reportsSent += batch.length - refused.length
+        const reason = refused[0]?.reason
+        if (reason) this.#warnings.warn('refused report', new Error(`Reports were refused: ${reason}`))
         failures = 0
       } catch (error) {
         this.#warnings.warn('report', error)

@@ -9,7 +9,7 @@ export class Warnings {
     this.#log = log
   }
 
-  warn(operation: 'check' | 'invalid check' | 'report', error: unknown): void {
+  warn(operation: 'check' | 'invalid check' | 'report' | 'refused report', error: unknown): void {
     const now = performance.now()
     if (now - (this.#last.get(operation) ?? -Infinity) < intervalMs) return
     this.#last.set(operation, now)

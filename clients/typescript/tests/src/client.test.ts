@@ -144,6 +144,21 @@ describe('the client', { concurrency: true }, () => {
     await close()
   })
 
+  test('repetitions end while the service is down', async () => {
+    let requests = 0
+    const { url, close } = await listen(
+      createServer((_req, res) => {
+        requests++
+        res.writeHead(503).end()
+      }),
+    )
+    const { keys } = new Keytrail({ url, token: 'x' })
+    await Promise.allSettled(Array.from({ length: 100 }, () => keys.list(workspaceId)))
+    assert.ok(requests < 200, `${requests} requests`)
+    await assert.rejects(keys.list(workspaceId), { status: 503 })
+    await close()
+  })
+
   for (const ahead of [10, -10].map((minutes) => minutes * 60_000)) {
     test(`a service whose clock is ${ahead} ms ahead gets ids of its own time`, async () => {
       const times: number[] = []

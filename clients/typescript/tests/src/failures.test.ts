@@ -139,6 +139,21 @@ describe('without the service', { concurrency: true }, () => {
     await proxy.close()
   })
 
+  test('reports that are refused are logged', async () => {
+    const server = createServer((req, res) => {
+      const check = { allowed: true, httpStatus: 200, reportToken: 'forged' }
+      res.end(JSON.stringify(req.url === '/v1/check' ? check : { refused: [{ index: 0, reason: 'foreign_workspace' }] }))
+    })
+    const { url, close: closeService } = await listen(server)
+    const { middleware, errors, call, close } = await backend(url)
+    await call('refused')
+    await middleware.close()
+    assert.match(String(errors), /foreign_workspace/)
+    assert.equal(middleware.stats.reportsRefused, 1)
+    await close()
+    await closeService()
+  })
+
   test('close gives up at its deadline', async () => {
     let down = false
     const proxy = await Proxy.start(service.url, () => (down ? 'lose' : 'pass'))
