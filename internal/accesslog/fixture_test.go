@@ -56,10 +56,15 @@ func newFixture(t testingT, dir string) *fixture {
 // start begins to follow.
 func (f *fixture) start() {
 	f.t.Helper()
+	f.follow(f.path)
+}
+
+func (f *fixture) follow(path string) {
+	f.t.Helper()
 	log := slog.New(slog.NewTextHandler(f.printed, nil))
 	f.lines = NewLines(Nginx, log)
 	var err error
-	f.follower, err = OpenFile(f.path, f.state, f.lines, log)
+	f.follower, err = OpenFile(path, f.state, f.lines, log)
 	must(f.t, err)
 	f.follower.pause = 0
 }

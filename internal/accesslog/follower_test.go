@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,28 @@ func TestRotationsWhileStopped(t *testing.T) {
 			f.expect()
 		})
 	}
+}
+
+func TestTheTargetOfASymbolicLinkIsRotated(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	link := filepath.Join(t.TempDir(), "link.log")
+	must(t, os.Symlink(f.path, link))
+	f.write(5)
+	f.follow(link)
+	f.read()
+	f.write(2)
+	f.copyTruncate()
+	f.write(2)
+	f.read()
+	f.stop()
+	f.write(2)
+	f.rotate()
+	f.reopen()
+	f.write(2)
+	f.follow(link)
+	f.read()
+	f.sort()
+	f.expect()
 }
 
 func TestFilesThatCannotBeReadAreReported(t *testing.T) {

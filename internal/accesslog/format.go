@@ -101,7 +101,10 @@ func readTraefik(line []byte) (record, error) {
 // character or a number.
 func (f Format) outcome(line []byte) (*authv1.Outcome, error) {
 	r, err := f.read(line)
+	mismatch, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
+	case wrongType && mismatch.Field != "":
+		return nil, fmt.Errorf("%s is a JSON %s", mismatch.Field, mismatch.Value)
 	case err != nil:
 		return nil, err
 	case r.token == "":

@@ -23,7 +23,7 @@ const (
 	maxWait = 200 * time.Millisecond
 	// stopTime is how long Run goes on reporting when it is stopped.
 	stopTime = 5 * time.Second
-	// summaryInterval is how often Run logs what it has done, if it has skipped something.
+	// summaryInterval is after what time Run logs what it has done, and then how often, if it has skipped something.
 	summaryInterval = time.Minute
 	// minPause and maxPause are between attempts to report.
 	minPause, maxPause = 100 * time.Millisecond, 5 * time.Second
@@ -51,7 +51,7 @@ type Reporter struct {
 	failed, refusal rate.Sometimes
 	reported        int64
 	refused         map[string]int64
-	// told is how many lines were skipped by the last summary, and summarized its time.
+	// told is how many lines were skipped by the last summary, -1 before the first, and summarized its time.
 	told       int64
 	summarized time.Time
 }
@@ -59,7 +59,7 @@ type Reporter struct {
 // NewReporter returns a reporter of what lines returns.
 func NewReporter(checks authv1.CheckServiceClient, lines *Lines, log *slog.Logger, explain func(error) string) *Reporter {
 	return &Reporter{
-		checks: checks, lines: lines, log: log, explain: explain, refused: map[string]int64{},
+		checks: checks, lines: lines, log: log, explain: explain, refused: map[string]int64{}, told: -1,
 		failed: rate.Sometimes{Interval: time.Minute}, refusal: rate.Sometimes{Interval: time.Minute},
 	}
 }

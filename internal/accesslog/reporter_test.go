@@ -97,6 +97,16 @@ func TestRefusedReportsAreCountedByReason(t *testing.T) {
 	})
 }
 
+// A log in another format may have no report tokens, and no malformed lines.
+func TestASummaryIsLoggedAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged, _, err := run(t, &service{}, &batches{}, 150*time.Second)
+		if n := strings.Count(logged, "reported=0 without_token=0"); err != nil || n != 2 {
+			t.Errorf("%d summaries, want one after a minute and one at the end: %v\n%s", n, err, logged)
+		}
+	})
+}
+
 func TestReportsAreRepeatedUntilTheySucceed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checks := &service{failures: 300, failure: status.Error(codes.Unavailable, "down")}

@@ -30,18 +30,23 @@ type candidate struct {
 	info os.FileInfo
 }
 
-// candidates returns the rotated files, compressed ones included, in the order of their last change, and then the current one.
+// candidates returns the rotated files, compressed ones included, in the order of their last change, and then the current one. If
+// the path is a symbolic link, it searches the folder of its target, which is the file that is rotated.
 func (f *Follower) candidates() (found []candidate, err error) {
-	entries, err := os.ReadDir(filepath.Dir(f.path))
+	current, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		current = f.path // there is no file yet
+	}
+	entries, err := os.ReadDir(filepath.Dir(current))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	rotated := rotatedNames(filepath.Base(f.path))
+	rotated := rotatedNames(filepath.Base(current))
 	for _, entry := range entries {
 		if !rotated.MatchString(entry.Name()) {
 			continue
 		}
-		path := filepath.Join(filepath.Dir(f.path), entry.Name())
+		path := filepath.Join(filepath.Dir(current), entry.Name())
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // it may be gone
 			found = append(found, candidate{path, info})
 		}
