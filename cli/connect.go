@@ -35,7 +35,7 @@ type tokenFlags struct {
 }
 
 // tokenHint is appended to errors about a missing or invalid token.
-const tokenHint = "set KEYTRAIL_TOKEN; where `keytrail serve` runs, --data-dir is enough"
+const tokenHint = "set KEYTRAIL_TOKEN or KEYTRAIL_TOKEN_FILE; where `keytrail serve` runs, --data-dir is enough"
 
 // dialOptions returns how to send the token to addr. Without a token nothing is sent, and the service responds with an error.
 func (c tokenFlags) dialOptions(addr string) ([]grpc.DialOption, error) {
