@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keytrail/keytrail/internal/fault"
@@ -25,8 +26,9 @@ type document struct {
 	contentType, cacheControl string
 	// header has further headers, which may be those of securityHeaders.
 	header map[string]string
-	// plain and compressed are the same content.
-	plain, compressed content
+	// plain and compressed are the same content. It is compressed when it is requested first: a start does not wait for it.
+	plain      content
+	compressed func() content
 }
 
 // content is a body with its entity tag.
@@ -40,12 +42,17 @@ func newContent(body []byte) content {
 }
 
 func newDocument(body []byte, contentType, cacheControl string, header map[string]string) *document {
+	compressed := sync.OnceValue(func() content { return newContent(compress(body)) })
+	return &document{contentType, cacheControl, header, newContent(body), compressed}
+}
+
+func compress(body []byte) []byte {
 	var buffer bytes.Buffer
 	// These cannot fail: the level is valid, and a buffer takes everything.
 	compressor, _ := gzip.NewWriterLevel(&buffer, gzip.BestCompression)
 	_, _ = compressor.Write(body)
 	_ = compressor.Close()
-	return &document{contentType, cacheControl, header, newContent(body), newContent(buffer.Bytes())}
+	return buffer.Bytes()
 }
 
 // serve responds to a request for the document. The route is its path as metrics name it.
@@ -62,7 +69,7 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request, route string) {
 	}
 	header, sent := w.Header(), d.plain
 	if acceptsGzip(r.Header) {
-		sent = d.compressed
+		sent = d.compressed()
 		header.Set("Content-Encoding", "gzip")
 		header.Set("Content-Length", strconv.Itoa(len(sent.body))) // ServeContent leaves it out of compressed responses
 	}
