@@ -240,11 +240,9 @@ func TestLogrotate(t *testing.T) {
 		t.Skip(err)
 	}
 	for name, settings := range map[string]string{
-		"create":       "rotate 9\ncreate 0600\ncompress\ndelaycompress",
-		"date":         "rotate 9\ncreate 0600\ndateext\ndateformat -%Y%m%d-%s",
-		"extension":    "rotate 9\ncreate 0600\nextension .log",
-		"copytruncate": "rotate 9\ncopytruncate",
-		"nocreate":     "rotate 9\nnocreate\ncompress\ndelaycompress",
+		"create":                  "rotate 9\ncreate 0600\ncompress\ndelaycompress",
+		"nocreate, date":          "rotate 9\nnocreate\ndateext\ndateformat -%Y%m%d-%s",
+		"copytruncate, extension": "rotate 9\ncopytruncate\nextension .log",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

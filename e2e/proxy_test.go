@@ -114,7 +114,8 @@ func (c *cuttingProxy) count() int {
 	return c.resets
 }
 
-func (c *cuttingProxy) cut(random *rand.Rand) { c.setRandom(random) }
+// cut cuts connections at places of a source of its own, which random seeds: they use it while the test uses random.
+func (c *cuttingProxy) cut(random *rand.Rand) { c.setRandom(rand.New(rand.NewPCG(random.Uint64(), 0))) }
 
 func (c *cuttingProxy) pass() { c.setRandom(nil) }
 
