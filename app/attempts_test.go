@@ -87,7 +87,7 @@ func withSlowReplicas(t *testing.T, test func(*testing.T, *slowReplicas), takes 
 		names := manual.NewBuilderWithScheme("test")
 		names.InitialState(resolver.State{Addresses: addresses})
 		conn, err := grpc.NewClient("test:///", grpc.WithResolvers(names),
-			grpc.WithDefaultServiceConfig(ServiceConfig),
+			grpc.WithDefaultServiceConfig(GRPCServiceConfig),
 			grpc.WithChainUnaryInterceptor(newLateRepeats().intercept),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {

@@ -39,7 +39,7 @@ func (f DialFlags) remote(flag, addr string, plaintext InsecureFlag, log *slog.L
 		}
 		return s.connect("dns:///"+addr, append(options,
 			grpc.WithTransportCredentials(transport),
-			grpc.WithDefaultServiceConfig(ServiceConfig),
+			grpc.WithDefaultServiceConfig(GRPCServiceConfig),
 			grpc.WithChainUnaryInterceptor(newLateRepeats().intercept),
 			grpc.WithKeepaliveParams(pings),
 			// Do not look up a service config in DNS: in a network without a route to the Internet, connections wait
@@ -62,13 +62,13 @@ func (s *Server) connect(target string, options ...grpc.DialOption) (*grpc.Clien
 // shorter time, and the server no shorter than half of it.
 var pings = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}
 
-// ServiceConfig spreads calls over all replicas and retries a call that failed with UNAVAILABLE on another one (gRFC A6),
+// GRPCServiceConfig spreads calls over all replicas and retries a call that failed with UNAVAILABLE on another one (gRFC A6),
 // so that no call fails while a replica restarts. Calls that create or change keys are not retried, because they may have
 // been carried out; the trail retries RecordRequestLogs itself, and has its own deadline. A stream is retried until its first
 // message, and has no deadline: pings end it with its replica. Throttling stops retries while all replicas fail. The timeouts are
 // the deadlines of calls whose caller has none; see also attemptTimes. Changes of keys have 5 s:
 // an auth service waits for up to 2 s until a change is in force, and says so in time.
-const ServiceConfig = `{
+const GRPCServiceConfig = `{
 	"loadBalancingConfig": [{"` + replicasPolicy + `": {}}],
 	"retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
 	"methodConfig": [{

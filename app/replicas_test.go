@@ -118,7 +118,7 @@ func TestEveryMethodHasADeadline(t *testing.T) {
 			Timeout string
 		}
 	}
-	if err := json.Unmarshal([]byte(ServiceConfig), &config); err != nil {
+	if err := json.Unmarshal([]byte(GRPCServiceConfig), &config); err != nil {
 		t.Fatal(err)
 	}
 	timeouts := map[string]string{} // by service/method; service/ is for its other methods

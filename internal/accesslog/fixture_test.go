@@ -29,7 +29,7 @@ type fixture struct {
 	path     string
 	state    string
 	printed  *bytes.Buffer
-	lines    *Lines
+	lines    *LineReader
 	follower *Follower
 	// writer is the proxy's open file.
 	writer *os.File
@@ -62,7 +62,7 @@ func (f *fixture) start() {
 func (f *fixture) follow(path string) {
 	f.t.Helper()
 	log := slog.New(slog.NewTextHandler(f.printed, nil))
-	f.lines = NewLines(Nginx, log)
+	f.lines = NewLineReader(Nginx, log)
 	var err error
 	f.follower, err = OpenFile(path, f.state, f.lines, log)
 	must(f.t, err)

@@ -30,7 +30,7 @@ const (
 // no position over a rotation.
 type Follower struct {
 	path  string
-	lines *Lines
+	lines *LineReader
 	log   *slog.Logger
 	state *stateFile
 	// files are open, the oldest first.
@@ -47,7 +47,7 @@ type Follower struct {
 
 // OpenFile begins where the process that wrote the state has ended; without a state at the beginning of the file. The file need
 // not exist yet.
-func OpenFile(path, statePath string, lines *Lines, log *slog.Logger) (*Follower, error) {
+func OpenFile(path, statePath string, lines *LineReader, log *slog.Logger) (*Follower, error) {
 	states, last, found, err := openState(statePath)
 	if err != nil {
 		return nil, fmt.Errorf("--state: %w", err)
@@ -205,8 +205,9 @@ func (f *Follower) dropQuiet(current os.FileInfo, now time.Time) (err error) {
 		if info.ModTime().After(since) {
 			since = info.ModTime()
 		}
-		// What a rotated file has after the end of its last line is no line.
-		if now.Sub(since) < quietTime || !file.atEnd {
+		// What a rotated file has after the end of its last line is no line. The next search would open a file again that has
+		// changed within quietTime before the last one.
+		if f.searched.Sub(since) < quietTime || !file.atEnd {
 			return false
 		}
 		f.changed = true

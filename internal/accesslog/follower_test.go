@@ -318,7 +318,7 @@ func TestWrongFiles(t *testing.T) {
 	must(t, os.Mkdir(f.path, 0o700))
 	must(t, os.WriteFile(f.state, []byte("{"), 0o600))
 	open := func() string {
-		_, err := OpenFile(f.path, f.state, NewLines(Nginx, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+		_, err := OpenFile(f.path, f.state, NewLineReader(Nginx, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
 		return fmt.Sprint(err)
 	}
 	if got := open(); !strings.Contains(got, "--state: read the state "+f.state) {
@@ -353,5 +353,30 @@ func TestNothingIsReadAfterTheEnd(t *testing.T) {
 	cancel()
 	if outcomes, err := f.follower.Read(ctx); len(outcomes) > 0 || err != nil {
 		t.Errorf("read %v, %v", outcomes, err)
+	}
+}
+
+// A search opens the rotated files that have changed within quietTime before the search before it.
+func TestAFileThatWasDroppedIsNotReadAgain(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.start()
+	f.write(1)
+	f.read()
+	f.rotate()
+	f.reopen()
+	f.write(1)
+	f.read()
+	old := f.follower.files[0]
+	old.rotated = time.Now().Add(-quietTime)
+	must(t, os.Chtimes(f.path+".1", time.Time{}, old.rotated))
+	f.follower.searched = time.Now().Add(-searchInterval * 9 / 10)
+	for range 2 {
+		f.readOnce(0)
+		must(t, f.follower.search(time.Now()))
+	}
+	f.readOnce(0)
+	f.expect()
+	if n := len(f.follower.files); n != 1 {
+		t.Errorf("%d files are open", n)
 	}
 }

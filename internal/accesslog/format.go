@@ -15,17 +15,17 @@ import (
 type Format string
 
 const (
-	// Nginx is what the log_format in docs/integrations/access-log.md writes: report_token, status, and request_time in seconds
+	// Nginx is what the log_format in docs/integrations/nginx.md writes: report_token, status, and request_time in seconds
 	// (ngx_http_log_module).
 	Nginx Format = "nginx"
-	// Caddy is Caddy's own access log in JSON: status, and duration in seconds. The token is in user_id, where the documented
-	// configuration puts that of an allowed call, or among the headers of the response, which a denied call gets from the check;
-	// or in report_token, where log_append of Caddy 2.8 can put both.
+	// Caddy is Caddy's own access log in JSON: status, and duration in seconds. The token is in user_id, where the configuration
+	// in docs/integrations/caddy.md puts that of an allowed call, or among the headers of the response, which a denied call gets
+	// from the check; or in report_token, where log_append of Caddy 2.8 can put both.
 	Caddy Format = "caddy"
-	// Traefik is Traefik's own access log in JSON: DownstreamStatus, and Duration in nanoseconds. The token is among the headers of
-	// the response of a denied call, and otherwise among those of the request, into which ForwardAuth copies it
-	// (pkg/middlewares/accesslog/logger.go and pkg/middlewares/auth/forward.go of Traefik 3.7). This order matters: a denied
-	// call still has the request headers that its caller sent.
+	// Traefik is Traefik's own access log in JSON (docs/integrations/traefik.md): DownstreamStatus, and Duration in nanoseconds. The
+	// token is among the headers of the response of a denied call, and otherwise among those of the request, into which
+	// ForwardAuth copies it (pkg/middlewares/accesslog/logger.go and pkg/middlewares/auth/forward.go of Traefik 3.7). This order
+	// matters: a denied call still has the request headers that its caller sent.
 	Traefik Format = "traefik"
 )
 

@@ -31,8 +31,8 @@ const (
 
 // Source reads an access log. It is used by one goroutine.
 type Source interface {
-	// Read returns at most MaxBatch outcomes, and none if there are none within some 200 ms. When ctx has ended, it returns what
-	// would otherwise be lost, and then none.
+	// Read returns at most MaxBatch outcomes. It waits for them for about 200 ms, and then returns an empty slice. When ctx has
+	// ended, it returns what would otherwise be lost, and then an empty slice.
 	Read(ctx context.Context) ([]*authv1.Outcome, error)
 	// Commit is called before the next Read when all that was read has been reported.
 	Commit() error
@@ -43,7 +43,7 @@ type Source interface {
 // Reporter reports outcomes to the auth service.
 type Reporter struct {
 	checks authv1.CheckServiceClient
-	lines  *Lines
+	lines  *LineReader
 	log    *slog.Logger
 	// explain is the text of an error of the auth service.
 	explain func(error) string
@@ -56,8 +56,8 @@ type Reporter struct {
 	summarized time.Time
 }
 
-// NewReporter returns a reporter of what lines returns.
-func NewReporter(checks authv1.CheckServiceClient, lines *Lines, log *slog.Logger, explain func(error) string) *Reporter {
+// NewReporter returns a reporter of the outcomes that lines returns.
+func NewReporter(checks authv1.CheckServiceClient, lines *LineReader, log *slog.Logger, explain func(error) string) *Reporter {
 	return &Reporter{
 		checks: checks, lines: lines, log: log, explain: explain, refused: map[string]int64{}, told: -1,
 		failed: rate.Sometimes{Interval: time.Minute}, refusal: rate.Sometimes{Interval: time.Minute},

@@ -76,7 +76,7 @@ func run(t *testing.T, checks *service, source Source, d time.Duration) (logged 
 	defer cancel()
 	began := time.Now()
 	explain := func(err error) string { return "explained: " + status.Convert(err).Message() }
-	err = NewReporter(checks, NewLines(Nginx, log), log, explain).Run(ctx, source)
+	err = NewReporter(checks, NewLineReader(Nginx, log), log, explain).Run(ctx, source)
 	return printed.String(), time.Since(began), err
 }
 

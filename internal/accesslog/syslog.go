@@ -31,7 +31,7 @@ const (
 // while the queue is full, or while no process is running, are lost.
 type Syslog struct {
 	conn  net.PacketConn
-	lines *Lines
+	lines *LineReader
 	// path is the unix socket.
 	path     string
 	queue    chan *authv1.Outcome
@@ -42,7 +42,7 @@ type Syslog struct {
 }
 
 // ListenSyslog listens on udp://host:port or unix:///path until ctx ends. All users of the machine may write to the unix socket.
-func ListenSyslog(ctx context.Context, address string, lines *Lines) (*Syslog, error) {
+func ListenSyslog(ctx context.Context, address string, lines *LineReader) (*Syslog, error) {
 	s := &Syslog{lines: lines, queue: make(chan *authv1.Outcome, maxQueue)}
 	if err := s.listen(ctx, address); err != nil {
 		return nil, fmt.Errorf("--syslog: %w", err)

@@ -21,7 +21,7 @@ func datagram(n int) string {
 func listen(t *testing.T, address string) (s *Syslog, ctx context.Context, cancel func()) {
 	t.Helper()
 	ctx, cancel = context.WithCancel(t.Context())
-	s, err := ListenSyslog(ctx, address, NewLines(Nginx, slog.New(slog.DiscardHandler)))
+	s, err := ListenSyslog(ctx, address, NewLineReader(Nginx, slog.New(slog.DiscardHandler)))
 	must(t, err)
 	t.Cleanup(func() { cancel(); must(t, s.Close()) })
 	return s, ctx, cancel
@@ -103,7 +103,7 @@ func TestSyslogSocketOfAKilledProcessIsReplaced(t *testing.T) {
 	abandoned, err := net.ListenPacket("unixgram", path)
 	must(t, err)
 	must(t, abandoned.Close())
-	lines := NewLines(Nginx, slog.New(slog.DiscardHandler))
+	lines := NewLineReader(Nginx, slog.New(slog.DiscardHandler))
 	s, err := ListenSyslog(t.Context(), "unix://"+path, lines)
 	must(t, err)
 	info, err := os.Stat(path)
@@ -128,7 +128,7 @@ func TestWrongSyslogAddresses(t *testing.T) {
 		"127.0.0.1:514", "tcp://127.0.0.1:514", "udp://127.0.0.1", "udp://:x", "unix://relative", "unix://" + file,
 		"udp://192.0.2.1:514",
 	} {
-		_, err := ListenSyslog(t.Context(), address, NewLines(Nginx, slog.New(slog.DiscardHandler)))
+		_, err := ListenSyslog(t.Context(), address, NewLineReader(Nginx, slog.New(slog.DiscardHandler)))
 		if err == nil || !strings.HasPrefix(err.Error(), "--syslog: ") {
 			t.Errorf("%s: %v", address, err)
 		}

@@ -10,8 +10,8 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 )
 
-// Lines turns lines into outcomes, and counts those that it skips. It is safe for concurrent use.
-type Lines struct {
+// LineReader turns lines into outcomes, and counts those that it skips. It is safe for concurrent use.
+type LineReader struct {
 	format     Format
 	log        *slog.Logger
 	warn, full rate.Sometimes
@@ -19,13 +19,16 @@ type Lines struct {
 	withoutToken, malformed, dropped atomic.Int64
 }
 
-// NewLines returns a reader of lines of a format.
-func NewLines(format Format, log *slog.Logger) *Lines {
-	return &Lines{format: format, log: log, warn: rate.Sometimes{Interval: time.Minute}, full: rate.Sometimes{Interval: time.Minute}}
+// NewLineReader returns a reader of lines of a format. It logs one malformed line a minute to log.
+func NewLineReader(format Format, log *slog.Logger) *LineReader {
+	return &LineReader{
+		format: format, log: log,
+		warn: rate.Sometimes{Interval: time.Minute}, full: rate.Sometimes{Interval: time.Minute},
+	}
 }
 
 // outcome returns what is to be reported of a line, or nil.
-func (l *Lines) outcome(line []byte, where slog.Attr) *authv1.Outcome {
+func (l *LineReader) outcome(line []byte, where slog.Attr) *authv1.Outcome {
 	outcome, err := l.format.outcome(line)
 	switch {
 	case err != nil:
@@ -37,7 +40,7 @@ func (l *Lines) outcome(line []byte, where slog.Attr) *authv1.Outcome {
 }
 
 // skip counts a malformed line. One a minute is logged.
-func (l *Lines) skip(reason string, where slog.Attr) {
+func (l *LineReader) skip(reason string, where slog.Attr) {
 	l.malformed.Add(1)
 	l.warn.Do(func() {
 		l.log.Warn("malformed line of the access log; others within a minute are only counted", "reason", reason, where)
@@ -45,7 +48,7 @@ func (l *Lines) skip(reason string, where slog.Attr) {
 }
 
 // drop counts a line for which there was no room.
-func (l *Lines) drop() {
+func (l *LineReader) drop() {
 	l.dropped.Add(1)
 	l.full.Do(func() {
 		l.log.Warn("lines of the access log are lost: the auth service does not take them fast enough")
