@@ -29,8 +29,8 @@ type callFlags struct {
 
 // tokenFlags select the token of a command.
 type tokenFlags struct {
-	Token     string `xor:"token" help:"Access token. Prefer KEYTRAIL_TOKEN, which other users of the machine cannot see. By default calls to this machine are signed with the key in --data-dir."`
-	TokenFile string `type:"path" xor:"token" help:"File with the access token instead. It is read for every call, so it can be replaced."`
+	Token     string `help:"Access token. Prefer KEYTRAIL_TOKEN, which other users of the machine cannot see. By default calls to this machine are signed with the key in --data-dir."`
+	TokenFile string `type:"path" help:"File with the access token, instead of --token and KEYTRAIL_TOKEN, even if they are set. It is read for every call, so it can be replaced."`
 	DataDir   string `default:"${data_dir}" type:"path" help:"Data folder of keytrail serve, if it runs on this machine."`
 }
 
@@ -39,11 +39,11 @@ const tokenHint = "set KEYTRAIL_TOKEN or KEYTRAIL_TOKEN_FILE; where `keytrail se
 
 // dialOptions returns how to send the token to addr. Without a token nothing is sent, and the service responds with an error.
 func (c tokenFlags) dialOptions(addr string) ([]grpc.DialOption, error) {
-	if c.Token != "" {
-		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewToken(c.Token))}, nil
-	}
 	if c.TokenFile != "" {
 		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.TokenFile(c.TokenFile))}, nil
+	}
+	if c.Token != "" {
+		return []grpc.DialOption{grpc.WithPerRPCCredentials(access.NewToken(c.Token))}, nil
 	}
 	// A token of the local key permits everything here. It must not be sent to another machine.
 	if !app.IsLoopback(addr) {

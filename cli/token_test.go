@@ -188,7 +188,27 @@ func TestLocalKeyIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
+func TestTokenFileReplacesATokenFromTheEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("of the file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KEYTRAIL_TOKEN", "of the variable")
+	if sent := sentToken(t, "--token-file", file); sent != "Bearer of the file" {
+		t.Errorf("sent %q", sent)
+	}
+}
+
 func TestTokenFromTheEnvironmentIsSent(t *testing.T) {
+	t.Setenv("KEYTRAIL_TOKEN", "mine")
+	if sent := sentToken(t); sent != "Bearer mine" {
+		t.Errorf("sent %q", sent)
+	}
+}
+
+// sentToken returns the authorization header of a command that calls a service.
+func sentToken(t *testing.T, flags ...string) string {
+	t.Helper()
 	var sent []string
 	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
 		sent = metadata.ValueFromIncomingContext(ctx, "authorization")
@@ -196,12 +216,12 @@ func TestTokenFromTheEnvironmentIsSent(t *testing.T) {
 	}))
 	authv1.RegisterKeyServiceServer(server, authv1.UnimplementedKeyServiceServer{})
 	addr := serveGRPC(t, server)
-	t.Setenv("KEYTRAIL_TOKEN", "mine")
 	var out, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	code := Main(ctx, []string{"keys", "list", "-w", "acme", "--auth-addr", addr, "--data-dir", t.TempDir()}, &out, &stderr)
-	if code != 0 || len(sent) != 1 || sent[0] != "Bearer mine" {
-		t.Errorf("exit code %d, %q, sent %q", code, stderr.String(), sent)
+	args := append([]string{"keys", "list", "-w", "acme", "--auth-addr", addr, "--data-dir", t.TempDir()}, flags...)
+	if code := Main(ctx, args, &out, &stderr); code != 0 || len(sent) != 1 {
+		t.Fatalf("exit code %d, %q, sent %q", code, stderr.String(), sent)
 	}
+	return sent[0]
 }

@@ -313,13 +313,12 @@ func TestAnAccessLogIsReceivedBySyslog(t *testing.T) {
 func TestWrongFlagsOfAnAccessLog(t *testing.T) {
 	t.Parallel()
 	for want, flags := range map[string][]string{
-		"--format":                               {"--file=f"},
-		"--file, --syslog: one of them":          {"--format=nginx"},
-		"--state: required":                      {"--format=nginx", "--file=f"},
-		"--state: only with --file":              {"--format=nginx", "--syslog=udp://127.0.0.1:0", "--state=s"},
-		"--syslog: tcp://a:1 is neither":         {"--format=nginx", "--syslog=tcp://a:1"},
-		"--file and --syslog can't be used":      {"--format=nginx", "--file=f", "--syslog=udp://127.0.0.1:0"},
-		"--token and --token-file can't be used": {"--format=nginx", "--file=f", "--token=t", "--token-file=t"},
+		"--format":                          {"--file=f"},
+		"--file, --syslog: one of them":     {"--format=nginx"},
+		"--state: required":                 {"--format=nginx", "--file=f"},
+		"--state: only with --file":         {"--format=nginx", "--syslog=udp://127.0.0.1:0", "--state=s"},
+		"--syslog: tcp://a:1 is neither":    {"--format=nginx", "--syslog=tcp://a:1"},
+		"--file and --syslog can't be used": {"--format=nginx", "--file=f", "--syslog=udp://127.0.0.1:0"},
 		"--auth-addr: auth:1 may be another machine": {
 			"--format=nginx", "--file=" + t.TempDir() + "/f", "--state=" + t.TempDir() + "/s", "--auth-addr=auth:1",
 		},
