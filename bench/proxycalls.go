@@ -101,13 +101,15 @@ func (p *measuredProxy) call(ctx context.Context, addr, path string) (time.Durat
 	return took, err
 }
 
-// rows waits until a number of rows is reported, and returns the latencies by path.
+// rows waits for up to a minute until a number of rows is reported, and returns the latencies by path.
 func (p *measuredProxy) rows(ctx context.Context, wanted int) (map[string]time.Duration, error) {
 	conn, err := connect(p.server.LogsAddr(), p.signer)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	logs := logsv1.NewLogServiceClient(conn)
 	for {
 		latencies, reported, token := map[string]time.Duration{}, 0, ""

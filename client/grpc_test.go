@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -134,8 +135,16 @@ func TestUnaryCallsAreCheckedAndRecorded(t *testing.T) {
 	kt := keytrail.Client(client.WithGRPCCall(byAgent), client.WithWorkspace("acme"))
 	checks := authv1.NewCheckServiceClient(serveGRPC(t, kt, b))
 	ctx, cancel := context.WithCancel(withKey(t.Context(), secret))
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		select {
+		case <-arrived:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer leaving.Wait()
 	defer cancel()
-	go func() { <-arrived; cancel() }()
 	for agent, end := range ends {
 		if end.status == 499 {
 			continue // it cancels the others

@@ -29,12 +29,17 @@ func serveHTTP(t *testing.T, kt *client.Client, handler http.HandlerFunc) (url s
 	return server.URL
 }
 
-// get sends a request with an API key. It returns what the caller got; nil for no response.
+// get sends a request with an API key, and returns what the caller got.
 func get(t *testing.T, ctx context.Context, url, secret string) *http.Response {
 	t.Helper()
-	return getBy(t, ctx, http.DefaultClient, url, secret)
+	response := getBy(t, ctx, http.DefaultClient, url, secret)
+	if response == nil {
+		t.Fatalf("%s: no response", url)
+	}
+	return response
 }
 
+// getBy sends a request with an API key. It returns what the caller got; nil for no response.
 func getBy(t *testing.T, ctx context.Context, by *http.Client, url, secret string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

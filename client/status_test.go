@@ -27,8 +27,11 @@ type end struct {
 
 func ends(file string, arrived chan struct{}) []end {
 	gone := func(_ http.ResponseWriter, r *http.Request) {
-		arrived <- struct{}{}
-		<-r.Context().Done()
+		select {
+		case arrived <- struct{}{}:
+			<-r.Context().Done()
+		case <-r.Context().Done():
+		}
 	}
 	return []end{
 		{name: "nothing", status: 200, handler: func(http.ResponseWriter, *http.Request) {}},
@@ -133,21 +136,23 @@ func testStatuses(t *testing.T, http2 bool) {
 		want[path] = e.status
 		mux.HandleFunc(path, e.handler)
 		ctx, leave := context.WithCancel(t.Context())
-		left := make(chan struct{})
+		left, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(left)
-			if e.leaves {
-				<-arrived
+			select {
+			case <-arrived:
 				leave()
+			case <-ended:
 			}
 		}()
 		response := getBy(t, ctx, server.Client(), server.URL+path, secret)
 		if response != nil && int32(response.StatusCode) != e.status {
 			t.Errorf("%s: the caller gets %d, want %d", e.name, response.StatusCode, e.status)
 		}
-		if response != nil && !e.leaves {
-			_, _ = io.Copy(io.Discard, response.Body) // it fails after a panic
+		if response != nil {
+			_, _ = io.Copy(io.Discard, response.Body) // it fails after a panic, and when the caller has gone away
 		}
+		close(ended)
 		<-left
 		leave()
 	}

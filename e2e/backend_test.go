@@ -27,7 +27,8 @@ const (
 // serveBackend is a small backend, as a user of the package client writes it. It prints its address, and serves until SIGTERM.
 // A call of …/stuck gets a status, and does not end before the process does.
 func serveBackend() error {
-	kt, err := ktclient.New(os.Getenv(backendAuthVariable), ktclient.WithToken(os.Getenv(backendTokenVariable)))
+	kt, err := ktclient.New(os.Getenv(backendAuthVariable), ktclient.WithToken(os.Getenv(backendTokenVariable)),
+		ktclient.WithCheckTimeout(waitTimeout)) // the machine may be slow
 	if err != nil {
 		return err
 	}
@@ -110,6 +111,9 @@ func callURL(t *testing.T, url, secret string) (status int) {
 	return response.StatusCode
 }
 
+// loadCallers is how many callers a callLoad has.
+const loadCallers = 8
+
 // callLoad is a number of callers, each of which calls a path of its own again and again, until it is stopped or a call has no
 // response.
 type callLoad struct {
@@ -125,7 +129,7 @@ type callLoad struct {
 
 func startCalls(t *testing.T, call func(path string) int) *callLoad {
 	l := &callLoad{t: t, call: call, statuses: map[string]int{}}
-	for caller := range 8 {
+	for caller := range loadCallers {
 		l.running.Go(func() {
 			for i := 0; l.next(fmt.Sprintf("/v1/agents/%d-%d", caller, i)); i++ {
 			}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,7 +36,16 @@ func TestProgramOfTheGoPage(t *testing.T) {
 	must(t, run.Start())
 	k, path := s.createKey("acme", "CI", nil), "/v1/agents/a1/run"
 	url := "http://" + addr + path
-	await(t, waitTimeout, func() bool { return callURL(t, url, k.secret) == http.StatusOK }, func() any { return "no response" })
+	await(t, waitTimeout, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, func() any { return "no server" })
+	if status := callURL(t, url, k.secret); status != http.StatusOK {
+		t.Errorf("with a key: %d", status)
+	}
 	if status := callURL(t, url, ""); status != http.StatusUnauthorized {
 		t.Errorf("without a key: %d", status)
 	}

@@ -15,9 +15,9 @@ func (f *front) startNginx() *os.Process {
 	f.parse = proxytest.ParseNginx
 	cmd, err := f.Nginx()
 	must(f.t, err)
-	process := f.run(cmd)
+	f.run(cmd)
 	f.awaitProxy()
-	return process
+	return cmd.Process
 }
 
 // TestNginxCompletesEveryRow sends the log over a syslog socket, too.

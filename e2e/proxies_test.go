@@ -37,7 +37,7 @@ type front struct {
 func newFront(t *testing.T) *front {
 	t.Helper()
 	s := start(t, t.TempDir(), time.Now)
-	behind, dir := newService(t), proxyDir(t)
+	behind, dir := newService(t), shortDir(t)
 	return &front{system: s, service: behind, Proxy: proxytest.Proxy{
 		Docs: filepath.Join("..", "docs", "integrations"), Dir: dir, Log: filepath.Join(dir, "access.log"),
 		Token: s.token(access.Checker, "acme"), Addr: stableAddr(t), Gateway: s.server.GatewayAddr(),
@@ -45,14 +45,17 @@ func newFront(t *testing.T) *front {
 	}}
 }
 
-// proxyDir returns a folder whose path is short enough for a Unix socket.
-func proxyDir(t *testing.T) string {
+// shortDir returns a folder whose path is short enough for a Unix socket, wherever TMPDIR is.
+func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "keytrail-front-")
+	dir, err := os.MkdirTemp("/tmp", "keytrail-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+// slowPause is how long a call takes whose path ends with slow.
+const slowPause = 150 * time.Millisecond
 
 // service is the service behind the proxy. It keeps the headers of every call by path, and does what the path ends with.
 type service struct {
@@ -81,7 +84,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "fails":
 		http.Error(w, "no", http.StatusInternalServerError)
 	case "slow":
-		pause(r.Context(), 150*time.Millisecond)
+		pause(r.Context(), slowPause)
 	case "hangs":
 		s.arrived <- r.URL.Path
 		<-r.Context().Done()
@@ -98,8 +101,8 @@ func (s *service) headers(path string) []http.Header {
 	return s.calls[path]
 }
 
-// run runs a command until the end of the test.
-func (f *front) run(cmd *exec.Cmd) *os.Process {
+// run runs a command until the end of the test, and expects that it exits with 0 after SIGTERM, unless the test has waited for it.
+func (f *front) run(cmd *exec.Cmd) {
 	f.t.Helper()
 	printed := &output{}
 	cmd.Stdout, cmd.Stderr = printed, printed
@@ -107,15 +110,26 @@ func (f *front) run(cmd *exec.Cmd) *os.Process {
 		f.t.Fatalf("%v (.ci/run installs what the tests need)", err)
 	}
 	f.t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			f.t.Errorf("end %s: %v", cmd.Path, err)
+		if cmd.ProcessState == nil {
+			f.end(cmd)
 		}
-		_ = cmd.Wait() // a signal
 		if f.t.Failed() {
 			f.t.Logf("%s printed:\n%s", cmd.Path, printed)
 		}
 	})
-	return cmd.Process
+}
+
+// end ends a process.
+func (f *front) end(cmd *exec.Cmd) {
+	f.t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		f.t.Errorf("end %s: %v", cmd.Path, err)
+	}
+	kill := time.AfterFunc(waitTimeout, func() { _ = cmd.Process.Kill() }) // it fails if the process has ended
+	defer kill.Stop()
+	if err := cmd.Wait(); err != nil {
+		f.t.Errorf("%s: %v", cmd.Path, err)
+	}
 }
 
 // awaitProxy waits until the proxy accepts connections.
@@ -131,12 +145,13 @@ func (f *front) awaitProxy() {
 }
 
 // report starts `keytrail report-access-log`.
-func (f *front) report(flags ...string) *os.Process {
+func (f *front) report(flags ...string) *exec.Cmd {
 	f.t.Helper()
 	args := append([]string{"report-access-log", "--auth-addr", f.server.AuthAddr()}, flags...)
 	cmd := exec.Command(binary(f.t), args...)
 	cmd.Env = append(os.Environ(), "KEYTRAIL_TOKEN="+f.Token)
-	return f.run(cmd)
+	f.run(cmd)
+	return cmd
 }
 
 // lines reads the access log and returns its lines with a report token, by path.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/keytrail/keytrail/internal/authresult"
@@ -35,8 +36,8 @@ func (c frontCall) rowStatus() int {
 
 // endpoint returns the path without the query.
 func (c frontCall) endpoint() string {
-	path, _, _ := strings.Cut(c.path, "?")
-	return path
+	endpoint, _, _ := strings.Cut(c.path, "?")
+	return endpoint
 }
 
 // served reports whether the call reaches the service.
@@ -71,7 +72,8 @@ func (f *front) callerKey() key {
 	return f.createKey("acme", "Schlüssel 1", object{"externalId": "customer-7", "metadata": object{"plan": "groß"}})
 }
 
-// calls returns calls with every end that a proxy can have.
+// calls returns calls with every end that a proxy can have. Those without a row are before others: when the row of the last call is
+// there, a row too many would be, too.
 func (f *front) calls() []frontCall {
 	f.t.Helper()
 	good := f.callerKey()
@@ -85,6 +87,9 @@ func (f *front) calls() []frontCall {
 		{path: "/v1/agents/a1/allowed", header: with(good), status: 200, key: &good},
 		{path: "/v1/agents/a1/query?secret=hush&x=%2F", header: with(good), status: 200, key: &good},
 		{path: "/v1/agents/a1/posted", method: "POST", body: largeBody, header: with(good), status: 200, key: &good},
+		{path: "/v1/agents/a1/../a2/unclean", header: with(listed), status: 403, code: "unknown_path", logged: -1},
+		{path: "/v1/agents//a1/empty", header: with(good), status: 403, code: "unknown_path", logged: -1},
+		{path: "/v1/robots/a1/unknown", header: with(good), status: 403, code: "unknown_path", logged: -1},
 		{path: "/v1/agents/a1/missing", header: http.Header{}, status: 401, code: "missing_token"},
 		{path: "/v1/agents/a1/invalid", header: withKey(good.secret[:40] + "!"), status: 401, code: "invalid_token"},
 		{path: "/v1/agents/a1/disabled", header: with(off), status: 401, code: "disabled", key: &off},
@@ -97,9 +102,6 @@ func (f *front) calls() []frontCall {
 		{path: "/v1/agents/a1/hangs", header: with(good), logged: 499, key: &good},
 		{path: "/v1/agents/a1/forged", header: with(good, forged...), status: 200, key: &good},
 		{path: "/v1/agents/a1/forged-denied", header: with(key{}, forged...), status: 401, code: "missing_token"},
-		{path: "/v1/agents/a1/../a2/unclean", header: with(listed), status: 403, code: "unknown_path", logged: -1},
-		{path: "/v1/agents//a1/empty", header: with(good), status: 403, code: "unknown_path", logged: -1},
-		{path: "/v1/robots/a1/unknown", header: with(good), status: 403, code: "unknown_path", logged: -1},
 	}
 }
 
@@ -132,6 +134,9 @@ func (f *front) expect(calls []frontCall) {
 	}
 	rows := f.awaitReports(wanted)
 	lines := f.lines()
+	if others := f.list("_unattributed", "?page_size=1000"); len(others) != 0 {
+		f.t.Errorf("rows without a workspace: %v", others)
+	}
 	for _, c := range calls {
 		f.expectRow(c, rows[c.endpoint()], lines[c.endpoint()])
 	}
@@ -211,6 +216,7 @@ func (f *front) expectRow(c frontCall, rows []object, lines []proxytest.Line) {
 	got := f.service.headers(c.endpoint())
 	if c.served() == (len(got) == 0) {
 		f.t.Errorf("%s: the service got %d calls", c.path, len(got))
+		return
 	}
 	if c.rowStatus() < 0 {
 		if len(rows) != 0 || len(lines) != 0 {
@@ -226,6 +232,9 @@ func (f *front) expectRow(c frontCall, rows []object, lines []proxytest.Line) {
 	// The proxy logs milliseconds or finer; a row has microseconds.
 	if off := math.Abs(row["latencyMs"].(float64) - line.LatencyMs); off > 0.001 {
 		f.t.Errorf("%s: latency %v ms, and %v in the proxy's log", c.path, row["latencyMs"], line.LatencyMs)
+	}
+	if path.Base(c.endpoint()) == "slow" && line.LatencyMs < float64(slowPause.Milliseconds()) {
+		f.t.Errorf("%s: latency %v ms of a call that takes %v", c.path, line.LatencyMs, slowPause)
 	}
 	if row["status"] != float64(c.rowStatus()) || row["errorCode"] != c.code {
 		f.t.Errorf("%s: row %v, want the status %d and the code %q", c.path, row, c.rowStatus(), c.code)
@@ -268,11 +277,11 @@ func (f *front) expectUnavailable() {
 	}
 }
 
-// hang makes the gateway one that accepts connections and does not respond.
+// hang makes the gateway one that accepts connections and does not respond. The proxy has its documented timeouts.
 func (f *front) hang() {
 	f.t.Helper()
 	silent, err := net.Listen("tcp", anyPort)
 	must(f.t, err)
 	f.t.Cleanup(func() { silent.Close() })
-	f.Gateway = silent.Addr().String()
+	f.Gateway, f.Timeouts = silent.Addr().String(), true
 }

@@ -80,10 +80,13 @@ func (f *front) startTraefik() {
 	if static.AccessLog.Format != "json" {
 		f.t.Fatalf("the documented format of the log is %q", static.AccessLog.Format)
 	}
+	middlewares := dynamic.HTTP.Middlewares
+	if trust := middlewares.Keytrail.ForwardAuth.TrustForwardHeader; trust == nil || *trust {
+		f.t.Fatal("the documented trustForwardHeader is not false: a caller could send the method and the path")
+	}
 	log, err := os.OpenFile(f.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	must(f.t, err)
 	f.t.Cleanup(func() { log.Close() })
-	middlewares := dynamic.HTTP.Middlewares
 	m := &traefik{
 		forwardAuth: middlewares.Keytrail.ForwardAuth, remove: middlewares.DropSecret.Headers.CustomRequestHeaders, log: log,
 		service: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: f.Service}),

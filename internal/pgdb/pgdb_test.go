@@ -189,8 +189,12 @@ func TestLostDatabaseIsUnavailable(t *testing.T) {
 }
 
 func TestStatementOverItsTimeIsLate(t *testing.T) {
-	pool := open(t, pgtest.Database(t, nil)+"&statement_timeout=20ms", "mine")
-	_, err := pool.Exec(t.Context(), `SELECT pg_sleep(3600)`)
+	conn, err := open(t, pgtest.Database(t, nil), "mine").Acquire(t.Context())
+	must(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), `SET statement_timeout = '20ms'`)
+	must(t, err)
+	_, err = conn.Exec(t.Context(), `SELECT pg_sleep(3600)`)
 	err = pgdb.Unavailable(t.Context(), err)
 	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Reason != fault.StoreLate {
 		t.Errorf("a statement over its time: %v, want the reason %v", err, fault.StoreLate)

@@ -31,6 +31,8 @@ type Proxy struct {
 	MoreLog string
 	// More is more configuration after the documented one.
 	More string
+	// Timeouts keeps the documented timeouts of a check. Otherwise they are a minute: on a slow machine a check may take longer.
+	Timeouts bool
 }
 
 // Line is a call in an access log.
@@ -54,6 +56,18 @@ func (p Proxy) Block(page, language string, n int) (string, error) {
 		return "", fmt.Errorf("%s has %d blocks of %s", page, len(blocks), language)
 	}
 	return blocks[n][1], nil
+}
+
+// minute returns the documented timeouts and their replacements.
+func (p Proxy) minute(timeouts ...string) (replacements []string) {
+	if p.Timeouts {
+		return nil
+	}
+	for _, timeout := range timeouts {
+		name, _, _ := strings.Cut(timeout, " ")
+		replacements = append(replacements, timeout, name+" 60s")
+	}
+	return replacements
 }
 
 // Write replaces texts of a configuration, each of which must be there, and writes it to a file of Dir. The replacements are
@@ -97,9 +111,9 @@ func (p Proxy) Nginx() (*exec.Cmd, error) {
 	}
 	const path = "/var/log/nginx/keytrail.log"
 	const log = "    access_log " + path + " keytrail if=$keytrail_report_token;\n"
-	if _, err := p.Write("keytrail.conf", config+p.More,
+	if _, err := p.Write("keytrail.conf", config+p.More, append(p.minute("proxy_connect_timeout 1s", "proxy_read_timeout 3s"),
 		"127.0.0.1:8080", p.Gateway, "127.0.0.1:9000", p.Service, "listen 80;", "listen "+p.Addr+";",
-		log, strings.Replace(log, path, p.Log, 1)+p.MoreLog, "/etc/nginx/keytrail-token.conf", token); err != nil {
+		log, strings.Replace(log, path, p.Log, 1)+p.MoreLog, "/etc/nginx/keytrail-token.conf", token)...); err != nil {
 		return nil, err
 	}
 	main, err := p.Write("nginx.conf", nginxMain, "DIR", p.Dir)
@@ -134,9 +148,9 @@ func (p Proxy) Caddy() (*exec.Cmd, error) {
 		return nil, err
 	}
 	// The global options: no port for administration.
-	file, err := p.Write("Caddyfile", "{\n\tadmin off\n}\n"+config+p.More,
+	file, err := p.Write("Caddyfile", "{\n\tadmin off\n}\n"+config+p.More, append(p.minute("dial_timeout 1s", "response_header_timeout 3s"),
 		"127.0.0.1:8080", p.Gateway, "127.0.0.1:9000", p.Service, "http://:80", "http://"+p.Addr,
-		"/var/log/caddy/keytrail.log", p.Log, "roll_size 100MiB", "roll_size 1MiB")
+		"/var/log/caddy/keytrail.log", p.Log, "roll_size 100MiB", "roll_size 1MiB")...)
 	if err != nil {
 		return nil, err
 	}

@@ -63,12 +63,12 @@ export class Service {
     return (await this.admin.keys.create(workspaceId, input)).secret
   }
 
-  /** rows waits until the rows of an agent fulfil a condition, for ten seconds, and returns them. */
+  /** rows waits until the rows of an agent fulfil a condition, for 50 seconds or more, and returns them. */
   async rows(agentId: string, enough: (rows: Row[]) => boolean): Promise<Row[]> {
     for (let attempt = 0; ; attempt++) {
       const rows: Row[] = []
       for await (const row of this.admin.logs.iterate(workspaceId, { agentId })) rows.push(row)
-      if (enough(rows) || attempt === 100) return rows
+      if (enough(rows) || attempt === 500) return rows
       await setTimeout(100)
     }
   }
