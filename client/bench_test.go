@@ -19,8 +19,8 @@ import (
 )
 
 // BenchmarkMiddleware compares a handler behind the middleware with a bare Check. Both call the same auth service in turn, each
-// over a connection of its own. It reports the medians, and what the middleware takes above the check; the aim is less than 20 µs.
-// It is run by hand: no test compares the figure, because it depends on the machine.
+// over a connection of its own. It reports the medians, and what the middleware takes above the check, which should be less
+// than 20 µs. It is run by hand: no test compares the figure, because it depends on the machine.
 //
 //	go test ./client -run '^$' -bench 'Middleware$' -benchtime 20000x
 func BenchmarkMiddleware(b *testing.B) {

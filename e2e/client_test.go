@@ -167,7 +167,7 @@ func TestCallHasOneRowWhenConnectionsAreCut(t *testing.T) {
 	if !ok || int64(handled) <= stats.Allowed {
 		t.Errorf("%v checks of %d calls: none was repeated", handled, stats.Allowed)
 	}
-	t.Logf("%d cuts: %d calls have %d rows; %+v", p.count(), len(calls), len(rows), stats)
+	t.Logf("%d cuts, %v checks: %d calls have %d rows; %+v", p.count(), handled, len(calls), len(rows), stats)
 }
 
 func TestNoCallFailsWhenOneOfTwoReplicasIsKilled(t *testing.T) {

@@ -101,7 +101,8 @@ func (s *service) headers(path string) []http.Header {
 	return s.calls[path]
 }
 
-// run runs a command until the end of the test, and expects that it exits with 0 after SIGTERM, unless the test has waited for it.
+// run runs a command until the end of the test, and expects that it exits with 0 after SIGTERM, unless the test has waited for
+// it.
 func (f *front) run(cmd *exec.Cmd) {
 	f.t.Helper()
 	printed := &output{}

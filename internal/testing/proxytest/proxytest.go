@@ -111,7 +111,8 @@ func (p Proxy) Nginx() (*exec.Cmd, error) {
 	}
 	const path = "/var/log/nginx/keytrail.log"
 	const log = "    access_log " + path + " keytrail if=$keytrail_report_token;\n"
-	if _, err := p.Write("keytrail.conf", config+p.More, append(p.minute("proxy_connect_timeout 1s", "proxy_read_timeout 3s"),
+	timeouts := p.minute("proxy_connect_timeout 1s", "proxy_read_timeout 3s")
+	if _, err := p.Write("keytrail.conf", config+p.More, append(timeouts,
 		"127.0.0.1:8080", p.Gateway, "127.0.0.1:9000", p.Service, "listen 80;", "listen "+p.Addr+";",
 		log, strings.Replace(log, path, p.Log, 1)+p.MoreLog, "/etc/nginx/keytrail-token.conf", token)...); err != nil {
 		return nil, err
@@ -148,7 +149,8 @@ func (p Proxy) Caddy() (*exec.Cmd, error) {
 		return nil, err
 	}
 	// The global options: no port for administration.
-	file, err := p.Write("Caddyfile", "{\n\tadmin off\n}\n"+config+p.More, append(p.minute("dial_timeout 1s", "response_header_timeout 3s"),
+	timeouts := p.minute("dial_timeout 1s", "response_header_timeout 3s")
+	file, err := p.Write("Caddyfile", "{\n\tadmin off\n}\n"+config+p.More, append(timeouts,
 		"127.0.0.1:8080", p.Gateway, "127.0.0.1:9000", p.Service, "http://:80", "http://"+p.Addr,
 		"/var/log/caddy/keytrail.log", p.Log, "roll_size 100MiB", "roll_size 1MiB")...)
 	if err != nil {
