@@ -70,9 +70,10 @@ func serveAuth(t testing.TB, auth authv1.CheckServiceServer, options ...grpc.Ser
 	return listener.Addr().String()
 }
 
+// newClient returns a client of an auth service. Its checks may take longer than by default: the machine may be slow.
 func newClient(t testing.TB, addr string, options ...client.Option) *client.Client {
 	t.Helper()
-	kt, err := client.New(addr, options...)
+	kt, err := client.New(addr, append([]client.Option{client.WithCheckTimeout(time.Minute)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

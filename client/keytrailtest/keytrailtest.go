@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	// waitTimeout is how long a test waits for rows.
+	// waitTimeout is how long a test waits for rows, and a call for its check.
 	waitTimeout = 30 * time.Second
 	retention   = 30 * 24 * time.Hour
 	anyPort     = "127.0.0.1:0"
@@ -108,10 +108,12 @@ func dial(t testing.TB, addr string, tokens *access.TokenSource) *grpc.ClientCon
 	return conn
 }
 
-// Client returns a client of the server, which is closed at the end of the test. The options follow its token.
+// Client returns a client of the server, which is closed at the end of the test. The options follow its token and a timeout of
+// checks that is longer than the default, for slow machines.
 func (s *Server) Client(options ...client.Option) *client.Client {
 	s.t.Helper()
-	c, err := client.New(s.Addr, append([]client.Option{client.WithToken(s.Token)}, options...)...)
+	defaults := []client.Option{client.WithToken(s.Token), client.WithCheckTimeout(waitTimeout)}
+	c, err := client.New(s.Addr, append(defaults, options...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
