@@ -16,6 +16,7 @@ import (
 	"github.com/keytrail/keytrail/cli"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/logsvc"
 	"github.com/keytrail/keytrail/logsvc/sqlite"
 )
@@ -110,7 +111,7 @@ func startServe(ctx context.Context, dir string) (*app.Server, *access.Signer, <
 		Retention: logsvc.DefaultRetention, AgentTypes: []string{"agent"},
 	}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
-	config.TrailStallTimeout, config.AgentPaths = 10*time.Second, []string{"/v1/{agent_type}s/{agent_id}/…"}
+	config.TrailStallTimeout, config.AgentPaths = 10*time.Second, []string{agentpath.DefaultTemplate}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server, err := app.NewServer(ctx, config, log, time.Now)
 	if err != nil {

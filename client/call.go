@@ -9,29 +9,32 @@ import (
 	"unicode/utf8"
 )
 
-// Call is what a call is on. With more than 4 KiB it is refused as one of an unknown path.
-type Call struct {
+// Agent is the called agent. With more than 4 KiB the call is refused as one of an unknown path.
+type Agent struct {
 	// WorkspaceID owns the agent; empty for that of WithWorkspace.
 	WorkspaceID string
-	// AgentType is a type of the catalog. Without it the call is refused as one of an unknown path.
-	AgentType string
-	// AgentID is empty for a call on no agent in particular, which only a key with access to all agents may do.
-	AgentID string
+	// Type is a type of the catalog. Without it the call is refused as one of an unknown path.
+	Type string
+	// ID is empty for a call on no agent in particular, which only a key with access to all agents may do.
+	ID string
 }
 
-// callOf reads the path of a call.
-func (c *Client) callOf(path string) Call {
+// agentOf reads the called agent from the path of a call. It is empty if the path names none that is served here.
+func (c *Client) agentOf(path string) Agent {
 	found, _ := c.paths.Match(path)
-	return Call{WorkspaceID: found.WorkspaceID, AgentType: found.AgentType, AgentID: found.AgentID}
+	if found.WorkspaceID != "" && c.workspaceID != "" && found.WorkspaceID != c.workspaceID {
+		return Agent{}
+	}
+	return Agent{WorkspaceID: found.WorkspaceID, Type: found.AgentType, ID: found.AgentID}
 }
 
-// callOfRequest says what a request is on. It reads the URL, because that is what the router behind reads: middleware in front
-// may have changed it.
-func (c *Client) callOfRequest(r *http.Request) Call {
-	if c.httpCall != nil {
-		return c.httpCall(r)
+// agentOfRequest returns the called agent of a request. It reads the URL, because that is what the router behind reads:
+// middleware in front may have changed it.
+func (c *Client) agentOfRequest(r *http.Request) Agent {
+	if c.httpAgent != nil {
+		return c.httpAgent(r)
 	}
-	return c.callOf(pathOf(r.URL))
+	return c.agentOf(pathOf(r.URL))
 }
 
 // pathOf returns the path of a URL as it was sent. Some routers read RawPath and others Path: it returns no path if they differ,
@@ -46,12 +49,12 @@ func pathOf(u *url.URL) string {
 	return u.RawPath
 }
 
-// callOfMethod says what a gRPC call is on.
-func (c *Client) callOfMethod(ctx context.Context, fullMethod string, request any) Call {
-	if c.grpcCall != nil {
-		return c.grpcCall(ctx, fullMethod, request)
+// agentOfMethod returns the called agent of a gRPC call.
+func (c *Client) agentOfMethod(ctx context.Context, fullMethod string, request any) Agent {
+	if c.grpcAgent != nil {
+		return c.grpcAgent(ctx, fullMethod, request)
 	}
-	return c.callOf(fullMethod)
+	return c.agentOf(fullMethod)
 }
 
 // endpointOf returns the path of a request, as its caller sent it.
@@ -69,11 +72,11 @@ const (
 	maxMethod   = 32
 	maxEndpoint = 4 << 10
 	maxSecret   = 4 << 10
-	// maxCall is the most bytes of a Call. The agent ids of a key have at most 255 characters.
-	maxCall = 4 << 10
+	// maxAgent is the most bytes of an Agent. The agent ids of a key have at most 255 characters.
+	maxAgent = 4 << 10
 )
 
-func (c Call) size() int { return len(c.WorkspaceID) + len(c.AgentType) + len(c.AgentID) }
+func (a Agent) size() int { return len(a.WorkspaceID) + len(a.Type) + len(a.ID) }
 
 // text returns at most limit bytes of what a caller sent, as UTF-8: other bytes are percent-encoded.
 func text(sent string, limit int) string {
@@ -95,10 +98,11 @@ func text(sent string, limit int) string {
 // bearerHeader is the header in which only a bearer token with the prefix of a secret is an API key.
 const bearerHeader = "authorization"
 
-// secretOf returns the API key of a call, from the headers that get returns.
-func (c *Client) secretOf(get func(name string) string) string {
+// secretOf returns the API key of a call, from the headers that values returns. Several of one name are one list (RFC 9110,
+// section 5.3), which is no secret of any key.
+func (c *Client) secretOf(values func(name string) []string) string {
 	for _, name := range c.headers {
-		value := get(name)
+		value := strings.Join(values(name), ", ")
 		if name == bearerHeader {
 			value = bearerSecret(value)
 		}

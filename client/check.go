@@ -37,18 +37,18 @@ func (v verdict) context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, identityKey{}, v.identity)
 }
 
-// decide checks a call that arrived at a time. The request has everything but what the call is on.
-func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckRequest, arrived time.Time) verdict {
-	if call.AgentType == "" || call.size() > maxCall {
+// decide checks a call that arrived at a time. The request has everything but the called agent.
+func (c *Client) decide(ctx context.Context, called Agent, request *authv1.CheckRequest, arrived time.Time) verdict {
+	if called.Type == "" || called.size() > maxAgent {
 		c.counters.unknownPath.Add(1)
 		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
 	}
-	request.AgentType, request.AgentId = call.AgentType, call.AgentID
-	request.WorkspaceId = cmp.Or(call.WorkspaceID, c.workspaceID)
+	request.AgentType, request.AgentId = called.Type, called.ID
+	request.WorkspaceId = cmp.Or(called.WorkspaceID, c.workspaceID)
 	response, err := c.check(ctx, request, arrived)
 	switch {
 	case err != nil:
-		return c.unchecked(err)
+		return c.unchecked(err, called)
 	case response.GetAllowed():
 		c.counters.allowed.Add(1)
 		return verdict{identity: identityOf(response), token: response.GetReportToken()}
@@ -59,11 +59,11 @@ func (c *Client) decide(ctx context.Context, call Call, request *authv1.CheckReq
 }
 
 // unchecked decides on a call whose check has failed.
-func (c *Client) unchecked(err error) verdict {
-	field := errorInfo(err).GetMetadata()["field"]
-	if status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id") {
+func (c *Client) unchecked(err error, called Agent) verdict {
+	if c.causes(called, err) {
 		c.counters.unknownPath.Add(1)
-		c.warnings.warn("keytrail: a call has an unknown agent type or an invalid workspace, and was refused", "error", err)
+		c.warnings.warn("keytrail: a call has an unknown agent type, or a workspace that is invalid or that the token does not "+
+			"hold for, and was refused", "error", err)
 		return verdict{refusal: &refusal{Refusal: authresult.UnknownPath}}
 	}
 	// A caller must not be able to get past the check by a request that makes it fail.
@@ -75,6 +75,17 @@ func (c *Client) unchecked(err error) verdict {
 	c.counters.refused.Add(1)
 	c.warnings.warn("keytrail: a call could not be checked, and was refused", "error", err)
 	return verdict{refusal: &refusal{Refusal: authresult.Unavailable}}
+}
+
+// causes reports whether an error of a check is about the called agent: an unknown type, or a workspace that is invalid or that
+// the token does not hold for. If it does not hold for the workspace of WithWorkspace, the token is wrong, and not the call.
+func (c *Client) causes(called Agent, err error) bool {
+	info := errorInfo(err)
+	if info.GetReason() == "WORKSPACE_FORBIDDEN" {
+		return called.WorkspaceID != "" && called.WorkspaceID != c.workspaceID
+	}
+	field := info.GetMetadata()["field"]
+	return status.Code(err) == codes.InvalidArgument && (field == "agent_type" || field == "workspace_id")
 }
 
 // maxAttempts is how often a check is sent at most, apart from what gRPC retries by itself.
@@ -136,7 +147,7 @@ func serverTime(err error) (time.Time, bool) {
 	return at, err == nil
 }
 
-// errorInfo returns the details of an error of the auth service; nil if there are none.
+// errorInfo returns the details of an error of the auth service; nil without details.
 func errorInfo(err error) *errdetails.ErrorInfo {
 	if err == nil {
 		return nil

@@ -14,8 +14,8 @@
 //
 // # Which agent is called
 //
-// By default it is read from the path, by the template /v1/{agent_type}s/{agent_id}/…; see WithAgentPaths, WithHTTPCall and
-// WithGRPCCall. A call that names no agent type, or one that the catalog does not have, is refused with 403 and the code
+// By default it is read from the path, by the template /v1/{agent_type}s/{agent_id}/…; see WithAgentPaths, WithHTTPAgent and
+// WithGRPCAgent. A call that names no agent type, or one that the catalog does not have, is refused with 403 and the code
 // unknown_path. It is not recorded.
 //
 // # When the auth service cannot be reached
@@ -27,7 +27,7 @@
 // # What a crash loses
 //
 // The row of a call exists before the call is served. Its status and latency wait in memory until they are reported, typically
-// for 200 ms. Close reports them. If the process is killed before that, the rows stay in progress.
+// for 200 ms. Close reports them. If the process is killed before that, or while the call is served, the row stays in progress.
 package client
 
 import (

@@ -27,7 +27,7 @@ func Example() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/agents/{id}/run", func(w http.ResponseWriter, r *http.Request) {
-		caller, _ := client.FromContext(r.Context())
+		caller, _ := client.IdentityFromContext(r.Context())
 		fmt.Fprintf(w, "agent %s runs for customer %s\n", r.PathValue("id"), caller.ExternalID)
 	})
 	server := &http.Server{Addr: "127.0.0.1:8000", Handler: kt.HTTPMiddleware(mux)}
@@ -87,14 +87,14 @@ func ExampleClient_HTTPMiddleware() {
 
 // The called agent is in the metadata of each call.
 func ExampleClient_UnaryServerInterceptor() {
-	agent := func(ctx context.Context, _ string, _ any) client.Call {
+	agent := func(ctx context.Context, _ string, _ any) client.Agent {
 		id := ""
 		if values := metadata.ValueFromIncomingContext(ctx, "agent-id"); len(values) > 0 {
 			id = values[0]
 		}
-		return client.Call{AgentType: "agent", AgentID: id}
+		return client.Agent{Type: "agent", ID: id}
 	}
-	kt, err := client.New("127.0.0.1:7001", client.WithGRPCCall(agent))
+	kt, err := client.New("127.0.0.1:7001", client.WithGRPCAgent(agent))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -120,9 +120,9 @@ func ExampleWithAgentPaths() {
 	defer kt.Close(context.Background())
 }
 
-func ExampleWithHTTPCall() {
-	kt, err := client.New("127.0.0.1:7001", client.WithHTTPCall(func(r *http.Request) client.Call {
-		return client.Call{WorkspaceID: "acme", AgentType: "agent", AgentID: r.URL.Query().Get("agent")}
+func ExampleWithHTTPAgent() {
+	kt, err := client.New("127.0.0.1:7001", client.WithHTTPAgent(func(r *http.Request) client.Agent {
+		return client.Agent{WorkspaceID: "acme", Type: "agent", ID: r.URL.Query().Get("agent")}
 	}))
 	if err != nil {
 		log.Fatal(err)

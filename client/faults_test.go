@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -25,6 +26,7 @@ import (
 	"github.com/keytrail/keytrail/client"
 	"github.com/keytrail/keytrail/client/keytrailtest"
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
+	"github.com/keytrail/keytrail/internal/fault"
 	"github.com/keytrail/keytrail/internal/testing/tlstest"
 )
 
@@ -89,7 +91,7 @@ func newClient(t testing.TB, addr string, options ...client.Option) *client.Clie
 func call(kt *client.Client, path string) (response *httptest.ResponseRecorder, served bool) {
 	response = httptest.NewRecorder()
 	kt.HTTPMiddleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, known := client.FromContext(r.Context())
+		_, known := client.IdentityFromContext(r.Context())
 		served = !known // a call that was not checked has no identity
 	})).ServeHTTP(response, httptest.NewRequest(http.MethodGet, path, nil))
 	return response, served
@@ -150,6 +152,33 @@ func TestFailOpenServesNoCallThatMakesItsCheckFail(t *testing.T) {
 	untrusted := keytrail.Client(client.WithFailOpen(), client.WithToken("not a token"))
 	if response, served := call(untrusted, "/v1/agents/a1"); served || response.Code != http.StatusServiceUnavailable {
 		t.Errorf("with a wrong token: served %t, %d", served, response.Code)
+	}
+}
+
+// TestWorkspaceThatTheTokenDoesNotHoldFor: a caller who names it in the path gets no error of the server.
+func TestWorkspaceThatTheTokenDoesNotHoldFor(t *testing.T) {
+	t.Parallel()
+	forbidden, err := status.New(codes.PermissionDenied, "x").WithDetails(&errdetails.ErrorInfo{
+		Reason: fault.WorkspaceForbidden.String(), Metadata: map[string]string{"field": "workspace_id"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveAuth(t, &faultyAuth{check: func(context.Context, int) error { return forbidden.Err() }})
+	byPath, acme := client.WithAgentPaths("agent=/{workspace_id}/{agent_id}"), client.WithWorkspace("acme")
+	for name, tt := range map[string]struct {
+		options []client.Option
+		path    string
+		status  int
+	}{
+		"of the path":                {[]client.Option{byPath}, "/acme/a1", 403},
+		"of the client":              {[]client.Option{acme}, "/v1/agents/a1", 503},
+		"of the client and the path": {[]client.Option{byPath, acme}, "/acme/a1", 503},
+		"none":                       {nil, "/v1/agents/a1", 503},
+	} {
+		if response, served := call(newClient(t, addr, tt.options...), tt.path); served || response.Code != tt.status {
+			t.Errorf("%s: served %t, %d, want %d", name, served, response.Code, tt.status)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *Client) intercept(ctx context.Context, fullMethod string, request any, 
 		return serve(ctx)
 	}
 	arrived := time.Now()
-	v := c.decide(ctx, c.callOfMethod(ctx, fullMethod, request), c.requestOfMethod(ctx, fullMethod), arrived)
+	v := c.decide(ctx, c.agentOfMethod(ctx, fullMethod, request), c.requestOfMethod(ctx, fullMethod), arrived)
 	returned := false
 	if v.token != "" {
 		defer func() { c.reporter.add(v.token, outcomeOf(ctx, err, returned), time.Since(arrived)) }()
@@ -75,12 +75,7 @@ func (c *Client) intercept(ctx context.Context, fullMethod string, request any, 
 }
 
 func (c *Client) requestOfMethod(ctx context.Context, fullMethod string) *authv1.CheckRequest {
-	secret := c.secretOf(func(name string) string {
-		if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
-			return values[0]
-		}
-		return ""
-	})
+	secret := c.secretOf(func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) })
 	return &authv1.CheckRequest{ApiKey: text(secret, maxSecret), Method: http.MethodPost, Endpoint: text(fullMethod, maxEndpoint)}
 }
 

@@ -79,12 +79,12 @@ func serveGRPC(t *testing.T, kt *client.Client, b *bots) *grpc.ClientConn {
 }
 
 // byAgent takes the agent from the request; a stream has none yet.
-func byAgent(_ context.Context, _ string, request any) client.Call {
+func byAgent(_ context.Context, _ string, request any) client.Agent {
 	check, ok := request.(*authv1.CheckRequest)
 	if !ok {
-		return client.Call{AgentType: "agent", AgentID: "stream"}
+		return client.Agent{Type: "agent", ID: "stream"}
 	}
-	return client.Call{AgentType: "agent", AgentID: check.GetAgentId()}
+	return client.Agent{Type: "agent", ID: check.GetAgentId()}
 }
 
 func withKey(ctx context.Context, secret string) context.Context {
@@ -119,7 +119,7 @@ func TestUnaryCallsAreCheckedAndRecorded(t *testing.T) {
 		"cancelled": {nil, 499, false},
 	}
 	b := &bots{check: func(ctx context.Context, request *authv1.CheckRequest) (*authv1.CheckResponse, error) {
-		if identity, ok := client.FromContext(ctx); !ok || identity.WorkspaceID != "acme" {
+		if identity, ok := client.IdentityFromContext(ctx); !ok || identity.WorkspaceID != "acme" {
 			t.Errorf("the identity is %+v", identity)
 		}
 		end := ends[request.GetAgentId()]
@@ -132,7 +132,7 @@ func TestUnaryCallsAreCheckedAndRecorded(t *testing.T) {
 		}
 		return &authv1.CheckResponse{}, end.err
 	}}
-	kt := keytrail.Client(client.WithGRPCCall(byAgent), client.WithWorkspace("acme"))
+	kt := keytrail.Client(client.WithGRPCAgent(byAgent), client.WithWorkspace("acme"))
 	checks := authv1.NewCheckServiceClient(serveGRPC(t, kt, b))
 	ctx, cancel := context.WithCancel(withKey(t.Context(), secret))
 	var leaving sync.WaitGroup
@@ -172,7 +172,7 @@ func TestStreamsAreCheckedAndRecorded(t *testing.T) {
 	t.Parallel()
 	keytrail := keytrailtest.Start(t)
 	b := &bots{tail: func(stream tailStream) error {
-		if identity, ok := client.FromContext(stream.Context()); !ok || identity.KeyName != "test" {
+		if identity, ok := client.IdentityFromContext(stream.Context()); !ok || identity.KeyName != "test" {
 			t.Errorf("the identity is %+v", identity)
 		}
 		if err := stream.Send(&logsv1.TailRequestLogsResponse{}); err != nil {
@@ -180,7 +180,7 @@ func TestStreamsAreCheckedAndRecorded(t *testing.T) {
 		}
 		return status.Error(codes.Aborted, "x")
 	}}
-	logs := logsv1.NewLogServiceClient(serveGRPC(t, keytrail.Client(client.WithGRPCCall(byAgent)), b))
+	logs := logsv1.NewLogServiceClient(serveGRPC(t, keytrail.Client(client.WithGRPCAgent(byAgent)), b))
 	stream, err := logs.TailRequestLogs(withKey(t.Context(), keytrail.CreateKey("acme", nil)), &logsv1.TailRequestLogsRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -215,14 +215,17 @@ func TestDeniedGRPCCallsSayWhy(t *testing.T) {
 			t.Errorf("%s: %v", name, info)
 		}
 	}
+	_, err := checks.Check(withKey(withKey(t.Context(), listed), "sk_x"), &authv1.CheckRequest{})
+	expectReason(t, "two keys", err, codes.Unauthenticated, "INVALID_TOKEN")
 	logs := logsv1.NewLogServiceClient(conn)
-	_, err := logs.ListRequestLogs(withKey(t.Context(), listed), &logsv1.ListRequestLogsRequest{})
+	_, err = logs.ListRequestLogs(withKey(t.Context(), listed), &logsv1.ListRequestLogsRequest{})
 	expectReason(t, "a method that no template matches", err, codes.PermissionDenied, "UNKNOWN_PATH")
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Errorf("the health check: %v", err)
 	}
-	for _, row := range keytrail.AwaitRequestLogs("acme", 2) {
-		if want := map[string]int32{"missing_token": 401, "agent_denied": 403}[row.GetErrorCode()]; row.GetStatus() != want {
+	for _, row := range keytrail.AwaitRequestLogs("acme", 3) {
+		want := map[string]int32{"missing_token": 401, "invalid_token": 401, "agent_denied": 403}[row.GetErrorCode()]
+		if row.GetStatus() != want {
 			t.Errorf("row %v", row)
 		}
 	}

@@ -28,7 +28,7 @@ import (
 func (c *Client) HTTPMiddleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := time.Now()
-		v := c.decide(r.Context(), c.callOfRequest(r), c.requestOf(r), arrived)
+		v := c.decide(r.Context(), c.agentOfRequest(r), c.requestOf(r), arrived)
 		if v.token == "" { // there is nothing to measure
 			c.serve(next, w, r, v)
 			return
@@ -43,7 +43,7 @@ func (c *Client) HTTPMiddleware(next http.Handler) http.Handler {
 
 func (c *Client) requestOf(r *http.Request) *authv1.CheckRequest {
 	return &authv1.CheckRequest{
-		ApiKey: text(c.secretOf(r.Header.Get), maxSecret), Method: text(r.Method, maxMethod),
+		ApiKey: text(c.secretOf(r.Header.Values), maxSecret), Method: text(r.Method, maxMethod),
 		Endpoint: text(endpointOf(r), maxEndpoint),
 	}
 }

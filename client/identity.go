@@ -29,9 +29,9 @@ func identityOf(check *authv1.CheckResponse) *Identity {
 // identityKey is the key of an *Identity in a context.
 type identityKey struct{}
 
-// FromContext returns the identity of the call that is served with ctx. It reports false if the call was not checked: outside of
-// the middleware, or let through by WithFailOpen.
-func FromContext(ctx context.Context) (Identity, bool) {
+// IdentityFromContext returns the identity of the call that is served with ctx. It reports false if the call was not checked:
+// outside of the middleware, or let through by WithFailOpen.
+func IdentityFromContext(ctx context.Context) (Identity, bool) {
 	identity, ok := ctx.Value(identityKey{}).(*Identity)
 	if !ok {
 		return Identity{}, false

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/internal/authresult"
 )
 
@@ -27,8 +28,8 @@ type config struct {
 	dialOptions []grpc.DialOption
 
 	templates   []string
-	httpCall    func(*http.Request) Call // nil = by the templates
-	grpcCall    func(ctx context.Context, fullMethod string, request any) Call
+	httpAgent   func(*http.Request) Agent // nil = by the templates
+	grpcAgent   func(ctx context.Context, fullMethod string, request any) Agent
 	workspaceID string
 	headers     []string
 
@@ -42,7 +43,7 @@ const defaultCheckTimeout = 2 * time.Second
 
 func defaults() config {
 	return config{
-		templates: []string{"/v1/{agent_type}s/{agent_id}/…"}, headers: []string{authresult.APIKeyHeader, bearerHeader},
+		templates: []string{agentpath.DefaultTemplate}, headers: []string{authresult.APIKeyHeader, bearerHeader},
 		checkTimeout: defaultCheckTimeout, log: slog.Default(),
 	}
 }
@@ -116,19 +117,21 @@ func WithAgentPaths(templates ...string) Option {
 	return func(c *config) { c.templates = templates }
 }
 
-// WithHTTPCall sets the function that says what a request is on, in place of the templates. It is called concurrently.
-func WithHTTPCall(call func(*http.Request) Call) Option {
-	return func(c *config) { c.httpCall = call }
+// WithHTTPAgent sets the function that returns the called agent of a request, in place of the templates. It is called
+// concurrently.
+func WithHTTPAgent(agent func(*http.Request) Agent) Option {
+	return func(c *config) { c.httpAgent = agent }
 }
 
-// WithGRPCCall sets the function that says what a gRPC call is on, in place of the templates. The request is nil for a stream,
-// whose messages have not arrived then. It is called concurrently.
-func WithGRPCCall(call func(ctx context.Context, fullMethod string, request any) Call) Option {
-	return func(c *config) { c.grpcCall = call }
+// WithGRPCAgent sets the function that returns the called agent of a gRPC call, in place of the templates. The request is nil
+// for a stream, whose messages have not arrived then. It is called concurrently.
+func WithGRPCAgent(agent func(ctx context.Context, fullMethod string, request any) Agent) Option {
+	return func(c *config) { c.grpcAgent = agent }
 }
 
-// WithWorkspace sets the workspace that owns the called agents, where the call names none. A key of another workspace is then
-// denied, and calls without a valid key are recorded in this workspace.
+// WithWorkspace sets the workspace that owns the called agents. A key of another workspace is then denied, and calls without a
+// valid key are recorded in this workspace. Agents of other workspaces are not served: a path with another {workspace_id} is
+// refused as an unknown one. A workspace that the function of WithHTTPAgent or WithGRPCAgent returns counts instead of this one.
 func WithWorkspace(id string) Option {
 	return func(c *config) { c.workspaceID = id }
 }

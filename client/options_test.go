@@ -106,12 +106,12 @@ func TestPathHasOneReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.callOfRequest(&http.Request{URL: path}); got.AgentID != agent {
+		if got := c.agentOfRequest(&http.Request{URL: path}); got.ID != agent {
 			t.Errorf("%s is on %+v, want the agent %q", target, got, agent)
 		}
 	}
 	changed := &url.URL{Path: "/v1/agents/a1", RawPath: "/v1/agents/a%32"}
-	if got := c.callOfRequest(&http.Request{URL: changed}); got != (Call{}) {
+	if got := c.agentOfRequest(&http.Request{URL: changed}); got != (Agent{}) {
 		t.Errorf("a path that was changed in part is on %+v", got)
 	}
 }

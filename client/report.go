@@ -50,7 +50,7 @@ type reporter struct {
 	waiting []outcome
 	closed  bool
 
-	// first has a value when there is something to send again, and full when it fills a batch.
+	// first has a value when there is something to send again, and full when it fills a batch. Either may be out of date.
 	first, full chan struct{}
 	// closing is closed by close, and done when everything was sent or abort was called.
 	closing, done chan struct{}
@@ -118,34 +118,37 @@ func (r *reporter) close(ctx context.Context) int {
 // run sends outcomes until the reporter is closed and nothing waits, or ctx ends.
 func (r *reporter) run(ctx context.Context) {
 	defer close(r.done)
-	for {
-		select {
-		case <-r.first:
-			r.collect()
-		case <-r.closing:
-			r.drain(ctx)
+	for r.await() {
+		r.collect()
+		batch := r.next()
+		if !r.send(ctx, batch[:min(len(batch), maxBatch)]) {
 			return
 		}
-		r.drain(ctx)
 	}
 }
 
-// collect waits until a batch is due.
+// await waits until there is something to send. It reports false if the reporter is closed and nothing waits.
+func (r *reporter) await() bool {
+	for len(r.next()) == 0 {
+		select {
+		case <-r.first: // it may have been sent already
+		case <-r.closing:
+			return len(r.next()) > 0
+		}
+	}
+	return true
+}
+
+// collect waits until a batch is full, or for reportInterval, or until close is called.
 func (r *reporter) collect() {
 	timer := time.NewTimer(reportInterval)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.full:
-	case <-r.closing:
-	}
-}
-
-// drain sends everything that waits.
-func (r *reporter) drain(ctx context.Context) {
-	for {
-		batch := r.next()
-		if len(batch) == 0 || !r.send(ctx, batch[:min(len(batch), maxBatch)]) {
+	for len(r.next()) < maxBatch {
+		select {
+		case <-r.full: // a part of it may have been sent already
+		case <-timer.C:
+			return
+		case <-r.closing:
 			return
 		}
 	}

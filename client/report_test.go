@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -109,6 +110,30 @@ func TestReportsAreSentWithoutClose(t *testing.T) {
 		r.add("x", 200, time.Millisecond)
 		<-accepted
 	}
+}
+
+// TestReportsAreCollectedAfterEachReport: a call ends during each report.
+func TestReportsAreCollectedAfterEachReport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var r *reporter
+		last := make(chan struct{})
+		r = newReporter(t, &reports{fail: func(_ context.Context, n int) error {
+			switch {
+			case n < 5:
+				r.add("x", 200, time.Millisecond)
+			case n == 5:
+				close(last)
+			}
+			return nil
+		}})
+		began := time.Now()
+		r.add("x", 200, time.Millisecond)
+		<-last
+		if took := time.Since(began); took != 5*reportInterval {
+			t.Errorf("5 reports in %v", took)
+		}
+	})
 }
 
 func TestCloseGivesUpWhenItsContextEnds(t *testing.T) {

@@ -24,7 +24,8 @@ type Stats struct {
 	ReportsSent int64
 	// ReportsRefused were refused by it: their tokens are not valid (any more).
 	ReportsRefused int64
-	// ReportsDropped were not sent: 65,536 others were waiting, or the client was closed. Their rows stay in progress.
+	// ReportsDropped were not sent: 65,536 others were waiting, or the client was closed. Their rows stay without latency,
+	// and those of allowed calls in progress.
 	ReportsDropped int64
 	// ReportsPending wait to be sent now.
 	ReportsPending int64

@@ -28,6 +28,7 @@ import (
 	authv1 "github.com/keytrail/keytrail/gen/keytrail/auth/v1"
 	logsv1 "github.com/keytrail/keytrail/gen/keytrail/logs/v1"
 	"github.com/keytrail/keytrail/internal/access"
+	"github.com/keytrail/keytrail/internal/agentpath"
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
@@ -112,7 +113,7 @@ func serveConfig(dataDir string) app.ServeConfig {
 		DataDir: dataDir, GatewayAddr: anyPort, AuthAddr: anyPort, LogsAddr: anyPort, OpsAddr: anyPort,
 		Retention: retention, AgentTypes: []string{"agent", "data_agent", "voice_agent"},
 	}
-	config.AgentPaths = []string{"/v1/{agent_type}s/{agent_id}/…"}
+	config.AgentPaths = []string{agentpath.DefaultTemplate}
 	config.TrailFsync, config.TrailMaxBytes, config.TrailFull = 100*time.Millisecond, 64<<20, "allow"
 	config.TrailStallTimeout = stallTimeout
 	return config

@@ -63,7 +63,7 @@ func newFixture(t *testing.T) *fixture {
 		Keyring: keyring, Trail: f, TokenKey: make([]byte, 32), AgentTypes: authsvc.DefaultAgentTypes, RefuseUnrecorded: true, Now: time.Now,
 	})
 	must(t, err)
-	paths, err := agentpath.Parse([]string{"/v1/{agent_type}s/{agent_id}/…", "/w/{workspace_id}/{agent_type}s/{agent_id}/…"})
+	paths, err := agentpath.Parse([]string{agentpath.DefaultTemplate, "/w/{workspace_id}/{agent_type}s/{agent_id}/…"})
 	must(t, err)
 	observe := func(service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		f.streams <- stream.Context()

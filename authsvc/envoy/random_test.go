@@ -140,7 +140,7 @@ func (v validated) Check(_ context.Context, request *authv1.CheckRequest) (*auth
 
 // TestAnyMessageIsUnderstood: Envoy leaves out messages and fields, and a later release may send others.
 func TestAnyMessageIsUnderstood(t *testing.T) {
-	paths, err := agentpath.Parse([]string{"/v1/{agent_type}s/{agent_id}/…", "/w/{workspace_id}/{agent_type}s/{agent_id}/…"})
+	paths, err := agentpath.Parse([]string{agentpath.DefaultTemplate, "/w/{workspace_id}/{agent_type}s/{agent_id}/…"})
 	if err != nil {
 		t.Fatal(err)
 	}

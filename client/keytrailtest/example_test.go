@@ -14,7 +14,7 @@ import (
 func TestHandler(t *testing.T) {
 	keytrail := keytrailtest.Start(t)
 	handler := keytrail.Client().HTTPMiddleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, _ := client.FromContext(r.Context())
+		caller, _ := client.IdentityFromContext(r.Context())
 		fmt.Fprint(w, caller.WorkspaceID)
 	}))
 	request := httptest.NewRequest(http.MethodPost, "/v1/agents/a1/run", nil)

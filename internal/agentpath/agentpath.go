@@ -17,6 +17,9 @@ type Call struct {
 	WorkspaceID, AgentType, AgentID string
 }
 
+// DefaultTemplate is the template where none is configured.
+const DefaultTemplate = "/v1/{agent_type}s/{agent_id}/…"
+
 // Templates are path templates, in the order in which they are tried.
 //
 // A template is a path whose segments are literal, or have one placeholder each, with literal text around it:
