@@ -16,7 +16,8 @@
 //
 // By default it is read from the path, by the template /v1/{agent_type}s/{agent_id}/…; see WithAgentPaths, WithHTTPAgent and
 // WithGRPCAgent. A call that names no agent type, or one that the catalog does not have, is refused with 403 and the code
-// unknown_path. It is not recorded.
+// unknown_path. So is a call whose path has another workspace than WithWorkspace, or one that the token does not hold for. Such
+// calls are not recorded.
 //
 // # When the auth service cannot be reached
 //

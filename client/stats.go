@@ -13,7 +13,8 @@ import (
 type Stats struct {
 	// Allowed and Denied calls were checked.
 	Allowed, Denied int64
-	// UnknownPath calls were refused with 403, because they name no agent of a known type.
+	// UnknownPath calls were refused with 403, because they name no agent of a known type, or one of a workspace that is
+	// not served here.
 	UnknownPath int64
 	// Refused calls were refused with 503, because they could not be checked.
 	Refused int64
