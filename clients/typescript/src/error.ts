@@ -1,6 +1,9 @@
 import type { components } from './gen/openapi.js'
 
-/** An error of the service, or of the way to it. A denied check is not an error. */
+/** The reason of an error of the function `token`. It is the client's own: the service has no such reason. */
+export const tokenFailed = 'TOKEN_FAILED'
+
+/** An error of the service, of the way to it, or of the function `token`. A denied check is not an error. */
 export class KeytrailError extends Error {
   override readonly name = 'KeytrailError'
 
@@ -8,7 +11,10 @@ export class KeytrailError extends Error {
     message: string,
     /** The HTTP status; 0 if there was no response. */
     readonly status: number,
-    /** The reason, e.g. `KEY_NOT_FOUND`; empty if the response has none. Compare it, and not the message. */
+    /**
+     * The reason, e.g. `KEY_NOT_FOUND`; empty if the response has none, and `TOKEN_FAILED` if the function `token` threw the
+     * `cause`. Compare it, and not the message.
+     */
     readonly reason = '',
     /** Values for programs, e.g. `field` of `FIELD_INVALID`. */
     readonly metadata: Readonly<Record<string, string>> = {},
@@ -19,7 +25,8 @@ export class KeytrailError extends Error {
 
   /** Whether the service cannot be reached or is not ready: the same request may succeed later. */
   get unavailable(): boolean {
-    return this.status === 0 || (this.status >= 502 && this.status <= 504)
+    if (this.status === 0) return this.reason !== tokenFailed
+    return this.status >= 502 && this.status <= 504
   }
 }
 

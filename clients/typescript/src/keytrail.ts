@@ -9,8 +9,9 @@ import type { components } from './gen/openapi.js'
 type Schemas = components['schemas']
 
 /**
- * A client of Keytrail's REST API. Every call that fails rejects with a {@link KeytrailError}. Calls that only read, checks and
- * reports are sent again, up to 4 times in all, if the service cannot be reached or is not ready.
+ * A client of Keytrail's REST API. Every call that fails rejects with a {@link KeytrailError}; with the reason of the caller's
+ * signal, if that is aborted; and with a TypeError for an argument that cannot be sent. Calls that only read, checks and reports
+ * are sent again, up to 4 times in all, if the service cannot be reached or is not ready.
  */
 export class Keytrail {
   /** The API keys. */
@@ -21,6 +22,7 @@ export class Keytrail {
   /** How far the clock of the service is ahead of ours; 0 while they are less than a minute apart. */
   #aheadMs = 0
 
+  /** It throws a TypeError for an address or a token that is not valid. */
   constructor(options: KeytrailOptions) {
     this.#transport = new Transport(options)
     this.keys = new Keys(this.#transport)

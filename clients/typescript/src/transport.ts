@@ -1,12 +1,13 @@
-import { KeytrailError, statusError, unreachable } from './error.js'
+import { KeytrailError, statusError, tokenFailed, unreachable } from './error.js'
 
 /** Where the service is, and who calls it. */
 export interface KeytrailOptions {
   /** The address of the gateway, e.g. `https://keytrail.example.com`. */
   url: string
   /**
-   * A bearer token, or a function that returns one. The function is called before each request: keep the token there while it is
-   * valid. The role `checker` may check and report, `viewer` may read, and `admin` may also change keys.
+   * A bearer token, or a function that returns one. The function is called before each request, within its deadline: keep the
+   * token there while it is valid. If it throws, the call fails with the reason `TOKEN_FAILED`, and is not repeated. The role
+   * `checker` may check and report, `viewer` may read, and `admin` may also change keys.
    */
   token: string | (() => string | Promise<string>)
   /** How long a call may take in milliseconds, repetitions included; 10,000 by default. Of a stream: until it begins. */
@@ -54,7 +55,7 @@ export class Transport {
     // fetch refuses such an address, with an error that has the password in it.
     if (url.username || url.password) throw new TypeError('url: it must have no user name and password')
     this.#url = options.url.replace(/\/+$/, '')
-    this.#token = options.token
+    this.#token = typeof options.token === 'string' ? validToken(options.token) : options.token
     this.timeoutMs = options.timeoutMs ?? 10_000
   }
 
@@ -89,12 +90,13 @@ export class Transport {
   }
 
   async #attempt<T>(call: Call, ms: number, read: (response: Response) => Promise<T>): Promise<T> {
-    const init = await this.#init(call)
+    const { headers, ...init } = requestOf(call)
     const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), ms)
     const signal = call.signal ? AbortSignal.any([call.signal, late.signal]) : late.signal
+    const timer = setTimeout(() => late.abort(), ms)
     try {
-      const response = await fetch(this.#url + call.path + queryString(call.query), { ...init, signal })
+      headers.Authorization = `Bearer ${await this.#currentToken(signal)}`
+      const response = await fetch(this.#url + call.path + queryString(call.query), { ...init, headers, signal })
       if (response.ok) return await read(response)
       throw statusError(await response.json().catch(() => null), response.status)
     } catch (error) {
@@ -107,18 +109,45 @@ export class Transport {
     }
   }
 
-  async #init(call: Call): Promise<RequestInit> {
-    const headers: Record<string, string> = { Authorization: `Bearer ${await this.#validToken()}` }
-    if (!call.body) return { method: call.method, headers }
-    headers['Content-Type'] = 'application/json'
-    return { method: call.method, headers, body: JSON.stringify(call.body) }
+  /** #currentToken rejects with a KeytrailError if the function fails, or has not returned when the signal is aborted. */
+  async #currentToken(signal: AbortSignal): Promise<string> {
+    if (typeof this.#token === 'string') return this.#token
+    try {
+      return validToken(await unlessAborted(this.#token(), signal))
+    } catch (cause) {
+      if (signal.aborted) throw new KeytrailError('The function `token` has not returned in time.', 0, '', {}, { cause })
+      // The message has no text of the cause, which may have a token in it.
+      throw new KeytrailError('The function `token` has failed; see the cause.', 0, tokenFailed, {}, { cause })
+    }
   }
+}
 
-  /** The error of fetch for a header that is not valid has the value in it. */
-  async #validToken(): Promise<string> {
-    const token = (typeof this.#token === 'string' ? this.#token : await this.#token()).trim()
-    if (!/^[\x21-\x7e]+$/.test(token)) throw new TypeError('token: it is empty, or has characters that a header cannot have')
-    return token
+/** requestOf returns what a request has apart from the token. */
+function requestOf({ method, body }: Call) {
+  const headers: Record<string, string> = {}
+  if (!body) return { method, headers }
+  headers['Content-Type'] = 'application/json'
+  return { method, headers, body: JSON.stringify(body) }
+}
+
+/** validToken returns a token for a header. The error of fetch for a header that is not valid has the value in it. */
+function validToken(text: string): string {
+  const token = text.trim()
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new TypeError('token: it is empty, or has characters that a header cannot have')
+  return token
+}
+
+/** unlessAborted returns the value, and rejects with the signal's reason if that comes first. */
+async function unlessAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort!: () => void
+  const aborted = new Promise<never>((_resolve, reject) => (abort = () => reject(signal.reason)))
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort)
+  try {
+    return await Promise.race([aborted, value])
+  } finally {
+    // A combined signal that has a listener is kept in memory.
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -23,8 +23,8 @@ export interface MiddlewareOptions {
   /** Returns the called agent, instead of `agentPaths`. A call is refused with 403 if it returns undefined. */
   agent?: (call: IncomingCall) => Agent | undefined
   /**
-   * The workspace that owns the agents, where neither path nor function names one. Without any, the token must be for all
-   * workspaces.
+   * The workspace that owns the agents. A path with another one is refused with 403; the function `agent` may return another
+   * one. Without any, the token must be for all workspaces.
    */
   workspaceId?: string
   /**
@@ -48,7 +48,7 @@ export interface MiddlewareStats {
   /** Calls that were checked. */
   allowed: number
   denied: number
-  /** Calls that were refused with 403, because they name no agent of a known type. */
+  /** Calls that were refused with 403, because they name no agent of a known type, or one of a workspace that is not served. */
   unknownPath: number
   /** Calls that were refused with 503, because they could not be checked. */
   refused: number
@@ -141,7 +141,7 @@ export class Middleware {
   }
 
   async #decide(call: IncomingCall): Promise<Decision> {
-    const agent = this.#options.agent ? this.#options.agent(call) : this.#paths.match(call.path)
+    const agent = this.#options.agent ? this.#options.agent(call) : this.#agentOfPath(call.path)
     if (!agent) return this.#refuseUnknownPath()
     const request = {
       apiKey: this.#secrets.of(call),
@@ -155,8 +155,15 @@ export class Middleware {
     try {
       return this.#checked(await this.#keytrail.check(request, { timeoutMs: this.#options.checkTimeoutMs ?? 2000 }))
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, agent)
     }
+  }
+
+  /** #agentOfPath returns undefined for an agent of another workspace than that of the options. */
+  #agentOfPath(path: string): Agent | undefined {
+    const agent = this.#paths.match(path)
+    const { workspaceId } = this.#options
+    return agent?.workspaceId && workspaceId && agent.workspaceId !== workspaceId ? undefined : agent
   }
 
   #checked(check: CheckResponse): Decision {
@@ -167,12 +174,12 @@ export class Middleware {
       : { refusal: denied(check, this.#secrets.challenge), reportToken }
   }
 
-  #failed(error: unknown): Decision {
+  #failed(error: unknown, agent: Agent): Decision {
+    const ofAgent = this.#isOfAgent(error, agent)
     const invalid = error instanceof KeytrailError && error.status === 400
     // A caller must not be able to hide other errors by its paths.
-    this.#warnings.warn(invalid ? 'invalid check' : 'check', error)
-    if (invalid && (error.metadata.field === 'agent_type' || error.metadata.field === 'workspace_id'))
-      return this.#refuseUnknownPath()
+    this.#warnings.warn(ofAgent || invalid ? 'invalid check' : 'check', error)
+    if (ofAgent) return this.#refuseUnknownPath()
     // A caller must not be able to get past the check by a request that makes it fail.
     if (this.#options.failOpen && error instanceof KeytrailError && error.unavailable) {
       this.#counts.unchecked++
@@ -180,6 +187,17 @@ export class Middleware {
     }
     this.#counts.refused++
     return { refusal: unavailable }
+  }
+
+  /**
+   * #isOfAgent reports whether an error is about the called agent: its type is unknown, or its workspace is not valid, or the
+   * token does not hold for it. If that is the workspace of the options, the token is wrong, and not the call.
+   */
+  #isOfAgent(error: unknown, { workspaceId }: Agent): boolean {
+    if (!(error instanceof KeytrailError)) return false
+    const { status, reason, metadata } = error
+    if (reason === 'WORKSPACE_FORBIDDEN') return !!workspaceId && workspaceId !== this.#options.workspaceId
+    return status === 400 && (metadata.field === 'agent_type' || metadata.field === 'workspace_id')
   }
 
   #refuseUnknownPath(): Decision {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, describe, test } from 'node:test'
 import { text } from 'node:stream/consumers'
+import { inspect } from 'node:util'
 
 import { Keytrail, KeytrailError } from '@keytrail/client'
 
@@ -120,12 +121,53 @@ describe('the client', { concurrency: true }, () => {
   })
 
   test('errors have no token in them', async () => {
-    const broken = new Keytrail({ url: service.url, token: 'secret\ntoken' })
-    await assert.rejects(broken.keys.list(workspaceId), (error) => !String(error).includes('secret'))
-    assert.throws(
-      () => new Keytrail({ url: 'http://user:secret@127.0.0.1', token: 'x' }),
-      (error) => !String(error).includes('secret'),
-    )
+    const token = 'secret\ntoken'
+    for (const options of [
+      { url: service.url, token },
+      { url: 'http://user:secret@127.0.0.1', token: 'x' },
+    ]) {
+      assert.throws(
+        () => new Keytrail(options),
+        (error) => error instanceof TypeError && !String(error).includes('secret'),
+      )
+    }
+    const broken = new Keytrail({ url: service.url, token: () => token })
+    await assert.rejects(broken.keys.list(workspaceId), (error) => {
+      assert.ok(error instanceof KeytrailError && error.cause instanceof TypeError)
+      return !inspect(error).includes('secret')
+    })
+  })
+
+  for (const [how, token] of Object.entries({
+    throws: () => {
+      throw new Error('thrown on purpose')
+    },
+    rejects: () => Promise.reject(new Error('thrown on purpose')),
+  })) {
+    test(`a token function that ${how}`, async () => {
+      let calls = 0
+      const counted = () => {
+        calls++
+        return token()
+      }
+      await assert.rejects(new Keytrail({ url: service.url, token: counted }).keys.list(workspaceId), (error) => {
+        assert.ok(error instanceof KeytrailError)
+        assert.deepEqual([error.status, error.reason, error.unavailable], [0, 'TOKEN_FAILED', false])
+        assert.equal((error.cause as Error).message, 'thrown on purpose')
+        return true
+      })
+      assert.equal(calls, 1)
+    })
+  }
+
+  test('a token function that hangs ends with the deadline, or with the signal', { timeout: 5000 }, async () => {
+    const { keys } = new Keytrail({ url: service.url, token: () => new Promise<string>(() => {}) })
+    await assert.rejects(keys.list(workspaceId, {}, { timeoutMs: 50 }), { name: 'KeytrailError', status: 0, unavailable: true })
+    await assert.rejects(keys.list(workspaceId, {}, { signal: AbortSignal.abort() }), { name: 'AbortError' })
+    const ended = new AbortController()
+    const call = keys.list(workspaceId, {}, { signal: ended.signal })
+    ended.abort()
+    await assert.rejects(call, { name: 'AbortError' })
   })
 
   test('only what is safe is sent again', async () => {

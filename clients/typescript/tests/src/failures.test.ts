@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { after, describe, test } from 'node:test'
 
-import { Keytrail, KeytrailError, type MiddlewareOptions } from '@keytrail/client'
+import { Keytrail, KeytrailError, type KeytrailOptions, type MiddlewareOptions } from '@keytrail/client'
 
 import { frameworks, listen } from './frameworks.js'
 import { Proxy, type Fate } from './proxy.js'
@@ -15,7 +15,7 @@ const secret = await service.secret()
 after(() => service.stop())
 
 /** backend starts a backend whose service is at url. */
-async function backend(url: string, options: MiddlewareOptions = {}, token = service.checkerToken) {
+async function backend(url: string, options: MiddlewareOptions = {}, token: KeytrailOptions['token'] = service.checkerToken) {
   const errors: unknown[] = []
   const middleware = new Keytrail({ url, token }).middleware({ workspaceId, onError: (error) => errors.push(error), ...options })
   const { url: at, close } = await frameworks.http!(middleware)
@@ -107,8 +107,12 @@ describe('without the service', { concurrency: true }, () => {
     const wrong = await backend(service.url, { failOpen: true }, 'no-token')
     assert.equal((await wrong.call('token')).status, 503)
     await wrong.close()
-    const paths = await backend(service.url, { failOpen: true, agentPaths: ['/v1/{agent_type}/{workspace_id}/{agent_id}'] })
-    assert.equal((await paths.call('Not-A-Workspace')).status, 503, 'the token is for another workspace')
+    const failed = await backend(service.url, { failOpen: true }, () => Promise.reject(new Error('thrown on purpose')))
+    assert.equal((await failed.call('no-token')).status, 503)
+    await failed.close()
+    const agentPaths = ['/v1/{agent_type}/{workspace_id}/{agent_id}']
+    const paths = await backend(service.url, { failOpen: true, agentPaths, workspaceId: '' })
+    assert.equal((await paths.call('Not-A-Workspace')).status, 403, 'the token is for another workspace')
     await paths.close()
     const noType = await backend(service.url, { failOpen: true, agentPaths: ['/v1/{agent_type}/{agent_id}'] })
     const response = await noType.call('no-type')

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, describe, test } from 'node:test'
 
-import type { MiddlewareOptions } from '@keytrail/client'
+import type { IncomingCall, MiddlewareOptions } from '@keytrail/client'
 import express from 'express'
 
 import { listen } from './frameworks.js'
@@ -35,6 +35,12 @@ async function backend(
   return (path: string, headers: Record<string, string> = { 'api-key': secret }) => fetch(url + path, { headers })
 }
 
+/** codeOf returns the code of a refusal. */
+async function codeOf(response: Promise<Response>): Promise<string> {
+  const { error } = (await (await response).json()) as { error: { code: string } }
+  return error.code
+}
+
 describe('options', { concurrency: true }, () => {
   test('agent: the called agent is in a header', async (t) => {
     const call = await backend(t, {
@@ -62,6 +68,29 @@ describe('options', { concurrency: true }, () => {
     assert.equal((await call(`/v1/${workspaceId}/bots/by-path/run`)).status, 200)
     assert.equal((await service.row('by-path')).workspaceId, workspaceId)
     assert.equal((await call('/v1/bots/by-path')).status, 503, 'the token is not for all workspaces')
+    assert.equal(await codeOf(call('/v1/other/bots/by-path')), 'unknown_path', 'the token is not for this workspace')
+  })
+
+  test('workspaceId: a path with another workspace is not served, even if the token is for it', async (t) => {
+    const agentPaths = ['agent=/v1/{workspace_id}/bots/{agent_id}', '/v1/{agent_type}s/{agent_id}']
+    const call = await backend(t, { agentPaths, workspaceId: 'other' })
+    assert.equal(await codeOf(call(`/v1/${workspaceId}/bots/a1`)), 'unknown_path')
+    assert.equal(await codeOf(call('/v1/other/bots/a1')), 'unavailable', 'the token is for another workspace')
+    assert.equal(await codeOf(call('/v1/agents/a1')), 'unavailable')
+    const same = await backend(t, { agentPaths })
+    assert.equal((await same(`/v1/${workspaceId}/bots/same-workspace`)).status, 200)
+  })
+
+  test('workspaceId: that of the function agent overrides it', async (t) => {
+    const agent = ({ header }: IncomingCall) => ({
+      agentType: 'agent',
+      agentId: 'overrides',
+      workspaceId: header('x-workspace')!,
+    })
+    const call = await backend(t, { agent, workspaceId: 'other' })
+    assert.equal((await call('/v1/call', { 'api-key': secret, 'x-workspace': workspaceId })).status, 200)
+    assert.equal((await service.row('overrides')).workspaceId, workspaceId)
+    assert.equal(await codeOf(call('/v1/call', { 'api-key': secret, 'x-workspace': 'third' })), 'unknown_path')
   })
 
   test('apiKeyHeaders: the challenge names the first', async (t) => {
