@@ -19,8 +19,8 @@ const (
 	maxLatency = 24 * time.Hour
 )
 
-// outcomesOf returns the outcomes of the calls in a message. There are none in the first message of a stream if it has an identifier
-// only, and in entries about TCP connections (tcp_logs).
+// outcomesOf returns the outcomes of the calls in a message. The first message of a stream may have an identifier only, and
+// entries about TCP connections (tcp_logs) are ignored.
 func outcomesOf(message *accesslogv3.StreamAccessLogsMessage) []*authv1.Outcome {
 	var outcomes []*authv1.Outcome
 	for _, entry := range message.GetHttpLogs().GetLogEntry() {
