@@ -32,8 +32,9 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. In a process that clock or startBackend
-// started, it runs a service or a backend instead.
+// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. With more than these, on two cores, all
+// take as long, and single tests come near their timeouts. In a process that clock or startBackend started, it runs a service or
+// a backend instead.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(clockVariable); file != "" {
 		fmt.Fprintln(os.Stderr, "e2e:", clock(file).serve(os.Args[1:]))
@@ -51,7 +52,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
 	// For every process that a test starts; its flag overrides it.
