@@ -32,9 +32,9 @@ import (
 	"github.com/keytrail/keytrail/internal/testing/pgtest"
 )
 
-// TestMain raises the number of parallel tests: they mostly wait for rows to arrive. With more than these, on two cores, all
-// take as long, and single tests come near their timeouts. In a process that clock or startBackend started, it runs a service or
-// a backend instead.
+// TestMain sets the number of parallel tests: they mostly wait for rows to arrive. With more than 8 on two cores, all of them
+// together take no less time, and single ones come near their timeouts. In a process that clock or startBackend started, it runs
+// a service or a backend instead.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(clockVariable); file != "" {
 		fmt.Fprintln(os.Stderr, "e2e:", clock(file).serve(os.Args[1:]))

@@ -11,7 +11,7 @@ import (
 	"github.com/keytrail/keytrail/logsvc"
 )
 
-// noteInserts makes the database note how many rows each statement inserts.
+// noteInserts makes the database note how many rows each statement inserts, and whether it is a COPY.
 const noteInserts = `
 	CREATE TABLE inserts (rows bigint, copied boolean);
 	CREATE FUNCTION note_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -77,7 +77,7 @@ func TestOnlyCallsWithoutARowAreCopied(t *testing.T) {
 	}
 }
 
-// mayHaveARow are changes of an entry.
+// mayHaveARow are changes of an entry after which its call may have a row already.
 var mayHaveARow = map[string]func(*logsvc.Entry){
 	"report":                       func(e *logsvc.Entry) { e.FromReport = true },
 	"row that several calls share": func(e *logsvc.Entry) { e.CallCount = 7 },
@@ -108,7 +108,7 @@ func TestCopyThatConflictsMergesTheWholeBatch(t *testing.T) {
 }
 
 // TestNothingOfABatchIsStoredBeforeItsLastEntry has a batch wait for a row that another session holds, after its other entries
-// were copied.
+// were copied. After the lock timeout of COPY it waits again, with the upsert of the whole batch.
 func TestNothingOfABatchIsStoredBeforeItsLastEntry(t *testing.T) {
 	t.Parallel()
 	for name, change := range mayHaveARow {

@@ -35,8 +35,8 @@ async function closedURL(): Promise<string> {
 
 describe('without the service', { concurrency: true }, () => {
   test('a call has one row, although connections are cut', async () => {
-    // Of each four responses to checks one arrives, and of each two to reports. These are at most 40 failures, however the
-    // outcomes are spread over reports; after 50 nothing would be repeated.
+    // One of every four responses to checks arrives, and one of every two to reports. These are 30 failures of checks, and one of
+    // each report, of which there are at most 10; after 50 failures nothing would be repeated.
     const fates: Record<'checks' | 'reports', Fate[]> = {
       checks: ['lose', 'cut', 'lose', 'pass'],
       reports: ['lose', 'pass', 'cut', 'pass'],
