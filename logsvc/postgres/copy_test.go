@@ -105,6 +105,13 @@ func TestCopyThatConflictsMergesTheWholeBatch(t *testing.T) {
 	if diff := cmp.Diff(newestFirst(batch), stored); diff != "" {
 		t.Errorf("stored (-sent +found):\n%s", diff)
 	}
+	// Its copy has failed, so nothing is copied for a minute.
+	_, err := conn.Exec(t.Context(), noteInserts)
+	must(t, err)
+	must(t, store.Record(t.Context(), rows("globex", time.Now(), 1)))
+	if got := value[string](t, conn, `SELECT string_agg(inserts::text, ' ') FROM inserts`); got != "(1,f)" {
+		t.Errorf("inserted %s after a copy that failed, want 1 row that is merged", got)
+	}
 }
 
 // TestNothingOfABatchIsStoredBeforeItsLastEntry has a batch wait for a row that another session holds, after its other entries
